@@ -1,0 +1,55 @@
+"""What an agent is: one method that turns episodes under way into decisions, many episodes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from oreo.trajectory import Candidate, Step
+
+
+@dataclass
+class Episode:
+    """An episode under way, as `oreo.rollouts` shows it to an agent. Agents read it and draw from `rng`, no more."""
+
+    key: int
+    """Unique in this process; caches may be kept under it. A key that is no longer shown never comes back."""
+    rng: np.random.Generator
+    """The episode's own randomness, so that what it does never depends on which others share the batch."""
+    env: gym.Env[str, str]
+    """For agents that may look behind the curtain (experts, planners); a language model does not."""
+    observation: str
+    """What the environment said last."""
+    info: dict[str, Any]
+    """Gymnasium's info that came with it."""
+    steps: list[Step] = field(default_factory=list)
+    """What has happened so far."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an agent does in one episode. Fields as in `oreo.trajectory.Step`."""
+
+    action: str
+    turn: str | None = None
+    log_prob: float | None = None
+    value: float | None = None
+    candidates: tuple[Candidate, ...] = ()
+    imitate: bool = True
+
+
+class Agent(Protocol):
+    """Anything with a name and an `act`."""
+
+    name: str
+    """What is written into trajectories, settings included: `lm(temperature=1.0)`."""
+    checkpoint: str
+    """Digest of the weights it acts with; empty without any."""
+
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        """One decision per episode, in the same order."""
+        ...

@@ -1,0 +1,44 @@
+"""One ALFWorld game as data, and which of the two dialects it speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+TASK_TYPES = (
+    "pick_and_place_simple",
+    "look_at_obj_in_light",
+    "pick_clean_then_place_in_recep",
+    "pick_heat_then_place_in_recep",
+    "pick_cool_then_place_in_recep",
+    "pick_two_obj_and_place",
+)
+
+
+@dataclass(frozen=True)
+class Game:
+    """A game file with what its `traj_data.json` adds. The PDDL and the grammar are the single source of truth."""
+
+    name: str
+    """Path of its game.tw-pddl below ALFWORLD_DATA, or `generated…/…` for a generated one."""
+    pddl_domain: str
+    grammar: str
+    pddl_problem: str
+    task_type: str = ""
+    """One of TASK_TYPES."""
+    params: dict[str, object] = field(default_factory=dict)
+    """ALFRED's pddl_params: object_target, parent_target, toggle_target, mrecep_target, object_sliced."""
+    floor_plan: str = ""
+    """Like FloorPlan323."""
+    human_goals: tuple[str, ...] = ()
+    """What people wrote about the task, where the data has it."""
+
+    @property
+    def dialect(self) -> str:
+        """`put` ("put X in/on Y": data before alfworld 0.4) or `move` ("move X to Y"); read from the grammar."""
+        return "move" if '"move {o} to {r}"' in self.grammar else "put"
+
+    @property
+    def task(self) -> str:
+        """The task sentence after "Your task is to: ", taken from the grammar."""
+        head, mark, rest = self.grammar.partition("Your task is to: ")
+        return rest.partition('"')[0].strip() if mark else ""

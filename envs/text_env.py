@@ -1,0 +1,115 @@
+"""The contract of a text environment: a gymnasium.Env whose observations and actions are str.
+
+Subclass `TextEnv` and write two methods: `start` and `act`. Optional: `info`, `won`, `expert_action`.
+Not here: time limits (gymnasium's TimeLimit, set by `oreo.envs.make` from `max_steps`) and registration (registry.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from oreo.errors import UsageError
+
+
+class TextSpace(gym.spaces.Space[str]):
+    """Every Unicode string. (`gymnasium.spaces.Text` needs a declared alphabet and a length.)"""
+
+    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(shape=None, dtype=None, seed=seed)
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        return False
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """A short random string, mostly letters, now and then anything Unicode has (never a surrogate)."""
+        length = int(self.np_random.integers(1, 24))
+        if self.np_random.random() < 0.9:
+            return "".join(self.np_random.choice(list("abcdefghijklmnopqrstuvwxyz 0123456789"), size=length))
+        return "".join(chr(point) for point in self.np_random.integers(0x20, 0xD800, size=length))
+
+    def contains(self, x: Any) -> bool:
+        return isinstance(x, str)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TextSpace)
+
+    def __hash__(self) -> int:
+        return hash(TextSpace)
+
+    def __repr__(self) -> str:
+        return "TextSpace()"
+
+
+class TextEnv(gym.Env[str, str]):
+    """Base class of text environments.
+
+        class Guess(oreo.envs.TextEnv):
+            max_steps = 10
+
+            def start(self, rng):
+                self.number = int(rng.integers(100))
+                return "I think of a number from 0 to 99."
+
+            def act(self, text):
+                ...
+                return "higher", 0.0, False          # observation, reward, done
+
+    `info` always holds `won`; an environment that knows more says so in `info()` under these names:
+    task, task_type, game, dialect, admissible_commands (list of str), action_valid (bool).
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
+    max_steps: int | None = 50
+    """Steps after which `oreo.envs.make` truncates an episode, None for no limit."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+
+    # Class-level, so that a subclass without `super().__init__()` still is a complete environment.
+    observation_space: gym.Space[str] = TextSpace()
+    action_space: gym.Space[str] = TextSpace()
+    render_mode: str | None = None
+    won: bool | None = None
+    """Whether the episode in progress is won; None (the default): it is when it ended with a positive reward."""
+    _text = ""
+
+    def start(self, rng: np.random.Generator, **options: Any) -> str:
+        """Begin an episode and return its first observation. All randomness comes from `rng`.
+
+        `options` are what the caller gave `reset(options=…)`; name the ones you understand as keyword arguments.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs a method start(self, rng) that returns a str")
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        """Take one action; return (observation, reward, done). `done` means the episode ended in the world itself."""
+        raise NotImplementedError(f"{type(self).__name__} needs act(self, text) -> (observation, reward, done)")
+
+    def info(self) -> dict[str, Any]:
+        """What to add to gymnasium's info after every reset and step."""
+        return {}
+
+    def expert_action(self) -> str:
+        """The next action of an expert that may look behind the curtain. Environments without one leave this out."""
+        raise UsageError(
+            f"{type(self).__name__} has no expert: give it expert_action(self) -> str, or choose another agent"
+        )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._text = self.start(self.np_random, **(options or {}))
+        return self._text, self.info() | {"won": bool(self.won)}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        if not isinstance(action, str):
+            raise UsageError(f"an action of {type(self).__name__} is a str, got {type(action).__name__}: {action!r}")
+        self._text, reward, done = self.act(action)
+        won = self.won if self.won is not None else done and reward > 0
+        return self._text, float(reward), bool(done), False, self.info() | {"won": bool(won)}
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """The last observation, in `render_mode="ansi"`."""
+        return self._text if self.render_mode == "ansi" else None

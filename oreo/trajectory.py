@@ -1,0 +1,100 @@
+"""What an episode was and where it came from: plain frozen data, no behaviour beyond arithmetic on rewards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the turns an agent considered at a step."""
+
+    text: str
+    """The turn, as the agent would have written it."""
+    log_prob: float | None = None
+    """Natural logarithm of its probability under the acting policy, summed over its tokens (end of turn included)."""
+    value: float | None = None
+    """V of the state it leads to, read before the turn's end token (see oreo.encoding)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One turn: what the agent saw, what it wrote, what the environment was given and paid for it."""
+
+    observation: str
+    """The text the agent saw before this turn (of step 0: the reset observation)."""
+    action: str
+    """The text handed to the environment."""
+    reward: float = 0.0
+    """The reward the environment paid for this action."""
+    turn: str | None = None
+    """The agent's whole turn where it is more than the action ("Thought: … Action: …"); None: the action itself."""
+    action_valid: bool | None = None
+    """False where the environment refused the action, None where it does not say."""
+    admissible_commands: tuple[str, ...] | None = None
+    """The commands the environment would have accepted here, None where it does not know."""
+    log_prob: float | None = None
+    """Log-probability of the turn under the policy that acted, at its sampling temperature."""
+    value: float | None = None
+    """V(s) of the state the turn was chosen in, where a value model was at hand."""
+    candidates: tuple[Candidate, ...] = ()
+    """All turns that were considered, the chosen one among them; empty where only one was."""
+    imitate: bool = True
+    """False for a turn made worse on purpose (noise): training by imitation skips it and learns the recovery."""
+
+    @property
+    def text(self) -> str:
+        """What the agent wrote: the text that training treats as this step's action tokens."""
+        return self.action if self.turn is None else self.turn
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One episode with its provenance. `terminated` and `truncated` are Gymnasium's, and stay apart."""
+
+    env_id: str
+    """Gymnasium id, or `path/to/file.py:Class`."""
+    steps: tuple[Step, ...]
+    final_observation: str
+    """What the environment said after the last action."""
+    terminated: bool
+    truncated: bool
+    won: bool
+    env_kwargs: dict[str, object] = field(default_factory=dict)
+    """Keyword arguments the environment was made with (JSON types only), so that it can be made again."""
+    task: str = ""
+    task_type: str = ""
+    game: str = ""
+    dialect: str = ""
+    seed: int | None = None
+    """The seed given to `env.reset`."""
+    agent: str = ""
+    """The agent's name and settings, e.g. `lm(temperature=1.0)`."""
+    checkpoint: str = ""
+    """First 16 hex digits of the SHA-256 of the policy's weights; empty for agents without any."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Versions of the packages the episode depended on."""
+    created: str = ""
+    """UTC time the episode ended, ISO 8601."""
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def episode_return(self) -> float:
+        """Undiscounted sum of rewards."""
+        return sum(step.reward for step in self.steps)
+
+    @property
+    def returns_to_go(self) -> list[float]:
+        """R_t = Σ_{i≥t} r_i for each step (arXiv 2412.16145, section 3)."""
+        total, returns = 0.0, []
+        for step in reversed(self.steps):
+            total += step.reward
+            returns.append(total)
+        return returns[::-1]
+
+    def __repr__(self) -> str:
+        outcome = "won" if self.won else "truncated" if self.truncated else "lost"
+        name = self.game or self.task
+        return f"Trajectory({self.env_id}, {name!r}, {len(self)} steps, {outcome}, agent={self.agent})"
