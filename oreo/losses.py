@@ -1,0 +1,195 @@
+"""The losses of OREO (Wang et al., arXiv 2412.16145) as pure functions of tensors, and the one of imitation.
+
+B trajectories, T positions. Every argument is [B, T], and entry t is about the token at position t: its log-ratio
+ρ_t = log π_θ(a_t|s_t) − log π_ref(a_t|s_t), the value V(s_t) of the state *before* it, the reward received on it.
+`action_mask` is True where the agent wrote the token. Everything elsewhere is ignored, NaN included: there is no state
+to learn at an observation token, and a reward counts only on an action token (oreo.encoding puts a step's reward on
+the last token of its turn). So where the padding stands makes no difference.
+
+Averages are taken inside each trajectory first, then over the batch. A row without any action token has no weight: it
+adds nothing and is not counted. Sums run in float32 or wider. The α·KL term of (9) and (10) is the caller's: it needs
+whole distributions (oreo.models), and `trajectory_mean` averages it the same way.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from oreo.errors import UsageError
+
+LEVELS = ("token", "step", "response")
+
+
+def value_loss(
+    value: Tensor, log_ratio: Tensor, reward: Tensor, action_mask: Tensor, *, beta: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Squared error of the telescoped soft Bellman equation, for the value: equation (8).
+
+    L_V = 1/T Σ_t ( V(s_t) − R_t + β Σ_{i≥t} sg[ρ_i] )². Gradient flows to `value` alone. For the step level, whose
+    states are the positions before a step, pass log-ratio and reward through `merge_steps` first.
+
+    Args:
+        value: [B, T] V(s_t), read before the token.
+        log_ratio: [B, T] ρ_t.
+        reward: [B, T] r_t; R_t is its undiscounted sum from t on.
+        action_mask: [B, T] True (or non-zero) at action tokens.
+        beta: weight β of the KL to the reference.
+
+    Returns:
+        The loss (a scalar) and detached metrics: value_loss, value (mean V), value_target (mean of R_t − β Σ ρ),
+        residual (mean |V − target|).
+
+    Raises:
+        UsageError: tensors that are not [B, T] or not of a fitting dtype; a negative beta.
+    """
+    value, log_ratio, reward, mask = _prepare(value, log_ratio, reward, action_mask, beta)
+    target = _suffix_sum(reward - beta * log_ratio.detach())
+    residual = value - target
+    loss = trajectory_mean(residual.square(), mask)
+    with torch.no_grad():
+        metrics = {
+            "value_loss": loss.detach(),
+            "value": trajectory_mean(value.detach(), mask),
+            "value_target": trajectory_mean(target, mask),
+            "residual": trajectory_mean(residual.detach().abs(), mask),
+        }
+    return loss, metrics
+
+
+def policy_loss(
+    value: Tensor,
+    log_ratio: Tensor,
+    reward: Tensor,
+    action_mask: Tensor,
+    *,
+    beta: float,
+    level: str = "token",
+    step_start: Tensor | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Squared error of the telescoped soft Bellman equation, for the policy: (9) and (10), without their α·KL.
+
+    token:     1/T Σ_t ( sg[V(s_t)] − R_t + β ρ_t + β Σ_{i>t} sg[ρ_i] )²
+    step:      the same over steps instead of tokens, a step's ρ being the sum over its tokens
+    response:  ( sg[V(s_0)] − R_0 + β Σ_i ρ_i )², gradient through every token
+
+    Args:
+        value, log_ratio, reward, action_mask, beta: as in `value_loss`; no gradient flows to `value`.
+        level: "token", "step" or "response".
+        step_start: [B, T] True at the first token of each step; only for level "step".
+
+    Returns:
+        The loss (a scalar) and detached metrics: policy_loss, log_ratio (mean ρ over action tokens).
+
+    Raises:
+        UsageError: as `value_loss`; an unknown level; level "step" without step starts, or with an action token that
+            comes before the first of them.
+    """
+    if level not in LEVELS:
+        raise UsageError(f"level {level!r} is none of {', '.join(LEVELS)}")
+    _check(value=value, log_ratio=log_ratio, reward=reward, action_mask=action_mask)
+    mean_log_ratio = trajectory_mean(log_ratio.detach(), action_mask)
+    if level == "step":
+        if step_start is None:
+            raise UsageError('level="step" needs step_start, a [B, T] mask of the first token of each step')
+        log_ratio, reward, action_mask = merge_steps(log_ratio, reward, action_mask, step_start)
+    value, log_ratio, reward, mask = _prepare(value, log_ratio, reward, action_mask, beta)
+    still = log_ratio.detach()
+    residual = value.detach() - _suffix_sum(reward - beta * still)
+    if level == "response":
+        first = mask & (mask.cumsum(1) == 1)
+        residual = residual + beta * (log_ratio - still).sum(1, keepdim=True)
+        loss = trajectory_mean(residual.square(), first)
+    else:
+        # log_ratio - still is zero and carries the gradient of this token alone; the later ones are in the suffix sum.
+        residual = residual + beta * (log_ratio - still)
+        loss = trajectory_mean(residual.square(), mask)
+    return loss, {"policy_loss": loss.detach(), "log_ratio": mean_log_ratio}
+
+
+def nll_loss(log_prob: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Negative log-likelihood, the mean over all marked tokens of the batch (imitation: SFT, rejection sampling).
+
+    Args:
+        log_prob: [B, T] log π(a_t|s_t).
+        mask: [B, T] True at the tokens to imitate.
+
+    Returns:
+        The loss (a scalar, 0 where nothing is marked) and detached metrics: nll.
+    """
+    _check(log_prob=log_prob, mask=mask)
+    marked = mask != 0
+    wide = torch.where(marked, _widen(log_prob), 0.0)
+    loss = -wide.sum() / marked.sum().clamp(min=1)
+    return loss, {"nll": loss.detach()}
+
+
+def trajectory_mean(entries: Tensor, mask: Tensor) -> Tensor:
+    """Mean of [B, T] entries over the marked ones of each row, then over the rows that have any; 0 if none has."""
+    _check(entries=entries, mask=mask)
+    marked = mask != 0
+    count = marked.sum(1)
+    rows = torch.where(marked, _widen(entries), 0.0).sum(1) / count.clamp(min=1)
+    return rows.sum() / (count > 0).sum().clamp(min=1)
+
+
+def merge_steps(
+    log_ratio: Tensor, reward: Tensor, action_mask: Tensor, step_start: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Make each step one action: sums of log-ratio and reward over its action tokens, put at its first token.
+
+    Args: all [B, T], as in `policy_loss`. A step reaches from its start to the next one.
+
+    Returns:
+        log_ratio, reward and a mask of the step starts, all [B, T]; entries at other positions are 0.
+
+    Raises:
+        UsageError: an action token before the first step start of its row.
+    """
+    _check(log_ratio=log_ratio, reward=reward, action_mask=action_mask, step_start=step_start)
+    mask = action_mask != 0
+    start = (step_start != 0) & mask
+    step = start.cumsum(1) - 1
+    if bool((mask & (step < 0)).any()):
+        raise UsageError("step_start has to mark the first action token of every trajectory")
+
+    def merged(entries: Tensor) -> Tensor:
+        entries = torch.where(mask, _widen(entries), 0.0)
+        sums = torch.zeros_like(entries).scatter_add(1, step.clamp(min=0), entries)
+        return torch.where(start, sums.gather(1, step.clamp(min=0)), 0.0)
+
+    return merged(log_ratio), merged(reward), start
+
+
+def _prepare(
+    value: Tensor, log_ratio: Tensor, reward: Tensor, action_mask: Tensor, beta: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Check, widen, and put zero where the mask is False. `where` keeps NaN there out of gradients as well."""
+    _check(value=value, log_ratio=log_ratio, reward=reward, action_mask=action_mask)
+    if not (math.isfinite(beta) and beta >= 0):
+        raise UsageError(f"beta is {beta}; expected a number above 0")
+    mask = action_mask != 0
+    value, log_ratio, reward = (torch.where(mask, _widen(x), 0.0) for x in (value, log_ratio, reward))
+    return value, log_ratio, reward, mask
+
+
+def _check(**tensors: Tensor) -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if any(len(shape) != 2 for shape in shapes.values()) or len(set(shapes.values())) != 1:
+        listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+        raise UsageError(f"expected tensors of one shape [batch, length], got {listed}")
+    for name, tensor in tensors.items():
+        if tensor.is_complex() or (name in ("value", "log_ratio", "log_prob") and not tensor.is_floating_point()):
+            raise UsageError(f"{name} has dtype {tensor.dtype}; expected a floating-point tensor")
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    """At least float32: sums over hundreds of bfloat16 log-ratios would lose what they are made of."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _suffix_sum(entries: Tensor) -> Tensor:
+    """[B, T]: entry t becomes the sum of entries t, t+1, …, T−1."""
+    return entries.flip(1).cumsum(1).flip(1)

@@ -1,0 +1,411 @@
+"""Policy, value and reference: loading, scoring at action positions only, saving.
+
+Everything here runs any causal language model of transformers. B rows, T positions, N action tokens, H hidden, V
+vocabulary. No [B, T, V] tensor is made: the body of the model gives hidden states, those that precede an action token
+are gathered ([N, H]), and only they go through the output layer, in chunks that are recomputed in the backward pass.
+
+Padding goes on the right without an attention mask (causal attention never looks there), or anywhere with one.
+Not here: training (oreo.trainer) and generation (oreo.agents.language_model).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from oreo.errors import DataError, UsageError, did_you_mean
+
+TINY = Path(__file__).parent / "tiny"
+"""The embedded model, named "tiny" wherever a model is asked for."""
+_CHUNK_ELEMENTS = 1 << 24
+"""Logits held at once, in numbers: 64 MiB in float32, a few times that with what the softmax keeps."""
+
+
+# Loading.
+
+
+def resolve_checkpoint(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """Find policy and value: (policy, value or None).
+
+    Args:
+        path: an output folder of `oreo train`, a model folder, "tiny" for the embedded model, or a Hub name.
+
+    Raises:
+        DataError: a folder that holds no model.
+    """
+    if str(path) == "tiny":
+        return str(TINY), None
+    folder = Path(path).expanduser()
+    if (folder / "policy" / "config.json").is_file():
+        value = folder / "value"
+        return str(folder / "policy"), str(value) if (value / "config.json").is_file() else None
+    if (folder / "log.jsonl").is_file():
+        raise DataError(f"{folder} holds no model yet: its training is not finished; go on with resume")
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise DataError(f"{folder} holds no model: neither policy/ nor config.json is in it")
+        return str(folder), None
+    if str(path).startswith((".", "/", "~")) or len(folder.parts) > 2:
+        raise DataError(f"no model at {path}: there is no such folder")
+    return str(path), None
+
+
+def load_policy(
+    path: str | os.PathLike[str],
+    *,
+    dtype: str = "float32",
+    device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[Any, Any]:
+    """A causal language model without dropout, and its tokenizer.
+
+    Args:
+        path: anything `resolve_checkpoint` knows.
+        dtype: of the weights: "float32", "bfloat16", "float16".
+        device: where to put them; None leaves them on the CPU.
+        trust_remote_code: run code that comes with the model. Off unless the user asked for it.
+
+    Raises:
+        DataError: no such model, weights that are incomplete, no tokenizer.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    name, _ = resolve_checkpoint(path)
+    with _reading(name):
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            name, dtype=_dtype(dtype), trust_remote_code=trust_remote_code, output_loading_info=True
+        )
+    if info["missing_keys"]:
+        raise DataError(f"{name} lacks weights of a {type(model).__name__}: {_some(info['missing_keys'])}")
+    return _settled(model, device), tokenizer
+
+
+def load_value(
+    path: str | os.PathLike[str],
+    *,
+    dtype: str = "float32",
+    device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """A language model with one number per position in place of logits: AutoModelForTokenClassification, no dropout.
+
+    V(s_t), the value of the state before the token at position t, is `model(ids).logits[:, t - 1, 0]`.
+
+    Args:
+        path: a saved value model, or a causal language model; a causal model's new head is zero, so V = 0 everywhere.
+            An output folder of `oreo train` means its value, or else its policy.
+
+    Raises:
+        DataError: no such model; an architecture that transformers has no token classification for.
+    """
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
+    policy, value = resolve_checkpoint(path)
+    name = value or policy
+    with _reading(name):
+        config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
+        config.classifier_dropout = 0.0
+        model, info = AutoModelForTokenClassification.from_pretrained(
+            name,
+            config=config,
+            dtype=_dtype(dtype),
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    body = f"{model.base_model_prefix}."
+    missing = [key for key in info["missing_keys"] if key.startswith(body)]
+    if missing:
+        raise DataError(f"{name} lacks weights of a {type(model).__name__}: {_some(missing)}")
+    head = [key for key, _ in model.named_parameters() if not key.startswith(body)]
+    if info["missing_keys"]:
+        with torch.no_grad():
+            for key in head:
+                model.get_parameter(key).zero_()
+    return _settled(model, device)
+
+
+def load_reference(model: Any) -> Any:
+    """A frozen copy of a policy as it stands."""
+    import copy
+
+    reference = copy.deepcopy(model)
+    return reference.requires_grad_(False).eval()
+
+
+def device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _dtype(name: str) -> torch.dtype:
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise UsageError(f"unknown dtype {name!r}; {did_you_mean(name, known)}")
+    return known[name]
+
+
+def _some(keys: Any) -> str:
+    keys = sorted(keys)
+    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and no tables of new weights from transformers."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Quiet, and any failure to load in one line."""
+    try:
+        with _quiet():
+            yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if not Path(name).is_dir():
+            raise DataError(f"no model {name!r}: neither a folder here nor found on the Hub ({line})") from error
+        raise DataError(f"cannot load a model from {name}: {line}") from error
+
+
+def _settled(model: Any, device: str | torch.device | None) -> Any:
+    """On its device, with all dropout at zero: log-ratios compare two models, not two draws of noise.
+
+    The numbers are changed on the modules and not in the config, which is saved as it came.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for key, value in vars(module).items():
+            if "drop" in key and isinstance(value, float):
+                setattr(module, key, 0.0)
+    return (model if device is None else model.to(device)).eval()
+
+
+# Scoring.
+
+
+class Policy(nn.Module):
+    """Log-probabilities of action tokens, and the exact KL to a reference, from a causal language model.
+
+    A module, so that data-parallel wrappers see one forward call. It shares the model's parameters.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.gathers = _body_and_head_are_all(model)
+        """Whether the output layer can be run on chosen positions. Where not, full logits are made, and it is said."""
+
+    def states(self, input_ids: Tensor, action_mask: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """[N, H] final hidden states just before each action token, row by row ([N, V] logits where not `gathers`)."""
+        inputs = _inputs(self.model, input_ids, attention_mask)
+        if self.gathers:
+            hidden = self.model.base_model(**inputs).last_hidden_state
+        else:
+            hidden = self.model(**inputs).logits
+        return hidden[:, :-1][action_mask[:, 1:]]
+
+    def logits(self, states: Tensor) -> Tensor:
+        """[n, V] float32 from [n, H] states."""
+        return (_project(self.model, states) if self.gathers else states).float()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        action_mask: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        reference: Policy | None = None,
+        reference_states: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Score the action tokens of a batch.
+
+        Args:
+            input_ids: [B, T] token ids.
+            action_mask: [B, T] bool, False at position 0: the first token has no state before it.
+            attention_mask: [B, T], needed where padding is not on the right.
+            reference: π_ref; None leaves its outputs zero.
+            reference_states: [N, H] what `reference.states` gave for this very batch, computed here if None.
+
+        Returns:
+            log π(a_t|s_t), log π_ref(a_t|s_t) and KL(π(·|s_t) ‖ π_ref(·|s_t)), each [B, T] float32, zero elsewhere.
+        """
+        states = self.states(input_ids, action_mask, attention_mask)
+        targets = input_ids[action_mask]
+        if reference is not None and reference_states is None:
+            with torch.no_grad():
+                reference_states = reference.states(input_ids, action_mask, attention_mask)
+        scores = self._scores(states, targets, reference, reference_states)
+        log_prob, reference_log_prob, kl = (
+            score.new_zeros(action_mask.shape).masked_scatter(action_mask, score) for score in scores
+        )
+        return log_prob, reference_log_prob, kl
+
+    def _scores(
+        self, states: Tensor, targets: Tensor, reference: Policy | None, reference_states: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """[N] each, in chunks; one chunk needs no recomputation."""
+
+        def score(states: Tensor, targets: Tensor, others: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+            log_probs = self.logits(states).log_softmax(-1)
+            chosen = log_probs.gather(-1, targets[:, None])[:, 0]
+            if reference is None or others is None:
+                return chosen, torch.zeros_like(chosen), torch.zeros_like(chosen)
+            with torch.no_grad():
+                theirs = reference.logits(others).log_softmax(-1)
+            kl = (log_probs.exp() * (log_probs - theirs)).sum(-1)
+            return chosen, theirs.gather(-1, targets[:, None])[:, 0], kl
+
+        size = max(1, _CHUNK_ELEMENTS // _vocabulary(self.model))
+        if len(states) <= size:
+            return score(states, targets, reference_states)
+        chunks = []
+        for start in range(0, len(states), size):
+            part = slice(start, start + size)
+            others = None if reference_states is None else reference_states[part]
+            chunks.append(checkpoint(score, states[part], targets[part], others, use_reentrant=False))
+        first, second, third = (torch.cat(column) for column in zip(*chunks, strict=True))
+        return first, second, third
+
+
+class Value(nn.Module):
+    """V(s_t) at action tokens from a value model. A module for the same reason as `Policy`."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, action_mask: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """[B, T] float32: at an action token the value of the state before it, zero elsewhere. Args as `Policy`."""
+        values = self.model(**_inputs(self.model, input_ids, attention_mask)).logits[..., 0].float()
+        before = torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)
+        return torch.where(action_mask, before, 0.0)
+
+
+def _inputs(model: Any, input_ids: Tensor, attention_mask: Tensor | None) -> dict[str, Any]:
+    inputs: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
+    if attention_mask is not None:
+        inputs["attention_mask"] = attention_mask
+        if "position_ids" in inspect.signature(model.forward).parameters:
+            inputs["position_ids"] = (attention_mask.long().cumsum(1) - 1).clamp(min=0)
+    return inputs
+
+
+def _vocabulary(model: Any) -> int:
+    return int(model.config.get_text_config().vocab_size)
+
+
+def _project(model: Any, hidden: Tensor) -> Tensor:
+    """Logits of hidden states: the output layer and the scalings that some architectures put behind it."""
+    config = model.config.get_text_config()
+    logits: Tensor = model.get_output_embeddings()(hidden)
+    if scale := getattr(config, "logit_scale", None):  # Cohere
+        logits = logits * scale
+    if divisor := getattr(config, "logits_scaling", None):  # Granite
+        logits = logits / divisor
+    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2 and 3
+        logits = torch.tanh(logits / cap) * cap
+    return logits
+
+
+def _body_and_head_are_all(model: Any) -> bool:
+    """Try on a few tokens whether body, output layer and known scalings give the model's own logits."""
+    ids = torch.arange(2, 8, device=device_of(model))[None] % _vocabulary(model)
+    try:
+        with torch.no_grad():
+            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            ours, theirs = _project(model, hidden).float(), model(input_ids=ids, use_cache=False).logits.float()
+        same = bool(torch.allclose(ours, theirs, rtol=1e-2 if model.dtype != torch.float32 else 1e-4, atol=1e-3))
+    except (AttributeError, TypeError, RuntimeError):
+        same = False
+    if not same:
+        warnings.warn(
+            f"{type(model).__name__} makes its logits in a way of its own: all of them are computed, at a cost",
+            stacklevel=3,
+        )
+    return same
+
+
+# Saving.
+
+
+def save_model(model: Any, tokenizer: Any | None, folder: str | os.PathLike[str]) -> None:
+    """Write an ordinary transformers folder (safetensors, tokenizer), complete or not at all."""
+    folder = Path(folder)
+    with _quiet(), replacing(folder) as new:
+        model.save_pretrained(new, safe_serialization=True)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(new)
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder` that takes its name when the block ends well, and is removed when it does not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (folder.with_name(f".{folder.name}.{kind}-{os.getpid()}") for kind in ("new", "old"))
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    try:
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+def digest(source: str | os.PathLike[str] | nn.Module) -> str:
+    """First 16 hex digits of a SHA-256 over all weights, of a model or a folder of safetensors.
+
+    It is taken over the sorted set of the tensors' own digests (type, shape, bytes), so that names, sharding and
+    whether tied weights are stored twice make no difference. Another dtype is another digest.
+
+    Raises:
+        DataError: a folder without safetensors.
+    """
+    found = set()
+    for tensor in _tensors(source):
+        tensor = tensor.detach().cpu().contiguous()
+        each = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)} ".encode())
+        each.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        found.add(each.digest())
+    return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:16]
+
+
+def _tensors(source: str | os.PathLike[str] | nn.Module) -> Iterator[Tensor]:
+    if isinstance(source, nn.Module):
+        yield from source.state_dict().values()
+        return
+    from safetensors import safe_open
+
+    files = sorted(Path(source).expanduser().glob("*.safetensors"))
+    if not files:
+        raise DataError(f"{source} holds no safetensors to take a digest of")
+    for file in files:
+        with safe_open(file, framework="pt") as opened:
+            for key in opened.keys():
+                yield opened.get_tensor(key)

@@ -1,0 +1,236 @@
+"""oreo.encoding on a byte-level BPE tokenizer made here: plain, ChatML-like and Llama-3-like."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from oreo.encoding import TurnFormat
+from oreo.errors import DataError
+from oreo.trajectory import Step, Trajectory
+
+SPECIAL = ["<pad>", "<eos>", "<bos>", "<|im_start|>", "<|im_end|>", "<|head|>", "<|/head|>", "<|eot|>"]
+TEXTS = [
+    "You are in a kitchen. You see a fridge 1.\nYour task is to: cool a tomato.",
+    "> go to fridge 1",
+    "Nothing happens.",
+]
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LLAMA3 = (
+    "<bos>{% for m in messages %}<|head|>{{ m.role }}<|/head|>\n\n{{ m.content | trim }}<|eot|>{% endfor %}"
+    "{% if add_generation_prompt %}<|head|>assistant<|/head|>\n\n{% endif %}"
+)
+# Shows an empty thinking block in the newest assistant turn only, and refuses system messages.
+THINKING = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n\n</think>\n\n{% endif %}"
+)
+INST = (
+    "<bos>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% else %} {{ m.content }} <eos>{% endif %}{% endfor %}"
+)
+TEMPLATES = {"plain": None, "chatml": CHATML, "llama3": LLAMA3, "thinking": THINKING, "inst": INST}
+
+
+@cache
+def tokenizer(kind: str = "plain") -> Any:
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(TEXTS * 5, trainer)
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        eos_token="<eos>",
+        bos_token="<bos>",
+        pad_token="<pad>",
+        additional_special_tokens=SPECIAL[3:],
+    )
+    made.chat_template = TEMPLATES[kind]
+    return made
+
+
+def turn_format(kind: str, instruction: str = "") -> TurnFormat:
+    return TurnFormat.from_tokenizer(tokenizer(kind), instruction)
+
+
+def trajectory(turns: list[str], observations: list[str], rewards: list[float] | None = None) -> Trajectory:
+    rewards = rewards or [0.0] * (len(turns) - 1) + [1.0]
+    steps = tuple(Step(o, t, r) for o, t, r in zip(observations, turns, rewards, strict=True))
+    return Trajectory("test", steps, "done", terminated=True, truncated=False, won=True)
+
+
+# Any Unicode that can be encoded, special tokens spelled out among it.
+text = st.lists(st.one_of(st.text(max_size=8), st.sampled_from([*SPECIAL, "go to fridge 1", "\n> "])), max_size=3).map(
+    "".join
+)
+text = text.filter(lambda s: s.encode("utf-8", "ignore").decode() == s)
+episodes = st.lists(st.tuples(text, text, st.floats(-1, 1, width=32), st.booleans()), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+@settings(max_examples=60, deadline=None)
+@given(steps=episodes)
+def test_the_action_mask_decodes_to_exactly_the_turns_and_acting_sees_what_training_sees(
+    kind: str, steps: list[tuple[str, str, float, bool]]
+) -> None:
+    form = turn_format(kind)
+    episode = Trajectory(
+        "test",
+        tuple(Step(o, t, r, imitate=i) for o, t, r, i in steps),
+        "",
+        terminated=True,
+        truncated=False,
+        won=False,
+    )
+    encoded = form.encode(episode)
+    acted: list[int] = []
+    for index, step in enumerate(episode.steps):
+        acted += form.between(step.observation) if index else form.start(step.observation)
+        acted += form.turn(step.text)
+    assert encoded.input_ids.tolist() == acted
+
+    assert not encoded.action_mask[0]
+    assert (encoded.action_mask | ~encoded.step_start).all()
+    starts = np.flatnonzero(encoded.step_start)
+    turn_of = np.cumsum(encoded.step_start)[encoded.action_mask] - 1
+    ids = encoded.input_ids[encoded.action_mask]
+    assert len(starts) == len(steps)
+    for index, step in enumerate(episode.steps):
+        own = ids[turn_of == index]
+        assert form.decode(own) == step.text
+        assert own[-1] == form.end and not form.end_ids.intersection(own[:-1].tolist())
+        last = starts[index] + len(own) - 1
+        assert encoded.reward[last] == np.float32(step.reward)
+        assert encoded.imitate[starts[index] : last + 1].all() == step.imitate
+    assert (encoded.reward[~encoded.action_mask] == 0).all()
+    assert not encoded.imitate[~encoded.action_mask].any()
+
+
+def test_a_plain_episode_reads_as_a_transcript() -> None:
+    form = turn_format("plain", "Be quick.")
+    encoded = form.encode(trajectory(["go", "take it"], ["A room.", "A box."]))
+    whole = tokenizer().decode(encoded.input_ids.tolist())
+    assert whole == "Be quick.\n\nA room.\n> go<eos>\nA box.\n> take it<eos>"
+    assert form.end_ids == {tokenizer().eos_token_id}
+
+
+@pytest.mark.parametrize("kind", ["chatml", "llama3"])
+@pytest.mark.parametrize("instruction", ["", "Be quick."])
+def test_a_chat_episode_is_what_the_template_renders(kind: str, instruction: str) -> None:
+    turns, observations = ["go", "take it", "eat it"], ["A room.", "A box.", "Yours."]
+    messages = [{"role": "system", "content": instruction}] if instruction else []
+    for observation, turn in zip(observations, turns, strict=True):
+        messages += [{"role": "user", "content": observation}, {"role": "assistant", "content": turn}]
+    encoded = turn_format(kind, instruction).encode(trajectory(turns, observations))
+    rendered = tokenizer(kind).apply_chat_template(messages, tokenize=False)
+    assert tokenizer(kind).decode(encoded.input_ids.tolist()) == rendered.rstrip("\n")
+
+
+def test_a_thinking_template_is_used_as_its_generation_prompt_will_be_seen() -> None:
+    form = turn_format("thinking", "Be quick.")
+    whole = tokenizer("thinking").decode(
+        form.encode(trajectory(["go", "eat"], ["A room.", "A box."])).input_ids.tolist()
+    )
+    head = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    assert (
+        whole
+        == f"<|im_start|>user\nBe quick.\n\nA room.{head}go<|im_end|>\n<|im_start|>user\nA box.{head}eat<|im_end|>"
+    )
+
+
+def test_a_chat_turn_may_also_end_with_the_end_of_sequence_token() -> None:
+    form = turn_format("chatml")
+    end, eos = tokenizer().convert_tokens_to_ids(["<|im_end|>", "<eos>"])
+    assert form.end == end and form.end_ids == {end, eos}
+    assert form.decode([*form.turn("go")[:-1], eos, 77]) == "go"
+
+
+def test_spelled_out_special_tokens_stay_text() -> None:
+    form = turn_format("chatml")
+    ids = form.turn("<|im_end|> <eos>")
+    assert not form.end_ids.intersection(ids[:-1])
+    assert form.decode(ids) == "<|im_end|> <eos>"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ messages[-1].content }}<eos>", "drops or repeats"),
+        ("{% for m in messages %}{{ loop.length }}{{ m.content }}<eos>{% endfor %}", "differently"),
+        ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "no end-of-turn token"),
+        ("{{ raise_exception('no') }}", "cannot render"),
+        ("{% for", "cannot render"),
+    ],
+)
+def test_a_template_that_cannot_be_appended_to_gives_one_clear_error(template: str, message: str) -> None:
+    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer().backend_tokenizer, eos_token="<eos>")
+    made.chat_template = template
+    with pytest.raises(DataError, match=message):
+        TurnFormat.from_tokenizer(made)
+
+
+def test_a_tokenizer_without_end_of_sequence_gives_one_clear_error() -> None:
+    with pytest.raises(DataError, match="end-of-sequence"):
+        TurnFormat.from_tokenizer(PreTrainedTokenizerFast(tokenizer_object=tokenizer().backend_tokenizer))
+
+
+def test_the_instruction_travels_with_the_saved_tokenizer(tmp_path: Any) -> None:
+    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer().backend_tokenizer, eos_token="<eos>")
+    made.init_kwargs["oreo_instruction"] = "Be quick."
+    made.save_pretrained(tmp_path)
+    form = TurnFormat.from_tokenizer(AutoTokenizer.from_pretrained(tmp_path))
+    assert form.start("A room.") == turn_format("plain", "Be quick.").start("A room.")
+
+
+def test_too_long_a_trajectory_is_refused() -> None:
+    form, episode = turn_format("plain"), trajectory(["go", "eat"], ["A room.", "A box."])
+    length = len(form.encode(episode))
+    assert len(form.encode(episode, max_length=length)) == length
+    with pytest.raises(DataError, match=f"{length} tokens, more than the {length - 1} allowed"):
+        form.encode(episode, max_length=length - 1)
+    with pytest.raises(DataError, match="has no steps"):
+        form.encode(trajectory([], [], [0.0]) if False else Trajectory("test", (), "", True, False, False))
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=episodes, room=st.integers(0, 60))
+def test_pieces_hold_every_turn_once_and_keep_every_return(
+    steps: list[tuple[str, str, float, bool]], room: int
+) -> None:
+    form = turn_format("plain")
+    episode = trajectory([s[1] for s in steps], [s[0] for s in steps], [s[2] for s in steps])
+    need = max(
+        max(len(form.restart(steps[0][0], s.observation)), len(form.start(s.observation))) + len(form.turn(s.text))
+        for s in episode.steps
+    )
+    pieces = form.split(episode, need + room)
+    assert all(len(piece) <= need + room for piece in pieces)
+    turns, returns = [], []
+    for piece in pieces:
+        to_go = np.cumsum(piece.reward[::-1].astype(float))[::-1]
+        for start in np.flatnonzero(piece.step_start):
+            end = start + int(np.argmin([*piece.action_mask[start:], False]))
+            ends = np.flatnonzero(piece.input_ids[start:end] == form.end)
+            turns.append(form.decode(piece.input_ids[start : start + int(ends[0]) + 1]))
+            returns.append(to_go[start])
+    assert turns == [step.text for step in episode.steps]
+    assert returns == pytest.approx(episode.returns_to_go, abs=1e-5)
+    with pytest.raises(DataError, match="allowed"):
+        form.split(episode, 1)
