@@ -1,0 +1,310 @@
+"""ALFWorld as a text environment: which game is played, on which engine, and what `info` says about it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from oreo.envs.alfworld.engine import Engine
+from oreo.envs.alfworld.game import Game
+from oreo.envs.alfworld.games import SPLITS, check_task_types, data_folder, load_game, open_split
+from oreo.envs.alfworld.unknown import UnknownGameLogic
+from oreo.envs.text_env import TextEnv
+from oreo.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from oreo.envs.alfworld.expert import Explorer
+
+GENERATED_SPLITS = ("generated", "generated_unseen")
+ENGINES = ("simulator", "textworld")
+DIALECTS = ("put", "move")
+EXPERTS = ("explorer", "handcoded")
+# What the environment decides; everything else that the generator takes is a knob of the environment too.
+_NOT_A_KNOB = ("index", "heldout", "dialect", "task_types")
+
+
+class ALFWorldEnv(TextEnv):
+    """ALFWorld's household games.
+
+        env = gym.make("oreo/ALFWorld-v0", split="valid_seen")
+        observation, info = env.reset(seed=7)
+        observation, reward, terminated, truncated, info = env.step("go to fridge 1")
+
+    The reward is 1 on reaching the goal, which ends the episode, and 0 otherwise. `reset` draws a game of the split, or
+    takes the one that `options={"game": name}` names: any game below the data folder, or any generated one.
+
+    Args:
+        split: "train", "valid_seen" or "valid_unseen" of the real games; "generated" for games made by our generator,
+            "generated_unseen" for such games on floor plans that "generated" never uses.
+        engine: "simulator", or "textworld", the original. A game whose logic the simulator does not know is played
+            on the original, with a warning.
+        dialect: "put" ("put X in/on Y") or "move" ("move X to Y"). Real games speak the one in their files, and asking
+            for the other is an error; generated games speak the one asked for, "put" unless told.
+        task_types: only games of these types (one name or several); None: all six.
+        data: the folder of the real games; None: the environment variable ALFWORLD_DATA.
+        expert: who answers `expert_action`: "explorer", who knows what a player can know, or "handcoded", alfworld's
+            own, who reads the facts.
+        knobs: further settings of `oreo.envs.alfworld.generator.generate_game`, such as max_receptacles.
+    Raises:
+        UsageError: an argument that names nothing.
+        DataError: missing, empty or malformed data.
+    """
+
+    max_steps = 50
+
+    def __init__(
+        self,
+        split: str = "generated",
+        engine: str = "simulator",
+        dialect: str | None = None,
+        task_types: str | Sequence[str] | None = None,
+        data: str | os.PathLike[str] | None = None,
+        expert: str = "explorer",
+        render_mode: str | None = None,
+        **knobs: Any,
+    ) -> None:
+        super().__init__(render_mode)
+        _check("split", split, (*SPLITS, *GENERATED_SPLITS))
+        _check("engine", engine, ENGINES)
+        _check("expert", expert, EXPERTS)
+        if dialect is not None:
+            _check("dialect", dialect, DIALECTS)
+        self.split = split
+        self.engine = engine
+        self.dialect = dialect
+        self.task_types = check_task_types(task_types)
+        self.expert = expert
+        self.games: list[str] | None = None
+        """Names of the split's games, sorted; None for generated games, of which there is no end."""
+        self._data: str | os.PathLike[str] | None = data
+        self._knobs = knobs
+        _check_knobs(knobs, split)
+        if split in SPLITS:
+            self._data = data_folder(data).absolute()  # what ALFWORLD_DATA says later is of no concern
+            entries = open_split(self._data, split, self.task_types)
+            self.games = [entry.name for entry in entries]
+            for entry in entries:
+                self._check_dialect(entry.name, entry.dialect)
+        self._no_game_yet()
+
+    def _no_game_yet(self) -> None:
+        self._engines: dict[str, Engine] = {}
+        self._now: _Episode | None = None
+
+    def start(self, rng: np.random.Generator, *, game: str | None = None, **unknown: Any) -> str:
+        self._now = None
+        if unknown:
+            raise UsageError(f"unknown reset option {next(iter(unknown))!r}: choose from game")
+        chosen = self._draw(rng) if game is None else self._named(game)
+        self._check_dialect(chosen.name, chosen.dialect)
+        engine, observation = self._load(chosen)
+        admissible = engine.admissible_commands()
+        expert = self._new_expert(chosen, observation, seed=int(rng.integers(2**63)))
+        self._now = _Episode(chosen, engine, admissible, expert)
+        self.won = engine.won
+        return observation
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        now = self._episode()
+        feedback = now.engine.step(text)
+        now.admissible = now.engine.admissible_commands()
+        now.expert.observe(text, feedback, now.admissible, now.engine)
+        self.won = now.engine.won
+        return feedback, float(self.won), self.won
+
+    def info(self) -> dict[str, Any]:
+        now = self._episode()
+        return {
+            "task": now.game.task,
+            "task_type": now.game.task_type,
+            "game": now.game.name,
+            "dialect": now.game.dialect,
+            "admissible_commands": list(now.admissible),
+            "action_valid": now.engine.valid,
+        }
+
+    def expert_action(self) -> str:
+        """What the expert would do now; "look" where it has no idea."""
+        return self._episode().expert.action
+
+    def state(self) -> dict[str, Any]:
+        """The world as it is, hidden things included (engine "simulator" only)."""
+        return self._simulator("state").state()
+
+    def snapshot(self) -> Any:
+        """The episode as it stands, to be given to `restore` (engine "simulator" only). Step limits do not go back."""
+        engine = self._simulator("snapshot")
+        now = self._episode()
+        return now.game, engine.snapshot(), now.admissible, now.expert.copy(), self._text
+
+    def restore(self, snapshot: Any) -> None:
+        """Go back to a snapshot of this environment's game. It can be used any number of times."""
+        engine = self._simulator("restore")
+        now = self._episode()
+        game, state, admissible, expert, text = snapshot
+        if game is not now.game:
+            raise UsageError(f"this snapshot is of an earlier episode ({game.name}): restore works within one")
+        engine.restore(state)
+        now.admissible, now.expert, self._text = admissible, expert.copy(), text
+        self.won = engine.won
+
+    def close(self) -> None:
+        for engine in self._engines.values():
+            engine.close()
+        self._no_game_yet()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Engines hold processes and libraries. The copy has the settings and the randomness, and wants a reset.
+        return {key: value for key, value in self.__dict__.items() if key not in ("_engines", "_now", "won")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._no_game_yet()
+
+    def _episode(self) -> _Episode:
+        if self._now is None:
+            raise UsageError("no game is in progress: call reset() first")
+        return self._now
+
+    def _simulator(self, what: str) -> Any:
+        engine = self._episode().engine
+        if not hasattr(engine, what):
+            raise UsageError(
+                f"{what}() needs engine='simulator'; {self._episode().game.name} is played on the original"
+            )
+        return engine
+
+    def _draw(self, rng: np.random.Generator) -> Game:
+        if self.games is not None:
+            return load_game(data_folder(self._data), self.games[int(rng.integers(len(self.games)))])
+        from oreo.envs.alfworld.generator import generate_game
+
+        return generate_game(
+            int(rng.integers(2**31)),
+            heldout=self.split == "generated_unseen",
+            dialect=self.dialect or "put",
+            task_types=self.task_types,
+            **self._knobs,
+        )
+
+    def _named(self, name: str) -> Game:
+        if not isinstance(name, str):
+            raise UsageError(f"options['game'] is the name of a game, got {name!r}")
+        from oreo.envs.alfworld.generator import game_by_name, is_generated
+
+        return game_by_name(name) if is_generated(name) else load_game(data_folder(self._data), name)
+
+    def _check_dialect(self, name: str, dialect: str) -> None:
+        if self.dialect is not None and dialect != self.dialect:
+            raise UsageError(
+                f"dialect={self.dialect!r} was asked for, but {name} speaks {dialect!r}; "
+                "leave dialect out to play it as it is"
+            )
+
+    def _load(self, game: Game) -> tuple[Engine, str]:
+        """The engine that plays `game`, and the first observation."""
+        if self.engine == "simulator":
+            simulator = self._engine("simulator")
+            try:
+                return simulator, simulator.reset(game)
+            except UnknownGameLogic as error:
+                what = str(error).partition(";")[0]  # without the game's name, so that Python shows it once
+                warnings.warn(f"{what}: such games are played on the original engine, which is slow", stacklevel=2)
+        original = self._engine("textworld")
+        return original, original.reset(game)
+
+    def _engine(self, name: str) -> Engine:
+        if name not in self._engines:
+            if name == "simulator":
+                from oreo.envs.alfworld.simulator import Simulator
+
+                self._engines[name] = Simulator()
+            else:
+                from oreo.envs.alfworld.textworld_engine import TextWorldEngine
+
+                self._engines[name] = TextWorldEngine()
+        return self._engines[name]
+
+    def _new_expert(self, game: Game, observation: str, *, seed: int) -> _Expert:
+        if self.expert == "handcoded":
+            from oreo.envs.alfworld.handcoded import HandCodedExpert
+
+            return HandCodedExpert(game, observation, seed=seed)
+        return _LazyExplorer(game, observation)
+
+
+def _check(what: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UsageError(f"unknown {what} {value!r}: {did_you_mean(str(value), choices)}")
+
+
+def _check_knobs(knobs: dict[str, Any], split: str) -> None:
+    """Refuse what the generator does not take, before the first game is made."""
+    if not knobs:
+        return
+    from oreo.envs.alfworld.generator import Knobs
+
+    known = [field.name for field in fields(Knobs) if field.name not in _NOT_A_KNOB]
+    for name in knobs:
+        if name not in known:
+            ours = [name for name in inspect.signature(ALFWorldEnv).parameters if name != "knobs"]
+            raise UsageError(f"unknown argument {name!r} of ALFWorldEnv: {did_you_mean(name, [*ours, *known])}")
+    if split in SPLITS:
+        raise UsageError(f"{', '.join(knobs)}: for generated games only, and split {split!r} is real data")
+    Knobs(**knobs)
+
+
+class _Expert(Protocol):
+    """What answers `expert_action`; it is shown every step, whoever chose the command."""
+
+    @property
+    def action(self) -> str: ...
+
+    def observe(self, command: str, feedback: str, admissible: list[str], engine: Engine) -> None: ...
+
+    def copy(self) -> _Expert: ...
+
+
+class _LazyExplorer:
+    """The explorer is made, and reads what happened, only when it is asked: other agents need not pay for it."""
+
+    def __init__(self, game: Game, observation: str, history: Sequence[tuple[str, str]] = ()) -> None:
+        self._game = game
+        self._observation = observation
+        self._history = list(history)
+        self._read = 0
+        self._explorer: Explorer | None = None
+
+    @property
+    def action(self) -> str:
+        if self._explorer is None:
+            from oreo.envs.alfworld.expert import Explorer
+
+            game = self._game
+            self._explorer = Explorer(self._observation, game.task_type, game.params, game.dialect)
+        for command, feedback in self._history[self._read :]:
+            self._explorer.observe(command, feedback)
+        self._read = len(self._history)
+        return self._explorer.act()
+
+    def observe(self, command: str, feedback: str, admissible: list[str], engine: Engine) -> None:
+        self._history.append((command, feedback))
+
+    def copy(self) -> _LazyExplorer:
+        return _LazyExplorer(self._game, self._observation, self._history)
+
+
+@dataclass
+class _Episode:
+    """The game in progress, the engine that plays it, and the expert that watches."""
+
+    game: Game
+    engine: Engine
+    admissible: list[str]
+    expert: _Expert

@@ -1,0 +1,16 @@
+"""`pytest --all`: the tests that take a sample of the real games take all of them. So does OREO_ALL_GAMES=1."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run over all real games instead of a sample (hours)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--all"):
+        os.environ["OREO_ALL_GAMES"] = "1"
