@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from oreo.errors import DataError, UsageError, did_you_mean
+from oreo.errors import DataError, OreoError, UsageError, did_you_mean
 
 TINY = Path(__file__).parent / "tiny"
 """The embedded model, named "tiny" wherever a model is asked for."""
@@ -182,6 +182,8 @@ def _reading(name: str) -> Iterator[None]:
     try:
         with _quiet():
             yield
+    except OreoError:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         if not Path(name).is_dir():
@@ -391,7 +393,7 @@ def digest(source: str | os.PathLike[str] | nn.Module) -> str:
     for tensor in _tensors(source):
         tensor = tensor.detach().cpu().contiguous()
         each = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)} ".encode())
-        each.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        each.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
         found.add(each.digest())
     return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:16]
 

@@ -1,0 +1,143 @@
+"""What a training run is set to. Defaults are the paper's for ALFWorld (arXiv 2412.16145, section 5 and appendix),
+each with its source; where the paper names none, the doc line says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from oreo.errors import UsageError, did_you_mean
+
+METHODS = ("sft", "rejection", "oreo")
+OVERLONG = ("refuse", "split", "drop")
+LEVELS = ("token", "step", "response")
+
+# Per method: learning rate, epochs (paper, appendix: table of hyper-parameters, ALFWorld column).
+_LR = {"sft": 2e-5, "rejection": 2e-5, "oreo": 5e-6}
+_EPOCHS = {"sft": 2, "rejection": 1, "oreo": 3}
+# Per level (paper, appendix: 0.01 token, 0.1 step, 0.3 response).
+_ALPHA = {"token": 0.01, "step": 0.1, "response": 0.3}
+_MAY_CHANGE = {"save_every"}
+"""Fields that may differ when a run is resumed: the weights do not depend on them."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `oreo.train`. A None that depends on method or level is filled in when the config is made."""
+
+    method: str = "oreo"
+    """"sft" imitates every trajectory, "rejection" the won ones, "oreo" learns policy and value from all."""
+    model: str = "tiny"
+    """The starting policy, and OREO's reference: a folder, "tiny", or a Hub name."""
+    value_model: str | None = None
+    """The starting value; None: a copy of the starting policy with a head of zeros (paper, section 4.1)."""
+    instruction: str | None = None
+    """Text before the first observation; None keeps the one the model was trained with, if any."""
+    epochs: int | None = None
+    """Passes over the data. Paper: 2 (sft), 1 (rejection), 3 (oreo; the released script has 5)."""
+    value_warmup_epochs: int = 0
+    """OREO: passes before those in which only the value is trained. Not in the paper; small models need them."""
+    batch_size: int = 128
+    """Trajectories for one update. Paper: 128."""
+    lr: float | None = None
+    """Peak learning rate of the policy. Paper: 2e-5 (sft, rejection), 5e-6 (oreo)."""
+    value_lr: float | None = None
+    """OREO: peak learning rate of the value; None: 5e-6 (paper)."""
+    beta: float = 0.03
+    """OREO: weight β of the log-ratio in the soft Bellman equation. Paper: 0.03."""
+    alpha: float | None = None
+    """OREO: weight α of the exact KL to the reference. Paper: 0.01 (token), 0.1 (step), 0.3 (response)."""
+    level: str = "token"
+    """OREO: what one action is: "token", "step" (a turn) or "response" (the episode). Paper, ALFWorld: token."""
+    warmup: float = 0.03
+    """Share of the updates in which the learning rate rises to its peak; then it falls as a cosine. Paper: 3 %."""
+    adam_betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's betas. Paper: (0.9, 0.95)."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay. The paper names none."""
+    max_grad_norm: float = 1.0
+    """Gradients of each model are scaled down to this norm; 0: never. Paper: 1.0."""
+    max_length: int | None = None
+    """Longest trajectory in tokens; None: what the model has positions for."""
+    overlong: str = "refuse"
+    """What to do with longer ones: "refuse" to train, "split" between turns, or "drop"; never cut and still paid."""
+    micro_tokens: int | None = None
+    """Tokens, padding included, in one forward pass; None: 4,096 on a CPU, 16,384 elsewhere. Weights differ by
+    rounding only."""
+    bf16: bool = False
+    """Compute in bfloat16, weights stay float32. Paper: bf16; off here, since few CPUs are faster with it."""
+    seed: int = 0
+    """Order of the data."""
+    save_every: int = 100
+    """Updates between checkpoints; 0: only when interrupted."""
+    trust_remote_code: bool = False
+    """Run Python that comes with the model."""
+
+    def __post_init__(self) -> None:
+        _one_of("method", self.method, METHODS)
+        _one_of("level", self.level, LEVELS)
+        _one_of("overlong", self.overlong, OVERLONG)
+        fill = {
+            "epochs": _EPOCHS[self.method],
+            "lr": _LR[self.method],
+            "value_lr": _LR["oreo"],
+            "alpha": _ALPHA[self.level],
+        }
+        for name, default in fill.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
+        object.__setattr__(self, "adam_betas", tuple(self.adam_betas))
+        for name, least in _LEAST.items():
+            number = getattr(self, name)
+            # `not >=` also catches NaN.
+            if number is not None and not number >= least:
+                raise UsageError(f"{name} is {number}; expected at least {least}")
+        if self.method == "oreo" and not self.beta > 0:
+            raise UsageError(f"beta is {self.beta}; expected a number above 0")
+        if self.epochs == 0 and self.value_warmup_epochs == 0:
+            raise UsageError("epochs is 0, so there is nothing to train")
+
+    @classmethod
+    def of(cls, **fields: Any) -> TrainConfig:
+        """From named fields; a name that does not exist gives a UsageError with the near one."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in fields:
+            if name not in known:
+                raise UsageError(f"unknown training option {name!r}; {did_you_mean(name, known)}")
+        return cls(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {name: list(x) if isinstance(x, tuple) else x for name, x in dataclasses.asdict(self).items()}
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """`lr: 5e-06 then, 0.0001 now` for each field that differs from a stored `to_dict` and must not."""
+        now = self.to_dict()
+        return [
+            f"{name}: {other.get(name)!r} then, {value!r} now"
+            for name, value in now.items()
+            if name not in _MAY_CHANGE and other.get(name) != value
+        ]
+
+
+_LEAST = {
+    "epochs": 0,
+    "value_warmup_epochs": 0,
+    "batch_size": 1,
+    "lr": 0.0,
+    "value_lr": 0.0,
+    "beta": 0.0,
+    "alpha": 0.0,
+    "warmup": 0.0,
+    "weight_decay": 0.0,
+    "max_grad_norm": 0.0,
+    "max_length": 1,
+    "micro_tokens": 1,
+    "save_every": 0,
+}
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{name} {value!r} is unknown; {did_you_mean(value, choices)}")

@@ -1,0 +1,506 @@
+"""Training: one loop on accelerate for imitation (SFT, rejection sampling) and OREO. Methods differ by their loss only.
+
+OREO updates the value with the log-ratios of the current policy, then the policy with the values from before that
+update. Both losses therefore look at quantities from before either update, and neither sends gradient to the other's
+model: computing both from one pair of forward passes and then stepping both optimisers is that very order.
+
+Every update is the exact gradient of one whole batch, however it is cut into micro-batches and processes. Logs are
+JSON lines; there is no progress bar here, `on_step` gets each line. Recipes, DPO, KTO, DQO, LoRA: not yet.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import importlib.metadata
+import itertools
+import json
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches
+from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint
+from oreo.config import TrainConfig
+from oreo.encoding import INSTRUCTION_KEY, TurnFormat
+from oreo.errors import DataError, OreoError, UsageError
+from oreo.losses import merge_steps, nll_loss, policy_loss, trajectory_mean, value_loss
+from oreo.models import Policy, Value, digest, load_policy, load_reference, load_value, resolve_checkpoint, save_model
+from oreo.trajectory import Trajectory
+
+OnStep = Callable[[dict[str, Any]], None]
+_AUC_WINDOW = 1024
+"""Trajectories over which the logged AUC and mean values are taken: one batch has too few of either outcome."""
+
+
+class NonFiniteLoss(OreoError, ArithmeticError):
+    """A loss or gradient became NaN or infinite. The weights are those from before; the batch is saved."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where a finished run left what it made."""
+
+    output: Path
+    policy: Path
+    """Policy folder, for `from_pretrained`."""
+    value: Path | None
+    """Value folder, None for methods without one."""
+    steps: int
+    """Updates made."""
+    metrics: dict[str, Any]
+    """The last line of the log."""
+
+
+def train(
+    data: str | os.PathLike[str] | Iterable[Trajectory],
+    *,
+    method: str = "oreo",
+    model: str | os.PathLike[str] = "tiny",
+    output: str | os.PathLike[str],
+    resume: bool = False,
+    on_step: OnStep | None = None,
+    **fields: Any,
+) -> TrainResult:
+    """Train a policy (and with OREO a value) on stored trajectories.
+
+        train(buffer, method="oreo", model="Qwen/Qwen2.5-0.5B-Instruct", output="checkpoints/kitchen", lr=1e-5)
+
+    Args:
+        data: a `TrajectoryBuffer`, a path to one, or any iterable of trajectories.
+        method: "sft", "rejection" or "oreo".
+        model: the starting policy; see `oreo.models.resolve_checkpoint`.
+        output: a new or empty folder; gets policy/, value/, config.json, log.jsonl, and checkpoint/ until done.
+        resume: go on where an interrupted run with the same settings and data stopped.
+        on_step: called with each line of the log, which also says `steps`, the number of all updates.
+        fields: of `oreo.config.TrainConfig`.
+
+    Raises:
+        UsageError: wrong options; an output folder in use; resuming with other settings.
+        DataError: nothing to train on, trajectories that do not fit, a model that cannot be loaded.
+        NonFiniteLoss: see there.
+        KeyboardInterrupt: passed on after a checkpoint was saved.
+    """
+    config = TrainConfig.of(method=method, model=str(model), **fields)
+    output = Path(output).expanduser()
+    _claim(output, config, resume)
+    if resume and (finished := _finished(output)):
+        return finished
+    run = _Run(data, config, output)
+    if resume:
+        run.restore()
+    return run.train(on_step)
+
+
+class _Run:
+    """A run under way: models, optimisers, data, and how many updates were made."""
+
+    def __init__(self, data: Any, config: TrainConfig, output: Path) -> None:
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+
+        # Accelerate keeps the precision of a process's first run for all later ones, unless told to forget it.
+        AcceleratorState._reset_state()
+        self.accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
+        self.config, self.output = config, output
+        self.step = 0
+        start, self.tokenizer = load_policy(config.model, trust_remote_code=config.trust_remote_code)
+        if config.instruction is not None:
+            self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
+        self.examples = self._encode(data, start)
+        self.lengths = [len(example.encoded) for example in self.examples]
+        self.per_epoch = math.ceil(len(self.examples) / config.batch_size)
+        self.warmup_steps = self.per_epoch * (config.value_warmup_epochs if config.method == "oreo" else 0)
+        self.steps = self.warmup_steps + self.per_epoch * int(config.epochs or 0)
+        self.identity = {"start": digest(start), "data": fingerprint(self.examples)}
+        self._build(start)
+
+    def _encode(self, data: Any, model: Any) -> list[Example]:
+        if isinstance(data, str | os.PathLike):
+            from oreo.buffer import TrajectoryBuffer
+
+            data = TrajectoryBuffer(data, create=False)
+        text_config = model.config.get_text_config()
+        examples = encode_all(
+            data,
+            TurnFormat.from_tokenizer(self.tokenizer, self.config.instruction),
+            method=self.config.method,
+            max_length=self.config.max_length or getattr(text_config, "max_position_embeddings", None),
+            overlong=self.config.overlong,
+        )
+        largest = max(int(example.encoded.input_ids.max()) for example in examples)
+        embedded = model.get_input_embeddings().weight.shape[0]
+        if largest >= embedded:
+            raise DataError(f"the tokenizer gives id {largest}, but {self.config.model} embeds only {embedded} tokens")
+        return examples
+
+    def _build(self, start: Any) -> None:
+        """Modules, optimisers and their wrappers. `models` keeps the bare transformers models for saving."""
+        config = self.config
+        self.models: dict[str, Any] = {"policy": start}
+        self.reference: Policy | None = None
+        if config.method == "oreo":
+            source = config.value_model or resolve_checkpoint(config.model)[0]
+            self.models["value"] = load_value(source, trust_remote_code=config.trust_remote_code)
+            self.reference = Policy(load_reference(start)).to(self.accelerator.device)
+        wrap: dict[str, Any] = {"policy": Policy, "value": Value}
+        rates = {"policy": config.lr, "value": config.value_lr}
+        self.modules: dict[str, Any] = {}
+        self.optimizers: dict[str, Any] = {}
+        for name, model in self.models.items():
+            module = wrap[name](model)
+            optimizer = torch.optim.AdamW(
+                [parameter for parameter in module.parameters() if parameter.requires_grad],
+                lr=rates[name] or 0.0,
+                betas=config.adam_betas,
+                weight_decay=config.weight_decay,
+                fused=self.accelerator.device.type in ("cpu", "cuda"),
+            )
+            self.modules[name], self.optimizers[name] = self.accelerator.prepare(module, optimizer)
+        pad = self.tokenizer.pad_token_id
+        self.pad_id = int(self.tokenizer.eos_token_id or 0) if pad is None else int(pad)
+        self.micro_tokens = config.micro_tokens or (4096 if self.accelerator.device.type == "cpu" else 16384)
+
+    # The loop.
+
+    def train(self, on_step: OnStep | None) -> TrainResult:
+        main = self.accelerator.is_main_process
+        if main:
+            self._write_config()
+        recent: collections.deque[tuple[float, float, bool]] = collections.deque(maxlen=_AUC_WINDOW)
+        saved = self.step
+        line: dict[str, Any] = {}
+        log = (self.output / "log.jsonl").open("a", encoding="utf-8") if main else None
+        try:
+            while self.step < self.steps:
+                began = time.perf_counter()
+                rows = _batch_rows(len(self.examples), self.config, *divmod(self.step, self.per_epoch))
+                value_only = self.step < self.warmup_steps
+                metrics, seen = self._backward(rows, value_only)
+                with _uninterrupted():
+                    metrics |= self._apply(rows, metrics, value_only)
+                    recent.extend(seen)
+                    line = self._line(rows, metrics, _value_summary(recent), time.perf_counter() - began)
+                    if log is not None:
+                        log.write(json.dumps(line) + "\n")
+                        log.flush()
+                if self.config.save_every and self.step % self.config.save_every == 0 and self.step < self.steps:
+                    self.save()
+                    saved = self.step
+                if on_step is not None:
+                    on_step(line | {"steps": self.steps})
+        except KeyboardInterrupt:
+            if self.step > saved:
+                with _uninterrupted():
+                    self.save()
+            raise
+        finally:
+            if log is not None:
+                log.close()
+        return self._finish(line)
+
+    def _apply(self, rows: Sequence[int], metrics: dict[str, float], value_only: bool) -> dict[str, float]:
+        """Clip and step every model that is being trained. Returns gradient norms and learning rates."""
+        self._check_finite(rows, metrics)
+        active = [name for name in self.modules if not (value_only and name == "policy")]
+        limit = self.config.max_grad_norm or math.inf
+        norms = {
+            f"{name}_grad_norm": float(self.accelerator.clip_grad_norm_(self.modules[name].parameters(), limit))
+            for name in active
+        }
+        self._check_finite(rows, norms)
+        rates = {name: self._rate(name) for name in active}
+        for name, rate in rates.items():
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = rate
+            self.optimizers[name].step()
+            self.optimizers[name].zero_grad()
+        self.step += 1
+        return norms | {"lr" if name == "policy" else "value_lr": rate for name, rate in rates.items()}
+
+    def _line(
+        self, rows: Sequence[int], metrics: dict[str, float], values: dict[str, float | None], seconds: float
+    ) -> dict[str, Any]:
+        """What the log says about the update just made."""
+        tokens = sum(self.lengths[row] for row in rows)
+        return {
+            "step": self.step,
+            "epoch": round(self.step / self.per_epoch, 4),
+            "phase": "value" if self.step <= self.warmup_steps else self.config.method,
+            **metrics,
+            **values,
+            "tokens": tokens,
+            "seconds": round(seconds, 4),
+            "tokens_per_second": round(tokens / seconds, 1),
+        }
+
+    def _backward(
+        self, rows: Sequence[int], value_only: bool
+    ) -> tuple[dict[str, float], list[tuple[float, float, bool]]]:
+        """Accumulate the gradient of the whole batch's loss.
+
+        Each micro-batch's mean is weighted by its share of what the batch's mean runs over (trajectories, or tokens
+        for imitation). `Accelerator.accumulate` would weigh a small last micro-batch as much as a full one.
+        """
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        by_length = sorted(rows, key=lambda row: (-self.lengths[row], row))
+        plans = [micro_batches(by_length[each::world], self.lengths, self.micro_tokens) for each in range(world)]
+        whole = sum(self._weight(row) for row in rows)
+        # Every process has to take part in the same number of passes; one that has fewer repeats a row at no weight.
+        passes = max(len(plan) for plan in plans)
+        sums: dict[str, Tensor] = {}
+        seen: list[tuple[float, float, bool]] = []
+        for index in range(passes):
+            group = plans[rank][index] if index < len(plans[rank]) else []
+            batch = collate([self.examples[row].encoded for row in group or rows[:1]], self.pad_id)
+            share = sum(self._weight(row) for row in group) / whole
+            with contextlib.ExitStack() as stack:
+                if world > 1 and index < passes - 1:
+                    for module in self.modules.values():
+                        stack.enter_context(self.accelerator.no_sync(module))
+                loss, metrics, values = self._loss(batch.to(self.accelerator.device), value_only)
+                # Data-parallel wrappers average over processes, where the shares already add up to one.
+                self.accelerator.backward(loss * (share * world))
+            for name, metric in metrics.items():
+                sums[name] = sums.get(name, torch.zeros_like(metric)) + metric * share
+            if values is not None and group:
+                seen += [
+                    (start, middle, self.examples[row].won)
+                    for row, (start, middle) in zip(group, values.tolist(), strict=True)
+                ]
+        names = sorted(sums)
+        totals = torch.stack([sums[name].float() for name in names])
+        if world > 1:
+            from accelerate.utils import gather_object
+
+            totals = self.accelerator.reduce(totals, "sum")
+            seen = gather_object(seen)
+        return dict(zip(names, totals.tolist(), strict=True)), seen
+
+    def _weight(self, row: int) -> int:
+        return 1 if self.config.method == "oreo" else int(self.examples[row].encoded.imitate.sum())
+
+    def _loss(self, batch: Batch, value_only: bool) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
+        """(loss, metrics, [B, 2] values at the first and the middle action token) of one micro-batch."""
+        config = self.config
+        if config.method != "oreo":
+            # Turns that are not to be imitated are state like any observation.
+            log_prob, _, _ = self.modules["policy"](batch.input_ids, batch.imitate)
+            loss, metrics = nll_loss(log_prob, batch.imitate)
+            return loss, {"loss": loss.detach(), **metrics}, None
+        value = self.modules["value"](batch.input_ids, batch.action_mask)
+        if value_only:
+            # The policy still is the reference: log-ratio and KL are zero, and need no forward pass to know it.
+            log_ratio = kl = torch.zeros_like(value)
+        else:
+            log_prob, reference_log_prob, kl = self.modules["policy"](
+                batch.input_ids, batch.action_mask, reference=self.reference
+            )
+            log_ratio = log_prob - reference_log_prob
+        terms = (log_ratio, batch.reward, batch.action_mask)
+        states = merge_steps(*terms, batch.step_start) if config.level == "step" else terms
+        loss, metrics = value_loss(value, *states, beta=config.beta)
+        if not value_only:
+            level = {"level": config.level, "step_start": batch.step_start}
+            on_policy, more = policy_loss(value, *terms, beta=config.beta, **level)  # type: ignore[arg-type]
+            mean_kl = trajectory_mean(kl, batch.action_mask)
+            loss = loss + on_policy + float(config.alpha or 0.0) * mean_kl
+            metrics |= {**more, "kl": mean_kl.detach()}
+        return loss, {"loss": loss.detach(), **metrics}, _first_and_middle(value.detach(), batch.action_mask)
+
+    def _rate(self, name: str) -> float:
+        """Linear warm-up, then a cosine to zero, over the updates in which this model is trained."""
+        before = self.warmup_steps if name == "policy" else 0
+        peak = self.config.lr if name == "policy" else self.config.value_lr
+        return float(peak or 0.0) * schedule(self.step - before, self.steps - before, self.config.warmup)
+
+    def _check_finite(self, rows: Sequence[int], metrics: dict[str, float]) -> None:
+        bad = [name for name, number in metrics.items() if not math.isfinite(number)]
+        if not bad:
+            return
+        folder = self.output / f"nonfinite-step-{self.step + 1:08d}"
+        if self.accelerator.is_main_process:
+            from safetensors.torch import save_file
+
+            folder.mkdir(parents=True, exist_ok=True)
+            batch = collate([self.examples[row].encoded for row in rows], self.pad_id)
+            save_file(vars(batch), folder / "batch.safetensors")
+            about = {"metrics": {k: str(v) for k, v in metrics.items()}, "names": [self.examples[r].name for r in rows]}
+            (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+        raise NonFiniteLoss(
+            f"{', '.join(bad)} not finite at update {self.step + 1}; its batch is in {folder}; a lower lr may help"
+        )
+
+    # State on disk.
+
+    def save(self) -> None:
+        """A checkpoint of this moment."""
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.output / "checkpoint",
+                self.step,
+                models=self.models,
+                tokenizer=self.tokenizer,
+                optimizers=self.optimizers,
+                state={"config": self.config.to_dict(), **self.identity},
+            )
+
+    def restore(self) -> None:
+        """Continue from the newest checkpoint; without one, from the beginning."""
+        found = latest_checkpoint(self.output / "checkpoint")
+        state = read_state(found) if found else {"step": 0}
+        for key, what in (("start", "the starting model"), ("data", "the training data")):
+            if found and state.get(key) != self.identity[key]:
+                raise UsageError(f"cannot resume {self.output}: {what} changed since; give another output folder")
+        self.step = int(state["step"])
+        if found:
+            for name, load in (("policy", lambda path: load_policy(path)[0]), ("value", load_value)):
+                if name in self.models:
+                    self.models[name].load_state_dict(load(found / name).state_dict())
+            restore_optimizers(found, self.optimizers)
+        _cut_log(self.output / "log.jsonl", self.step)
+
+    def _write_config(self) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "accelerate")}
+        stored = {**self.config.to_dict(), "run": {**self.identity, "steps": self.steps, "versions": versions}}
+        (self.output / "config.json").write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
+
+    def _finish(self, line: dict[str, Any]) -> TrainResult:
+        """Write the final models; the value first, so that a folder with policy/ is complete."""
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            for name in reversed(self.models):
+                save_model(self.models[name], self.tokenizer, self.output / name)
+            shutil.rmtree(self.output / "checkpoint", ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        value = self.output / "value" if "value" in self.models else None
+        return TrainResult(self.output, self.output / "policy", value, self.step, line)
+
+
+# Pieces without state.
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """Share of the peak learning rate at update `step` (from 0) of `steps`: linear warm-up, then a cosine to zero."""
+    rising = math.ceil(warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def auc(scores: Sequence[float], won: Sequence[bool]) -> float | None:
+    """Probability that a won trajectory scores above a lost one (ties count half); None without both kinds."""
+    wins = sum(won)
+    losses = len(won) - wins
+    if not wins or not losses:
+        return None
+    ranked = sorted(zip(scores, won, strict=True), key=lambda pair: pair[0])
+    rank_sum, below = 0.0, 0
+    for _, tied in itertools.groupby(ranked, key=lambda pair: pair[0]):
+        group = [is_won for _, is_won in tied]
+        rank_sum += sum(group) * (below + (len(group) + 1) / 2)
+        below += len(group)
+    return (rank_sum - wins * (wins + 1) / 2) / (wins * losses)
+
+
+def _value_summary(recent: Iterable[tuple[float, float, bool]]) -> dict[str, float | None]:
+    """Mean V(s_0) of won and of lost trajectories, and the AUC of V for the outcome at the start and half-way."""
+    recent = list(recent)
+    if not recent:
+        return {}
+    starts, middles, won = zip(*recent, strict=True)
+
+    def mean(outcome: bool) -> float | None:
+        chosen = [start for start, is_won in zip(starts, won, strict=True) if is_won == outcome]
+        return sum(chosen) / len(chosen) if chosen else None
+
+    return {
+        "value_start_won": mean(True),
+        "value_start_lost": mean(False),
+        "auc_start": auc(starts, won),
+        "auc_middle": auc(middles, won),
+    }
+
+
+def _first_and_middle(value: Tensor, action_mask: Tensor) -> Tensor:
+    """[B, 2] V at the first action token and at the one in the middle, by count."""
+    order = action_mask.cumsum(1)
+    middle = (order[:, -1:] + 1) // 2
+    first = (action_mask & (order == 1)).long().argmax(1, keepdim=True)
+    half = (action_mask & (order == middle)).long().argmax(1, keepdim=True)
+    return value.gather(1, torch.cat([first, half], dim=1))
+
+
+def _batch_rows(count: int, config: TrainConfig, epoch: int, index: int) -> list[int]:
+    order = epoch_order(count, seed=config.seed, epoch=epoch)
+    return order[index * config.batch_size : (index + 1) * config.batch_size]
+
+
+def _claim(output: Path, config: TrainConfig, resume: bool) -> None:
+    """Refuse an output folder in use, and resuming what is not there or was set otherwise."""
+    if not resume:
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise UsageError(f"{output} is not empty; give a new folder, or resume (--resume) to go on with its run")
+        return
+    stored = output / "config.json"
+    if not stored.is_file():
+        raise UsageError(f"there is no run to resume in {output}; leave resume out to start one")
+    try:
+        before = json.loads(stored.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"cannot read {stored}: {error}") from error
+    if changed := config.differences(before):
+        raise UsageError(f"cannot resume {output} with other settings: {'; '.join(changed)}")
+
+
+def _finished(output: Path) -> TrainResult | None:
+    """The result of a run that needs no resuming."""
+    if not (output / "policy" / "config.json").is_file():
+        return None
+    value = output / "value"
+    lines = (output / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    last = json.loads(lines[-1]) if lines else {}
+    return TrainResult(output, output / "policy", value if value.is_dir() else None, last.get("step", 0), last)
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drop lines of updates that the checkpoint does not have; they are about to be made again."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:  # a line that was being written when the run was killed
+            continue
+        if entry["step"] <= step:
+            kept.append(line + "\n")
+    path.write_text("".join(kept), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold back Ctrl-C until the block is done, so that no update is half made. Only the main thread gets signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[Any] = []
+    before = signal.signal(signal.SIGINT, lambda *arguments: pending.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+    if pending and callable(before):
+        before(*pending[0])

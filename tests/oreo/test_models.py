@@ -1,0 +1,215 @@
+"""oreo.models against plain transformers calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+
+import oreo.models
+from oreo.errors import DataError, UsageError
+from oreo.models import (
+    Policy,
+    Value,
+    digest,
+    load_policy,
+    load_reference,
+    load_value,
+    replacing,
+    resolve_checkpoint,
+    save_model,
+)
+
+torch.set_num_threads(1)
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 250, (3, 11), generator=random)
+    mask = torch.rand(3, 11, generator=random) < 0.5
+    mask[:, 0] = False
+    return ids, mask
+
+
+@pytest.fixture(params=["llama", "qwen2", "gpt2", "gemma2"])
+def folder(request: Any, tmp_path: Path, small: Any) -> Path:
+    return small.make_model(tmp_path / "model", request.param)
+
+
+def written_out(model: Any, reference: Any, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Full log-softmax of both models, the plain way."""
+    ours = model(ids).logits.double().log_softmax(-1)[:, :-1]
+    theirs = reference(ids).logits.double().log_softmax(-1)[:, :-1]
+    chosen = ids[:, 1:, None]
+    scores = (
+        ours.gather(-1, chosen)[..., 0],
+        theirs.gather(-1, chosen)[..., 0],
+        (ours.exp() * (ours - theirs)).sum(-1),
+    )
+    return tuple(torch.nn.functional.pad(x, (1, 0)) * mask for x in scores)
+
+
+@pytest.mark.parametrize("chunk", [1 << 24, 260 * 3])
+def test_scores_and_gradients_equal_the_full_log_softmax(folder: Path, chunk: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr(oreo.models, "_CHUNK_ELEMENTS", chunk)
+    ids, mask = batch()
+    model, _ = load_policy(folder)
+    reference = load_reference(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    policy = Policy(model)
+    assert policy.gathers
+    scores = policy(ids, mask, reference=Policy(reference))
+    expected = written_out(model, reference, ids, mask)
+    for ours, theirs in zip(scores, expected, strict=True):
+        torch.testing.assert_close(ours, theirs.float(), rtol=1e-4, atol=1e-5)
+    assert scores[2].max() > 1e-4
+    weights = torch.randn(3, 11, generator=torch.Generator().manual_seed(2))
+    gradients = []
+    for log_prob, _, kl in (scores, expected):
+        model.zero_grad()
+        ((log_prob + 3 * kl) * weights).sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    assert all(parameter.grad is None for parameter in reference.parameters())
+
+
+def test_padding_on_the_left_or_the_right_changes_nothing(folder: Path) -> None:
+    ids, mask = batch()
+    model, _ = load_policy(folder)
+    policy, value_model = Policy(model), load_value(folder)
+    with torch.no_grad():
+        for name, parameter in value_model.named_parameters():
+            if not name.startswith(value_model.base_model_prefix):
+                parameter.fill_(0.1)
+        value = Value(value_model)
+        plain = policy(ids, mask)[0], value(ids, mask)
+        right_ids, right_mask = (torch.nn.functional.pad(x, (0, 4)) for x in (ids, mask))
+        left_ids, left_mask = (torch.nn.functional.pad(x, (4, 0)) for x in (ids, mask))
+        real = torch.nn.functional.pad(torch.ones_like(ids), (4, 0))
+        for each, before in zip((policy, value), plain, strict=True):
+            after_right, after_left = each(right_ids, right_mask), each(left_ids, left_mask, real)
+            if each is policy:
+                after_right, after_left = after_right[0], after_left[0]
+            torch.testing.assert_close(after_right[:, :11], before, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(after_left[:, 4:], before, rtol=1e-4, atol=1e-5)
+            assert (after_right[:, 11:] == 0).all() and (after_left[:, :4] == 0).all()
+
+
+def test_a_new_value_is_zero_everywhere_and_is_read_before_the_token(folder: Path) -> None:
+    ids, mask = batch()
+    model = load_value(folder)
+    assert (Value(model)(ids, mask) == 0).all()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.startswith(model.base_model_prefix):
+                parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+        values, logits = Value(model)(ids, mask), model(ids).logits
+    assert logits.shape == (3, 11, 1)
+    for row, position in mask.nonzero().tolist():
+        assert values[row, position] == logits[row, position - 1, 0]
+    assert (values[~mask] == 0).all()
+
+
+def test_models_are_without_dropout_even_in_training_mode(folder: Path) -> None:
+    ids, mask = batch()
+    policy, value = load_policy(folder)[0], load_value(folder)
+    with torch.no_grad():
+        for model in (policy, value):
+            torch.testing.assert_close(model.train()(ids).logits, model.eval()(ids).logits, rtol=0, atol=0)
+
+
+def test_saved_models_load_with_plain_transformers_and_keep_their_values(folder: Path, tmp_path: Path) -> None:
+    ids, _ = batch()
+    policy, own = load_policy(folder)
+    value = load_value(folder)
+    with torch.no_grad():
+        for parameter in value.parameters():
+            parameter.add_(0.1)
+    for name, model, auto in (
+        ("policy", policy, AutoModelForCausalLM),
+        ("value", value, AutoModelForTokenClassification),
+    ):
+        save_model(model, own, tmp_path / "out" / name)
+        plain = auto.from_pretrained(tmp_path / "out" / name)
+        torch.testing.assert_close(plain(ids).logits, model(ids).logits, rtol=0, atol=0)
+        assert AutoTokenizer.from_pretrained(tmp_path / "out" / name)("go").input_ids == own("go").input_ids
+        assert digest(tmp_path / "out" / name) == digest(model) == digest(plain)
+    # A trained head is kept, a new one is zero.
+    torch.testing.assert_close(load_value(tmp_path / "out")(ids).logits, value(ids).logits, rtol=0, atol=0)
+    assert (
+        list((tmp_path / "out").iterdir()) == [tmp_path / "out" / n for n in ("policy", "value")]
+        or len(list((tmp_path / "out").iterdir())) == 2
+    )
+
+
+def test_a_digest_changes_with_any_weight(tmp_path: Path, small: Any) -> None:
+    model, _ = load_policy(small.make_model(tmp_path / "m"))
+    before = digest(model)
+    with torch.no_grad():
+        next(model.parameters())[0, 0] += 1e-6
+    assert digest(model) != before and len(before) == 16
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no safetensors"):
+        digest(tmp_path / "empty")
+
+
+def test_a_model_that_makes_logits_its_own_way_is_computed_in_full_and_said(tmp_path: Path, small: Any) -> None:
+    model, _ = load_policy(small.make_model(tmp_path / "m"))
+    plain = model.forward
+    ids, mask = batch()
+
+    def doubled(*args: Any, **kwargs: Any) -> Any:
+        output = plain(*args, **kwargs)
+        output.logits = output.logits * 2
+        return output
+
+    model.forward = doubled
+    with pytest.warns(UserWarning, match="own"):
+        policy = Policy(model)
+    torch.testing.assert_close(policy(ids, mask)[0], written_out(model, model, ids, mask)[0].float())
+
+
+def test_checkpoints_are_found_in_output_folders_model_folders_and_by_name(tmp_path: Path, small: Any) -> None:
+    small.make_model(tmp_path / "run" / "policy")
+    assert resolve_checkpoint(tmp_path / "run") == (str(tmp_path / "run" / "policy"), None)
+    save_model(load_value(tmp_path / "run" / "policy"), None, tmp_path / "run" / "value")
+    assert resolve_checkpoint(tmp_path / "run")[1] == str(tmp_path / "run" / "value")
+    assert resolve_checkpoint(tmp_path / "run" / "policy") == (str(tmp_path / "run" / "policy"), None)
+    assert resolve_checkpoint("someone/some-model") == ("someone/some-model", None)
+    assert resolve_checkpoint("tiny")[0].endswith("tiny")
+
+
+def test_what_is_no_model_gives_one_clear_line(tmp_path: Path, small: Any) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{}")
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "log.jsonl").write_text("")
+    for name, message in (("missing", "no such folder"), ("empty", "no model"), ("unfinished", "not finished")):
+        with pytest.raises(DataError, match=message):
+            load_policy(tmp_path / name)
+    for load in (load_policy, load_value):
+        with pytest.raises(DataError, match="cannot load") as error:
+            load(tmp_path / "broken")
+        assert "\n" not in str(error.value)
+    with pytest.raises(UsageError, match="float32"):
+        load_policy(small.make_model(tmp_path / "m"), dtype="float64")
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    with replacing(target) as new:
+        (new / "a").write_text("1")
+    with pytest.raises(OSError, match="disk full"), replacing(target) as new:
+        (new / "a").write_text("2")
+        raise OSError("disk full")
+    assert (target / "a").read_text() == "1"
+    with replacing(target) as new:
+        (new / "b").write_text("3")
+    assert [path.name for path in tmp_path.iterdir()] == ["target"] and not (target / "a").exists()
