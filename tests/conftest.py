@@ -6,6 +6,9 @@ import os
 
 import pytest
 
+# Test processes share the cores (-n 2): with a thread per core in each, torch's threads would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run over all real games instead of a sample (hours)")

@@ -1,0 +1,254 @@
+"""How often an agent succeeds, overall and by task type, with what a reader needs to do the same again.
+
+    evaluation = oreo.evaluate("oreo/ALFWorld-v0", "tiny", episodes=200, env_kwargs={"split": "generated_unseen"})
+    print(evaluation.overall.success, evaluation.overall.low, evaluation.overall.high)
+
+`evaluate` plays, `summarise` counts (also over stored trajectories), `render` draws. Nothing is rounded before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from oreo.errors import UsageError
+from oreo.eval.statistics import percent, wilson_interval
+from oreo.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+    from rich.console import RenderableType
+
+    from oreo.agents.agent import Agent
+    from oreo.buffer import TrajectoryBuffer
+
+DEFAULT_EPISODES = 200
+"""Where an environment has no list of games. The interval is then at most 7 points to either side."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of some episodes."""
+
+    success: float
+    """Share of them that were won, 0 to 1."""
+    low: float
+    """Lower end of its 95 % Wilson interval."""
+    high: float
+    """Upper end."""
+    episodes: int
+    won: int
+    mean_steps: float
+    mean_return: float
+    """Undiscounted."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The success of one agent under one protocol."""
+
+    agent: str
+    """Name and settings."""
+    checkpoint: str
+    """Digest of its weights, empty without any."""
+    protocol: dict[str, Any]
+    """Environment and its arguments, games, step limit, dialect, seed: what has to be equal for a fair comparison."""
+    overall: Outcome
+    by_task_type: dict[str, Outcome]
+    """Sorted by name; empty where the environment names no task types."""
+    trajectories: tuple[Trajectory, ...] = field(default=(), repr=False, compare=False)
+    """The episodes themselves, in order."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the episodes, in JSON types. `overall` stands at the top level: success, low, high, …"""
+        return {
+            "agent": self.agent,
+            "checkpoint": self.checkpoint,
+            **asdict(self.overall),
+            "by_task_type": {name: asdict(outcome) for name, outcome in self.by_task_type.items()},
+            "protocol": self.protocol,
+        }
+
+
+def evaluate(
+    env: str,
+    agent: str | Agent,
+    *,
+    episodes: int | None = None,
+    games: Sequence[str] | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+    max_steps: int | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    into: TrajectoryBuffer | None = None,
+    on_episode: Callable[[Trajectory], None] | None = None,
+) -> Evaluation:
+    """Let `agent` play, count what it wins.
+
+    Args:
+        env: as for `oreo.make`.
+        agent: an agent, or what `oreo.agents.load_agent` takes; a language model named so plays greedily.
+        episodes: how many; None: every game once where the environment lists its games, else 200.
+        games: play just these; None: `plan_games` decides.
+        seed: of the draw of games and of all randomness in the episodes.
+        batch_size: episodes under way at the same time; changes the speed, not the result.
+        max_steps: as for `oreo.make`.
+        env_kwargs: arguments of the environment.
+        into: keep the episodes here too.
+        on_episode: called with each episode as it ends.
+    Raises:
+        OreoError: whatever the environment, the agent or the buffer finds wrong.
+    """
+    from oreo.rollouts import rollout
+
+    player = _load(agent) if isinstance(agent, str) else agent
+    plan = plan_games(env, episodes, games=games, seed=seed, max_steps=max_steps, env_kwargs=env_kwargs)
+    played = rollout(
+        env,
+        agent=player,
+        episodes=plan.episodes,
+        games=plan.games,
+        into=into,
+        seed=seed,
+        batch_size=batch_size,
+        max_steps=max_steps,
+        env_kwargs=env_kwargs,
+        on_episode=on_episode,
+    )
+    return summarise(played, {"max_steps": plan.max_steps, "seed": seed})
+
+
+def _load(name: str) -> Agent:
+    from oreo.agents import load_agent
+
+    return load_agent(name, temperature=0.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an evaluation is going to play."""
+
+    games: list[str] | None
+    """Names in playing order, None where the environment draws them from the seed."""
+    episodes: int
+    max_steps: int | None
+    """Steps an episode may take, None where nothing limits them."""
+
+
+def plan_games(
+    env: str,
+    episodes: int | None,
+    *,
+    games: Sequence[str] | None = None,
+    seed: int = 0,
+    max_steps: int | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+) -> Plan:
+    """Which games an evaluation plays. Arguments as in `evaluate`.
+
+    An environment may list its games (`games`, names for `reset(options={"game": …})`). Then all are played once, or
+    the first `episodes` of an order that `seed` draws: in sorted order the first would be all of one task type. More
+    episodes than games go round again. Without such a list the environment draws each game from the episode's seed.
+    """
+    import numpy as np
+
+    from oreo.envs import make
+
+    if episodes is not None and episodes < 1:
+        raise UsageError(f"episodes={episodes}: expected 1 or more")
+    opened = make(env, max_steps=max_steps, **(env_kwargs or {}))
+    listed = getattr(opened.unwrapped, "games", None) if games is None else list(games)
+    limit = step_limit(opened)
+    opened.close()
+    if listed is None:
+        return Plan(None, DEFAULT_EPISODES if episodes is None else episodes, limit)
+    if games is not None or episodes is None or episodes == len(listed):
+        return Plan(listed, episodes or len(listed), limit)
+    order = np.random.default_rng(seed).permutation(len(listed))
+    return Plan([listed[order[i % len(listed)]] for i in range(episodes)], episodes, limit)
+
+
+def step_limit(env: gym.Env[str, str]) -> int | None:
+    """After how many steps `env` is truncated."""
+    # Gymnasium's TimeLimit keeps it under this name and offers no other.
+    return env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None
+
+
+def summarise(trajectories: Sequence[Trajectory], settings: dict[str, Any] | None = None) -> Evaluation:
+    """Count what was won. `settings` adds to the protocol what trajectories do not know."""
+    if not trajectories:
+        raise UsageError("nothing to evaluate: no episodes")
+    kinds = sorted({trajectory.task_type for trajectory in trajectories} - {""})
+    by_task_type = {kind: _outcome([t for t in trajectories if t.task_type == kind]) for kind in kinds}
+    first = trajectories[0]
+    return Evaluation(
+        agent=first.agent,
+        checkpoint=first.checkpoint,
+        protocol={
+            "env": first.env_id,
+            "env_kwargs": {key: value for key, value in first.env_kwargs.items() if key != "max_steps"},
+            "dialect": "/".join(sorted({trajectory.dialect for trajectory in trajectories} - {""})),
+            "games": len({trajectory.game for trajectory in trajectories} - {""}),
+            **(settings or {}),
+            "versions": first.versions,
+        },
+        overall=_outcome(trajectories),
+        by_task_type=by_task_type,
+        trajectories=tuple(trajectories),
+    )
+
+
+def _outcome(trajectories: Sequence[Trajectory]) -> Outcome:
+    n = len(trajectories)
+    won = sum(trajectory.won for trajectory in trajectories)
+    low, high = wilson_interval(won, n)
+    steps = sum(len(trajectory) for trajectory in trajectories) / n
+    returns = sum(trajectory.episode_return for trajectory in trajectories) / n
+    return Outcome(won / n, low, high, n, won, steps, returns)
+
+
+def render(evaluation: Evaluation) -> RenderableType:
+    """What `oreo eval` prints: agent and protocol, then a row per task type and one for all."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    # As narrow as can be: the longest of ALFWorld's task types has to fit into 80 columns.
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.add_column("task type")
+    for column in ("won", "success", "95 % interval", "steps", "return"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, outcome in evaluation.by_task_type.items():
+        table.add_row(*_row(name, outcome))
+    if evaluation.by_task_type:
+        table.add_section()
+    table.add_row(*_row("all", evaluation.overall), style="bold")
+    return Group(Text(f"{evaluation.agent} · {describe(evaluation.protocol)}\n"), table)
+
+
+def describe(protocol: dict[str, Any]) -> str:
+    """One line: `oreo/ALFWorld-v0 split=valid_seen, put dialect, 140 games, at most 50 steps, seed 0`."""
+    arguments = " ".join(f"{key}={value}" for key, value in protocol["env_kwargs"].items())
+    parts = [f"{protocol['env']} {arguments}".strip()]
+    if protocol["dialect"]:
+        parts.append(f"{protocol['dialect']} dialect")
+    if protocol["games"]:
+        parts.append(f"{protocol['games']} games")
+    if protocol.get("max_steps"):
+        parts.append(f"at most {protocol['max_steps']} steps")
+    if "seed" in protocol:
+        parts.append(f"seed {protocol['seed']}")
+    return ", ".join(parts)
+
+
+def _row(name: str, outcome: Outcome) -> tuple[str, ...]:
+    return (
+        name,
+        f"{outcome.won}/{outcome.episodes}",
+        percent(outcome.success),
+        f"{100 * outcome.low:.1f} – {percent(outcome.high)}",
+        f"{outcome.mean_steps:.1f}",
+        f"{outcome.mean_return:.2f}",
+    )

@@ -1,0 +1,103 @@
+"""See an agent play, live. It is the ordinary rollout of one episode, with an agent that shows what it is shown.
+
+oreo watch --agent tiny --split generated_unseen
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from oreo.eval.evaluate import step_limit
+from oreo.eval.replay import view_at
+from oreo.eval.screen import View
+from oreo.eval.stage import Stage
+from oreo.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from oreo.agents.agent import Agent, Decision, Episode
+
+_HINT = "n step  space pause  q quit"
+
+
+class Quit(Exception):
+    """The watcher pressed q."""
+
+
+class Watched:
+    """An agent in front of an audience: acts exactly as the one inside."""
+
+    def __init__(self, agent: Agent, env: str, stage: Stage) -> None:
+        self.agent = agent
+        self.name = agent.name
+        self.checkpoint = agent.checkpoint
+        self._env = env
+        self._stage = stage
+
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        self._stage.show(self._view(episodes[0]))
+        decisions = self.agent.act(episodes)
+        if self._stage.wait() == "quit":
+            raise Quit
+        return decisions
+
+    def _view(self, episode: Episode) -> View:
+        return View(
+            env_id=self._env,
+            agent=self.name,
+            observation=episode.observation,
+            task=str(episode.info.get("task", "")),
+            task_type=str(episode.info.get("task_type", "")),
+            game=str(episode.info.get("game", "")),
+            steps=tuple(episode.steps),
+            length=step_limit(episode.env),
+            hint=_HINT,
+        )
+
+
+def watch(
+    env: str,
+    agent: Agent,
+    *,
+    game: str | None = None,
+    seed: int = 0,
+    delay: float = 0.5,
+    paused: bool = False,
+    max_steps: int | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    console: Console | None = None,
+) -> Trajectory | None:
+    """Let `agent` play one episode and show it.
+
+    Args:
+        env: as for `oreo.make`.
+        agent: who plays.
+        game: which game, where the environment has names for them; None: drawn from `seed`.
+        seed: of the episode; the same seed is the same episode as in `oreo.rollout`.
+        delay: seconds between two steps.
+        paused: wait for a key at every step.
+        console: where; None: standard output.
+    Returns:
+        The episode, or None if the watcher left before its end.
+    """
+    from oreo.rollouts import rollout
+
+    with Stage(console or Console(), delay=delay, paused=paused) as stage:
+        try:
+            played = rollout(
+                env,
+                agent=Watched(agent, env, stage),
+                episodes=1,
+                games=None if game is None else [game],
+                seed=seed,
+                batch_size=1,
+                max_steps=max_steps,
+                env_kwargs=env_kwargs,
+            )
+        except Quit:
+            return None
+        stage.show(replace(view_at(played[0], len(played[0])), hint=""))
+    return played[0]

@@ -1,0 +1,105 @@
+"""The `oreo` command. Thin: parse, call one function, print. Each group of commands is in a file of its own.
+
+Standard output carries results only (with --json: one JSON value), everything else goes to standard error.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+import oreo
+from oreo.cli.look import replay, watch
+from oreo.cli.output import Stopped, complain, show_help
+from oreo.cli.stages import collect, evaluate, quickstart, train
+from oreo.cli.stores import buffer_app, envs, games_app
+from oreo.errors import OreoError
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+app.command()(quickstart)
+app.command()(collect)
+app.command()(train)
+app.command("eval")(evaluate)
+app.command()(watch)
+app.command()(replay)
+app.add_typer(buffer_app, name="buffer")
+app.add_typer(games_app, name="games")
+app.command()(envs)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(oreo.__version__)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error (or OREO_DEBUG=1).")] = False,
+) -> None:
+    """Text environments, offline RL with OREO, and value-guided language agents.
+
+    \b
+    Example:
+      oreo quickstart --fast
+    Exit codes:
+      0 done, 1 failed, 2 wrong usage, 130 interrupted
+    """
+    show_help(context)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit. Errors become one line; `--debug` may stand anywhere and asks for the traceback."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments or os.environ.get("OREO_DEBUG", "") not in ("", "0")
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character gets a "?", not a crash
+            stream.reconfigure(errors="replace")
+    warnings.showwarning = _one_line_warning
+    try:
+        sys.exit(_run(arguments))
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except (Stopped, KeyboardInterrupt, typer.Abort) as stop:
+        complain(str(stop) or "stopped")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_explain(error))
+
+
+def _run(arguments: list[str]) -> int:
+    result = app(args=arguments, prog_name="oreo", standalone_mode=False)
+    if result == 130:
+        raise KeyboardInterrupt
+    sys.stdout.flush()
+    return result if isinstance(result, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    """One line about what went wrong; returns the exit code."""
+    if isinstance(error, OreoError):
+        complain(str(error))
+        return error.exit_code
+    if hasattr(error, "format_message"):  # wrong usage, found by the option parser
+        context: Any = getattr(error, "ctx", None)
+        complain(f"{error.format_message().rstrip('.')}; see {context.command_path if context else 'oreo'} --help")
+        return 2
+    complain(f"{type(error).__name__}: {error} (an error we did not foresee; --debug shows where)")
+    return 1
+
+
+def _one_line_warning(message: Warning | str, *details: Any, **more: Any) -> None:
+    complain(f"warning: {message}")

@@ -1,0 +1,104 @@
+"""Looking at episodes: an agent live (watch), a stored one again (replay)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oreo.cli.options import (
+    DEFAULT_ENV,
+    AgentArg,
+    AgentName,
+    BestOf,
+    Device,
+    Dialect,
+    Engine,
+    Env,
+    EnvArg,
+    Expert,
+    MaxSteps,
+    Seed,
+    Split,
+    Temperature,
+    TopP,
+    acting_agent,
+    env_arguments,
+    existing_buffer,
+)
+from oreo.cli.output import kept
+from oreo.errors import UsageError
+
+Delay = Annotated[float, typer.Option(min=0.0, help="Seconds between two steps.")]
+Paused = Annotated[bool, typer.Option("--step", help="Wait for a key at every step.")]
+
+
+def watch(
+    agent: AgentName = "tiny",
+    env: Env = DEFAULT_ENV,
+    game: Annotated[str | None, typer.Option(help="Which game; default: drawn from the seed.")] = None,
+    split: Split = None,
+    engine: Engine = None,
+    dialect: Dialect = None,
+    expert: Expert = None,
+    env_arg: EnvArg = None,
+    seed: Seed = 0,
+    max_steps: MaxSteps = None,
+    temperature: Temperature = None,
+    top_p: TopP = 1.0,
+    best_of: BestOf = 1,
+    device: Device = None,
+    agent_arg: AgentArg = None,
+    delay: Delay = 0.5,
+    step: Paused = False,
+) -> None:
+    """Watch an agent play one episode.
+
+    What it does, what it considered, how it values each state.
+
+    \b
+    Keys: space pause, n next step, q quit. Without a terminal: plain lines.
+    Example:
+      oreo watch --agent checkpoints/kitchen --best-of 5 --split generated_unseen --seed 3
+    """
+    from oreo.eval.watch import watch as run
+
+    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
+    player = acting_agent(agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, device=device)
+    with kept(lambda: "stopped; watching keeps nothing"):
+        run(
+            env,
+            player,
+            game=game,
+            seed=seed,
+            delay=delay,
+            paused=step,
+            max_steps=max_steps,
+            env_kwargs=arguments,
+        )
+
+
+def replay(
+    buffer: Annotated[Path, typer.Argument(help="The buffer.")],
+    episode: Annotated[int, typer.Option(help="Which one, from 0; -1 is the last.")] = 0,
+    delay: Delay = 0.5,
+    step: Paused = False,
+) -> None:
+    """See a stored episode again.
+
+    \b
+    Keys: → or n next step, ← or p back, space pause, q quit. Without a terminal: plain lines.
+    Example:
+      oreo replay runs/kitchen --episode 3
+    """
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.eval.replay import replay as run
+
+    with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:
+        count = len(stored)
+        if not -count <= episode < count:
+            raise UsageError(f"--episode {episode}: {buffer} holds {count} episodes, 0 to {count - 1}")
+        trajectory = stored[episode]
+    with kept(lambda: f"stopped; {buffer} is as it was"):
+        run(trajectory, delay=delay, paused=step)

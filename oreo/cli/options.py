@@ -1,0 +1,88 @@
+"""Options that several commands share, and how they become arguments of environments and agents."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oreo.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from oreo.agents.agent import Agent
+
+DEFAULT_ENV = "oreo/ALFWorld-v0"
+
+Env = Annotated[str, typer.Option("--env", help="An id (see `oreo envs`), path/to/file.py:Class or module:Class.")]
+Split = Annotated[str | None, typer.Option(help="Which games: generated, generated_unseen, train, valid_seen, …")]
+Engine = Annotated[str | None, typer.Option(help="simulator or textworld.")]
+Dialect = Annotated[str | None, typer.Option(help="put or move; default: the games' own.")]
+Expert = Annotated[str | None, typer.Option(help="Whom --agent expert asks: explorer or handcoded.")]
+EnvArg = Annotated[
+    list[str] | None,
+    typer.Option("--env-arg", metavar="KEY=VALUE", help="Any other argument of the environment (repeatable, JSON)."),
+]
+AgentName = Annotated[str, typer.Option("--agent", help="random, expert, tiny, a checkpoint folder or a Hub name.")]
+Seed = Annotated[int, typer.Option(help="Of games and of all randomness.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Episodes under way at a time; does not change the result.")]
+MaxSteps = Annotated[int | None, typer.Option(min=1, help="Steps an episode may take; default: the environment's.")]
+Temperature = Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: 0, with --best-of 1.")]
+TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens with this share.")]
+BestOf = Annotated[int, typer.Option(min=1, help="Candidates a step, of which the value model chooses.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")]
+AgentArg = Annotated[
+    list[str] | None,
+    typer.Option("--agent-arg", metavar="KEY=VALUE", help="Any other argument of load_agent, such as value=FOLDER."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output, nothing else.")]
+
+
+def env_arguments(extra: list[str] | None, **named: Any) -> dict[str, Any]:
+    """Keyword arguments of the environment: the named ones that were given, then KEY=VALUE pairs."""
+    arguments = {name: value for name, value in named.items() if value is not None}
+    return arguments | key_values(extra, "--env-arg")
+
+
+def key_values(pairs: list[str] | None, option: str) -> dict[str, Any]:
+    """`a=1` -> {"a": 1}. A value that is no JSON is taken as text: `a=put`."""
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise UsageError(f"{option} {pair!r}: expected KEY=VALUE, such as {option} max_objects=8")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def make_agent(name: str, extra: list[str] | None, **named: Any) -> Agent:
+    """The agent of that name: the named settings, then KEY=VALUE pairs."""
+    from oreo.agents import load_agent
+
+    settings = named | key_values(extra, "--agent-arg")
+    known = list(inspect.signature(load_agent).parameters)[1:]
+    for setting in settings:
+        if setting not in known:
+            raise UsageError(f"--agent-arg {setting}: no such setting; {did_you_mean(setting, known)}")
+    return load_agent(name, **settings)
+
+
+def acting_agent(name: str, extra: list[str] | None, *, temperature: float | None, best_of: int, **named: Any) -> Agent:
+    """The agent that is evaluated or watched: greedy unless told, sampling where there is something to choose from."""
+    if temperature is None:
+        temperature = 0.0 if best_of == 1 else 1.0
+    if best_of > 1 and temperature == 0:
+        raise UsageError("--best-of chooses among samples: give it a --temperature above 0, such as 1")
+    return make_agent(name, extra, temperature=temperature, best_of=best_of, **named)
+
+
+def existing_buffer(path: Path) -> Path:
+    """A buffer that is to be read has to be there."""
+    if not path.expanduser().exists():
+        raise UsageError(f"{path}: there is no such buffer; make one with `oreo collect --into {path}`")
+    return path

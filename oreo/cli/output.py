@@ -1,0 +1,150 @@
+"""What the commands print with: results and JSON to standard output, progress and complaints to standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from typing_extensions import Self
+
+    from oreo.trajectory import Trajectory
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SHOWN_METRICS = ("nll", "value_loss", "policy_loss", "kl", "auc_middle")
+
+
+class Stopped(Exception):
+    """The user pressed Ctrl-C; the message says what is kept and how to go on."""
+
+
+def complain(message: str) -> None:
+    """`oreo: …` on standard error, in one line whatever the message holds."""
+    print(f"oreo: {' '.join(message.split())}", file=sys.stderr)
+
+
+def show_help(context: typer.Context) -> None:
+    """What a command group does when no command follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output. Numbers that JSON has no word for (nan, inf) become null."""
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_pairs(pairs: dict[str, Any], indent: str = "") -> None:
+    """Names and values below each other, a dict inside as an indented block."""
+    width = max((len(name) for name in pairs), default=0)
+    for name, value in pairs.items():
+        if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+            print(f"{indent}{name}")
+            print_pairs(value, indent + "  ")
+        else:
+            print(f"{indent}{name:<{width}}  {_readable(value)}")
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_readable(item)}" for key, item in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def result_console() -> Console:
+    """For tables on standard output; as wide as needed where that is no terminal."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+@contextmanager
+def kept(message: Callable[[], str]) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(message()) from None
+
+
+class Progress:
+    """How far something is: a bar on a terminal, elsewhere a line now and then. To standard error.
+
+    with Progress("writing", 20) as progress:
+        progress(1, note="")
+    """
+
+    def __init__(self, what: str, total: int | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+        from rich.progress import Progress as Bar
+        from rich.progress import TimeElapsedColumn as Elapsed
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        self.what, self.total, self.done = what, total, 0
+        self._said = time.monotonic()
+        console = Console(stderr=True)
+        note = TextColumn("{task.fields[note]}")
+        columns = (SpinnerColumn(), TextColumn(what), BarColumn(bar_width=20), MofNCompleteColumn())
+        self._bar = Bar(
+            *(*columns, Elapsed(), Remaining(compact=True), note),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task(what, total=total, note="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._bar.stop()
+
+    def to(self, done: int, *, total: int | None = None, note: str = "") -> None:
+        """`done` of `total` are done."""
+        self.done, self.total = done, total or self.total
+        self._bar.update(self._task, completed=done, total=self.total, note=note)
+        if self._bar.disable and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            of = f" of {self.total}" if self.total is not None else ""
+            print(f"{self.what}: {done}{of} {note}".rstrip(), file=sys.stderr, flush=True)
+
+
+class Episodes(Progress):
+    """Counts episodes and how many were won: `oreo.rollout(..., on_episode=seen)`."""
+
+    won = 0
+
+    def __call__(self, trajectory: Trajectory) -> None:
+        self.won += trajectory.won
+        self.to(self.done + 1, note=f"won {self.won / (self.done + 1):.0%}")
+
+
+class Updates(Progress):
+    """Follows training: `oreo.train(..., on_step=seen)`."""
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        note = "  ".join(f"{name} {metric:.3g}" for name, metric in main_metrics(line).items())
+        self.to(line["step"], total=line["steps"], note=note)
+
+
+def main_metrics(line: dict[str, Any]) -> dict[str, float]:
+    """The few of a line of the training log that tell most."""
+    return {name: line[name] for name in _SHOWN_METRICS if isinstance(line.get(name), float)}

@@ -1,0 +1,233 @@
+"""The main job, and its three stages each on its own: collect, train, eval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from oreo.cli.options import (
+    DEFAULT_ENV,
+    AgentArg,
+    AgentName,
+    BatchSize,
+    BestOf,
+    Device,
+    Dialect,
+    Engine,
+    Env,
+    EnvArg,
+    Expert,
+    Json,
+    MaxSteps,
+    Seed,
+    Split,
+    Temperature,
+    TopP,
+    acting_agent,
+    env_arguments,
+    existing_buffer,
+    key_values,
+    make_agent,
+)
+from oreo.cli.output import Episodes, Updates, kept, main_metrics, print_json, print_pairs, result_console
+
+
+def quickstart(
+    output: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("runs/quickstart"),
+    seed: Seed = 0,
+    fast: Annotated[bool, typer.Option("--fast", help="Two minutes instead of ten; learns less.")] = False,
+) -> None:
+    """The main job on the embedded model.
+
+    Collects, trains, evaluates on held-out floor plans and shows an episode. No download, no GPU.
+
+    \b
+    Example:
+      oreo quickstart --fast --output /tmp/quickstart
+    """
+    from rich.console import Console
+
+    from oreo.quickstart import run
+
+    with kept(lambda: f"stopped; what was finished is in {output}, and the same command goes on from there"):
+        run(output, seed=seed, fast=fast, console=Console())
+
+
+def collect(
+    into: Annotated[Path, typer.Option(help="The buffer, a folder; an existing one grows.")],
+    env: Env = DEFAULT_ENV,
+    agent: AgentName = "expert",
+    episodes: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    split: Split = None,
+    engine: Engine = None,
+    dialect: Dialect = None,
+    expert: Expert = None,
+    env_arg: EnvArg = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    max_steps: MaxSteps = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
+    top_p: TopP = 1.0,
+    best_of: BestOf = 1,
+    noise: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of actions replaced by random ones.")] = 0.0,
+    device: Device = None,
+    agent_arg: AgentArg = None,
+    json: Json = False,
+) -> None:
+    """Play episodes and keep them in a buffer.
+
+    \b
+    Example:
+      oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
+    """
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.rollouts import rollout
+
+    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
+    with Episodes("collecting", episodes) as seen:
+
+        def message() -> str:
+            go_on = f"--episodes {episodes - seen.done} --seed {seed + 1}"
+            return f"stopped; {seen.done} episodes are kept in {into}; the same command with {go_on} goes on"
+
+        player = make_agent(
+            agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, noise=noise, device=device
+        )
+        with kept(message), TrajectoryBuffer(into) as buffer:
+            rollout(
+                env,
+                agent=player,
+                episodes=episodes,
+                into=buffer,
+                seed=seed,
+                batch_size=batch_size,
+                max_steps=max_steps,
+                env_kwargs=arguments,
+                on_episode=seen,
+            )
+            total = len(buffer)
+    result = {"buffer": str(into), "agent": player.name, "collected": seen.done, "won": seen.won, "episodes": total}
+    print_json(result) if json else print_pairs(result)
+
+
+def train(
+    buffer: Annotated[Path, typer.Argument(help="The buffer to learn from.")],
+    output: Annotated[Path, typer.Option(help="A new folder for the models, the log and the checkpoint.")],
+    method: Annotated[str, typer.Option(help="oreo, rejection or sft.")] = "oreo",
+    model: Annotated[str, typer.Option(help="What to start from: tiny, a folder or a Hub name.")] = "tiny",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the buffer.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Trajectories for one update.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate of the policy.")] = None,
+    value_lr: Annotated[float | None, typer.Option(help="Peak learning rate of the value model.")] = None,
+    beta: Annotated[float | None, typer.Option(help="OREO's temperature.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Weight of the KL to the starting model.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other field of oreo.config.TrainConfig (repeatable)."),
+    ] = None,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    json: Json = False,
+) -> None:
+    """Train on a buffer.
+
+    A policy, and with --method oreo a value model. Defaults are the paper's.
+
+    \b
+    Example:
+      oreo train runs/kitchen --model tiny --output checkpoints/kitchen --lr 1e-4 --set value_warmup_epochs=1
+    """
+    existing_buffer(buffer)  # before seconds go by for torch
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.trainer import train as run
+
+    named = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "value_lr": value_lr,
+        "beta": beta,
+        "alpha": alpha,
+    }
+    given = {name: value for name, value in named.items() if value is not None}
+    settings = key_values(setting, "--set") | given | {"seed": seed}
+    with Updates("training") as seen:
+
+        def message() -> str:
+            return f"stopped after update {seen.done} of {seen.total or '?'}; the same command with --resume goes on"
+
+        with kept(message), TrajectoryBuffer(buffer, create=False) as stored:
+            result: Any = run(
+                stored, method=method, model=model, output=output, resume=resume, on_step=seen, **settings
+            )
+    if json:
+        print_json(vars(result))
+    else:
+        made = {name: value for name, value in vars(result).items() if name != "metrics"}
+        print_pairs(made | main_metrics(result.metrics) | {"log": output / "log.jsonl"})
+
+
+def evaluate(
+    agent: AgentName,
+    env: Env = DEFAULT_ENV,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="How many; default: every game of a real split once, else 200.")
+    ] = None,
+    split: Split = None,
+    engine: Engine = None,
+    dialect: Dialect = None,
+    expert: Expert = None,
+    env_arg: EnvArg = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    max_steps: MaxSteps = None,
+    temperature: Temperature = None,
+    top_p: TopP = 1.0,
+    best_of: BestOf = 1,
+    device: Device = None,
+    agent_arg: AgentArg = None,
+    into: Annotated[Path | None, typer.Option(help="Keep the episodes in this buffer.")] = None,
+    json: Json = False,
+) -> None:
+    """How often an agent succeeds.
+
+    By task type and overall, with 95 % Wilson intervals.
+
+    \b
+    Example:
+      oreo eval --agent checkpoints/kitchen --best-of 5 --split generated_unseen --json
+    """
+    from contextlib import nullcontext
+
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.eval.evaluate import evaluate as run
+    from oreo.eval.evaluate import plan_games, render
+
+    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
+    plan = plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments)
+    with Episodes("evaluating", plan.episodes) as seen:
+        keeping = f"kept in {into}" if into else "not kept (--into BUFFER would keep them)"
+
+        def message() -> str:
+            return f"stopped after {seen.done} of {plan.episodes} episodes, {seen.won} of them won, {keeping}"
+
+        player = acting_agent(agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, device=device)
+        with kept(message), TrajectoryBuffer(into) if into else nullcontext() as buffer:
+            evaluation = run(
+                env,
+                player,
+                episodes=plan.episodes,
+                games=plan.games,
+                seed=seed,
+                batch_size=batch_size,
+                max_steps=max_steps,
+                env_kwargs=arguments,
+                into=buffer,
+                on_episode=seen,
+            )
+    if json:
+        print_json(evaluation.to_dict())
+    else:
+        result_console().print(render(evaluation))

@@ -1,0 +1,145 @@
+"""What an episode looks like: as text on a console of fixed size without colours, and as plain lines."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from oreo.eval.replay import replay, view_at
+from oreo.eval.screen import View, chart, crop, lines, render, sparkline
+from oreo.trajectory import Candidate, Step, Trajectory
+
+KITCHEN = Trajectory(
+    env_id="oreo/ALFWorld-v0",
+    steps=(
+        Step(
+            "You see a fridge 1, and a countertop 1.\n\nYour task is to: cool some tomato.",
+            "go to countertop 1",
+            value=0.25,
+            candidates=(Candidate("open fridge 1", -1.5, 0.125), Candidate("go to countertop 1", -0.25, 0.5)),
+        ),
+        Step("On the countertop 1, you see a tomato 1.", "tkae tomato 1", action_valid=False, value=0.5),
+        Step("Nothing happens.", "cool tomato 1", turn="Thought: again.\nAction: cool tomato 1", reward=1.0, value=1.0),
+    ),
+    final_observation="You cool the tomato 1.",
+    terminated=True,
+    truncated=False,
+    won=True,
+    task="cool some tomato.",
+    task_type="pick_cool_then_place_in_recep",
+    game="generated/0/7/put-8-14",
+    agent="best_of_2(lm(temperature=1.0))",
+)
+
+
+def drawn(view: View, width: int = 80, height: int = 23) -> list[str]:
+    console = Console(width=width, height=height, color_system=None, record=True, file=open("/dev/null", "w"))
+    console.print(render(view, width=width, height=height))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_the_whole_screen_after_the_first_step() -> None:
+    assert drawn(view_at(KITCHEN, 1), height=18) == [
+        "cool some tomato.",
+        "oreo/ALFWorld-v0 · pick_cool_then_place_in_recep · generated/0/7/put-8-14",
+        "─" * 80,
+        "You see a fridge 1, and a countertop 1.",
+        "Your task is to: cool some tomato.",
+        "  1 > go to countertop 1",
+        "    On the countertop 1, you see a tomato 1.",
+        "",
+        "",
+        "considered at step 1 " + "─" * 59,
+        "▸ go to countertop 1                                      V 0.50   log p -0.25",
+        "  open fridge 1                                           V 0.12   log p -1.50",
+        "value of each state, now 0.25 " + "─" * 50,
+        "  0.30",
+        "       ▅▅▅",
+        "  0.20 ███",
+        "─" * 80,
+        "step 1 of 3  best_of_2(lm(temperature=1.0))        ←/→ step  space pause  q quit",
+    ]
+
+
+def test_the_plain_lines_hold_everything() -> None:
+    assert lines(view_at(KITCHEN, 3)) == [
+        "env: oreo/ALFWorld-v0",
+        "game: generated/0/7/put-8-14",
+        "agent: best_of_2(lm(temperature=1.0))",
+        "task: cool some tomato.",
+        "    You see a fridge 1, and a countertop 1.",
+        "    Your task is to: cool some tomato.",
+        "  1 > go to countertop 1   (V 0.25)",
+        "      * go to countertop 1   (V 0.50, log p -0.25)",
+        "      - open fridge 1   (V 0.12, log p -1.50)",
+        "    On the countertop 1, you see a tomato 1.",
+        "  2 > tkae tomato 1   (refused, V 0.50)",
+        "    Nothing happens.",
+        "  3   Thought: again. Action: cool tomato 1",
+        "  3 > cool tomato 1   (reward +1, V 1.00)",
+        "    You cool the tomato 1.",
+        "values: ▁▃█",
+        "won after 3 steps, return 1",
+    ]
+
+
+def test_lines_of_all_views_together_are_the_lines_of_the_last() -> None:
+    one_by_one = [line for n in range(4) for line in lines(view_at(KITCHEN, n), after=n - 1)]
+    assert one_by_one == lines(view_at(KITCHEN, 3))
+
+
+TEXTS = st.text(max_size=300) | st.text("Ŵ漢🎲\x1b[31m\t\n\r\x00 ab", max_size=300)
+VALUES = st.none() | st.floats(-1e6, 1e6)
+CANDIDATES = st.lists(st.builds(Candidate, text=TEXTS, log_prob=VALUES, value=VALUES), max_size=8).map(tuple)
+STEPS = st.lists(
+    st.builds(Step, observation=TEXTS, action=TEXTS, turn=st.none() | TEXTS, value=VALUES, candidates=CANDIDATES),
+    max_size=60,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS, TEXTS, TEXTS, TEXTS, st.integers(40, 200), st.integers(20, 60))
+def test_any_episode_fits_any_screen_and_cannot_steer_the_terminal(
+    steps: list[Step], observation: str, task: str, agent: str, width: int, height: int
+) -> None:
+    view = View("env", agent, observation, task=task, game=task, steps=tuple(steps), length=50, hint="q quit")
+    shown = drawn(view, width, height)
+    assert len(shown) <= height
+    assert all(cell_len(line) <= width for line in shown)
+    assert not any(ord(char) < 32 or char == "\x7f" for line in [*shown, *lines(view)] for char in line)
+
+
+@given(st.text(max_size=100) | st.text("漢a", max_size=100), st.integers(5, 50))
+def test_cropped_text_fits(text: str, width: int) -> None:
+    assert cell_len(crop(text, width)) <= width
+
+
+def test_a_sparkline_has_a_cell_for_every_value_and_a_gap_for_none() -> None:
+    assert sparkline([0.0, None, 0.5, 1.0]) == "▁ ▅█"
+    assert sparkline([]) == sparkline([None]) == ""
+
+
+def test_a_chart_of_several_rows_stacks_its_blocks() -> None:
+    assert chart([0.0, 0.5, 1.0], 0.0, 1.0, rows=2) == [" ▁█", "▁██"]
+
+
+def test_values_that_hardly_differ_do_not_look_like_a_mountain() -> None:
+    assert sparkline([0.500, 0.501, 0.502, 0.501]) == "▄▄▅▄"
+
+
+def test_replaying_where_there_is_no_terminal_prints_plain_lines(capsys) -> None:
+    replay(KITCHEN, delay=60.0)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == lines(view_at(KITCHEN, 3))
+
+
+def test_plain_lines_are_neither_wrapped_nor_taken_for_markup() -> None:
+    step = Step("[red]start[/red] " + "word " * 100, "[bold]act :smile:")
+    long = Trajectory("env", (step,), "end", True, False, False)
+    console = Console(width=80, color_system=None, record=True, file=open("/dev/null", "w"))
+    replay(long, console=console)
+    text = console.export_text()
+    assert "[red]start[/red] word" in text and "[bold]act :smile:" in text
+    assert max(len(line) for line in text.splitlines()) > 400

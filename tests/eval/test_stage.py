@@ -1,0 +1,99 @@
+"""The terminal: keys are understood, its mode is put back, frames are drawn in place."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from oreo.eval.keys import Keys
+from oreo.eval.replay import replay
+from oreo.trajectory import Step, Trajectory
+
+pty = pytest.importorskip("pty", reason="pseudo-terminals are a Unix thing")
+termios = pytest.importorskip("termios", reason="pseudo-terminals are a Unix thing")
+
+THREE = Trajectory(
+    "env", tuple(Step(f"saw {n}", f"do {n}", value=n / 4) for n in range(3)), "the end", False, True, False
+)
+
+
+@pytest.fixture
+def keyboard(monkeypatch) -> Iterator[int]:
+    """A pseudo-terminal as standard input; what is written to the number is typed."""
+    typed, terminal = pty.openpty()
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield typed
+    os.close(typed)
+
+
+class Watcher(io.StringIO):
+    """A terminal with somebody in front of it, who presses the next key whenever a frame has been drawn."""
+
+    def __init__(self, keyboard: int | None = None, presses: bytes = b"") -> None:
+        super().__init__()
+        self.keyboard, self.presses = keyboard, list(presses)
+        self.frames: list[int] = []
+
+    def write(self, text: str) -> int:
+        for found in re.findall(r"step (\d) of 3", text):
+            self.frames.append(int(found))
+            if self.keyboard is not None and self.presses:
+                os.write(self.keyboard, bytes([self.presses.pop(0)]))
+        return super().write(text)
+
+    def shown(self) -> list[int]:
+        """The frames, without the last one that rich draws once more when it lets the terminal go."""
+        return self.frames[:-1]
+
+    def console(self) -> Console:
+        return Console(file=self, force_terminal=True, width=80, height=24, color_system=None)
+
+
+@pytest.mark.parametrize(
+    ("pressed", "key"),
+    [(b" ", "pause"), (b"n", "next"), (b"\n", "next"), (b"\x1b[C", "next"), (b"\x1b[D", "back"), (b"q", "quit")],
+)
+def test_keys_are_read_without_enter(keyboard: int, pressed: bytes, key: str) -> None:
+    with Keys() as keys:
+        os.write(keyboard, pressed)
+        assert keys.wait(5.0) == key
+
+
+def test_other_keys_are_no_keys_and_time_passes(keyboard: int) -> None:
+    with Keys() as keys:
+        os.write(keyboard, b"x")
+        assert keys.wait(0.05) is None
+
+
+def test_the_terminal_is_as_before_even_after_an_error(keyboard: int) -> None:
+    before = termios.tcgetattr(sys.stdin)
+    with pytest.raises(KeyboardInterrupt), Keys() as keys:
+        assert keys.available
+        assert termios.tcgetattr(sys.stdin) != before
+        raise KeyboardInterrupt
+    assert termios.tcgetattr(sys.stdin) == before
+
+
+def test_without_a_keyboard_the_episode_plays_to_its_end() -> None:
+    watcher = Watcher()
+    replay(THREE, delay=0.0, paused=True, console=watcher.console())
+    assert "step 3 of 3, out of steps" in watcher.getvalue()
+
+
+def test_stepping_forth_and_back_and_leaving(keyboard: int) -> None:
+    watcher = Watcher(keyboard, b"nnpnq")
+    replay(THREE, delay=60.0, paused=True, console=watcher.console())
+    assert watcher.shown() == [0, 1, 2, 1, 2]
+
+
+def test_back_stops_the_clock_and_space_starts_it_again(keyboard: int) -> None:
+    watcher = Watcher(keyboard, b"np ")
+    replay(THREE, delay=0.2, console=watcher.console())
+    assert watcher.shown() == [0, 1, 0, 1, 2, 3]

@@ -1,0 +1,66 @@
+"""What the README shows is run: its example is the example, its commands and its Python work (on fewer episodes)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FEWER = {
+    "collect": ["--episodes", "4"],
+    "eval": ["--episodes", "2"],
+    "train": ["--epochs", "1"],
+    "watch": ["--delay", "0"],
+    "games": [],
+}
+# Needs a download, or minutes; `oreo quickstart --fast` has its own test.
+NOT_HERE = re.compile(r"quickstart|valid_seen|games info")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("oreo ") and not NOT_HERE.search(line)]
+
+
+def run(*arguments: str, cwd: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
+
+
+def test_the_readme_opens_with_two_commands_that_the_makefile_has() -> None:
+    opening = blocks("")[0].split("\n")
+    assert opening == ["make quickstart", "make test", ""]
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(f"\n{line.removeprefix('make ')}:" in makefile for line in opening[:2])
+
+
+def test_the_example_environment_is_the_file_and_short() -> None:
+    code = (ROOT / "examples" / "guess.py").read_text(encoding="utf-8")
+    shown = next(block for block in blocks("python") if "class Guess" in block)
+    assert code.endswith(shown)
+    lines = [line for line in shown.splitlines() if line.strip()]
+    assert len(lines) <= 24
+
+
+def test_the_commands_of_the_readme_run_in_their_order(tmp_path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    shown = commands()
+    assert len(shown) >= 8
+    for command in shown:
+        words = shlex.split(command)[1:]
+        run("-m", "oreo", *words, *FEWER.get(words[0], []), cwd=tmp_path)
+
+
+def test_the_python_of_the_readme_runs(tmp_path) -> None:
+    shown = next(block for block in blocks("python") if "import gymnasium" in block)
+    run("-c", shown, cwd=tmp_path)
