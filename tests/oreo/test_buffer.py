@@ -1,0 +1,385 @@
+"""What was appended is there, exactly and once, whoever else writes and however the writer ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oreo.buffer import MANIFEST, TrajectoryBuffer
+from oreo.errors import DataError
+from oreo.trajectory import Candidate, Step, Trajectory
+
+ROOT = Path(__file__).parents[2]
+
+
+def episode(name: str = "g", *, won: bool = True, steps: int = 2, agent: str = "random") -> Trajectory:
+    taken = tuple(
+        Step(f"seen {index}", f"do {index}", reward=float(won and index == steps - 1)) for index in range(steps)
+    )
+    return Trajectory("toy", taken, "the end", True, False, won, game=name, agent=agent, task_type="sort")
+
+
+def names(buffer: TrajectoryBuffer) -> list[str]:
+    return [trajectory.game for trajectory in buffer]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality of value and type in which NaN equals NaN."""
+    if is_dataclass(one):
+        return type(one) is type(other) and all(
+            same(getattr(one, field.name), getattr(other, field.name)) for field in fields(one)
+        )
+    if isinstance(one, tuple):
+        return isinstance(other, tuple) and len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float):
+        return isinstance(other, float) and (one == other or (math.isnan(one) and math.isnan(other)))
+    return type(one) is type(other) and one == other
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+numbers = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1])
+maybe_numbers = st.none() | numbers
+candidates = st.builds(Candidate, text=texts, log_prob=maybe_numbers, value=maybe_numbers)
+steps = st.builds(
+    Step,
+    observation=texts,
+    action=texts,
+    reward=numbers,
+    turn=st.none() | texts,
+    action_valid=st.none() | st.booleans(),
+    admissible_commands=st.none() | st.lists(texts, max_size=3).map(tuple),
+    log_prob=maybe_numbers,
+    value=maybe_numbers,
+    candidates=st.lists(candidates, max_size=3).map(tuple),
+    imitate=st.booleans(),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=4,
+)
+trajectories = st.builds(
+    Trajectory,
+    env_id=texts,
+    steps=st.lists(steps, max_size=4).map(tuple),
+    final_observation=texts,
+    terminated=st.booleans(),
+    truncated=st.booleans(),
+    won=st.booleans(),
+    env_kwargs=st.dictionaries(texts, json_values, max_size=2),
+    task=texts,
+    task_type=texts,
+    game=texts,
+    dialect=texts,
+    seed=st.none() | st.integers(-(2**63), 2**63 - 1),
+    agent=texts,
+    checkpoint=texts,
+    versions=st.dictionaries(texts, texts, max_size=2),
+    created=texts,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(trajectories, min_size=1, max_size=4))
+def test_what_was_appended_comes_back_exactly_from_journal_and_from_shard(given_ones: list[Trajectory]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        buffer = TrajectoryBuffer(folder)
+        buffer.extend(given_ones)
+        assert same(tuple(buffer), tuple(given_ones))
+        buffer.close()
+        assert same(tuple(TrajectoryBuffer(folder, create=False)), tuple(given_ones))
+
+
+def test_any_parquet_tool_reads_it(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    with TrajectoryBuffer(tmp_path) as buffer:
+        buffer.extend([episode("a"), episode("b", won=False, steps=0)])
+        buffer.flush()
+        buffer.append(episode("still in the journal"))
+        table = pq.read_table(tmp_path)
+    assert table.column("game").to_pylist() == ["a", "b"]
+    assert table.column("length").to_pylist() == [2, 0]
+    assert table.column("episode_return").to_pylist() == [1.0, 0.0]
+    assert table.column("steps").to_pylist()[0][1]["action"] == "do 1"
+
+
+def test_shards_fill_up_and_numbering_goes_on(tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path, episodes_per_shard=3) as buffer:
+        for index in range(8):
+            buffer.append(episode(str(index)))
+            assert len(buffer) == index + 1
+            assert names(buffer) == [str(each) for each in range(index + 1)]
+    assert len(list(tmp_path.glob("*.parquet"))) == 3
+    assert [buffer[index].game for index in range(-8, 8)] == [str(index % 8) for index in range(-8, 8)]
+    with pytest.raises(IndexError, match="8 episodes"):
+        buffer[8]
+
+
+def test_appending_goes_on_after_closing(tmp_path: Path) -> None:
+    buffer = TrajectoryBuffer(tmp_path)
+    buffer.append(episode("a"))
+    buffer.close()
+    buffer.append(episode("b"))
+    assert names(TrajectoryBuffer(tmp_path)) == ["a", "b"]
+
+
+def test_select_by_columns_and_by_predicate(tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path, episodes_per_shard=2) as buffer:
+        buffer.extend(episode(str(index), won=index % 2 == 0, agent="ab"[index // 3]) for index in range(5))
+        assert [each.game for each in buffer.select(won=True)] == ["0", "2", "4"]
+        assert [each.game for each in buffer.select(won=True, agent="a")] == ["0", "2"]
+        assert [each.game for each in buffer.select(lambda each: each.game > "1", won=False)] == ["3"]
+        assert buffer.select(agent="nobody") == []
+        with pytest.raises(TypeError, match="agnet"):
+            buffer.select(agnet="a")
+
+
+def test_info_counts_what_is_there(tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path, episodes_per_shard=2) as buffer:
+        buffer.extend(episode(str(index), won=index == 0, agent="ab"[index % 2]) for index in range(3))
+        info = buffer.info()
+    assert (info["episodes"], info["steps"], info["won"], info["success_rate"]) == (3, 6, 1, 1 / 3)
+    assert (info["shards"], info["journals"]) == (1, 1)
+    assert info["by_agent"] == {
+        "a": {"episodes": 2, "won": 1, "success_rate": 0.5},
+        "b": {"episodes": 1, "won": 0, "success_rate": 0.0},
+    }
+    assert info["bytes"] > 0
+
+
+def test_an_empty_buffer_is_empty(tmp_path: Path) -> None:
+    buffer = TrajectoryBuffer(tmp_path / "new" / "one")
+    assert (len(buffer), list(buffer), buffer.info()["success_rate"]) == (0, [], None)
+    buffer.close()
+    assert [entry.name for entry in buffer.path.iterdir()] == [MANIFEST]
+
+
+WRITER = """
+import sys
+from tests.oreo.test_buffer import episode
+from oreo.buffer import TrajectoryBuffer
+
+folder, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+buffer = TrajectoryBuffer(folder, episodes_per_shard=5)
+for index in range(count):
+    buffer.append(episode(f"{name}{index:05d}"))
+    print(index, flush=True)
+buffer.close()
+"""
+
+
+def start_writer(folder: Path, name: str, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), str(folder), name, str(count)]
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path}, cwd=ROOT)
+
+
+def test_two_writers_at_once_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
+    writers = [start_writer(tmp_path / "buffer", name, 23) for name in "ab"]
+    seen = 0
+    while any(writer.poll() is None for writer in writers):
+        time.sleep(0.02)
+        if (tmp_path / "buffer" / MANIFEST).exists():
+            now = names(TrajectoryBuffer(tmp_path / "buffer", create=False))
+            assert len(now) == len(set(now)) >= seen
+            seen = len(now)
+    assert [writer.communicate() and writer.returncode for writer in writers] == [0, 0]
+    buffer = TrajectoryBuffer(tmp_path / "buffer")
+    assert sorted(names(buffer)) == [f"{name}{index:05d}" for name in "ab" for index in range(23)]
+    assert buffer.info()["journals"] == 0
+
+
+def test_a_killed_writer_loses_at_most_the_episode_in_flight(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, "a", 10**6)
+    assert writer.stdout is not None
+    for line in writer.stdout:
+        if int(line) >= 18:
+            break
+    os.kill(writer.pid, signal.SIGKILL)
+    rest = writer.communicate()[0].split()
+    stored = int(rest[-1]) + 1 if rest else 19
+    reader = TrajectoryBuffer(tmp_path, create=False)
+    found = names(reader)
+    assert found == [f"a{index:05d}" for index in range(len(found))]
+    assert stored <= len(found) <= stored + 1, "one more may be stored and not yet reported"
+    # The next writer makes a shard of what the dead one left.
+    with TrajectoryBuffer(tmp_path) as buffer:
+        buffer.append(episode("z"))
+    assert names(reader) == [*found, "z"]
+    assert not list(tmp_path.glob("*.journal"))
+
+
+def orphan(folder: Path, count: int) -> Path:
+    """A journal whose writer died with `count` episodes in it."""
+    buffer = TrajectoryBuffer(folder)
+    buffer.extend(episode(str(index)) for index in range(count))
+    assert buffer._writer is not None
+    buffer._writer.journal.close()
+    buffer._writer = None
+    (path,) = folder.glob("*.journal")
+    return path
+
+
+def test_a_torn_last_record_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    path = orphan(tmp_path, 3)
+    whole = path.read_bytes()
+    for cut in (1, 2, 40):
+        path.write_bytes(whole[:-cut])
+        with pytest.warns(UserWarning, match="not written completely"):
+            assert names(TrajectoryBuffer(tmp_path)) == ["0", "1"]
+    with pytest.warns(UserWarning, match="not written completely"), TrajectoryBuffer(tmp_path) as buffer:
+        buffer.append(episode("2"))
+    assert names(buffer) == ["0", "1", "2"]
+
+
+def test_damage_in_the_middle_of_a_journal_is_not_passed_over(tmp_path: Path) -> None:
+    path = orphan(tmp_path, 3)
+    path.write_bytes(path.read_bytes().replace(b"seen 1", b"sean 1", 1))
+    with pytest.raises(DataError, match=r"journal is damaged in line 1"):
+        list(TrajectoryBuffer(tmp_path))
+
+
+def test_death_between_shard_and_journal_counts_nothing_twice(tmp_path: Path) -> None:
+    path = orphan(tmp_path, 3)
+    journal = path.read_bytes()
+    with TrajectoryBuffer(tmp_path) as buffer:
+        buffer.append(episode("3"))
+    assert path.with_name(path.stem[1:] + ".parquet").exists()
+    path.write_bytes(journal)
+    assert names(buffer) == ["0", "1", "2", "3"]
+    buffer.append(episode("4"))
+    assert names(buffer) == ["0", "1", "2", "3", "4"]
+    assert not path.exists()
+
+
+def test_a_living_writers_journal_is_left_alone(tmp_path: Path) -> None:
+    first, second = TrajectoryBuffer(tmp_path), TrajectoryBuffer(tmp_path)
+    first.append(episode("a"))
+    second.append(episode("b"))
+    first.append(episode("c"))
+    assert sorted(names(second)) == ["a", "b", "c"]
+    assert len(list(tmp_path.glob("*.journal"))) == 2
+
+
+def test_a_reader_in_the_middle_does_not_notice_a_journal_become_a_shard(tmp_path: Path) -> None:
+    buffer = TrajectoryBuffer(tmp_path)
+    buffer.extend(episode(str(index)) for index in range(3))
+    files = buffer._files()
+    buffer.flush()
+    assert [each.game for file in files for batch in buffer._read(file) for each in batch()] == ["0", "1", "2"]
+
+
+def test_a_failed_write_leaves_the_journal_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = TrajectoryBuffer(tmp_path)
+    buffer.append(episode("a"))
+    write = os.write
+
+    def full(file: int, data: bytes) -> int:
+        if len(data) > 20:
+            return write(file, data[:20])
+        raise OSError(28, "No space left on device")
+
+    def half(file: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", full)
+        return write(file, data[: len(data) - 10])
+
+    monkeypatch.setattr(os, "write", half)
+    with pytest.raises(DataError, match="No space left on device"):
+        buffer.append(episode("b"))
+    monkeypatch.undo()
+    buffer.append(episode("c"))
+    assert names(buffer) == ["a", "c"]
+
+
+# What is refused, in one line.
+
+
+def one_line(error: pytest.ExceptionInfo[DataError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_reading_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder") as error:
+        TrajectoryBuffer(tmp_path / "none", create=False)
+    assert "none" in one_line(error)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_folder_of_other_things_is_refused(create: bool, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("…")
+    with pytest.raises(DataError, match="is no trajectory buffer: .* holds other things"):
+        TrajectoryBuffer(tmp_path, create=create)
+    with pytest.raises(DataError, match="is a file"):
+        TrajectoryBuffer(tmp_path / "thesis.tex", create=create)
+
+
+def test_a_newer_buffer_is_refused(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text(json.dumps({"format": "oreo-trajectories", "version": 99}))
+    with pytest.raises(DataError, match="schema version 99"):
+        TrajectoryBuffer(tmp_path)
+    (tmp_path / MANIFEST).write_text("{")
+    with pytest.raises(DataError, match="is damaged"):
+        TrajectoryBuffer(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "flipped", "emptied"])
+def test_a_damaged_shard_is_named(damage: str, tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path) as buffer:
+        buffer.extend(episode(str(index)) for index in range(20))
+    (shard,) = tmp_path.glob("*.parquet")
+    data = bytearray(shard.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 4] ^= 0xFF
+    shard.write_bytes({"cut short": data[:-50], "flipped": data, "emptied": b""}[damage])
+    with pytest.raises(DataError, match=r"\.parquet is damaged") as error:
+        list(TrajectoryBuffer(tmp_path))
+    assert shard.name in one_line(error)
+
+
+def test_a_foreign_parquet_file_is_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = TrajectoryBuffer(tmp_path)
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(DataError, match="other.parquet is a Parquet file, but not one of trajectories"):
+        len(buffer)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"task": "half a pair: \ud83d"},
+        {"task": None},
+        {"seed": 2**63},
+        {"env_kwargs": {"x": object()}},
+        {"steps": (Step("o", 5),)},  # type: ignore[arg-type]
+        {"steps": (Step("o", "a", reward="much"),)},  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_stored_exactly_is_refused_and_harms_nothing(wrong: dict[str, Any], tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path) as buffer:
+        buffer.append(episode("a"))
+        with pytest.raises(DataError) as error:
+            buffer.append(replace(episode("b"), **wrong))
+        one_line(error)
+        buffer.append(episode("c"))
+    assert names(buffer) == ["a", "c"]
