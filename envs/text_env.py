@@ -110,6 +110,6 @@ class TextEnv(gym.Env[str, str]):
         won = self.won if self.won is not None else done and reward > 0
         return self._text, float(reward), bool(done), False, self.info() | {"won": bool(won)}
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The last observation, in `render_mode="ansi"`."""
         return self._text if self.render_mode == "ansi" else None

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from oreo.envs.alfworld.pddl import Tree, typed_list
+from oreo.envs.alfworld.relations import holds_test, matching_rows
 from oreo.envs.alfworld.rules import CHANGING, PREDICATES
 from oreo.envs.alfworld.unknown import UnknownGameLogic
-from oreo.envs.alfworld.world import State, World, holds_test, matching_rows
+from oreo.envs.alfworld.world import State, World
 from oreo.errors import DataError
 
 Bound = dict[str, str]

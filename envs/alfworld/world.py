@@ -1,4 +1,4 @@
-"""A loaded game: what never changes in it (`World`) and what does (`State`), and questions to both.
+"""A game that is being played: what never changes in it (`World`) and what does (`State`).
 
 Everything is known by its id, the PDDL name in lower case; people read the name made from it ("cabinet 4").
 Lists are kept sorted by id, because that is the order in which the original lists things.
@@ -6,9 +6,10 @@ Lists are kept sorted by id, because that is the order in which the original lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from oreo.envs.alfworld.names import entity_names
 from oreo.envs.alfworld.pddl import Fact, Problem
 from oreo.envs.alfworld.rules import CHANGING, KNIFE_TYPES, PREDICATES, Rules
 from oreo.envs.alfworld.unknown import UnknownGameLogic
@@ -193,79 +194,6 @@ class World:
         return f"{fact[0]} " + " ".join([names[thing].strip() for thing in fact[1:]])
 
 
-Holds = Callable[[World, State, Fact], bool]
-Rows = Callable[[World, State, tuple[str | None, ...]], Sequence[Fact]]
-
-
-def holds_test(predicate: str) -> Holds:
-    """A test whether a fact of this predicate holds, given its arguments."""
-    if predicate in FLAGS:
-        attribute = FLAGS[predicate]
-        return lambda world, state, row: row[0] in getattr(state, attribute)
-    if predicate == "atlocation":
-        return lambda world, state, row: row[1] == state.at and row[0] == world.agent
-    if predicate == "holds":
-        return lambda world, state, row: row[1] == state.held and row[0] == world.agent
-    if predicate == "holdsany":
-        return lambda world, state, row: state.held is not None and row[0] == world.agent
-    if predicate == "inreceptacle":
-        return lambda world, state, row: row[0] in state.inside.get(row[1], NONE)
-    if predicate == "objectatlocation":
-        return lambda world, state, row: row[0] in state.present.get(row[1], NONE)
-    if predicate in PREDICATES:
-        return lambda world, state, row: row in world.facts.get(predicate, ())
-    raise UnknownGameLogic(f"the predicate {predicate!r}")
-
-
-def matching_rows(predicate: str) -> Rows:
-    """A list of the facts of this predicate that agree with a pattern (None: anything), sorted."""
-    if predicate in FLAGS:
-        attribute = FLAGS[predicate]
-        return lambda world, state, pattern: _agree([(thing,) for thing in sorted(getattr(state, attribute))], pattern)
-    if predicate == "atlocation":
-        return lambda world, state, pattern: _agree([(world.agent, state.at)], pattern)
-    if predicate == "holds":
-        return lambda world, state, pattern: _agree([(world.agent, state.held)] if state.held else [], pattern)
-    if predicate == "holdsany":
-        return lambda world, state, pattern: _agree([(world.agent,)] if state.held else [], pattern)
-    if predicate == "inreceptacle":
-        return lambda world, state, pattern: _pairs(state.inside, pattern)
-    if predicate == "objectatlocation":
-        return lambda world, state, pattern: _pairs(state.present, pattern)
-    if predicate in PREDICATES:
-        return lambda world, state, pattern: world.rows(predicate, pattern)
-    raise UnknownGameLogic(f"the predicate {predicate!r}")
-
-
-def entity_names(ids: Iterable[str]) -> dict[str, str]:
-    """What the original calls things: the id up to its position, and a number, the highest for the first when sorted.
-
-    An id with "basin" anywhere becomes a basin ("sinkbasin 1"). Ids without a position stay, with a blank at the end.
-    """
-    ordered = sorted(ids)
-    kinds: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    names: dict[str, str] = {}
-    for thing in ordered:
-        head, bar, _ = thing.partition("_bar_")
-        if bar:
-            kinds[thing] = kind = head + "basin" if "basin" in thing else head
-            counts[kind] = counts.get(kind, 0) + 1
-        else:
-            names[thing] = _plain(thing) + " "
-    for thing, kind in kinds.items():
-        names[thing] = f"{_plain(kind)} {counts[kind]}"
-        counts[kind] -= 1
-    return names
-
-
-def _plain(word: str) -> str:
-    if "_" in word:
-        for code, sign in (("_minus_", "-"), ("_plus_", "+"), ("_dot_", "."), ("_comma_", ",")):
-            word = word.replace(code, sign)
-    return word
-
-
 def _only(facts: dict[str, set[Fact]], predicate: str) -> dict[str, str]:
     """A two-place predicate as a dict, where every first argument has one second argument only."""
     rows = facts.get(predicate, set())
@@ -280,20 +208,6 @@ def _grouped(rows: Iterable[Fact]) -> dict[str, tuple[str, ...]]:
     for thing, place in sorted(rows):
         groups.setdefault(place, []).append(thing)
     return {place: tuple(things) for place, things in groups.items()}
-
-
-def _pairs(groups: dict[str, tuple[str, ...]], pattern: tuple[str | None, ...]) -> Sequence[Fact]:
-    thing, place = pattern
-    if place is None:
-        pairs = sorted((each, where) for where, things in groups.items() for each in things)
-        return pairs if thing is None else [pair for pair in pairs if pair[0] == thing]
-    if thing is None:
-        return [(each, place) for each in groups.get(place, NONE)]
-    return [(thing, place)] if thing in groups.get(place, NONE) else []
-
-
-def _agree(rows: list[Any], pattern: tuple[str | None, ...]) -> list[Fact]:
-    return [row for row in rows if all(want is None or want == have for want, have in zip(pattern, row, strict=True))]
 
 
 def _checked_ids(problem: Problem) -> set[str]:

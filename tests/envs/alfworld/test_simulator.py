@@ -134,7 +134,7 @@ def test_the_state_is_readable(kitchen: Simulator) -> None:
     assert state["receptacles"]["countertop 1"]["open"] is None
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.text(), st.integers(0, 2**32))
 def test_no_text_breaks_it_and_a_refused_one_changes_nothing(text: str, seed: int) -> None:
     simulator, rng = Simulator(), random.Random(seed)
@@ -148,7 +148,7 @@ def test_no_text_breaks_it_and_a_refused_one_changes_nothing(text: str, seed: in
         assert said == "Nothing happens." and everything(simulator) == before
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32), st.integers(0, 12), st.integers(1, 12))
 def test_a_restored_snapshot_continues_the_same(seed: int, before: int, after: int) -> None:
     simulator, rng = Simulator(), random.Random(seed)
@@ -285,21 +285,19 @@ def odd_problem(rng: random.Random) -> str:
     return f"(define (problem odd) (:domain alfred) (:objects {objects}) (:init {' '.join(facts)}) (:goal {goal}))"
 
 
+# Others make goals that always hold, or never: the original's planner notices while it loads them, and gives up.
+SEEDS = (0, 1, 2, 3, 4, 5, 10, 12)
+
+
 def test_odd_games_read_the_same_as_in_the_original() -> None:
     original, simulator = TextWorldEngine(), Simulator()
-    played = 0
     try:
-        for seed in range(14):
+        for seed in SEEDS:
             rng = random.Random(seed)
             odd = game(odd_problem(rng), ("put", "move")[seed % 2], f"odd {seed}")
-            try:
-                said = original.reset(odd)
-            except DataError:  # its planner knows beforehand that the goal always holds, or never
-                continue
-            played += 1
+            said, simulated = original.reset(odd), simulator.reset(odd)
             walked: list[str] = []
-            simulated = simulator.reset(odd)
-            for _ in range(16):
+            for _ in range(15):
                 assert simulated == said, (seed, walked)
                 assert simulator.admissible_commands() == original.admissible_commands(), (seed, walked)
                 assert (simulator.won, simulator.valid) == (original.won, original.valid), (seed, walked)
@@ -312,4 +310,3 @@ def test_odd_games_read_the_same_as_in_the_original() -> None:
                 simulated, said = simulator.step(command), original.step(command)
     finally:
         original.close()
-    assert played >= 7
