@@ -45,10 +45,15 @@ class Decision:
 class Agent(Protocol):
     """Anything with a name and an `act`."""
 
-    name: str
-    """What is written into trajectories, settings included: `lm(temperature=1.0)`."""
-    checkpoint: str
-    """Digest of the weights it acts with; empty without any."""
+    @property
+    def name(self) -> str:
+        """What is written into trajectories, settings included: `lm(temperature=1.0)`."""
+        ...
+
+    @property
+    def checkpoint(self) -> str:
+        """Digest of the weights it acts with; empty without any."""
+        ...
 
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         """One decision per episode, in the same order."""

@@ -53,7 +53,7 @@ class _RegisterWithGymnasium:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != "gymnasium":
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
@@ -69,4 +69,4 @@ class _RegisterWithGymnasium:
 if "gymnasium" in sys.modules:
     importlib.import_module("oreo.envs.registry").register_all()
 else:
-    sys.meta_path.insert(0, _RegisterWithGymnasium())  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _RegisterWithGymnasium())

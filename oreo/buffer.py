@@ -18,9 +18,9 @@ import contextlib
 import json
 import os
 import secrets
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -401,7 +401,7 @@ class _Writer:
     def __init__(self, path: Path) -> None:
         self.process = os.getpid()
         # Names sort by the time of the writer's beginning.
-        self._stem = str(path / f"_{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}")
+        self._stem = str(path / f"_{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}")
         self._number = 0
         with _writing(path):
             self.journal = self._next()

@@ -213,7 +213,7 @@ def _candidates(array: pa.StructArray) -> list[Candidate]:
 
 def _values(array: pa.Array) -> list[Any]:
     if not pa.types.is_string(array.type):
-        return array.to_pylist()  # type: ignore[no-any-return]
+        return array.to_pylist()
     encoded = array.dictionary_encode()
     words = [*encoded.dictionary.to_pylist(), None]
     return [words[index] for index in encoded.indices.fill_null(len(words) - 1).to_pylist()]

@@ -1,0 +1,90 @@
+"""Agents: what turns observations into actions. `load_agent` makes one from a word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from oreo.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from oreo.agents.agent import Agent
+
+__all__ = ["load_agent"]
+
+MAX_NEW_TOKENS = 48
+"""A turn of a language model is ended when it has this many tokens."""
+
+
+def load_agent(
+    spec: str,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    best_of: int = 1,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    noise: float = 0.0,
+    instruction: str | None = None,
+    value: str | None = None,
+    dtype: str = "float32",
+    device: str | None = None,
+    trust_remote_code: bool = False,
+) -> Agent:
+    """Make an agent.
+
+    Args:
+        spec: "random", "expert" (the environment's own), or a language model: "tiny", a folder, a name on the Hub.
+        temperature, top_p, max_new_tokens: of a language model; temperature 0 is greedy.
+        best_of: take the best of so many sampled turns by the value model.
+        noise: share of the expert's actions that is replaced by others.
+        instruction: put before the first observation; None: what the tokenizer was saved with.
+        value: where the value model is; None: beside the policy, as `oreo train` leaves it. Where one is found, the
+            values of the states are noted in the trajectories, even with best_of=1.
+        dtype, device, trust_remote_code: for loading models.
+
+    Raises:
+        UsageError: a setting that does not fit the agent.
+        DataError: no such model, or no value model to choose by.
+    """
+    if spec in ("random", "expert"):
+        if best_of != 1:
+            raise UsageError(f"best_of is for language models, not for {spec!r}")
+        return _simple(spec, noise)
+    if noise:
+        raise UsageError(f"noise is for the expert; {spec!r} is made noisier by its temperature")
+    if best_of < 1:
+        raise UsageError(f"best_of is at least 1, got {best_of}")
+    from oreo.agents.best_of_k import BestOfKAgent
+    from oreo.agents.language_model import LanguageModelAgent
+    from oreo.models import digest, load_policy, load_value, resolve_checkpoint
+
+    policy_path, value_path = resolve_checkpoint(spec)
+    value_path = value or value_path
+    if best_of > 1 and value_path is None:
+        raise DataError(
+            f"{spec} has no value model to choose by; train one with method oreo, name one, or leave best_of at 1"
+        )
+    loading: dict[str, Any] = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
+    policy, tokenizer = load_policy(policy_path, **loading)
+    critic = None if value_path is None else load_value(value_path, **loading)
+    settings: dict[str, Any] = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_new_tokens": max_new_tokens,
+        "instruction": instruction,
+        "checkpoint": digest(policy),
+    }
+    if best_of > 1:
+        return BestOfKAgent(policy, critic, tokenizer, k=best_of, **settings)
+    return LanguageModelAgent(policy, tokenizer, value=critic, **settings)
+
+
+def _simple(spec: str, noise: float) -> Agent:
+    if spec == "expert":
+        from oreo.agents.expert import ExpertAgent
+
+        return ExpertAgent(noise)
+    if noise:
+        raise UsageError("noise is for the expert; the random agent is noise")
+    from oreo.agents.random import RandomAgent
+
+    return RandomAgent()

@@ -1,0 +1,267 @@
+"""The language-model agent: samples its turn as text, all live episodes in one batch, with a cache kept across turns.
+
+A turn is the action, or a thought that ends in a line "Action: …". What a turn says is not corrected: the environment
+may refuse it. Episodes are written as tokens by the same `TurnFormat` that training uses, and what the model is shown
+of its own past is the text of its turns tokenised as training does, not the tokens as they happened to be sampled.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oreo.agents.agent import Decision, Episode
+from oreo.agents.rereading import cache_for
+from oreo.agents.sampling import draw
+from oreo.encoding import TurnFormat
+from oreo.errors import DataError, UsageError
+
+_ACTION = re.compile(r"^[ \t]*action[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
+_CACHED_TEXTS = 1 << 16
+
+
+def action_of(turn: str) -> str:
+    """The action in a turn: what follows its last "Action:", on that line, or all of it."""
+    found = _ACTION.findall(turn)
+    return (found[-1] if found else turn).strip()
+
+
+@dataclass
+class Turn:
+    """One sampled turn."""
+
+    ids: list[int]
+    """Its tokens, without the one that ended it."""
+    text: str
+    log_prob: float
+    """Summed over its tokens and the one that ended it."""
+    read: int
+    """How many of the tokens the policy's cache has seen: all, or all but the last where the turn was cut off."""
+
+
+@dataclass
+class _Story:
+    """What the models are told of one episode."""
+
+    row: int
+    """Its key in the caches; a new one when the story is begun afresh."""
+    ids: list[int] = field(default_factory=list)
+    steps: int = 0
+    """Steps that are in it."""
+    full: bool = False
+    """No room for another turn."""
+
+
+class LanguageModelAgent:
+    """Samples one turn; with a value model it also notes V of the state it chose in."""
+
+    candidates = 1
+    """Turns sampled at each step."""
+
+    def __init__(
+        self,
+        policy: Any,
+        tokenizer: Any,
+        *,
+        value: Any = None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        max_new_tokens: int = 48,
+        instruction: str | None = None,
+        device: str | torch.device | None = None,
+        checkpoint: str = "",
+    ) -> None:
+        """Args:
+        policy: causal language model of transformers.
+        tokenizer: its tokenizer.
+        value: token-classification model with one label and the same tokenizer, or None.
+        temperature: divides the logits; 0 takes the likeliest token.
+        top_p: sample among the likeliest tokens that hold this much probability.
+        max_new_tokens: a turn is ended when it has this many tokens.
+        instruction: put before the first observation; None: what the tokenizer was saved with.
+        device: where to run; None leaves the models where they are.
+        checkpoint: digest of the policy's weights, for the trajectories.
+        """
+        if not temperature >= 0:
+            raise UsageError(f"temperature is 0 (greedy) or more, got {temperature}")
+        if not 0 < top_p <= 1:
+            raise UsageError(f"top_p is above 0 and at most 1, got {top_p}")
+        if max_new_tokens < 1:
+            raise UsageError(f"max_new_tokens is at least 1, got {max_new_tokens}")
+        self.temperature, self.top_p, self.max_new_tokens = temperature, top_p, max_new_tokens
+        self.checkpoint = checkpoint
+        self.format = TurnFormat.from_tokenizer(tokenizer, instruction=instruction)
+        self._ends = np.array(sorted(self.format.end_ids))
+        for model in (policy, value):
+            if model is not None:
+                (model if device is None else model.to(device)).eval()
+        self.policy = cache_for(policy)
+        self.value = None if value is None else cache_for(value)
+        limits = [cache.limit for cache in (self.policy, self.value) if cache is not None and cache.limit]
+        self._limit = min(limits, default=None)
+        self._stories: dict[int, _Story] = {}
+        self._rows = 0
+        self._texts: dict[tuple[int, ...], str] = {}
+
+    @property
+    def name(self) -> str:
+        return f"lm({self._settings()})"
+
+    def _settings(self) -> str:
+        nucleus = f", top_p={self.top_p}" if self.top_p < 1 else ""
+        return f"temperature={self.temperature}{nucleus}"
+
+    @torch.inference_mode()
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        stories = self._tell(episodes)
+        if not stories:
+            return []
+        # From here on everything is in the order of the policy cache's rows.
+        self.policy.keep([story.row for story in stories])
+        row_of = {key: row for row, key in enumerate(self.policy.keys)}
+        order = sorted(range(len(stories)), key=lambda index: row_of[stories[index].row])
+        stories = [stories[index] for index in order]
+        logits = self.policy.read([story.ids for story in stories])
+        values = self._values(stories)
+        uniform = np.stack([episodes[index].rng.random((self.candidates, self.max_new_tokens)) for index in order])
+        turns = self._sample(logits, uniform, np.array([story.full for story in stories]))
+        decisions = self._decide(stories, turns, values)
+        placed = dict(zip(order, decisions, strict=True))
+        return [placed[index] for index in range(len(order))]
+
+    # What the models are told.
+
+    def _tell(self, episodes: Sequence[Episode]) -> list[_Story]:
+        """Bring each episode's tokens up to date; episodes no longer shown are forgotten."""
+        known = self._stories
+        self._stories = {}
+        for episode in episodes:
+            story = known.get(episode.key) or self._begin(episode, self.format.start(_observations(episode)[0]))
+            self._stories[episode.key] = self._continue(episode, story)
+        return list(self._stories.values())
+
+    def _begin(self, episode: Episode, ids: list[int], steps: int = 0) -> _Story:
+        self._rows += 1
+        return _Story(self._rows, list(ids), steps)
+
+    def _continue(self, episode: Episode, story: _Story) -> _Story:
+        observations = _observations(episode)
+        for index in range(story.steps, len(episode.steps)):
+            story.ids += self.format.turn(episode.steps[index].text)
+            story.ids += self.format.between(observations[index + 1])
+        story.steps = len(episode.steps)
+        if self._fits(story.ids):
+            return story
+        warnings.warn(
+            f"an episode is longer than the model's {self._limit} positions: it goes on from its task and the last "
+            "observation alone",
+            stacklevel=2,
+        )
+        first, last = observations[0], observations[-1]
+        again = self.format.restart(first, last) if episode.steps else self.format.start(first)
+        story = self._begin(episode, again, len(episode.steps))
+        if not self._fits(story.ids):
+            warnings.warn(
+                f"an observation alone is longer than the model's {self._limit} positions: its turns are empty",
+                stacklevel=2,
+            )
+            story.ids, story.full = [self.format.end], True
+        return story
+
+    def _fits(self, ids: list[int]) -> bool:
+        return self._limit is None or len(ids) + self.max_new_tokens <= self._limit
+
+    # Sampling.
+
+    def _values(self, stories: Sequence[_Story]) -> list[float | None]:
+        """V(s) of the state each turn is chosen in."""
+        if self.value is None:
+            return [None] * len(stories)
+        self.value.keep([story.row for story in stories])
+        assert self.value.keys == self.policy.keys, "two caches with one history hold their rows in one order"
+        return self.value.read([story.ids for story in stories])[:, 0].float().tolist()
+
+    def _sample(self, logits: Tensor, uniform: np.ndarray, idle: np.ndarray) -> list[list[Turn]]:
+        """K turns of every row.
+
+        Args:
+            logits: [n, V] for the first token.
+            uniform: [n, K, T] a number for each token that may be drawn.
+            idle: [n] rows that are to say nothing.
+        """
+        rows, branches, steps = uniform.shape
+        tokens = np.zeros((rows, branches, steps), dtype=np.int64)
+        log_prob = np.zeros((rows, branches))
+        count = np.zeros((rows, branches), dtype=np.int64)
+        alive = np.broadcast_to(~idle[:, None], (rows, branches)).copy()
+        for step in range(steps):
+            if step == 0:
+                token, each = self._draw(logits, uniform[:, :, 0])
+            else:
+                grown = self.policy.grow(tokens[:, :, step - 1], step - 1, alive)
+                token, each = np.zeros((rows, branches), dtype=np.int64), np.zeros((rows, branches))
+                drawn = self._draw(grown, uniform[:, :, step][alive][:, None])
+                token[alive], each[alive] = drawn[0][:, 0], drawn[1][:, 0]
+            log_prob += np.where(alive, each, 0.0)
+            alive &= ~np.isin(token, self._ends)
+            tokens[:, :, step] = token
+            count += alive
+            if not alive.any():
+                break
+        return [
+            [
+                self._turn(tokens[row, k, : count[row, k]], log_prob[row, k], bool(alive[row, k]))
+                for k in range(branches)
+            ]
+            for row in range(rows)
+        ]
+
+    def _draw(self, logits: Tensor, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return draw(logits, uniform, temperature=self.temperature, top_p=self.top_p)
+
+    def _turn(self, ids: np.ndarray, log_prob: float, cut: bool) -> Turn:
+        key = tuple(ids.tolist())
+        text = self._texts.get(key)
+        if text is None:
+            if len(self._texts) >= _CACHED_TEXTS:
+                self._texts.clear()
+            text = self._texts[key] = self.format.decode(key)
+        return Turn(list(key), text, float(log_prob), len(key) - cut)
+
+    def _decide(
+        self, stories: Sequence[_Story], turns: Sequence[Sequence[Turn]], values: Sequence[float | None]
+    ) -> list[Decision]:
+        """One turn each: the only one."""
+        self.policy.settle([0] * len(turns), [each[0].ids[: each[0].read] for each in turns])
+        return [
+            decision(each[0].text, log_prob=None if story.full else each[0].log_prob, value=value)
+            for story, each, value in zip(stories, turns, values, strict=True)
+        ]
+
+
+def decision(text: str, **known: Any) -> Decision:
+    """What a turn's text means; `turn` is left out where it says no more than the action."""
+    action = action_of(text)
+    return Decision(action, turn=None if action == text else text, **known)
+
+
+def _observations(episode: Episode) -> list[str]:
+    """All observations so far, the present one last."""
+    return [*(step.observation for step in episode.steps), episode.observation]
+
+
+def check_same_tokens(policy: Any, value: Any) -> None:
+    """A value model reads the policy's tokens, so it needs the same vocabulary."""
+    one, other = (int(model.config.get_text_config().vocab_size) for model in (policy, value))
+    if one != other:
+        raise DataError(f"the policy knows {one} tokens and the value model {other}: they do not belong together")
+
+
+__all__ = ["LanguageModelAgent", "Turn", "action_of", "check_same_tokens", "decision"]

@@ -1,0 +1,497 @@
+"""What a model has read of many episodes at once: one key-value cache, a row an episode, each row its own length.
+
+Token i of a row stands in slot i. So a row is cut back by lowering its length, and a finished one gives its place to
+another. The new tokens of all rows are packed into one sequence without padding; in the attention layers each row's
+tokens look at their own row (`_attend`), everywhere else a model does not mix tokens.
+
+    cache.keep(keys)                      the episodes still wanted, old ones in place, new ones empty
+    logits = cache.read(histories)        catch up with each episode's tokens; outputs at its last one
+    logits = cache.grow(tokens, level)    K continuations of every row, one token further, side by side
+    values = cache.weigh(candidates)      whole candidates of every row, side by side, in one pass
+    cache.settle(branch, kept)            one of them becomes part of the row, the others are forgotten
+
+The continuations of a row share its slots: they are queries that see the row and their own tokens, so K of them cost
+no copy of what the row holds. Letters: n rows, K branches, N tokens of a pass, S slots, V outputs (logits, or values).
+
+Works for transformers models that take position_ids and a Cache and call the attention they are told to. Not here:
+which tokens an episode consists of (language_model.py), models without these (rereading.py).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.cache_utils import Cache
+
+_TOKENS_AT_ONCE = 1 << 14
+"""Tokens in one forward pass while reading: bounds the memory of activations."""
+_SPARE_SLOTS = 128
+"""Storage grows by half, and by at least this many slots, so that not every token copies it."""
+_ROW_BY_ROW = ("cpu",)
+"""Devices on which a few more calls cost less than padding all rows to the longest."""
+_WORTH_A_CALL = 24_000
+"""Numbers that are attended to in the time that a call takes to begin (12 microseconds, measured on one core)."""
+_NAME = "oreo_ragged"
+
+
+@dataclass
+class _Part:
+    """One row's share of a pass."""
+
+    row: int
+    first: int
+    """Its tokens are first..last of the pass."""
+    last: int
+    mask: Tensor
+    """[tokens, slots] added to the attention scores: 0 where a token may look, -inf elsewhere."""
+    position: np.ndarray
+    """[tokens] of its tokens."""
+    slot_position: np.ndarray
+    """[slots] of what stands in its slots."""
+    sees_all: bool = False
+    """Nothing in the mask is hidden, so it can be left out."""
+
+    def __post_init__(self) -> None:
+        self.tokens, self.slots = self.mask.shape
+
+
+class _Storage(Cache):
+    """Keys and values of all layers, [rows, heads, slots, width] each."""
+
+    def __init__(self) -> None:
+        super().__init__(layers=[])
+        self.layers_kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self.rows = self.slots = 0
+        self.parts: list[_Part] = []
+        """Of the pass in progress."""
+        self._groups: dict[int | None, list[_Group]] = {}
+
+    def reserve(self, rows: int, slots: int) -> None:
+        """Make room; what is stored stays."""
+        if rows <= self.rows and slots <= self.slots:
+            return
+        self.rows = max(rows, self.rows)
+        self.slots = max(slots + max(_SPARE_SLOTS, slots // 2), self.slots) if slots > self.slots else self.slots
+        for layer, pair in self.layers_kept.items():
+            self.layers_kept[layer] = (self._enlarged(pair[0]), self._enlarged(pair[1]))
+
+    def _enlarged(self, old: Tensor) -> Tensor:
+        new = self._empty(old)
+        new[: old.shape[0], :, : old.shape[2]] = old
+        return new
+
+    def _empty(self, like: Tensor) -> Tensor:
+        # Zeros and not garbage: a masked slot weighs 0, and 0 times NaN is NaN.
+        return like.new_zeros(self.rows, like.shape[1], self.slots, like.shape[3])
+
+    def aim(self, parts: list[_Part], slot: np.ndarray) -> None:
+        """Say what the next pass is: its parts, and the slot [N] of each token."""
+        self.parts = parts
+        self._groups.clear()
+        counts = [part.tokens for part in parts]
+        self._row = torch.from_numpy(np.repeat([part.row for part in parts], counts))
+        self._slot = torch.from_numpy(slot)
+        self._device = self._row.device
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Store a layer's new keys and values [1, heads, N, width]; returns all that is stored, for `_attend`."""
+        if layer_idx not in self.layers_kept:
+            self.layers_kept[layer_idx] = (self._empty(key_states), self._empty(value_states))
+        if self._device != key_states.device:  # a model may be spread over several devices
+            self._device = key_states.device
+            self._row, self._slot = self._row.to(self._device), self._slot.to(self._device)
+            self._groups.clear()
+        keys, values = self.layers_kept[layer_idx]
+        keys[self._row, :, self._slot] = key_states[0].transpose(0, 1)
+        values[self._row, :, self._slot] = value_states[0].transpose(0, 1)
+        return keys, values
+
+    def groups(self, window: int | None, width: int) -> list[_Group]:
+        """The parts of the pass in groups for one call of attention each.
+
+        Args:
+            window: a token sees no more than so many positions, itself included; None: all.
+            width: numbers in a slot.
+        """
+        if window not in self._groups:
+            together = _alike(self.parts, width) if self._device.type in _ROW_BY_ROW else [self.parts]
+            self._groups[window] = [_Group(parts, window, self._device) for parts in together]
+        return self._groups[window]
+
+    def move(self, row: np.ndarray, source: np.ndarray, target: np.ndarray) -> None:
+        """Copy single slots within rows; index arrays of one shape."""
+        indices = [torch.from_numpy(index) for index in (row, source, target)]
+        for pair in self.layers_kept.values():
+            for storage in pair:
+                rows, sources, targets = (index.to(storage.device) for index in indices)
+                storage[rows, :, targets] = storage[rows, :, sources]
+
+    def copy_row(self, source: int, target: int, slots: int) -> None:
+        for pair in self.layers_kept.values():
+            for storage in pair:
+                storage[target, :, :slots] = storage[source, :, :slots]
+
+    # What some models ask of a cache besides `update`; positions are given, so little hangs on it.
+
+    def get_seq_length(self, *args: Any, **kwargs: Any) -> int:
+        return 0
+
+    def get_mask_sizes(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        return self.slots, 0
+
+
+class _Group:
+    """Parts that go through attention in one call, padded to the longest of them."""
+
+    def __init__(self, parts: list[_Part], window: int | None, device: torch.device) -> None:
+        self.first, self.last = parts[0].first, parts[-1].last
+        self.counts = [part.tokens for part in parts]
+        self.tokens = max(self.counts)
+        self.slots = max(part.slots for part in parts)
+        rows = [part.row for part in parts]
+        steady = rows == list(range(rows[0], rows[0] + len(rows)))
+        self.rows: Any = slice(rows[0], rows[-1] + 1) if steady else torch.tensor(rows, device=device)
+        if window is not None and self.slots <= window:
+            window = None
+        self.mask = self._mask(parts, window, device)
+        """[parts, 1, tokens, slots], or None where everything is seen."""
+
+    def _mask(self, parts: list[_Part], window: int | None, device: torch.device) -> Tensor | None:
+        if window is None and all(part.sees_all for part in parts):
+            ends = [part.slots for part in parts]
+            if min(ends) == self.slots:
+                return None
+            hidden = torch.arange(self.slots, device=device) >= torch.tensor(ends, device=device)[:, None]
+            return torch.zeros(hidden.shape, dtype=parts[0].mask.dtype, device=device).masked_fill_(hidden, -torch.inf)[
+                :, None, None
+            ]
+        masks = [part.mask if window is None else _narrowed(part, window) for part in parts]
+        if len(masks) == 1:
+            return masks[0][None, None]
+        mask = masks[0].new_full((len(parts), 1, self.tokens, self.slots), -torch.inf)
+        mask[..., 0] = 0  # a pad has to look somewhere
+        for index, each in enumerate(masks):
+            mask[index, 0, : each.shape[0], : each.shape[1]] = each
+        return mask
+
+    def padded(self, query: Tensor) -> Tensor:
+        """[1, heads, N, width] → [parts, heads, tokens, width]."""
+        queries = query[0, :, self.first : self.last]
+        heads, total, width = queries.shape
+        if total == self.tokens * len(self.counts):
+            return queries.view(heads, -1, self.tokens, width).transpose(0, 1)
+        padded = query.new_zeros(len(self.counts), heads, self.tokens, width)
+        for index, part in enumerate(queries.split(self.counts, dim=1)):
+            padded[index, :, : part.shape[1]] = part
+        return padded
+
+    def packed(self, attended: Tensor) -> Tensor:
+        """The inverse of `padded`, heads second: [tokens of all parts, heads, width]."""
+        attended = attended.transpose(1, 2)
+        if self.last - self.first == self.tokens * len(self.counts):
+            return attended.flatten(0, 1)
+        return torch.cat([attended[index, :count] for index, count in enumerate(self.counts)])
+
+
+def _alike(parts: list[_Part], width: int) -> list[list[_Part]]:
+    """Cut the parts where one call for two neighbours would waste more than a second call costs."""
+    groups: list[list[_Part]] = []
+    total = longest = 0
+    for part in parts:
+        last = groups[-1][-1] if groups else None
+        if last is not None and last.row + 1 == part.row and last.tokens == part.tokens:
+            count = len(groups[-1]) + 1
+            waste = max(longest, part.slots) * count - total - part.slots
+            if waste * width * part.tokens <= _WORTH_A_CALL * count:
+                groups[-1].append(part)
+                total, longest = total + part.slots, max(longest, part.slots)
+                continue
+        groups.append([part])
+        total = longest = part.slots
+    return groups
+
+
+def _narrowed(part: _Part, window: int) -> Tensor:
+    """The part's mask without what is further back than `window` positions."""
+    far = part.slot_position[None] <= part.position[:, None] - window
+    return part.mask.masked_fill(torch.from_numpy(far).to(part.mask.device), -torch.inf)
+
+
+_in_progress: _Storage | None = None
+"""The cache whose model is being run; attention layers have no other way to learn of it."""
+
+
+def _attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Any,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """The attention function that models call: queries [1, heads, N, width] → [1, N, heads, width]."""
+    assert _in_progress is not None, "only RaggedCache runs models with this attention"
+    if s_aux is not None:
+        raise NotImplementedError("attention sinks")
+    rows = []
+    for group in _in_progress.groups(sliding_window, key.shape[1] * key.shape[3]):
+        keys, values = key[group.rows, :, : group.slots], value[group.rows, :, : group.slots]
+        attended = _attention(group.padded(query), keys, values, group.mask, scaling, softcap)
+        rows.append(group.packed(attended))
+    return torch.cat(rows)[None], None
+
+
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None, softcap: float | None
+) -> Tensor:
+    """Ordinary attention over [rows, heads, tokens, width], with fewer key heads than query heads where grouped."""
+    grouped = query.shape[1] != key.shape[1]
+    if softcap is None:
+        return F.scaled_dot_product_attention(query, key, value, mask, scale=scaling, enable_gqa=grouped)
+    if grouped:
+        key, value = (each.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for each in (key, value))
+    scores = query @ key.transpose(-1, -2) * (scaling or query.shape[-1] ** -0.5)
+    scores = softcap * torch.tanh(scores / softcap)
+    return (scores if mask is None else scores + mask).softmax(-1, dtype=torch.float32).to(query.dtype) @ value
+
+
+AttentionInterface.register(_NAME, _attend)
+
+
+class RaggedCache:
+    """Rows of episodes as one model has read them."""
+
+    def __init__(self, model: Any) -> None:
+        """Args: model: of transformers, causal, any head; its `logits` are the outputs."""
+        self.model = model
+        self.keys: list[int] = []
+        """The episode in each row."""
+        self._ids: list[list[int]] = []
+        self._storage = _Storage()
+        self._candidates: list[list[int]] | None = None
+        self.limit: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        """Positions the model knows."""
+        self._device = next(model.parameters()).device
+        self._chooses = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._configs = list({id(m.config): m.config for m in model.modules() if hasattr(m, "config")}.values())
+
+    def keep(self, keys: Sequence[int]) -> None:
+        """Drop every row whose key is not among `keys` and add an empty one for each new key, at the end."""
+        self.keys, sources = rearranged(self.keys, keys)
+        for row, source in enumerate(sources):
+            if source != row:
+                self._storage.copy_row(source, row, len(self._ids[source]))
+        self._ids = [*(self._ids[source] for source in sources), *([] for _ in self.keys[len(sources) :])]
+
+    def read(self, histories: Sequence[Sequence[int]]) -> Tensor:
+        """Catch up: outputs [n, V] at the last token of each row.
+
+        Args:
+            histories: all tokens of each row's episode, in row order, at least one. Where a history departs from
+                what was read before, the row is cut back to what they share.
+        """
+        ends = [len(history) for history in histories]
+        # Where there is nothing new, the last token is read again.
+        starts = [min(_shared(old, new), end - 1) for old, new, end in zip(self._ids, histories, ends, strict=True)]
+        lengths = [end - start for start, end in zip(starts, ends, strict=True)]
+        ramp = self._ramp(max(lengths), max(starts))
+        outputs = []
+        for rows in _groups(lengths):
+            tokens: list[int] = []
+            positions, parts = [], []
+            for row in rows:
+                first, position = len(tokens), np.arange(starts[row], ends[row])
+                tokens += histories[row][starts[row] :]
+                mask = ramp[: lengths[row], max(starts) - starts[row] : max(starts) + lengths[row]]
+                parts.append(_Part(row, first, len(tokens), mask, position, np.arange(ends[row]), lengths[row] == 1))
+                positions.append(position)
+            position = np.concatenate(positions)
+            outputs.append(self._run(parts, np.array(tokens), position, position, [part.last - 1 for part in parts]))
+        self._ids = [list(history) for history in histories]
+        return torch.cat(outputs)
+
+    def grow(self, tokens: np.ndarray, level: int, alive: np.ndarray) -> Tensor:
+        """Outputs [count of alive, V] after token number `level` of K continuations of every row, row by row.
+
+        Args:
+            tokens: [n, K]; levels are given in order from 0.
+            alive: [n, K] bool: which continuations go on. One that has ended does not come back.
+        """
+        self._candidates = None
+        branches = tokens.shape[1]
+        lengths = np.array([len(ids) for ids in self._ids])
+        longest = int(lengths.max())
+        # Behind the row, the slots hold the branches' tokens level by level.
+        own = np.tile(np.eye(branches, dtype=bool), level + 1)
+        seen = self._additive(np.concatenate([np.ones((branches, longest), bool), own], axis=1))
+        parts, slots, positions = [], [], []
+        first = 0
+        for row in np.flatnonzero(alive.any(1)).tolist():
+            length, branch = int(lengths[row]), np.flatnonzero(alive[row])
+            mask = seen[:, longest - length :]
+            position = np.full(len(branch), length + level)
+            slot_position = np.concatenate([np.arange(length), length + np.repeat(np.arange(level + 1), branches)])
+            mask = mask if len(branch) == branches else mask[torch.from_numpy(branch).to(mask.device)]
+            parts.append(_Part(row, first, first + len(branch), mask, position, slot_position, branches == 1))
+            positions.append(position)
+            slots.append(length + level * branches + branch)
+            first += len(branch)
+        return self._run(parts, tokens[alive], np.concatenate(positions), np.concatenate(slots))
+
+    def weigh(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
+        """Outputs [V] at the last token of each candidate of each row, in one pass.
+
+        Args:
+            candidates: for each row any number of continuations, none of them empty.
+        """
+        self._candidates = []
+        parts: list[_Part] = []
+        tokens: list[int] = []
+        wanted: list[int] = []
+        slots, positions = [], []
+        for row, each in enumerate(candidates):
+            sizes = [len(ids) for ids in each]
+            begins = [sum(sizes[:index]) for index in range(len(each))]
+            self._candidates.append(begins)
+            if not each:
+                continue
+            length, first, total = len(self._ids[row]), len(tokens), sum(sizes)
+            owner = np.repeat(np.arange(len(each)), sizes)
+            position = length + np.arange(total) - np.repeat(begins, sizes)
+            own = (owner[:, None] == owner) & (position[:, None] >= position)
+            mask = self._additive(np.concatenate([np.ones((total, length), bool), own], axis=1))
+            slot_position = np.concatenate([np.arange(length), position])
+            tokens += [token for ids in each for token in ids]
+            parts.append(_Part(row, first, len(tokens), mask, position, slot_position))
+            positions.append(position)
+            slots.append(length + np.arange(total))
+            wanted += [first + begin + size - 1 for begin, size in zip(begins, sizes, strict=True)]
+        if not parts:
+            return [[] for _ in candidates]
+        output = iter(self._run(parts, np.array(tokens), np.concatenate(positions), np.concatenate(slots), wanted))
+        return [[next(output) for _ in each] for each in candidates]
+
+    def settle(self, branch: Sequence[int], kept: Sequence[Sequence[int]], branches: int = 1) -> None:
+        """Make one continuation of each row part of it.
+
+        Args:
+            branch: [n] which one: of the K that `grow` was given, or of the candidates of `weigh`.
+            kept: its tokens that have been read and are to stay, from the first on.
+            branches: K, after `grow`.
+        """
+        moves = []
+        for row, (chosen, ids) in enumerate(zip(branch, kept, strict=True)):
+            length = len(self._ids[row])
+            for step in range(len(ids)):
+                at = step * branches + chosen if self._candidates is None else self._candidates[row][chosen] + step
+                if at != step:
+                    moves.append((row, length + at, length + step))
+            self._ids[row].extend(ids)
+        if moves:
+            self._storage.move(*np.array(moves).T.copy())
+
+    def _run(
+        self,
+        parts: list[_Part],
+        tokens: np.ndarray,
+        position: np.ndarray,
+        slot: np.ndarray,
+        wanted: Sequence[int] | None = None,
+    ) -> Tensor:
+        """One forward pass: outputs [N, V], or those at the tokens `wanted` only.
+
+        Args:
+            tokens, position, slot: [N] what, where in the episode, where in the storage.
+        """
+        # A part sees the slots of ended branches too (masked), which may lie behind the last one written.
+        self._storage.reserve(len(self.keys), max(part.slots for part in parts))
+        self._storage.aim(parts, slot)
+        chosen = None if wanted is None else torch.tensor(wanted, device=self._device)
+        options = {"logits_to_keep": chosen} if self._chooses and chosen is not None else {}
+        with self._attention_is_ours():
+            output = self.model(
+                input_ids=torch.from_numpy(tokens)[None].to(self._device),
+                # Of four dimensions, so that models leave it alone; `_attend` has its own.
+                attention_mask=torch.zeros(1, 1, 1, 1, device=self._device),
+                position_ids=torch.from_numpy(position)[None].to(self._device),
+                past_key_values=self._storage,
+                use_cache=True,
+                **options,
+            )
+        logits: Tensor = output.logits[0]
+        return logits if options or chosen is None else logits[chosen]
+
+    @contextmanager
+    def _attention_is_ours(self) -> Iterator[None]:
+        global _in_progress
+        before = [config._attn_implementation for config in self._configs]
+        outer, _in_progress = _in_progress, self._storage
+        try:
+            for config in self._configs:
+                config._attn_implementation = _NAME
+            yield
+        finally:
+            _in_progress = outer
+            for config, name in zip(self._configs, before, strict=True):
+                config._attn_implementation = name
+
+    def _ramp(self, tokens: int, before: int) -> Tensor:
+        """[tokens, before + tokens]: token i sees all `before` and the first i + 1 of its own. Rows slice theirs."""
+        return self._additive(np.tri(tokens, before + tokens, before, dtype=bool))
+
+    def _additive(self, seen: np.ndarray) -> Tensor:
+        mask = torch.zeros(seen.shape, dtype=self.model.dtype, device=self._device)
+        return mask.masked_fill_(torch.from_numpy(~seen).to(self._device), -torch.inf)
+
+
+def rearranged(old: Sequence[int], wanted: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(keys row by row, the row that each of the first ones comes from). New keys stand at the end.
+
+    The last rows take the places of the dropped ones, so that few have to be copied, and none onto one still needed.
+    """
+    stay, known = set(wanted), set(old)
+    rows = [row for row, key in enumerate(old) if key in stay]
+    late = [row for row in rows if row >= len(rows)]
+    sources = [row if old[row] in stay else late.pop() for row in range(len(rows))]
+    return [*(old[row] for row in sources), *(key for key in wanted if key not in known)], sources
+
+
+def _shared(old: list[int], new: Sequence[int]) -> int:
+    """How many first tokens two sequences share; quick where one continues the other."""
+    if old == new[: len(old)]:
+        return len(old)
+    count = 0
+    for one, other in zip(old, new, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _groups(lengths: Sequence[int]) -> list[list[int]]:
+    """All rows in order, in groups of not too many tokens."""
+    groups: list[list[int]] = [[]]
+    total = 0
+    for row, length in enumerate(lengths):
+        if groups[-1] and total + length > _TOKENS_AT_ONCE:
+            groups.append([])
+            total = 0
+        groups[-1].append(row)
+        total += length
+    return groups

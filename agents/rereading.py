@@ -1,0 +1,104 @@
+"""Acting with models that a `RaggedCache` cannot run: nothing is kept, everything is read again for every token.
+
+Slow, and right for whatever maps a sequence of tokens to outputs that do not depend on later ones. `cache_for` finds
+out which of the two a model needs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oreo.agents.ragged_cache import RaggedCache, rearranged
+
+_TOKENS_AT_ONCE = 1 << 12
+
+
+def cache_for(model: Any) -> RaggedCache | Rereading:
+    """A cache where a small trial shows that the model can be run by it, else none."""
+    try:
+        works, why = _agrees(model), "its outputs differ"
+    except Exception as error:  # whatever a model's code raises when it is called as it does not expect
+        works, why = False, f"{type(error).__name__}: {str(error).strip()[:80]!r}"
+    if works:
+        return RaggedCache(model)
+    warnings.warn(
+        f"{type(model).__name__} cannot be run with our key-value cache ({why}): every episode is read again from its "
+        "beginning for every token, which is slow",
+        stacklevel=2,
+    )
+    return Rereading(model)
+
+
+@torch.inference_mode()
+def _agrees(model: Any) -> bool:
+    """Whether packed rows and their continuations give what plain passes give."""
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    rows = [[(7 * index + 3) % vocabulary for index in range(size)] for size in (3, 6)]
+    more = np.array([[1, 2], [5, 4]]) % vocabulary
+    alive = np.ones((2, 2), dtype=bool)
+    answers = []
+    for cache in (RaggedCache(model), Rereading(model)):
+        cache.keep([0, 1])
+        answers.append(torch.cat([cache.read(rows), cache.grow(more, 0, alive), cache.grow(more, 1, alive)]).float())
+    scale = float(answers[1].abs().max())
+    tolerance = 1e-3 if model.dtype == torch.float32 else 5e-2
+    return bool((answers[0] - answers[1]).abs().max() <= tolerance * max(scale, 1e-6))
+
+
+class Rereading:
+    """Has the methods of a `RaggedCache`, and no cache."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.keys: list[int] = []
+        self.limit: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self._histories: list[list[int]] = []
+        self._grown: list[np.ndarray] = []
+        self._device = next(model.parameters()).device
+
+    def keep(self, keys: Sequence[int]) -> None:
+        """Rows for `keys`, in the order in which a `RaggedCache` has them."""
+        self.keys, _ = rearranged(self.keys, keys)
+
+    def read(self, histories: Sequence[Sequence[int]]) -> Tensor:
+        """Outputs [n, V] at the last token of each row."""
+        self._histories = [list(history) for history in histories]
+        return self._last(self._histories)
+
+    def grow(self, tokens: np.ndarray, level: int, alive: np.ndarray) -> Tensor:
+        """Outputs [count of alive, V] after one more token [n, K] of each continuation."""
+        self._grown = [*self._grown[:level], tokens.copy()]
+        return self._last(
+            [
+                [*self._histories[row], *(int(each[row, branch]) for each in self._grown)]
+                for row, branch in np.argwhere(alive).tolist()
+            ]
+        )
+
+    def weigh(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
+        """Outputs [V] at the last token of each candidate of each row."""
+        flat = [[*history, *ids] for history, each in zip(self._histories, candidates, strict=True) for ids in each]
+        outputs = iter(self._last(flat) if flat else ())
+        return [[next(outputs) for _ in each] for each in candidates]
+
+    def settle(self, branch: Sequence[int], kept: Sequence[Sequence[int]], branches: int = 1) -> None:
+        """Nothing is kept, so nothing settles."""
+
+    def _last(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """[sequences, V], padded on the right, where a causal model does not look."""
+        outputs = []
+        size = max(1, _TOKENS_AT_ONCE // max(map(len, sequences)))
+        for low in range(0, len(sequences), size):
+            part = sequences[low : low + size]
+            tokens = torch.zeros(len(part), max(map(len, part)), dtype=torch.long)
+            for row, ids in enumerate(part):
+                tokens[row, : len(ids)] = torch.tensor(ids)
+            logits = self.model(input_ids=tokens.to(self._device), use_cache=False).logits
+            outputs.append(logits[torch.arange(len(part)), [len(ids) - 1 for ids in part]])
+        return torch.cat(outputs)

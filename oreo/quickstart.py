@@ -1,0 +1,297 @@
+"""The main job on the embedded default: collect, train, evaluate, watch. No download, no GPU, and nothing precomputed
+but the tiny language model it starts from.
+
+    run(Path("runs/quickstart"), seed=0, fast=False, console=Console())
+
+Everything it makes stays under one folder: the buffer, both trained agents, the held-out episodes, results.json.
+A finished stage is not done again: call it once more after an interruption and it goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oreo.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from oreo.eval.evaluate import Evaluation
+    from oreo.trajectory import Trajectory
+
+ENV = "oreo/ALFWorld-v0"
+TRAIN = {"split": "generated"}
+HELD_OUT = {"split": "generated_unseen"}
+MAX_STEPS = 20
+"""The explorer needs 15 at most in houses of this size; the original's 50 would only lengthen what is lost anyway."""
+BEST_OF = 5
+CANDIDATE_TEMPERATURE = 0.5
+"""Candidates have to differ, so they are sampled. At 1 some are so unlikely that the value model has hardly seen
+their like, and the best of its errors is taken: success falls below that of plain sampling."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything."""
+
+    episodes: int
+    """Sampled from the start model at temperature 1: the data of both methods."""
+    held_out: int
+    """Games every agent is evaluated on, the same ones."""
+    rejection: dict[str, Any]
+    """Settings of `oreo.train(method="rejection")`."""
+    oreo: dict[str, Any]
+    """Settings of `oreo.train(method="oreo")`."""
+
+
+FULL = Size(
+    episodes=4000,
+    held_out=600,
+    rejection={"epochs": 2, "batch_size": 64, "lr": 1e-3},
+    oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 64, "lr": 1.5e-3, "value_lr": 1e-3},
+)
+FAST = Size(
+    episodes=600,
+    held_out=100,
+    rejection={"epochs": 2, "batch_size": 32, "lr": 5e-4},
+    oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 32, "lr": 5e-4, "value_lr": 1e-3},
+)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A row of the table."""
+
+    name: str
+    title: str
+    folder: str
+    """What `load_agent` takes, below the output folder; "" for the tiny model."""
+    best_of: int = 1
+
+    def load(self, output: Path) -> Any:
+        from oreo.agents import load_agent
+
+        spec = str(output / self.folder) if self.folder else "tiny"
+        # Without candidates to choose from: greedy, as the paper reports.
+        return load_agent(spec, best_of=self.best_of, temperature=CANDIDATE_TEMPERATURE if self.best_of > 1 else 0.0)
+
+
+CONTESTANTS = (
+    Contestant("start", "start (tiny LM)", ""),
+    Contestant("rejection", "rejection sampling", "rejection"),
+    Contestant("oreo", "OREO", "oreo"),
+    Contestant(f"oreo_best_of_{BEST_OF}", f"OREO, best of {BEST_OF} by value", "oreo", BEST_OF),
+)
+
+
+def run(output: Path, *, seed: int = 0, fast: bool = False, console: Console) -> dict[str, Any]:
+    """Do the main job and print one table.
+
+    Args:
+        output: a folder for everything; an interrupted run with the same settings is continued.
+        seed: of games, sampling and training.
+        fast: a fifth of everything, for a first look and for CI.
+        console: where to print.
+    Returns:
+        What results.json holds.
+    Raises:
+        UsageError: `output` holds something else.
+    """
+    began = time.monotonic()
+    size = FAST if fast else FULL
+    _claim(output, {"seed": seed, "fast": fast})
+    _collect(output, size, seed, console)
+    for method, settings in (("rejection", size.rejection), ("oreo", size.oreo)):
+        _train(output, method, settings, seed, console)
+    evaluations = {one.name: _evaluate(output, one, size, seed, console) for one in CONTESTANTS}
+    results = {
+        "agents": {
+            name: {
+                key: evaluation.to_dict()[key] for key in ("success", "low", "high", "episodes", "mean_steps", "agent")
+            }
+            for name, evaluation in evaluations.items()
+        },
+        "protocol": evaluations["start"].protocol,
+        "settings": {"episodes": size.episodes, "rejection": size.rejection, "oreo": size.oreo},
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    _write_json(output / "results.json", results)
+    _show_episode(evaluations[CONTESTANTS[-1].name].trajectories, console)
+    console.print(_table(evaluations))
+    _next_steps(output, console)
+    return results
+
+
+def _claim(output: Path, settings: dict[str, Any]) -> None:
+    """One folder, one run: refuse another's, and remember what this one is."""
+    marker = output / "quickstart.json"
+    if marker.is_file():
+        before = json.loads(marker.read_text())
+        if before != settings:
+            raise UsageError(f"{output} holds a quickstart with {before}; give another --output, or delete it")
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError(f"{output} is not empty; give another --output")
+    output.mkdir(parents=True, exist_ok=True)
+    _write_json(marker, settings)
+
+
+def _collect(output: Path, size: Size, seed: int, console: Console) -> None:
+    """Sample the start model into output/buffer, until it holds `size.episodes`."""
+    from oreo.agents import load_agent
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.rollouts import rollout
+
+    with TrajectoryBuffer(output / "buffer") as buffer:
+        there = len(buffer)
+        missing = size.episodes - there
+        if missing <= 0:
+            return
+        console.print(f"[bold]1[/]  Collecting {missing} episodes with the tiny LM, in houses for training")
+        with _Bar("episodes", missing) as bar:
+            won = 0
+
+            def count(trajectory: Trajectory) -> None:
+                nonlocal won
+                won += trajectory.won
+                bar.advance(f"{won / (bar.done + 1):.0%} won")
+
+            rollout(
+                ENV,
+                agent=load_agent("tiny", temperature=1.0),
+                episodes=missing,
+                into=buffer,
+                seed=seed + there,  # what an interrupted call left is not played again
+                batch_size=256,
+                max_steps=MAX_STEPS,
+                env_kwargs=TRAIN,
+                on_episode=count,
+            )
+
+
+def _train(output: Path, method: str, settings: dict[str, Any], seed: int, console: Console) -> None:
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.trainer import train
+
+    number = 2 if method == "rejection" else 3
+    what = "rejection sampling (imitate what was won)" if method == "rejection" else "OREO (policy and value, from all)"
+    folder = output / method
+    if (folder / "policy" / "config.json").is_file():
+        return
+    console.print(f"[bold]{number}[/]  Training by {what}")
+    with _Bar("updates", None) as bar:
+
+        def show(line: dict[str, Any]) -> None:
+            bar.total, bar.done = line["steps"], line["step"] - 1  # a resumed run does not begin at 1
+            auc = line.get("auc_middle")
+            bar.advance(f"loss {line['loss']:.3f}" + (f", AUC of V {auc:.2f}" if auc is not None else ""))
+
+        train(
+            TrajectoryBuffer(output / "buffer", create=False),
+            method=method,
+            model="tiny",
+            output=folder,
+            resume=(folder / "config.json").is_file(),
+            on_step=show,
+            seed=seed,
+            save_every=50,
+            **settings,
+        )
+
+
+def _evaluate(output: Path, one: Contestant, size: Size, seed: int, console: Console) -> Evaluation:
+    """Play the held-out games; the episodes go into output/held_out/<name>, and are read from there if complete."""
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.eval.evaluate import evaluate, summarise
+
+    folder = output / "held_out" / one.name
+    settings = {"max_steps": MAX_STEPS, "seed": seed}
+    if folder.is_dir() and len(stored := TrajectoryBuffer(folder, create=False)) == size.held_out:
+        return summarise(sorted(stored, key=lambda trajectory: trajectory.game), settings)
+    console.print(f"[bold]4[/]  Evaluating on {size.held_out} games in floor plans not trained on: {one.title}")
+    with _Bar("episodes", size.held_out) as bar:
+        evaluation = evaluate(
+            ENV,
+            one.load(output),
+            episodes=size.held_out,
+            seed=seed,
+            batch_size=100,
+            max_steps=MAX_STEPS,
+            env_kwargs=HELD_OUT,
+            on_episode=lambda trajectory: bar.advance(""),
+        )
+    shutil.rmtree(folder, ignore_errors=True)  # of an evaluation that was interrupted here
+    with TrajectoryBuffer(folder) as buffer:
+        buffer.extend(evaluation.trajectories)
+    return evaluation
+
+
+def _table(evaluations: dict[str, Evaluation]) -> Table:
+    from rich.table import Table
+
+    from oreo.eval.evaluate import describe
+    from oreo.eval.statistics import percent
+
+    table = Table(title=f"Success on held-out floor plans\n{describe(evaluations['start'].protocol)}")
+    table.add_column("agent")
+    for column in ("success", "95 % interval", "episodes", "steps"):
+        table.add_column(column, justify="right")
+    for one in CONTESTANTS:
+        outcome = evaluations[one.name].overall
+        interval = f"{percent(outcome.low)} – {percent(outcome.high)}"
+        table.add_row(one.title, percent(outcome.success), interval, str(outcome.episodes), f"{outcome.mean_steps:.1f}")
+    return table
+
+
+def _show_episode(trajectories: tuple[Trajectory, ...], console: Console) -> None:
+    """One episode of the best agent with the value of each state: a won one of middling length."""
+    from oreo.eval.replay import replay
+
+    won = sorted((trajectory for trajectory in trajectories if trajectory.won), key=len) or list(trajectories)
+    console.print("\n[bold]5[/]  One of its episodes, with the candidates and their values\n")
+    replay(won[len(won) * 3 // 4], delay=0.3, console=console)
+
+
+def _next_steps(output: Path, console: Console) -> None:
+    console.print(f"\nEverything is in {output}, figures in {output / 'results.json'}. To try next:\n", highlight=False)
+    for command in (
+        f"oreo watch --agent {output / 'oreo'} --best-of {BEST_OF} --temperature {CANDIDATE_TEMPERATURE} "
+        "--split generated_unseen",
+        f"oreo replay {output / 'buffer'} --episode 3",
+        f"oreo eval --agent {output / 'oreo'} --split generated_unseen --max-steps {MAX_STEPS} --seed 1",
+    ):
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+class _Bar:
+    """Progress of one stage: a bar on a terminal, elsewhere a line every ten seconds."""
+
+    def __init__(self, what: str, total: int | None) -> None:
+        from oreo.cli.output import Progress
+
+        self.total, self.done = total, 0
+        self._progress = Progress(f"   {what}", total)
+
+    def __enter__(self) -> _Bar:
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._progress.__exit__(*exception)
+
+    def advance(self, note: str) -> None:
+        self.done += 1
+        self._progress.to(self.done, total=self.total, note=note)

@@ -1,0 +1,110 @@
+"""Best of K takes the most valuable of its candidates, by values that a plain pass over the episode confirms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from oreo.agents.best_of_k import BestOfKAgent
+from oreo.agents.language_model import LanguageModelAgent
+from oreo.encoding import TurnFormat
+from oreo.errors import DataError
+from oreo.rollouts import rollout
+from oreo.trajectory import Step, Trajectory
+
+from .conftest import Babble, make_model
+
+
+def make_agent(architecture: str, tokenizer: Any, k: int, **settings: Any) -> BestOfKAgent:
+    policy, value = make_model(architecture), make_model(architecture, seed=1, value=True)
+    return BestOfKAgent(policy, value, tokenizer, k=k, **{"max_new_tokens": 5} | settings)
+
+
+def prefix_of(turn_format: TurnFormat, steps: tuple[Step, ...]) -> list[int]:
+    """Tokens up to where the last of `steps` chose its turn, put together from the pieces."""
+    ids = turn_format.start(steps[0].observation)
+    for step, after in zip(steps, steps[1:], strict=False):
+        ids += turn_format.turn(step.text) + turn_format.between(after.observation)
+    return ids
+
+
+def plain(model: Any, ids: list[int]) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
+
+
+def check(agent: BestOfKAgent, trajectory: Trajectory) -> None:
+    assert agent.value is not None
+    for index, step in enumerate(trajectory.steps):
+        prefix = prefix_of(agent.format, trajectory.steps[: index + 1])
+        assert step.value == pytest.approx(float(plain(agent.value.model, prefix)[-1, 0]), abs=1e-4)
+        texts = [candidate.text for candidate in step.candidates]
+        assert len(texts) == len(set(texts))
+        for candidate in step.candidates:
+            ids = agent.format.turn(candidate.text)
+            # Before the end token, whether or not it was reached.
+            worth = float(plain(agent.value.model, prefix + ids[:-1])[-1, 0])
+            assert candidate.value == pytest.approx(worth, abs=1e-4)
+            said = ids[: agent.max_new_tokens]
+            logits = plain(agent.policy.model, prefix + said)[len(prefix) - 1 : -1]
+            log_probs = (logits / (agent.temperature or 1.0)).log_softmax(-1)
+            expected = sum(float(log_probs[at, token]) for at, token in enumerate(said))
+            assert candidate.log_prob == pytest.approx(expected, abs=2e-4)
+        best = max(step.candidates, key=lambda candidate: candidate.value or 0.0)
+        assert (step.text, step.log_prob) == (best.text, best.log_prob)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma2"])
+def test_the_candidate_of_highest_value_is_said(architecture: str, tokenizer: Any) -> None:
+    agent = make_agent(architecture, tokenizer, k=4, temperature=4.0 if architecture == "gemma2" else 1.0)
+    played = rollout(Babble, agent=agent, episodes=4, batch_size=3)
+    assert max(len(step.candidates) for each in played for step in each.steps) == 4
+    for trajectory in played:
+        check(agent, trajectory)
+
+
+def test_equal_candidates_count_once(tokenizer: Any) -> None:
+    agent = make_agent("llama", tokenizer, k=6, temperature=0.5, max_new_tokens=1)
+    (trajectory,) = rollout(Babble, agent=agent, episodes=1)
+    assert min(len(step.candidates) for step in trajectory.steps) < 6
+    check(agent, trajectory)
+
+
+def test_best_of_one_is_sampling(tokenizer: Any) -> None:
+    best = rollout(Babble, agent=make_agent("llama", tokenizer, k=1), episodes=6, batch_size=4)
+    sampler = LanguageModelAgent(make_model("llama"), tokenizer, max_new_tokens=5)
+    sampled = rollout(Babble, agent=sampler, episodes=6, batch_size=4)
+    for one, other in zip(best, sampled, strict=True):
+        assert [step.text for step in one.steps] == [step.text for step in other.steps]
+        for first, second in zip(one.steps, other.steps, strict=True):
+            assert first.log_prob == pytest.approx(second.log_prob, abs=1e-6)
+
+
+def test_greedy_has_one_candidate(tokenizer: Any) -> None:
+    (trajectory,) = rollout(Babble, agent=make_agent("llama", tokenizer, k=3, temperature=0.0), episodes=1)
+    assert {len(step.candidates) for step in trajectory.steps} == {1}
+
+
+def test_it_does_not_depend_on_the_batch(tokenizer: Any) -> None:
+    played = [
+        rollout(Babble, agent=make_agent("qwen2", tokenizer, k=3), episodes=6, batch_size=size) for size in (1, 6)
+    ]
+    assert [[s.text for s in each.steps] for each in played[0]] == [[s.text for s in each.steps] for each in played[1]]
+
+
+def test_where_all_values_are_equal_the_likeliest_is_said(tokenizer: Any) -> None:
+    agent = make_agent("llama", tokenizer, k=4)
+    assert agent.value is not None
+    torch.nn.init.zeros_(agent.value.model.score.weight)
+    torch.nn.init.zeros_(agent.value.model.score.bias)
+    for trajectory in rollout(Babble, agent=agent, episodes=3):
+        for step in trajectory.steps:
+            assert step.log_prob == max(candidate.log_prob or 0.0 for candidate in step.candidates)
+
+
+def test_a_value_model_of_another_vocabulary_is_refused(tokenizer: Any) -> None:
+    value = make_model("llama", value=True, vocab_size=70)
+    with pytest.raises(DataError, match="65 tokens and the value model 70"):
+        BestOfKAgent(make_model("llama"), value, tokenizer, k=2)

@@ -1,0 +1,231 @@
+"""What the cache remembers and what re-reading everything gives are the same, whoever shares the batch."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oreo.agents.agent import Decision, Episode
+from oreo.agents.language_model import LanguageModelAgent, action_of
+from oreo.agents.ragged_cache import RaggedCache, rearranged
+from oreo.encoding import TurnFormat
+from oreo.errors import UsageError
+from oreo.rollouts import rollout
+from oreo.trajectory import Trajectory
+
+from .conftest import ARCHITECTURES, Babble, make_model
+
+
+def reread(model: Any, ids: list[int]) -> torch.Tensor:
+    """Outputs [T, V] of one sequence: no cache, no batch, no attention of ours."""
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
+
+
+def check_against_rereading(model: Any, tokenizer: Any, trajectory: Trajectory, temperature: float) -> None:
+    """Each turn's log-probability is that of its tokens in one plain pass over the whole episode."""
+    turn_format = TurnFormat.from_tokenizer(tokenizer)
+    encoded = turn_format.encode(trajectory)
+    logits = reread(model, encoded.input_ids.tolist())
+    log_probs = (logits / (temperature or 1.0)).log_softmax(-1)
+    starts = np.flatnonzero(encoded.step_start)
+    for step, start in zip(trajectory.steps, starts, strict=True):
+        ids = turn_format.turn(step.text)
+        if len(ids) > MAX_NEW_TOKENS:
+            ids = ids[:-1]  # cut off: its end was not sampled
+        rows = range(start - 1, start - 1 + len(ids))
+        expected = sum(float(log_probs[row, token]) for row, token in zip(rows, ids, strict=True))
+        assert step.log_prob == pytest.approx(expected, abs=2e-4)
+        if temperature == 0:
+            assert [int(log_probs[row].argmax()) for row in rows] == ids
+
+
+MAX_NEW_TOKENS = 6
+
+
+def agent_of(architecture: str, tokenizer: Any, **settings: Any) -> LanguageModelAgent:
+    return LanguageModelAgent(make_model(architecture), tokenizer, **{"max_new_tokens": MAX_NEW_TOKENS} | settings)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.0, 0.7])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_cached_turns_have_the_log_probabilities_of_a_plain_pass(
+    architecture: str, temperature: float, tokenizer: Any
+) -> None:
+    agent = agent_of(architecture, tokenizer, temperature=temperature)
+    played = rollout(Babble, agent=agent, episodes=6, batch_size=3)
+    assert len({len(each) for each in played}) > 2, "episodes are to leave and enter at different times"
+    for trajectory in played:
+        check_against_rereading(agent.policy.model, tokenizer, trajectory, temperature)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen2"])
+def test_an_episode_does_not_depend_on_the_batch_it_is_in(architecture: str, tokenizer: Any) -> None:
+    played = [
+        rollout(Babble, agent=agent_of(architecture, tokenizer), episodes=6, batch_size=batch_size, seed=3)
+        for batch_size in (1, 4, 6)
+    ]
+    for alone, four, six in zip(*played, strict=True):
+        assert [step.text for step in alone.steps] == [step.text for step in four.steps]
+        assert [step.text for step in alone.steps] == [step.text for step in six.steps]
+        for one, other in zip(alone.steps, six.steps, strict=True):
+            assert one.log_prob == pytest.approx(other.log_prob, abs=1e-4)
+
+
+def test_the_attention_for_accelerators_agrees_with_the_one_for_processors(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def logits() -> torch.Tensor:
+        cache = RaggedCache(make_model("gemma2"))
+        cache.keep([1, 2, 3])
+        rng = np.random.default_rng(0)
+        histories = [rng.integers(5, 60, size).tolist() for size in (3, 20, 11)]
+        first = cache.read(histories)
+        grown = cache.grow(
+            np.array([[7, 8], [9, 10], [11, 12]]), 0, np.array([[True, True], [False, True], [True, False]])
+        )
+        return torch.cat([first, grown])
+
+    import oreo.agents.ragged_cache as module
+
+    with torch.inference_mode():
+        by_row = logits()
+        monkeypatch.setattr(module, "_ROW_BY_ROW", ())
+        padded = logits()
+    assert torch.allclose(by_row, padded, atol=1e-4)
+
+
+def test_rows_that_stay_keep_their_place_where_they_can() -> None:
+    assert rearranged([1, 2, 3, 4, 5], [2, 5, 4, 9, 8]) == ([5, 2, 4, 9, 8], [4, 1, 3])
+    assert rearranged([1, 2, 3], [1, 2, 3]) == ([1, 2, 3], [0, 1, 2])
+    assert rearranged([1, 2], []) == ([], [])
+    assert rearranged([], [7]) == ([7], [])
+
+
+def test_a_row_is_cut_back_to_what_a_new_history_shares_with_the_old_one() -> None:
+    model = make_model("llama")
+    with torch.inference_mode():
+        cache = RaggedCache(model)
+        cache.keep([7])
+        cache.read([[5, 6, 7, 8, 9]])
+        again = cache.read([[5, 6, 10, 11]])
+    assert torch.allclose(again[0], reread(model, [5, 6, 10, 11])[-1], atol=1e-4)
+
+
+@pytest.mark.parametrize("best_of", [1, 3])
+def test_a_model_with_ways_of_its_own_is_read_again_and_gives_the_same(best_of: int, tokenizer: Any) -> None:
+    from oreo.agents.best_of_k import BestOfKAgent
+    from oreo.agents.rereading import Rereading
+
+    def play(**changes: Any) -> Any:
+        policy, value = make_model("llama"), make_model("llama", seed=1, value=True)
+        for model in (policy, value):
+            if changes:  # as a model does that computes its attention by itself
+                model.forward = partial(without_positions, model.forward)
+        agent = BestOfKAgent(policy, value, tokenizer, k=best_of, max_new_tokens=4)
+        return agent, rollout(Babble, agent=agent, episodes=4, batch_size=2)
+
+    with pytest.warns(UserWarning, match="cannot be run with our key-value cache"):
+        slow, reread_ones = play(changed=True)
+    assert isinstance(slow.policy, Rereading)
+    _, cached_ones = play()
+    for one, other in zip(reread_ones, cached_ones, strict=True):
+        assert [step.text for step in one.steps] == [step.text for step in other.steps]
+        assert [step.value for step in one.steps] == pytest.approx([step.value for step in other.steps], abs=1e-4)
+
+
+def without_positions(forward: Any, input_ids: torch.Tensor, use_cache: bool = False, **ignored: Any) -> Any:
+    return forward(input_ids=input_ids, use_cache=False)
+
+
+def test_the_model_keeps_its_own_attention(tokenizer: Any) -> None:
+    agent = agent_of("llama", tokenizer)
+    before = agent.policy.model.config._attn_implementation
+    rollout(Babble, agent=agent, episodes=1)
+    assert agent.policy.model.config._attn_implementation == before
+
+
+def test_the_value_of_each_state_is_that_of_a_plain_pass(tokenizer: Any) -> None:
+    value = make_model("qwen2", seed=1, value=True)
+    agent = agent_of("qwen2", tokenizer, value=value)
+    for trajectory in rollout(Babble, agent=agent, episodes=5, batch_size=3):
+        encoded = TurnFormat.from_tokenizer(tokenizer).encode(trajectory)
+        values = reread(value, encoded.input_ids.tolist())[:, 0]
+        for step, start in zip(trajectory.steps, np.flatnonzero(encoded.step_start), strict=True):
+            assert step.value == pytest.approx(float(values[start - 1]), abs=1e-4)
+
+
+class Replaced:
+    """Says something else now and then than its language model wanted."""
+
+    name, checkpoint = "replaced", ""
+
+    def __init__(self, agent: LanguageModelAgent) -> None:
+        self.agent = agent
+
+    def act(self, episodes: Any) -> list[Decision]:
+        decisions = self.agent.act(episodes)
+        return [
+            Decision("w5 w6 w7", imitate=False) if len(episode.steps) % 3 == 1 else decision
+            for episode, decision in zip(episodes, decisions, strict=True)
+        ]
+
+
+def test_the_model_is_told_what_was_done_and_not_what_it_meant_to_do(tokenizer: Any) -> None:
+    agent = agent_of("llama", tokenizer)
+    for trajectory in rollout(Babble, agent=Replaced(agent), episodes=4, batch_size=2):
+        spoken = [step for step in trajectory.steps if step.log_prob is not None]
+        assert len(spoken) < len(trajectory) or len(trajectory) < 2
+        encoded = TurnFormat.from_tokenizer(tokenizer).encode(trajectory)
+        log_probs = reread(agent.policy.model, encoded.input_ids.tolist()).log_softmax(-1)
+        for step, start in zip(trajectory.steps, np.flatnonzero(encoded.step_start), strict=True):
+            if step.log_prob is not None:
+                ids = agent.format.turn(step.text)[:MAX_NEW_TOKENS]
+                expected = sum(float(log_probs[start - 1 + at, token]) for at, token in enumerate(ids))
+                assert step.log_prob == pytest.approx(expected, abs=2e-4)
+
+
+def test_an_episode_that_outgrows_the_model_goes_on(tokenizer: Any) -> None:
+    model = make_model("gpt2", n_positions=64)
+    agent = LanguageModelAgent(model, tokenizer, max_new_tokens=6)
+    with pytest.warns(UserWarning, match="goes on from its task and the last observation"):
+        played = rollout(Babble, agent=agent, episodes=8)
+    assert max(map(len, played)) >= 7
+    assert all(step.log_prob is not None for each in played for step in each.steps)
+
+
+def test_an_observation_that_does_not_fit_gives_empty_turns(tokenizer: Any) -> None:
+    agent = LanguageModelAgent(make_model("gpt2", n_positions=8), tokenizer, max_new_tokens=6)
+    with pytest.warns(UserWarning, match="its turns are empty"):
+        (trajectory,) = rollout(Babble, agent=agent, episodes=1)
+    assert {step.action for step in trajectory.steps} == {""}
+
+
+@pytest.mark.parametrize(
+    ("turn", "action"),
+    [
+        ("go to fridge 1", "go to fridge 1"),
+        (" go to fridge 1\n", "go to fridge 1"),
+        ("Thought: it is cold.\nAction: open fridge 1", "open fridge 1"),
+        ("Action: look\nThought: no.\naction : open fridge 1 \nso there", "open fridge 1"),
+        ("Action:", ""),
+        ("", ""),
+    ],
+)
+def test_the_action_is_the_turn_or_what_follows_its_last_action_line(turn: str, action: str) -> None:
+    assert action_of(turn) == action
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}, {"max_new_tokens": 0}])
+def test_a_wrong_setting_is_refused(wrong: dict[str, Any], tokenizer: Any) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        LanguageModelAgent(make_model("llama"), tokenizer, **wrong)
+
+
+def test_nothing_to_decide_is_no_decision(tokenizer: Any) -> None:
+    episodes: list[Episode] = []
+    assert agent_of("llama", tokenizer).act(episodes) == []

@@ -1,0 +1,67 @@
+"""The main job in miniature: every stage for real, on very little data, so nothing here says how well it learns."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from oreo import quickstart
+from oreo.buffer import TrajectoryBuffer
+from oreo.errors import UsageError
+
+TINY = quickstart.Size(
+    episodes=12,
+    held_out=6,
+    rejection={"epochs": 1, "batch_size": 8, "lr": 1e-4},
+    oreo={"epochs": 1, "value_warmup_epochs": 1, "batch_size": 8, "lr": 1e-4, "value_lr": 1e-3},
+)
+
+
+@pytest.fixture(autouse=True)
+def little_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart, "FAST", TINY)
+    monkeypatch.setattr(quickstart, "MAX_STEPS", 8)
+
+
+def run(output: Path) -> str:
+    text = io.StringIO()
+    quickstart.run(output, seed=0, fast=True, console=Console(file=text, width=100))
+    return text.getvalue()
+
+
+def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_one_does_nothing_again(tmp_path):
+    output = tmp_path / "quickstart"
+    said = run(output)
+    results = json.loads((output / "results.json").read_text())
+    assert list(results["agents"]) == ["start", "rejection", "oreo", "oreo_best_of_5"]
+    for outcome in results["agents"].values():
+        assert outcome["episodes"] == 6
+        assert 0 <= outcome["low"] <= outcome["success"] <= outcome["high"] <= 1
+    assert len(TrajectoryBuffer(output / "buffer", create=False)) == 12
+    assert (output / "oreo" / "value" / "model.safetensors").is_file()
+    assert "Success on held-out floor plans" in said
+    assert "V 0." in said or "V -0." in said, "the episode is shown with its values"
+    assert said.count("oreo watch") == said.count("oreo replay") == said.count("oreo eval") == 1
+
+    shards = sorted((output / "buffer").iterdir())
+    again = run(output)
+    assert "Collecting" not in again and "Training" not in again and "Evaluating" not in again
+    assert sorted((output / "buffer").iterdir()) == shards
+    assert json.loads((output / "results.json").read_text())["agents"] == results["agents"]
+
+
+def test_a_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_another_seed_in_the_same_folder_is_refused(tmp_path):
+    (tmp_path / "quickstart.json").write_text(json.dumps({"seed": 7, "fast": True}))
+    with pytest.raises(UsageError, match="another --output"):
+        run(tmp_path)
