@@ -2,7 +2,7 @@
 
 Token i of a row stands in slot i. So a row is cut back by lowering its length, and a finished one gives its place to
 another. The new tokens of all rows are packed into one sequence without padding; in the attention layers each row's
-tokens look at their own row (`_attend`), everywhere else a model does not mix tokens.
+tokens look at their own row (packed_attention.py), everywhere else a model does not mix tokens.
 
     cache.keep(keys)                      the episodes still wanted, old ones in place, new ones empty
     logits = cache.read(histories)        catch up with each episode's tokens; outputs at its last one
@@ -20,48 +20,20 @@ which tokens an episode consists of (language_model.py), models without these (r
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from transformers import AttentionInterface
 from transformers.cache_utils import Cache
+
+from oreo.agents.packed_attention import Part, packed
 
 _TOKENS_AT_ONCE = 1 << 14
 """Tokens in one forward pass while reading: bounds the memory of activations."""
 _SPARE_SLOTS = 128
 """Storage grows by half, and by at least this many slots, so that not every token copies it."""
-_ROW_BY_ROW = ("cpu",)
-"""Devices on which a few more calls cost less than padding all rows to the longest."""
-_WORTH_A_CALL = 24_000
-"""Numbers that are attended to in the time that a call takes to begin (12 microseconds, measured on one core)."""
-_NAME = "oreo_ragged"
-
-
-@dataclass
-class _Part:
-    """One row's share of a pass."""
-
-    row: int
-    first: int
-    """Its tokens are first..last of the pass."""
-    last: int
-    mask: Tensor
-    """[tokens, slots] added to the attention scores: 0 where a token may look, -inf elsewhere."""
-    position: np.ndarray
-    """[tokens] of its tokens."""
-    slot_position: np.ndarray
-    """[slots] of what stands in its slots."""
-    sees_all: bool = False
-    """Nothing in the mask is hidden, so it can be left out."""
-
-    def __post_init__(self) -> None:
-        self.tokens, self.slots = self.mask.shape
 
 
 class _Storage(Cache):
@@ -71,9 +43,6 @@ class _Storage(Cache):
         super().__init__(layers=[])
         self.layers_kept: dict[int, tuple[Tensor, Tensor]] = {}
         self.rows = self.slots = 0
-        self.parts: list[_Part] = []
-        """Of the pass in progress."""
-        self._groups: dict[int | None, list[_Group]] = {}
 
     def reserve(self, rows: int, slots: int) -> None:
         """Make room; what is stored stays."""
@@ -93,10 +62,8 @@ class _Storage(Cache):
         # Zeros and not garbage: a masked slot weighs 0, and 0 times NaN is NaN.
         return like.new_zeros(self.rows, like.shape[1], self.slots, like.shape[3])
 
-    def aim(self, parts: list[_Part], slot: np.ndarray) -> None:
+    def aim(self, parts: list[Part], slot: np.ndarray) -> None:
         """Say what the next pass is: its parts, and the slot [N] of each token."""
-        self.parts = parts
-        self._groups.clear()
         counts = [part.tokens for part in parts]
         self._row = torch.from_numpy(np.repeat([part.row for part in parts], counts))
         self._slot = torch.from_numpy(slot)
@@ -105,29 +72,16 @@ class _Storage(Cache):
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Store a layer's new keys and values [1, heads, N, width]; returns all that is stored, for `_attend`."""
+        """Store a layer's new keys and values [1, heads, N, width]; returns all that is stored, for the attention."""
         if layer_idx not in self.layers_kept:
             self.layers_kept[layer_idx] = (self._empty(key_states), self._empty(value_states))
         if self._device != key_states.device:  # a model may be spread over several devices
             self._device = key_states.device
             self._row, self._slot = self._row.to(self._device), self._slot.to(self._device)
-            self._groups.clear()
         keys, values = self.layers_kept[layer_idx]
         keys[self._row, :, self._slot] = key_states[0].transpose(0, 1)
         values[self._row, :, self._slot] = value_states[0].transpose(0, 1)
         return keys, values
-
-    def groups(self, window: int | None, width: int) -> list[_Group]:
-        """The parts of the pass in groups for one call of attention each.
-
-        Args:
-            window: a token sees no more than so many positions, itself included; None: all.
-            width: numbers in a slot.
-        """
-        if window not in self._groups:
-            together = _alike(self.parts, width) if self._device.type in _ROW_BY_ROW else [self.parts]
-            self._groups[window] = [_Group(parts, window, self._device) for parts in together]
-        return self._groups[window]
 
     def move(self, row: np.ndarray, source: np.ndarray, target: np.ndarray) -> None:
         """Copy single slots within rows; index arrays of one shape."""
@@ -149,129 +103,6 @@ class _Storage(Cache):
 
     def get_mask_sizes(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         return self.slots, 0
-
-
-class _Group:
-    """Parts that go through attention in one call, padded to the longest of them."""
-
-    def __init__(self, parts: list[_Part], window: int | None, device: torch.device) -> None:
-        self.first, self.last = parts[0].first, parts[-1].last
-        self.counts = [part.tokens for part in parts]
-        self.tokens = max(self.counts)
-        self.slots = max(part.slots for part in parts)
-        rows = [part.row for part in parts]
-        steady = rows == list(range(rows[0], rows[0] + len(rows)))
-        self.rows: Any = slice(rows[0], rows[-1] + 1) if steady else torch.tensor(rows, device=device)
-        if window is not None and self.slots <= window:
-            window = None
-        self.mask = self._mask(parts, window, device)
-        """[parts, 1, tokens, slots], or None where everything is seen."""
-
-    def _mask(self, parts: list[_Part], window: int | None, device: torch.device) -> Tensor | None:
-        if window is None and all(part.sees_all for part in parts):
-            ends = [part.slots for part in parts]
-            if min(ends) == self.slots:
-                return None
-            hidden = torch.arange(self.slots, device=device) >= torch.tensor(ends, device=device)[:, None]
-            return torch.zeros(hidden.shape, dtype=parts[0].mask.dtype, device=device).masked_fill_(hidden, -torch.inf)[
-                :, None, None
-            ]
-        masks = [part.mask if window is None else _narrowed(part, window) for part in parts]
-        if len(masks) == 1:
-            return masks[0][None, None]
-        mask = masks[0].new_full((len(parts), 1, self.tokens, self.slots), -torch.inf)
-        mask[..., 0] = 0  # a pad has to look somewhere
-        for index, each in enumerate(masks):
-            mask[index, 0, : each.shape[0], : each.shape[1]] = each
-        return mask
-
-    def padded(self, query: Tensor) -> Tensor:
-        """[1, heads, N, width] → [parts, heads, tokens, width]."""
-        queries = query[0, :, self.first : self.last]
-        heads, total, width = queries.shape
-        if total == self.tokens * len(self.counts):
-            return queries.view(heads, -1, self.tokens, width).transpose(0, 1)
-        padded = query.new_zeros(len(self.counts), heads, self.tokens, width)
-        for index, part in enumerate(queries.split(self.counts, dim=1)):
-            padded[index, :, : part.shape[1]] = part
-        return padded
-
-    def packed(self, attended: Tensor) -> Tensor:
-        """The inverse of `padded`, heads second: [tokens of all parts, heads, width]."""
-        attended = attended.transpose(1, 2)
-        if self.last - self.first == self.tokens * len(self.counts):
-            return attended.flatten(0, 1)
-        return torch.cat([attended[index, :count] for index, count in enumerate(self.counts)])
-
-
-def _alike(parts: list[_Part], width: int) -> list[list[_Part]]:
-    """Cut the parts where one call for two neighbours would waste more than a second call costs."""
-    groups: list[list[_Part]] = []
-    total = longest = 0
-    for part in parts:
-        last = groups[-1][-1] if groups else None
-        if last is not None and last.row + 1 == part.row and last.tokens == part.tokens:
-            count = len(groups[-1]) + 1
-            waste = max(longest, part.slots) * count - total - part.slots
-            if waste * width * part.tokens <= _WORTH_A_CALL * count:
-                groups[-1].append(part)
-                total, longest = total + part.slots, max(longest, part.slots)
-                continue
-        groups.append([part])
-        total = longest = part.slots
-    return groups
-
-
-def _narrowed(part: _Part, window: int) -> Tensor:
-    """The part's mask without what is further back than `window` positions."""
-    far = part.slot_position[None] <= part.position[:, None] - window
-    return part.mask.masked_fill(torch.from_numpy(far).to(part.mask.device), -torch.inf)
-
-
-_in_progress: _Storage | None = None
-"""The cache whose model is being run; attention layers have no other way to learn of it."""
-
-
-def _attend(
-    module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Any,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    s_aux: Tensor | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """The attention function that models call: queries [1, heads, N, width] → [1, N, heads, width]."""
-    assert _in_progress is not None, "only RaggedCache runs models with this attention"
-    if s_aux is not None:
-        raise NotImplementedError("attention sinks")
-    rows = []
-    for group in _in_progress.groups(sliding_window, key.shape[1] * key.shape[3]):
-        keys, values = key[group.rows, :, : group.slots], value[group.rows, :, : group.slots]
-        attended = _attention(group.padded(query), keys, values, group.mask, scaling, softcap)
-        rows.append(group.packed(attended))
-    return torch.cat(rows)[None], None
-
-
-def _attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None, softcap: float | None
-) -> Tensor:
-    """Ordinary attention over [rows, heads, tokens, width], with fewer key heads than query heads where grouped."""
-    grouped = query.shape[1] != key.shape[1]
-    if softcap is None:
-        return F.scaled_dot_product_attention(query, key, value, mask, scale=scaling, enable_gqa=grouped)
-    if grouped:
-        key, value = (each.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for each in (key, value))
-    scores = query @ key.transpose(-1, -2) * (scaling or query.shape[-1] ** -0.5)
-    scores = softcap * torch.tanh(scores / softcap)
-    return (scores if mask is None else scores + mask).softmax(-1, dtype=torch.float32).to(query.dtype) @ value
-
-
-AttentionInterface.register(_NAME, _attend)
 
 
 class RaggedCache:
@@ -319,7 +150,7 @@ class RaggedCache:
                 first, position = len(tokens), np.arange(starts[row], ends[row])
                 tokens += histories[row][starts[row] :]
                 mask = ramp[: lengths[row], max(starts) - starts[row] : max(starts) + lengths[row]]
-                parts.append(_Part(row, first, len(tokens), mask, position, np.arange(ends[row]), lengths[row] == 1))
+                parts.append(Part(row, first, len(tokens), mask, position, np.arange(ends[row]), lengths[row] == 1))
                 positions.append(position)
             position = np.concatenate(positions)
             outputs.append(self._run(parts, np.array(tokens), position, position, [part.last - 1 for part in parts]))
@@ -348,7 +179,7 @@ class RaggedCache:
             position = np.full(len(branch), length + level)
             slot_position = np.concatenate([np.arange(length), length + np.repeat(np.arange(level + 1), branches)])
             mask = mask if len(branch) == branches else mask[torch.from_numpy(branch).to(mask.device)]
-            parts.append(_Part(row, first, first + len(branch), mask, position, slot_position, branches == 1))
+            parts.append(Part(row, first, first + len(branch), mask, position, slot_position, branches == 1))
             positions.append(position)
             slots.append(length + level * branches + branch)
             first += len(branch)
@@ -361,7 +192,7 @@ class RaggedCache:
             candidates: for each row any number of continuations, none of them empty.
         """
         self._candidates = []
-        parts: list[_Part] = []
+        parts: list[Part] = []
         tokens: list[int] = []
         wanted: list[int] = []
         slots, positions = [], []
@@ -378,7 +209,7 @@ class RaggedCache:
             mask = self._additive(np.concatenate([np.ones((total, length), bool), own], axis=1))
             slot_position = np.concatenate([np.arange(length), position])
             tokens += [token for ids in each for token in ids]
-            parts.append(_Part(row, first, len(tokens), mask, position, slot_position))
+            parts.append(Part(row, first, len(tokens), mask, position, slot_position))
             positions.append(position)
             slots.append(length + np.arange(total))
             wanted += [first + begin + size - 1 for begin, size in zip(begins, sizes, strict=True)]
@@ -408,7 +239,7 @@ class RaggedCache:
 
     def _run(
         self,
-        parts: list[_Part],
+        parts: list[Part],
         tokens: np.ndarray,
         position: np.ndarray,
         slot: np.ndarray,
@@ -424,10 +255,10 @@ class RaggedCache:
         self._storage.aim(parts, slot)
         chosen = None if wanted is None else torch.tensor(wanted, device=self._device)
         options = {"logits_to_keep": chosen} if self._chooses and chosen is not None else {}
-        with self._attention_is_ours():
+        with packed(self._configs, parts):
             output = self.model(
                 input_ids=torch.from_numpy(tokens)[None].to(self._device),
-                # Of four dimensions, so that models leave it alone; `_attend` has its own.
+                # Of four dimensions, so that models leave it alone; the attention has its own.
                 attention_mask=torch.zeros(1, 1, 1, 1, device=self._device),
                 position_ids=torch.from_numpy(position)[None].to(self._device),
                 past_key_values=self._storage,
@@ -436,20 +267,6 @@ class RaggedCache:
             )
         logits: Tensor = output.logits[0]
         return logits if options or chosen is None else logits[chosen]
-
-    @contextmanager
-    def _attention_is_ours(self) -> Iterator[None]:
-        global _in_progress
-        before = [config._attn_implementation for config in self._configs]
-        outer, _in_progress = _in_progress, self._storage
-        try:
-            for config in self._configs:
-                config._attn_implementation = _NAME
-            yield
-        finally:
-            _in_progress = outer
-            for config, name in zip(self._configs, before, strict=True):
-                config._attn_implementation = name
 
     def _ramp(self, tokens: int, before: int) -> Tensor:
         """[tokens, before + tokens]: token i sees all `before` and the first i + 1 of its own. Rows slice theirs."""

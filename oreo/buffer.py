@@ -14,28 +14,20 @@ exist (killed in between), the shard counts.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from oreo import journal
+from oreo import journal, shards
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+from oreo.writers import Writer, adopt_orphans, shard_of
 
 MANIFEST = "_buffer.json"
-_SHARD = ".parquet"
-_ROWS_AT_ONCE = 128
-"""Rows of a row group, and of one step of reading."""
 _JOURNAL_BYTES = 64 << 20
 """A journal of this size becomes a shard however few episodes it has: it has to fit into memory."""
 _FILTERS = ("won", "env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint")
@@ -64,7 +56,7 @@ class TrajectoryBuffer:
         """
         self.path = Path(path).expanduser()
         self.episodes_per_shard = episodes_per_shard
-        self._writer: _Writer | None = None
+        self._writer: Writer | None = None
         self._counts: dict[str, int] = {}
         self._last_read: tuple[Any, list[Trajectory]] = (None, [])
         _open(self.path, create)
@@ -111,11 +103,11 @@ class TrajectoryBuffer:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _own_writer(self) -> _Writer:
+    def _own_writer(self) -> Writer:
         # After a fork, the journal belongs to the parent.
         if self._writer is None or self._writer.process != os.getpid():
-            _adopt_orphans(self.path)
-            self._writer = _Writer(self.path)
+            adopt_orphans(self.path)
+            self._writer = Writer(self.path)
         return self._writer
 
     # Reading.
@@ -172,7 +164,7 @@ class TrajectoryBuffer:
         info |= {"won": sum(won), "success_rate": sum(won) / len(rows) if rows else None}
         for place, name in enumerate(("env", "task_type", "agent", "dialect"), 2):
             info[f"by_{name}"] = _by_name([(row[place], row[0]) for row in rows])
-        info["shards"] = sum(file.suffix == _SHARD for file in files)
+        info["shards"] = sum(file.suffix == shards.SUFFIX for file in files)
         info["journals"] = len(files) - info["shards"]
         info["bytes"] = sum(file.stat().st_size for file in files if file.exists())
         return info
@@ -180,15 +172,14 @@ class TrajectoryBuffer:
     def _files(self) -> list[Path]:
         """Shards and journals that count, in order."""
         # Journals first: one that becomes a shard in between is then seen twice, never not at all.
-        journals = {file.stem[1:]: file for file in self.path.glob(f"_*{journal.SUFFIX}")}
-        shards = {file.stem: file for file in self.path.glob(f"[!._]*{_SHARD}")}
-        found = journals | shards
+        found = {file.stem[1:]: file for file in self.path.glob(f"_*{journal.SUFFIX}")}
+        found |= {file.stem: file for file in self.path.glob(f"[!._]*{shards.SUFFIX}")}
         return [found[stem] for stem in sorted(found)]
 
     def _count(self, file: Path) -> int:
-        if file.suffix == _SHARD:
+        if file.suffix == shards.SUFFIX:
             if file.name not in self._counts:
-                self._counts[file.name] = _shard(file).metadata.num_rows
+                self._counts[file.name] = shards.open_shard(file).metadata.num_rows
             return self._counts[file.name]
         if self._writer is not None and self._writer.journal.path == file:
             return self._writer.journal.count
@@ -196,24 +187,24 @@ class TrajectoryBuffer:
 
     def _read(self, file: Path) -> Iterator[Callable[..., list[Trajectory]]]:
         """A function for each part of a file: it takes what columns have to equal, and gives the trajectories."""
-        if file.suffix != _SHARD:
+        if file.suffix != shards.SUFFIX:
             records = _journal_or_none(file)
             if records is not None:
                 yield lambda equal=None: _from_records(records, equal or {})
                 return
-            file = _shard_of(file)  # it has become a shard since we looked
-        shard = _shard(file)
+            file = shard_of(file)  # it has become a shard since we looked
+        shard = shards.open_shard(file)
         for group in range(shard.num_row_groups):
-            yield lambda equal=None, group=group: _from_group(file, shard, group, equal or {})
+            yield lambda equal=None, group=group: shards.read_group(file, shard, group, equal or {})
 
     def _item(self, file: Path, index: int) -> Trajectory:
         """Number `index` of a file; the part it was in is kept, since the next is likely to be there too."""
-        if file.suffix == _SHARD:
-            shard = _shard(file)
+        if file.suffix == shards.SUFFIX:
+            shard = shards.open_shard(file)
             for group in range(shard.num_row_groups):
                 rows = shard.metadata.row_group(group).num_rows
                 if index < rows:
-                    return self._kept((file.name, group), lambda: _from_group(file, shard, group, {}))[index]  # noqa: B023
+                    return self._kept((file.name, group), lambda: shards.read_group(file, shard, group, {}))[index]  # noqa: B023
                 index -= rows
         size = file.stat().st_size if file.exists() else -1
         return self._kept((file.name, size), lambda: [each for batch in self._read(file) for each in batch()])[index]
@@ -224,13 +215,13 @@ class TrajectoryBuffer:
         return self._last_read[1]
 
     def _columns(self, file: Path, names: list[str]) -> Iterable[tuple[Any, ...]]:
-        if file.suffix != _SHARD:
+        if file.suffix != shards.SUFFIX:
             records = _journal_or_none(file)
             if records is not None:
                 return [tuple(record[name] for name in names) for record in records]
-            file = _shard_of(file)
-        with _naming(file):
-            table = _shard(file).read(columns=names)
+            file = shard_of(file)
+        with shards.naming(file):
+            table = shards.open_shard(file).read(columns=names)
         return zip(*(table.column(name).to_pylist() for name in names), strict=True)
 
 
@@ -269,7 +260,7 @@ def _open(path: Path, create: bool) -> None:
         version = int(manifest["version"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(f"{path / MANIFEST} is damaged ({error}); it should say {_manifest()}") from None
-    _check_version(path / MANIFEST, version)
+    shards.check_version(path / MANIFEST, version)
 
 
 def _manifest() -> str:
@@ -286,68 +277,7 @@ def _write_manifest(path: Path) -> None:
     temporary.replace(path / MANIFEST)
 
 
-def _check_version(file: Path, version: int) -> None:
-    from oreo.records import VERSION
-
-    if version > VERSION:
-        raise DataError(f"{file} has schema version {version}, this oreo reads up to {VERSION}; install a newer one")
-
-
-# Shards.
-
-
-def _shard_of(file: Path) -> Path:
-    """What a journal becomes."""
-    return file.with_name(file.stem[1:] + _SHARD)
-
-
-@contextlib.contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """Whatever pyarrow says about a broken file becomes one line that names it."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        line = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{file} is damaged ({line}); restore it, or remove it and its episodes") from error
-
-
-def _shard(file: Path) -> pq.ParquetFile:
-    """Raises:
-    DataError: damaged, or not a shard of ours.
-    """
-    import pyarrow.parquet as pq
-
-    from oreo.records import FORMAT, SCHEMA
-
-    with _naming(file):
-        shard = pq.ParquetFile(file, page_checksum_verification=True)
-        metadata = {key.decode(): value.decode() for key, value in (shard.schema_arrow.metadata or {}).items()}
-        if metadata.get("oreo.format") != FORMAT:
-            raise DataError(f"{file} is a Parquet file, but not one of trajectories")
-        _check_version(file, int(metadata.get("oreo.version", "0")))
-        missing = set(SCHEMA.names) - set(shard.schema_arrow.names)
-        if missing:
-            raise DataError(f"{file} lacks the columns {', '.join(sorted(missing))}")
-    return shard
-
-
-def _from_group(file: Path, shard: pq.ParquetFile, group: int, equal: dict[str, Any]) -> list[Trajectory]:
-    from oreo.records import from_batch
-
-    with _naming(file):
-        if equal:
-            columns = shard.read_row_group(group, columns=list(equal))
-            match = [all(row[name] == value for name, value in equal.items()) for row in columns.to_pylist()]
-            if not any(match):
-                return []
-        table = shard.read_row_group(group)
-        if equal:
-            import pyarrow as pa
-
-            table = table.filter(pa.array(match))
-        return [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
+# Files.
 
 
 def _from_records(records: list[dict[str, Any]], equal: dict[str, Any]) -> list[Trajectory]:
@@ -361,87 +291,6 @@ def _journal_or_none(file: Path) -> list[dict[str, Any]] | None:
     try:
         return journal.read(file)
     except FileNotFoundError:
-        if _shard_of(file).exists():
+        if shard_of(file).exists():
             return None
         raise DataError(f"{file} disappeared while it was read") from None
-
-
-def _write_shard(table: pa.Table, file: Path) -> None:
-    """Under a hidden name first, so that a shard is either there and complete or not there."""
-    import pyarrow.parquet as pq
-
-    hidden = file.with_name(f".{file.name}.new")
-    with hidden.open("wb") as opened:
-        pq.write_table(table, opened, row_group_size=_ROWS_AT_ONCE, compression="zstd", write_page_checksum=True)
-        opened.flush()
-        os.fsync(opened.fileno())
-    os.replace(hidden, file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-# Writers.
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """A full disk or missing rights, in one line."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{path} cannot be written to: {error.strerror or error}") from error
-
-
-class _Writer:
-    """One process's journals, one after the other."""
-
-    def __init__(self, path: Path) -> None:
-        self.process = os.getpid()
-        # Names sort by the time of the writer's beginning.
-        self._stem = str(path / f"_{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}")
-        self._number = 0
-        with _writing(path):
-            self.journal = self._next()
-
-    def _next(self) -> journal.Journal:
-        self._number += 1
-        return journal.Journal(Path(f"{self._stem}-{self._number:05d}{journal.SUFFIX}"))
-
-    def append(self, record: dict[str, Any]) -> None:
-        with _writing(self.journal.path):
-            if not self.journal.path.exists():  # made a shard by `roll`
-                self.journal = self._next()
-            self.journal.append(record)
-
-    def roll(self) -> None:
-        """Journal → shard."""
-        if self.journal.path.exists():
-            with _writing(self.journal.path):
-                _roll(self.journal.path)
-            self.journal.close()
-
-
-def _roll(path: Path, orphan: bool = False) -> None:
-    """Make a journal that is ours (by its lock) a shard. At no moment is any episode in neither."""
-    from oreo.records import to_table
-
-    shard = _shard_of(path)
-    records = [] if shard.exists() else journal.read(path, orphan)
-    if records:
-        _write_shard(to_table(records), shard)
-    path.unlink()
-
-
-def _adopt_orphans(path: Path) -> None:
-    """Make shards of the journals that dead writers left."""
-    for file in sorted(path.glob(f"_*{journal.SUFFIX}")):
-        taken = journal.take(file)
-        if taken is None:
-            continue
-        try:
-            _roll(file, orphan=True)
-        finally:
-            os.close(taken)

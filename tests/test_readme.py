@@ -23,7 +23,9 @@ NOT_HERE = re.compile(r"quickstart|valid_seen|games info")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    # All fences in order, whatever their language: the end of one block must not pass for the beginning of another.
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [text for found, text in fenced if found == language]
 
 
 def commands() -> list[str]:

@@ -90,7 +90,7 @@ def test_the_attention_for_accelerators_agrees_with_the_one_for_processors(
         )
         return torch.cat([first, grown])
 
-    import oreo.agents.ragged_cache as module
+    import oreo.agents.packed_attention as module
 
     with torch.inference_mode():
         by_row = logits()
