@@ -245,7 +245,10 @@ def _open(path: Path, create: bool) -> None:
     if not path.exists():
         if not create:
             raise DataError(f"no buffer at {path}: there is no such folder")
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"cannot make a buffer at {path}: {error.strerror or error}") from None
     if not path.is_dir():
         raise DataError(f"{path} is a file; a buffer is a folder")
     if not (path / MANIFEST).exists():

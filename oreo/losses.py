@@ -169,7 +169,7 @@ def _prepare(
     """Check, widen, and put zero where the mask is False. `where` keeps NaN there out of gradients as well."""
     _check(value=value, log_ratio=log_ratio, reward=reward, action_mask=action_mask)
     if not (math.isfinite(beta) and beta >= 0):
-        raise UsageError(f"beta is {beta}; expected a number above 0")
+        raise UsageError(f"beta is {beta}; expected 0 or more")
     mask = action_mask != 0
     value, log_ratio, reward = (torch.where(mask, _widen(x), 0.0) for x in (value, log_ratio, reward))
     return value, log_ratio, reward, mask

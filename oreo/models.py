@@ -202,7 +202,15 @@ def _settled(model: Any, device: str | torch.device | None) -> Any:
         for key, value in vars(module).items():
             if "drop" in key and isinstance(value, float):
                 setattr(module, key, 0.0)
-    return (model if device is None else model.to(device)).eval()
+    if device is None:
+        return model.eval()
+    try:
+        return model.to(device).eval()
+    except (AssertionError, RuntimeError) as error:  # torch raises either, by backend
+        line = str(error).splitlines()[0]
+        raise UsageError(
+            f"cannot put the model on device {str(device)!r} ({line}); leave device out for the CPU"
+        ) from None
 
 
 # Scoring.

@@ -32,9 +32,11 @@ HELD_OUT = {"split": "generated_unseen"}
 MAX_STEPS = 20
 """The explorer needs 15 at most in houses of this size; the original's 50 would only lengthen what is lost anyway."""
 BEST_OF = 5
-CANDIDATE_TEMPERATURE = 0.5
-"""Candidates have to differ, so they are sampled. At 1 some are so unlikely that the value model has hardly seen
-their like, and the best of its errors is taken: success falls below that of plain sampling."""
+TEMPERATURE = 0.5
+"""Every agent samples at this temperature. Candidates have to differ, and a table in which one row samples while the
+others play greedily would credit the value model with what sampling does (greedy play of a model of this size repeats
+what was refused). At 1 some candidates are so unlikely that the value model has hardly seen their like: the best of
+its errors is taken, and success falls below that of plain sampling."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,7 @@ class Contestant:
         from oreo.agents import load_agent
 
         spec = str(output / self.folder) if self.folder else "tiny"
-        # Without candidates to choose from: greedy, as the paper reports.
-        return load_agent(spec, best_of=self.best_of, temperature=CANDIDATE_TEMPERATURE if self.best_of > 1 else 0.0)
+        return load_agent(spec, best_of=self.best_of, temperature=TEMPERATURE)
 
 
 CONTESTANTS = (
@@ -133,7 +134,10 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
     """One folder, one run: refuse another's, and remember what this one is."""
     marker = output / "quickstart.json"
     if marker.is_file():
-        before = json.loads(marker.read_text())
+        try:
+            before = json.loads(marker.read_text())
+        except ValueError:
+            raise UsageError(f"{marker} is damaged; give another --output, or delete {output}") from None
         if before != settings:
             raise UsageError(f"{output} holds a quickstart with {before}; give another --output, or delete it")
     elif output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -238,7 +242,9 @@ def _table(evaluations: dict[str, Evaluation]) -> Table:
     from oreo.eval.evaluate import describe
     from oreo.eval.statistics import percent
 
-    table = Table(title=f"Success on held-out floor plans\n{describe(evaluations['start'].protocol)}")
+    table = Table(
+        title=f"Success on held-out floor plans\n{describe(evaluations['start'].protocol)}, sampled at {TEMPERATURE}"
+    )
     table.add_column("agent")
     for column in ("success", "95 % interval", "episodes", "steps"):
         table.add_column(column, justify="right")
@@ -261,10 +267,10 @@ def _show_episode(trajectories: tuple[Trajectory, ...], console: Console) -> Non
 def _next_steps(output: Path, console: Console) -> None:
     console.print(f"\nEverything is in {output}, figures in {output / 'results.json'}. To try next:\n", highlight=False)
     for command in (
-        f"oreo watch --agent {output / 'oreo'} --best-of {BEST_OF} --temperature {CANDIDATE_TEMPERATURE} "
+        f"oreo watch --agent {output / 'oreo'} --best-of {BEST_OF} --temperature {TEMPERATURE} "
         "--split generated_unseen",
         f"oreo replay {output / 'buffer'} --episode 3",
-        f"oreo eval --agent {output / 'oreo'} --split generated_unseen --max-steps {MAX_STEPS} --seed 1",
+        f"oreo eval --agent {output / 'oreo'} --temperature {TEMPERATURE} --split generated_unseen --seed 1",
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
 

@@ -70,6 +70,8 @@ def rollout(
         agent = load_agent(agent)
     if batch_size < 1:
         raise UsageError(f"batch_size is at least 1, got {batch_size}")
+    if seed < 0:
+        raise UsageError(f"seed is 0 or more, got {seed}")
     maker = _Maker(env, dict(env_kwargs or {}), max_steps)
     free = [maker.make()]
     live: list[_Playing] = []

@@ -26,7 +26,7 @@ EnvArg = Annotated[
     typer.Option("--env-arg", metavar="KEY=VALUE", help="Any other argument of the environment (repeatable, JSON)."),
 ]
 AgentName = Annotated[str, typer.Option("--agent", help="random, expert, tiny, a checkpoint folder or a Hub name.")]
-Seed = Annotated[int, typer.Option(help="Of games and of all randomness.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Episodes under way at a time; does not change the result.")]
 MaxSteps = Annotated[int | None, typer.Option(min=1, help="Steps an episode may take; default: the environment's.")]
 Temperature = Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: 0, with --best-of 1.")]

@@ -10,6 +10,7 @@ import typer
 
 from oreo.cli.options import Json, Seed, existing_buffer
 from oreo.cli.output import Progress, kept, print_json, print_pairs, result_console, show_help
+from oreo.errors import UsageError
 
 buffer_app = typer.Typer(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
 games_app = typer.Typer(help="Make ALFWorld games, look after them.", invoke_without_command=True, callback=show_help)
@@ -50,27 +51,27 @@ def generate(
     Example:
       oreo games generate --count 20 --output runs/games && ALFWORLD_DATA=runs/games oreo games info
     """
-    from oreo.envs.alfworld.generator import generate_game
-    from oreo.envs.alfworld.writer import write_game, write_logic
+    from oreo.envs.alfworld.generator import write_games
 
-    task_types = {"task_types": tuple(task_type)} if task_type else {}
+    if output.exists() and not (output / "logic").is_dir() and (output.is_file() or any(output.iterdir())):
+        raise UsageError(
+            f"{output} holds something else; give a new --output, or one that games were written to before"
+        )
     with (
         Progress("writing", count) as seen,
         kept(lambda: f"stopped; {seen.done} games are kept in {output}; the same command goes on"),
     ):
-        write_logic(output, dialect)
-        for index in range(count):
-            game = generate_game(
-                index,
-                seed=seed,
-                heldout=heldout,
-                dialect=dialect,
-                max_receptacles=max_receptacles,
-                max_objects=max_objects,
-                **task_types,
-            )
-            write_game(game, output)
-            seen.to(index + 1)
+        write_games(
+            count,
+            output,
+            seed=seed,
+            heldout=heldout,
+            dialect=dialect,
+            task_types=task_type or None,
+            max_receptacles=max_receptacles,
+            max_objects=max_objects,
+            progress=lambda done, total: seen.to(done),
+        )
     result = {"folder": str(output), "games": count, "split": "valid_unseen" if heldout else "train"}
     print_json(result) if json else print_pairs(result)
 
