@@ -82,6 +82,11 @@ class Explorer:
         self._refused: set[str] = set()
         self._rounds = 0
         self._change = _CHANGES.get(self.task.task_type, "")
+        self._orders: dict[str, list[str]] = {}
+        self._kinds: dict[str, list[str]] = {}
+        """The receptacles of each kind, numbers ascending."""
+        for place in sorted(self.memory.receptacles, key=_number):
+            self._kinds.setdefault(kind_of(place), []).append(place)
 
     def observe(self, action: str | None, feedback: str) -> None:
         """Learn what came of an action. None for `action`, or an empty one, changes nothing."""
@@ -185,19 +190,16 @@ class Explorer:
 
     def _of_kind(self, *kinds: str) -> list[str]:
         """The receptacles of these kinds, kinds in the order given, numbers ascending."""
-        return [
-            place for kind in kinds for place in sorted(self.memory.receptacles, key=_number) if kind_of(place) == kind
-        ]
+        return [place for kind in kinds for place in self._kinds.get(kind, ())]
 
     def _search_order(self, kind: str) -> list[str]:
         """All receptacles in the order in which to look for an object kind."""
-        ranks = search_order(kind)
-        first = {kind_of(place): position for position, place in reversed(list(enumerate(self.memory.receptacles)))}
-        last = len(ranks)
-        return sorted(
-            self.memory.receptacles,
-            key=lambda place: (ranks.get(kind_of(place), last), first[kind_of(place)], _number(place)),
-        )
+        if kind not in self._orders:
+            ranks = search_order(kind)
+            # Kinds that are equally likely, or unlikely, in the order of the first observation.
+            kinds = sorted(dict.fromkeys(map(kind_of, self.memory.receptacles)), key=lambda k: ranks.get(k, len(ranks)))
+            self._orders[kind] = [place for each in kinds for place in self._kinds[each]]
+        return self._orders[kind]
 
 
 def _number(name: str) -> int:

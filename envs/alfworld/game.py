@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 TASK_TYPES = (
     "pick_and_place_simple",
@@ -32,12 +33,12 @@ class Game:
     human_goals: tuple[str, ...] = ()
     """What people wrote about the task, where the data has it."""
 
-    @property
+    @cached_property
     def dialect(self) -> str:
         """`put` ("put X in/on Y": data before alfworld 0.4) or `move` ("move X to Y"); read from the grammar."""
         return "move" if '"move {o} to {r}"' in self.grammar else "put"
 
-    @property
+    @cached_property
     def task(self) -> str:
         """The task sentence after "Your task is to: ", taken from the grammar."""
         head, mark, rest = self.grammar.partition("Your task is to: ")

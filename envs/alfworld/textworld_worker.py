@@ -48,6 +48,7 @@ class _PlayedGame:
         if remember:
             _remember_translations()
             _remember_templates()
+            _remember_queries()
         import textworld
         from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
         from textworld.envs.pddl.pddl import PddlEnv
@@ -109,6 +110,18 @@ def _remember_templates() -> None:
         return copy.deepcopy(remembered(text, rule_name))
 
     textgen._parse_and_convert = parse_and_convert
+
+
+def _remember_queries() -> None:
+    """Parse each query of the grammar once, and copy a derivation's context no deeper than it is written to."""
+    from textworld.envs.pddl import textgen
+
+    textgen.Rule.parse_conjunctive_query = functools.lru_cache(maxsize=4096)(textgen.Rule.parse_conjunctive_query)
+
+    def copy_context(context: dict[str, Any]) -> dict[str, Any]:
+        return context | {"variables": dict(context["variables"]), "mapping": dict(context["mapping"])}
+
+    textgen.copy_context = copy_context
 
 
 def _read(pipe: int, parent: int) -> Any:

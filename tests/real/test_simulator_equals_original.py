@@ -1,6 +1,8 @@
 """The simulator against the original engine, to the byte, on the real games; and against recorded episodes.
 
-A few games by default. `pytest --all tests/real/test_simulator_equals_original.py` takes all of them in both dialects.
+Each game is walked at random, with text that no game understands in between, then won by the explorer, and walked on.
+A few games by default. `pytest --all tests/real/test_simulator_equals_original.py` takes all of them in both dialects,
+a hundred to a test, about an hour in all, and says at the end how many games and steps were compared.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ import lzma
 import os
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from oreo.envs.alfworld import layouts
 from oreo.envs.alfworld.engine import Engine
+from oreo.envs.alfworld.expert import Explorer
 from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.simulator import Simulator
 from oreo.envs.alfworld.textworld_engine import TextWorldEngine
@@ -30,37 +34,97 @@ needs_trajectories = pytest.mark.skipif(
     not TRAJECTORIES.is_file(), reason=f"no recorded episodes at {TRAJECTORIES} (set OREO_SHARED)"
 )
 SEED = 20241216
-NONSENSE = ("", "  ", "go to", "LOOK", "look  around", "open {r}", "go to loc 3", "put a in/on b", "é ☃", "take", "0")
+CHUNK = 100
+COUNTS = {"valid_seen": 140, "train": 3553}
+STEPS_BEFORE, STEPS_TO_WIN, STEPS_AFTER = 12, 40, 3
 
 
-def lines_of(split: str) -> Iterator[tuple[str, str]]:
+@cache
+def lines_of(split: str) -> list[tuple[str, str]]:
     """(name, JSON line) of every game of a split, without reading the JSON."""
     with lzma.open(GAMES / f"{split}.jsonl.xz", "rt", encoding="utf-8") as lines:
-        for line in lines:
-            found = re.search(r'"gamefile": "([^"]+)"', line)
-            assert found is not None
-            yield found[1], line
+        return [(re.findall(r'"gamefile": "([^"]+)"', line)[0], line) for line in lines]
 
 
 def read_game(line: str, dialect: str) -> Game:
     content = json.loads(line)
     domain, grammar = layouts.game_logic(dialect)
-    grammar = grammar.replace("Your task is to: UNKNOWN GOAL.", content["task"])
-    return Game(content["gamefile"], domain, grammar, content["pddl_problem"], content["task_type"])
+    return Game(
+        name=content["gamefile"],
+        pddl_domain=domain,
+        grammar=grammar.replace("Your task is to: UNKNOWN GOAL.", content["task"]),
+        pddl_problem=content["pddl_problem"],
+        task_type=content["task_type"],
+        params=content["pddl_params"],
+    )
 
 
-def chosen_games() -> list[Game]:
-    seen = [line for _, line in lines_of("valid_seen")]
+def chunks() -> list[tuple[str, str, int, int]]:
+    """(split, dialect, first, last) for each test: everything in hundreds, or six games of either split."""
     if ALL:
-        return [read_game(line, dialect) for line in seen for dialect in ("put", "move")]
-    chosen = random.Random(SEED).sample(seen, 6)
-    return [read_game(line, ("put", "move")[number % 2]) for number, line in enumerate(chosen)]
+        return [
+            (split, dialect, first, min(first + CHUNK, count))
+            for split, count in COUNTS.items()
+            for first in range(0, count, CHUNK)
+            for dialect in ("put", "move")
+        ]
+    rng = random.Random(SEED)
+    return [
+        (split, dialect, first := rng.randrange(count - 3), first + 3)
+        for split, count in COUNTS.items()
+        for dialect in ("put", "move")
+    ]
+
+
+# What a language model, or somebody who wishes the game ill, may type.
+
+STRANGE: tuple[Callable[[str, random.Random], str], ...] = (
+    lambda command, rng: "",
+    lambda command, rng: " \t\n ",
+    lambda command, rng: command.upper(),
+    lambda command, rng: command.capitalize(),
+    lambda command, rng: f" \t{command}\n",  # blanks around a command do not matter
+    lambda command, rng: f"\u00a0{command}\u2003",  # nor do Unicode's
+    lambda command, rng: command.replace(" ", "  ", 1),
+    lambda command, rng: command.replace(" ", "\u00a0"),
+    lambda command, rng: command + ".",
+    lambda command, rng: command.rpartition(" ")[0],
+    lambda command, rng: re.sub(r"\d+", lambda number: str(int(number[0]) + 1), command),
+    lambda command, rng: re.sub(r"\d+", "0", command),
+    lambda command, rng: re.sub(r"(\d+)", r"0\1", command),
+    lambda command, rng: re.sub(r"^(?:put|move) (.*) (?:in/on|to) (.*)", r"move \1 to \2", command),
+    lambda command, rng: re.sub(r"^(?:put|move) (.*) (?:in/on|to) (.*)", r"put \1 in/on \2", command),
+    lambda command, rng: " ".join(rng.sample(command.split(), len(command.split()))),
+    lambda command, rng: command.translate({ord(letter): ord(letter) + 0xFEE0 for letter in "aegot"}),  # full width
+    lambda command, rng: command + "\u0301",
+    lambda command, rng: command.replace("i", "ı"),
+    lambda command, rng: "é ☃ \U0001f600 \ud800",
+    lambda command, rng: f"{command}\n{command}",
+    lambda command, rng: command * 2000,
+    lambda command, rng: "go to " + "a" * 100_000,
+    lambda command, rng: "{o.name} #look# [a|b] \\n %s",
+    lambda command, rng: "open {r}",
+    lambda command, rng: "go to loc 3",
+    lambda command, rng: "help",
+    lambda command, rng: "examine agent1",
+    lambda command, rng: "None",
+)
+
+
+def near_miss(commands: list[str], rng: random.Random) -> str:
+    """A command with a word of another one in it."""
+    words, others = rng.choice(commands).split(), rng.choice(commands).split()
+    words[rng.randrange(len(words))] = rng.choice(others)
+    return " ".join(words)
 
 
 def busy_command(commands: list[str], rng: random.Random) -> str:
-    """Mostly what changes things, now and then something the game refuses."""
-    if rng.random() < 0.1:
-        return rng.choice([*NONSENSE, rng.choice(commands).replace("1", "2"), f" {rng.choice(commands)}\n"])
+    """Mostly what changes things, one time in four something the game is likely to refuse."""
+    chance = rng.random()
+    if chance < 0.15:
+        return rng.choice(STRANGE)(rng.choice(commands), rng)
+    if chance < 0.25:
+        return near_miss(commands, rng)
     doing = [command for command in commands if not command.startswith(("go to", "look", "inventory", "help"))]
     return rng.choice(doing if doing and rng.random() < 0.6 else commands)
 
@@ -76,43 +140,58 @@ def outcome(engine: Engine, said: str) -> dict[str, object]:
     }
 
 
-def assert_equal_walks(games: Iterable[Game], steps: int) -> None:
+def steps_until_they_differ(simulator: Simulator, original: Engine, game: Game) -> int:
+    """Walk both engines through a game; returns how many steps were compared."""
+    rng = random.Random(f"{SEED} {game.name} {game.dialect}")
+    first = simulator.reset(game)
+    assert outcome(simulator, first) == outcome(original, original.reset(game)), game.name
+    explorer = Explorer(first, game.task_type, game.params, game.dialect)
+    walked: list[str] = []
+
+    def step(command: str) -> None:
+        walked.append(command)
+        said = simulator.step(command)
+        assert outcome(simulator, said) == outcome(original, original.step(command)), (game.name, walked)
+        explorer.observe(command.strip(), said)
+
+    for _ in range(STEPS_BEFORE):
+        step(busy_command(simulator.admissible_commands(), rng))
+    for _ in range(STEPS_TO_WIN):
+        if simulator.won:
+            break
+        step(explorer.act())
+    for _ in range(STEPS_AFTER):
+        step(busy_command(simulator.admissible_commands(), rng))
+    return len(walked)
+
+
+@needs_games
+@pytest.mark.parametrize(("split", "dialect", "first", "last"), chunks())
+def test_both_engines_say_the_same_on_every_walk(
+    split: str, dialect: str, first: int, last: int, record_property: Callable[[str, object], None]
+) -> None:
+    assert len(lines_of(split)) == COUNTS[split]
     original, simulator = TextWorldEngine(), Simulator()
+    steps = 0
     try:
-        for game in games:
-            rng = random.Random(f"{SEED} {game.name} {game.dialect}")
-            walked: list[str] = []
-            assert outcome(simulator, simulator.reset(game)) == outcome(original, original.reset(game)), game.name
-            for _ in range(steps):
-                command = busy_command(simulator.admissible_commands(), rng)
-                walked.append(command)
-                simulated = outcome(simulator, simulator.step(command))
-                assert simulated == outcome(original, original.step(command)), (game.name, game.dialect, walked)
+        for _, line in lines_of(split)[first:last]:
+            steps += steps_until_they_differ(simulator, original, read_game(line, dialect))
     finally:
         original.close()
-
-
-@needs_games
-def test_random_walks_through_real_games_read_the_same() -> None:
-    assert_equal_walks(chosen_games(), steps=60 if ALL else 12)
-
-
-@needs_games
-@pytest.mark.skipif(not ALL, reason="hours; run with --all")
-@pytest.mark.parametrize("dialect", ["put", "move"])
-def test_random_walks_through_all_training_games_read_the_same(dialect: str) -> None:
-    assert_equal_walks((read_game(line, dialect) for _, line in lines_of("train")), steps=20)
+    record_property("games compared with the original", last - first)
+    record_property("steps compared with the original", steps)
 
 
 @needs_games
 @needs_trajectories
-def test_recorded_episodes_replay_word_for_word_and_are_won() -> None:
+def test_recorded_episodes_replay_word_for_word_and_are_won(
+    record_property: Callable[[str, object], None],
+) -> None:
     with lzma.open(TRAJECTORIES, "rt", encoding="utf-8") as lines:
         chosen = [json.loads(line) for number, line in enumerate(lines) if ALL or number % 100 == 0]
-    wanted = {episode["gamefile"] for episode in chosen}
-    games = {name: line for name, line in lines_of("train") if name in wanted}
+    games = dict(lines_of("train"))
     simulator = Simulator()
-    replayed = 0
+    replayed = steps = 0
     for episode in chosen:
         if episode["gamefile"] not in games:  # one episode's game is not among the games at hand
             continue
@@ -121,8 +200,11 @@ def test_recorded_episodes_replay_word_for_word_and_are_won() -> None:
         assert simulator.reset(read_game(games[episode["gamefile"]], "put")) == first
         for action, recorded in zip(turns[0::2], [*turns[1::2], None], strict=False):
             said = simulator.step(action)
+            steps += 1
             assert simulator.valid, (episode["gamefile"], action)
             # Whoever recorded these cut the first sentence off, and the last observation.
             assert recorded is None or re.sub(r"^You arrive at loc \d+\. ", "", said) == recorded
         assert simulator.won, episode["gamefile"]
     assert replayed >= len(chosen) - 1
+    record_property("recorded episodes replayed", replayed)
+    record_property("recorded steps replayed", steps)
