@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from oreo.envs.alfworld.pddl import Tree, typed_list
+from oreo.envs.alfworld.pddl import Fact, Tree, typed_list
 from oreo.envs.alfworld.relations import holds_test, matching_rows
 from oreo.envs.alfworld.rules import CHANGING, PREDICATES
 from oreo.envs.alfworld.unknown import UnknownGameLogic
@@ -174,13 +174,13 @@ def _candidates(name: str, kind: str, conjuncts: list[_Conjunct], world: World) 
             continue
         predicate, arguments = conjunct.fact
         places = [place for place, argument in enumerate(arguments) if argument == name]
-        rows = world.facts.get(predicate, set())
-        allowed = {row[places[0]] for row in rows if all(row[place] == row[places[0]] for place in places)}
-        for place, argument in enumerate(
-            arguments
-        ):  # at most one that is not the variable: no predicate has three places
+        rows: Iterable[Fact] = world.facts.get(predicate, ())
+        for place, argument in enumerate(arguments):
             if argument != name:
-                allowed &= {row[places[0]] for row in rows if row[place] == argument}
+                rows = [row for row in rows if row[place] == argument]
+        if len(places) > 1:
+            rows = [row for row in rows if len({row[place] for place in places}) == 1]
+        allowed = {row[places[0]] for row in rows}
         found = sorted(allowed) if found is None else [thing for thing in found if thing in allowed]
     things = world.types if found is None else found
     # In PDDL everything is an object.

@@ -6,7 +6,8 @@ Lists are kept sorted by id, because that is the order in which the original lis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from functools import lru_cache
 from typing import Any
 
 from oreo.envs.alfworld.names import entity_names
@@ -194,7 +195,7 @@ class World:
         return f"{fact[0]} " + " ".join([names[thing].strip() for thing in fact[1:]])
 
 
-def _only(facts: dict[str, set[Fact]], predicate: str) -> dict[str, str]:
+def _only(facts: dict[str, Set[Fact]], predicate: str) -> dict[str, str]:
     """A two-place predicate as a dict, where every first argument has one second argument only."""
     rows = facts.get(predicate, set())
     table: dict[str, str] = dict(rows)  # type: ignore[arg-type]
@@ -218,13 +219,23 @@ def _checked_ids(problem: Problem) -> set[str]:
         expected = PREDICATES.get(predicate)
         if expected is None:
             raise UnknownGameLogic(f"the predicate {predicate!r} in the PDDL problem")
-        if set(map(len, rows)) != {len(expected)}:
+        columns = _columns_of_shared(rows) if isinstance(rows, frozenset) else _columns(rows)
+        if columns is None or len(columns) != len(expected):
             raise DataError(f"malformed PDDL problem: a fact of {predicate!r} has not {len(expected)} arguments")
-        for column, kind in zip(zip(*rows, strict=True), expected, strict=True):
-            things = set(column)
+        for things, kind in zip(columns, expected, strict=True):
             if set(map(types.get, things)) != {kind}:
                 for thing in things - types.keys():
                     raise DataError(f"malformed PDDL problem: a fact of {predicate!r} has the undeclared {thing!r}")
                 raise UnknownGameLogic(f"a fact of {predicate!r} in the PDDL problem that is not about a {kind}")
             ids |= things
     return ids
+
+
+def _columns(rows: Set[Fact]) -> list[set[str]] | None:
+    """What stands at each place of some facts; None where they differ in length."""
+    if len(set(map(len, rows))) != 1:
+        return None
+    return [set(column) for column in zip(*rows, strict=True)]
+
+
+_columns_of_shared = lru_cache(maxsize=512)(_columns)
