@@ -18,31 +18,19 @@ import copy
 import importlib
 import os
 import random
-import re
 import tempfile
 import threading
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from oreo.envs.alfworld.dialects import swap
 from oreo.envs.alfworld.engine import Engine
 from oreo.envs.alfworld.game import Game
 from oreo.errors import DataError
 
 _MAX_STEPS = 200  # what AlfredExpert gives it; past that it has nothing more to say
-_PUT = re.compile(r"put (.+) in/on (.+)")
-_MOVE = re.compile(r"move (.+) to (.+)")
 # alfworld draws from the module `random`; while one expert acts, that name means its own generator.
 _lock = threading.Lock()
-
-
-def to_move(command: str) -> str:
-    """`put X in/on Y` -> `move X to Y`; anything else stays."""
-    return _PUT.sub(r"move \1 to \2", command) if _PUT.fullmatch(command) else command
-
-
-def to_put(command: str) -> str:
-    """`move X to Y` -> `put X in/on Y`; anything else stays."""
-    return _MOVE.sub(r"put \1 in/on \2", command) if _MOVE.fullmatch(command) else command
 
 
 class HandCodedExpert:
@@ -64,7 +52,7 @@ class HandCodedExpert:
     def __init__(self, game: Game, observation: str, *, seed: int) -> None:
         expert = _expert_module()
         constants = importlib.import_module("alfworld.gen.constants")
-        self._translate = game.dialect == "put"
+        self._put = game.dialect == "put"
         self._random = random.Random(seed)
         kinds = constants.OBJECTS
         parameters = {key: str(value).lower() if value in kinds else value for key, value in game.params.items()}
@@ -89,14 +77,15 @@ class HandCodedExpert:
             return
         state = {
             "feedback": feedback,
-            "admissible_commands": [to_move(each) for each in admissible] if self._translate else admissible,
+            "admissible_commands": [swap(each) for each in admissible] if self._put else admissible,
             # It joins the name and the names by blanks again. Sorted, because it takes the first fact that fits.
             "facts": [_fact(fact) for fact in sorted(engine.facts())],
         }
         self.action = "look"
-        action = self._act(state, engine.won, to_put(command.strip()))
+        command = command.strip()
+        action = self._act(state, engine.won, command if self._put else swap(command))
         if action in state["admissible_commands"]:
-            self.action = to_put(action) if self._translate else action
+            self.action = swap(action) if self._put else action
 
     def copy(self) -> HandCodedExpert:
         """One that goes on from here by itself."""

@@ -1,0 +1,173 @@
+"""The two dialects of ALFWorld's games, and what is said in one of them said in the other.
+
+    swap("put mug 1 in/on shelf 2")           # "move mug 1 to shelf 2", and back
+    in_dialect(game, "move")                  # the same game, played in the other dialect
+    translate(trajectory, "move")             # a whole episode, actions and observations
+
+"put" is what the data of before alfworld 0.4 speaks, "move" what newer data does. They differ in the words for putting
+down and in where one arrives ("loc 5" or "cabinet 2"); only "move" has a command `help`, which the other refuses; and
+in "put" one may also clean at a sink that is no basin, which no real game has. Texts are swapped, not rewritten: the
+words of the other dialect, which a game refuses, are exchanged too, so that they stay refused and nothing is lost on
+the way back.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from oreo.envs.alfworld import layouts
+from oreo.envs.alfworld.game import Game
+from oreo.envs.alfworld.grammar import Grammar, Literal, parse_grammar
+from oreo.envs.alfworld.knobs import is_generated, parse_name
+from oreo.envs.alfworld.pddl import action_digests
+from oreo.errors import DataError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from oreo.trajectory import Step, Trajectory
+
+DIALECTS = ("put", "move")
+REFUSED = "Nothing happens."
+
+_NAME = r"(?:the )?[a-z]+ \d+"
+_PLACING = re.compile(rf"\b(?:(P|p)ut ({_NAME}) in/on ({_NAME})|(M|m)ove ({_NAME}) to ({_NAME}))(?!\w)")
+_ARRIVAL = re.compile(r"You arrive at ([a-z]+ \d+)\. ")
+_GOING = re.compile(r"go to ([a-z]+ \d+)")
+# The task sentence in a grammar, as it stands there, escapes included.
+_TASK = re.compile(r'Your task is to: (?:[^"\\\n]|\\.)*(?=")')
+
+
+def check_dialect(dialect: str) -> None:
+    """Raises UsageError for a dialect that is none."""
+    if dialect not in DIALECTS:
+        raise UsageError(f"unknown dialect {dialect!r}: {did_you_mean(str(dialect), DIALECTS)}")
+
+
+def swap(text: str) -> str:
+    """Every "put X in/on Y" in a text as "move X to Y", and every "move X to Y" as "put X in/on Y".
+
+    X and Y are names as the games have them ("mug 1", also "the mug 1"); a task sentence ("put a mug in shelf") stays.
+    """
+    return _PLACING.sub(_swapped, text)
+
+
+def _swapped(found: re.Match[str]) -> str:
+    put, thing, place, move, other_thing, other_place = found.groups()
+    if put:
+        return f"{'M' if put == 'P' else 'm'}ove {thing} to {place}"
+    return f"{'P' if move == 'M' else 'p'}ut {other_thing} in/on {other_place}"
+
+
+def in_dialect(game: Game, dialect: str) -> Game:
+    """The game with the logic of the dialect asked for: the same world and task in other words. Its name stays.
+
+    Raises:
+        UsageError: an unknown dialect, or a game with a logic of its own, whose other dialect nobody has written.
+    """
+    check_dialect(dialect)
+    if game.dialect == dialect:
+        return game
+    task = _TASK.search(game.grammar)
+    domain, grammar = layouts.game_logic(game.dialect)
+    if task is None or _logic(game.pddl_domain, _TASK.sub("", game.grammar)) != _logic(domain, _TASK.sub("", grammar)):
+        raise UsageError(f"{game.name} has game logic of its own: it can only be played as it is, in {game.dialect!r}")
+    domain, grammar = layouts.game_logic(dialect)
+    return replace(game, pddl_domain=domain, grammar=_TASK.sub(lambda _: task[0], grammar))
+
+
+@lru_cache(maxsize=16)
+def _logic(domain: str, grammar: str) -> tuple[dict[str, str], Grammar]:
+    """What matters of a game's logic: not comments, and not the layout of the text."""
+    return action_digests(domain), parse_grammar(grammar)
+
+
+def translate(trajectory: Trajectory, to: str, game: Game | None = None) -> Trajectory:
+    """An episode as it would have read in the other dialect: actions, turns, candidates, commands and observations.
+
+    Log-probabilities and values stay, and are those of the text that was written. `env_kwargs` says the new dialect.
+
+    Args:
+        to: "put" or "move".
+        game: the game that was played. Needed from "move" to "put" only, where an agent went somewhere: the numbers in
+            "You arrive at loc 5." are known to nobody else.
+    Raises:
+        UsageError: an unknown dialect, an episode that does not say its own, or a game that is needed and missing.
+        DataError: another game than the one that was played.
+    """
+    check_dialect(to)
+    if trajectory.dialect == to:
+        return trajectory
+    if trajectory.dialect not in DIALECTS:
+        raise UsageError(f"{trajectory!r} does not say its dialect: only episodes of ALFWorld can be translated")
+    actions = [step.action for step in trajectory.steps]
+    locations = _locations(game) if game is not None and to == "put" else None
+    observations = [step.observation for step in trajectory.steps] + [trajectory.final_observation]
+    translated = [swap(observations[0])] + [
+        _answer(action, observation, to, locations)
+        for action, observation in zip(actions, observations[1:], strict=True)
+    ]
+    name = trajectory.game
+    return replace(
+        trajectory,
+        steps=tuple(_step(step, text, to) for step, text in zip(trajectory.steps, translated, strict=False)),
+        final_observation=translated[-1],
+        env_kwargs=trajectory.env_kwargs | {"dialect": to},
+        game=str(replace(parse_name(name), dialect=to)) if is_generated(name) else name,
+        dialect=to,
+    )
+
+
+def _step(step: Step, observation: str, to: str) -> Step:
+    commands = step.admissible_commands
+    if commands is not None:
+        commands = tuple(sorted({*map(swap, commands), "help"} - ({"help"} if to == "put" else set())))
+    valid = step.action_valid
+    if step.action.strip() == "help" and valid is not None:
+        valid = to == "move"
+    return replace(
+        step,
+        observation=observation,
+        action_valid=valid,
+        action=swap(step.action),
+        turn=None if step.turn is None else swap(step.turn),
+        admissible_commands=commands,
+        candidates=tuple(replace(candidate, text=swap(candidate.text)) for candidate in step.candidates),
+    )
+
+
+def _answer(action: str, observation: str, to: str, locations: dict[str, str] | None) -> str:
+    """What the game says to an action, in the other dialect."""
+    if action.strip() == "help":
+        return _help() if to == "move" else REFUSED
+    observation = swap(observation)
+    arrival, going = _ARRIVAL.match(observation), _GOING.fullmatch(action.strip())
+    if arrival is None or going is None:
+        return observation
+    if to == "move":
+        where = going[1]
+    elif locations is None:
+        raise UsageError(f"{observation[:40]!r}: the dialect 'put' names a location here, which only the game knows")
+    elif going[1] not in locations:
+        raise DataError(f"{action!r}: there is no such place in the game given; is it the one that was played?")
+    else:
+        where = locations[going[1]]
+    return f"You arrive at {where}. {observation[arrival.end() :]}"
+
+
+@lru_cache(maxsize=1)
+def _help() -> str:
+    """What "move" answers to `help`."""
+    grammar = parse_grammar(layouts.game_logic("move")[1])
+    (production,) = grammar.productions("help.feedback")
+    return "".join(symbol.text for symbol in production.symbols if isinstance(symbol, Literal))
+
+
+def _locations(game: Game) -> dict[str, str]:
+    """The name of each receptacle -> that of the location it is at."""
+    from oreo.envs.alfworld.simulator import Simulator
+
+    simulator = Simulator()
+    simulator.reset(game)
+    return {name: place["location"] for name, place in simulator.state()["receptacles"].items()}
