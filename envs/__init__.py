@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oreo.envs.registry import make as make
     from oreo.envs.text_env import TextEnv as TextEnv
-    from oreo.envs.text_env import TextSpace as TextSpace
+    from oreo.envs.text_space import TextSpace as TextSpace
 
 # Loaded on first use: gymnasium and numpy cost more than all else that `oreo --help` needs.
-_PUBLIC = {"TextEnv": "oreo.envs.text_env", "TextSpace": "oreo.envs.text_env", "make": "oreo.envs.registry"}
+_PUBLIC = {"TextEnv": "oreo.envs.text_env", "TextSpace": "oreo.envs.text_space", "make": "oreo.envs.registry"}
 
 __all__ = ["TextEnv", "TextSpace", "make"]
 

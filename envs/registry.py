@@ -143,7 +143,7 @@ def _make_class(
 def _check_text(spec: str, env: gym.Env[str, str]) -> gym.Env[str, str]:
     import gymnasium as gym
 
-    from oreo.envs.text_env import TextSpace
+    from oreo.envs.text_space import TextSpace
 
     for what in ("observation", "action"):
         space = getattr(env, f"{what}_space", None)

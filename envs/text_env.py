@@ -11,37 +11,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from oreo.envs.text_space import TextSpace
 from oreo.errors import UsageError
-
-
-class TextSpace(gym.spaces.Space[str]):
-    """Every Unicode string. (`gymnasium.spaces.Text` needs a declared alphabet and a length.)"""
-
-    def __init__(self, seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(shape=None, dtype=None, seed=seed)
-
-    @property
-    def is_np_flattenable(self) -> bool:
-        return False
-
-    def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """A short random string, mostly letters, now and then anything Unicode has (never a surrogate)."""
-        length = int(self.np_random.integers(1, 24))
-        if self.np_random.random() < 0.9:
-            return "".join(self.np_random.choice(list("abcdefghijklmnopqrstuvwxyz 0123456789"), size=length))
-        return "".join(chr(point) for point in self.np_random.integers(0x20, 0xD800, size=length))
-
-    def contains(self, x: Any) -> bool:
-        return isinstance(x, str)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TextSpace)
-
-    def __hash__(self) -> int:
-        return hash(TextSpace)
-
-    def __repr__(self) -> str:
-        return "TextSpace()"
 
 
 class TextEnv(gym.Env[str, str]):
