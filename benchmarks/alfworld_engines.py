@@ -1,20 +1,29 @@
-"""The simulator and the original engine, side by side on the same games: seconds to load, to begin again, to step.
+"""The simulator and the original engine, side by side on the same games: time to load, reset and step, and memory.
 
-    python benchmarks/alfworld_engines.py                       four generated games
+    python benchmarks/alfworld_engines.py                       eight generated games
     python benchmarks/alfworld_engines.py --data $ALFWORLD_DATA --split valid_seen --games 20
 
-Both play the same commands and must say the same. A step includes asking for the admissible commands and whether the
-game is won. The original is shown twice: as it is, and as this package runs it, which remembers what it has translated
-and parsed before. It runs in a process of its own; handing texts over costs it about 0.1 ms a call. Times are medians.
+Both play the same commands and must say the same. "Load" is the first reset with a game, "reset" beginning the same
+game again; a step includes asking for the admissible commands and whether the game is won. Times are medians.
+The original is shown twice: as it is, and as this package runs it, which remembers what it has translated and parsed
+before. It runs in a process of its own; handing texts over costs it about 0.1 ms a call.
+
+Memory is what a process grew by after the first tenth of its resets. The simulator gets another game each time, the
+original four in turn (it takes a second for a new one): in one environment, as this package uses it, and in a new
+environment each time, which it never gives back.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from rich.console import Console
@@ -27,7 +36,8 @@ from oreo.envs.alfworld.generator import generate_game
 from oreo.envs.alfworld.simulator import Simulator, forget_games
 from oreo.envs.alfworld.textworld_engine import TextWorldEngine
 
-MEASURES = ("load", "begin again", "step")
+MEASURES = ("load", "reset", "step")
+Games = Callable[[int], Game]
 
 
 def walk(game: Game, steps: int) -> list[str]:
@@ -56,11 +66,68 @@ def measure(
     engine.reset(warm_up)  # start its process, import its modules, read the domain that all games share
     for game, commands in zip(games, walks, strict=True):
         timed("load", lambda game=game: engine.reset(game))
-        timed("begin again", lambda game=game: engine.reset(game))
+        timed("reset", lambda game=game: engine.reset(game))
         for command in commands:
             timed("step", lambda command=command: (engine.step(command), engine.admissible_commands(), engine.won))
     engine.close()
     return {name: statistics.median(values) for name, values in times.items()}, transcript
+
+
+def megabytes(process: int | str = "self") -> float:
+    """Resident memory of a process."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def growth(reset: Callable[[Game], object], games: Games, resets: int, process: Callable[[], int | str]) -> float:
+    """By how many megabytes a process grows after the first tenth of its resets."""
+    before = 0.0
+    for number in range(resets):
+        reset(games(number))
+        if number + 1 == resets // 10:
+            before = megabytes(process())
+    return megabytes(process()) - before
+
+
+def growth_of_new_environments(games: list[Game], resets: int, answer: Connection) -> None:
+    """The original, used as it offers itself: an environment for each game. To be run in a process of its own."""
+    os.environ["ALFWORLD_DATA"] = tempfile.gettempdir()  # else alfworld makes a folder on import
+    import textworld
+    from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
+    from textworld.envs.pddl.pddl import PddlEnv
+
+    def reset(game: Game) -> None:
+        env = AlfredDemangler(PddlEnv(textworld.EnvInfos(won=True, admissible_commands=True)))
+        env.load({"pddl_domain": game.pddl_domain, "grammar": game.grammar, "pddl_problem": game.pddl_problem})
+        env.reset()
+
+    answer.send(growth(reset, lambda number: games[number % len(games)], resets, lambda: "self"))
+
+
+def memory_table(games: Games, resets: int, environments: int) -> Table:
+    table = Table("engine", "resets", "grew by", title="memory")
+
+    def row(name: str, resets: int, grown: float) -> None:
+        table.add_row(name, f"{resets:,}", f"{grown:.1f} MB")
+
+    few = [games(number) for number in range(4)]
+    if environments >= 10:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=growth_of_new_environments, args=(few, environments, theirs))
+        process.start()
+        row("original, a new environment each", environments, ours.recv())
+        process.join()
+    engine = TextWorldEngine()
+    row(
+        "original, one environment",
+        resets,
+        growth(engine.reset, lambda number: few[number % 4], resets, lambda: engine._process.pid),
+    )
+    engine.close()
+    simulator = Simulator()
+    row("simulator", resets, growth(simulator.reset, games, resets, lambda: "self"))
+    return table
 
 
 def readable(seconds: float) -> str:
@@ -74,15 +141,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of real games; generated ones without it")
     parser.add_argument("--split", default="valid_seen")
-    parser.add_argument("--games", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--games", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--resets", type=int, default=1000, help="for the memory; less than 10: leave it out")
+    parser.add_argument(
+        "--environments", type=int, default=30, help="of the original, a new one each; less than 10: none"
+    )
     args = parser.parse_args()
     if args.data:
-        entries = open_split(args.data, args.split)
-        games = [load_game(args.data, entry.name) for entry in random.Random(0).sample(entries, args.games + 1)]
+        entries = random.Random(0).sample(found := open_split(args.data, args.split), len(found))
+        draw: Games = lambda number: load_game(args.data, entries[number % len(entries)].name)  # noqa: E731
     else:
-        games = [generate_game(index) for index in range(args.games + 1)]
-    warm_up, *games = games
+        draw = generate_game
+    warm_up, *games = [draw(number) for number in range(args.games + 1)]
     walks = [walk(game, args.steps) for game in games]
     forget_games()  # no engine shall have met the games it is measured on
 
@@ -103,6 +174,8 @@ def main() -> None:
     console = Console()
     console.print(table)
     same = all(transcript == said["original"] for transcript in said.values())
+    if args.resets >= 10:
+        console.print(memory_table(draw, args.resets, args.environments))
     console.print("All three said the same." if same else "[bold red]They did not say the same.[/]")
     raise SystemExit(0 if same else 1)
 

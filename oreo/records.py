@@ -99,7 +99,7 @@ def _step_record(step: Step) -> dict[str, Any]:
         "reward": _number(step.reward, "reward"),
         "turn": None if step.turn is None else _text(step.turn, "turn"),
         "action_valid": None if step.action_valid is None else _flag(step.action_valid, "action_valid"),
-        "admissible_commands": None if commands is None else [_text(each, "admissible_commands") for each in commands],
+        "admissible_commands": None if commands is None else _texts(commands, "admissible_commands"),
         "log_prob": None if step.log_prob is None else _number(step.log_prob, "log_prob"),
         "value": None if step.value is None else _number(step.value, "value"),
         "candidates": [_candidate_record(each) for each in step.candidates],
@@ -124,6 +124,14 @@ def _text(value: Any, name: str) -> str:
         except UnicodeEncodeError as error:
             raise DataError(f"{name} of a trajectory is not Unicode text: {error.reason} ({value!r:.80})") from None
     return value
+
+
+def _texts(values: Sequence[Any], name: str) -> list[str]:
+    try:
+        plain = "".join(values).isascii()  # the usual case in one go: an episode has hundreds of commands
+    except TypeError:
+        plain = False
+    return list(values) if plain else [_text(value, name) for value in values]
 
 
 def _number(value: Any, name: str) -> float:
