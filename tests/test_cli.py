@@ -19,7 +19,7 @@ from oreo.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 GUESS = f"{ROOT / 'examples' / 'guess.py'}:Guess"
 COMMANDS = ["quickstart", "collect", "train", "eval", "watch", "replay", "envs"]
-COMMANDS += ["buffer info", "games generate", "games info"]
+COMMANDS += ["buffer info", "buffer translate", "games generate", "games info"]
 
 
 BROKEN = """
@@ -227,6 +227,20 @@ def test_a_buffer_grows_and_its_episodes_are_replayed(oreo, buffer: Path) -> Non
     assert code == 0
     assert out.splitlines()[0] == f"env: {GUESS}"
     assert out.splitlines()[-1].startswith("won after ")
+
+
+def test_a_buffer_is_translated_into_a_new_one_and_back(oreo, tmp_path) -> None:
+    from oreo.buffer import TrajectoryBuffer
+
+    oreo("collect", "--agent", "expert", "--noise", 0.2, "--episodes", 6, "--into", "put")
+    assert oreo("buffer", "translate", "put", "--to", "move", "--into", "move")[0] == 0
+    code, printed, _ = oreo("buffer", "translate", "move", "--to", "put", "--into", "again", "--json")
+    assert code == 0 and json.loads(printed) == {"buffer": "again", "episodes": 6, "dialect": "put"}
+    put, move, again = (list(TrajectoryBuffer(tmp_path / name)) for name in ("put", "move", "again"))
+    assert [episode.steps for episode in again] == [episode.steps for episode in put]
+    assert {step.action.split()[0] for episode in move for step in episode.steps} & {"put", "move"} == {"move"}
+    code, _, error = oreo("buffer", "translate", "put", "--to", "move", "--into", "move")
+    assert code == 2 and "move is there already" in error
 
 
 def test_watching_without_a_terminal_prints_every_step(oreo) -> None:

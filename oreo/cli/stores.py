@@ -31,6 +31,51 @@ def info(buffer: Annotated[Path, typer.Argument(help="The buffer.")], json: Json
     print_json(facts) if json else print_pairs(facts)
 
 
+@buffer_app.command()
+def translate(
+    buffer: Annotated[Path, typer.Argument(help="The buffer.")],
+    to: Annotated[str, typer.Option(help="put or move.")],
+    into: Annotated[Path, typer.Option(help="A new buffer for the translated episodes.")],
+    data: Annotated[Path | None, typer.Option(help="Where the real games are; default: ALFWORLD_DATA.")] = None,
+    json: Json = False,
+) -> None:
+    """Say ALFWorld's episodes in its other dialect.
+
+    "put X in/on Y" (data before alfworld 0.4) or "move X to Y", actions and observations, without loss. Episodes that
+    speak the dialect already are copied as they are.
+
+    \b
+    Example:
+      oreo buffer translate runs/kitchen --to move --into runs/kitchen-move
+    """
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.envs.alfworld.dialects import check_dialect
+    from oreo.envs.alfworld.dialects import translate as translated
+
+    check_dialect(to)
+    if into.exists():
+        raise UsageError(f"{into} is there already; give --into a new name")
+    with TrajectoryBuffer(existing_buffer(buffer), create=False) as source, TrajectoryBuffer(into) as target:
+        with (
+            Progress("translating", len(source)) as seen,
+            kept(lambda: f"stopped; {into} holds {seen.done} of {seen.total} episodes; remove it and start again"),
+        ):
+            for number, episode in enumerate(source, start=1):
+                # Going from "move" to "put" wants the game itself; the other way the text is enough.
+                game = _game(episode.game, data) if to == "put" and episode.dialect == "move" else None
+                target.append(translated(episode, to, game))
+                seen.to(number)
+    result = {"buffer": str(into), "episodes": seen.done, "dialect": to}
+    print_json(result) if json else print_pairs(result)
+
+
+def _game(name: str, data: Path | None) -> Any:
+    from oreo.envs.alfworld.games import data_folder, load_game
+    from oreo.envs.alfworld.generator import game_by_name, is_generated
+
+    return game_by_name(name) if is_generated(name) else load_game(data_folder(data), name)
+
+
 @games_app.command()
 def generate(
     output: Annotated[Path, typer.Option(help="Folder that becomes an ALFWORLD_DATA.")],
