@@ -103,6 +103,11 @@ class TrajectoryBuffer:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def writer_name(self) -> str:
+        """What `stored_by` knows this object's episodes by."""
+        return self._own_writer().name
+
     def _own_writer(self) -> Writer:
         # After a fork, the journal belongs to the parent.
         if self._writer is None or self._writer.process != os.getpid():
@@ -168,6 +173,11 @@ class TrajectoryBuffer:
         info["journals"] = len(files) - info["shards"]
         info["bytes"] = sum(file.stat().st_size for file in files if file.exists())
         return info
+
+    def stored_by(self, writer_name: str) -> list[tuple[int | None, bool]]:
+        """(seed, won) of each episode that a writer has stored so far, in order; also of one that is dead."""
+        files = [file for file in self._files() if file.stem.removeprefix("_").startswith(writer_name)]
+        return [row for file in files for row in self._columns(file, ["seed", "won"])]  # type: ignore[misc]
 
     def _files(self) -> list[Path]:
         """Shards and journals that count, in order."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
@@ -64,6 +65,44 @@ def rollout(
     Raises:
         EngineError: an environment broke; episodes that had ended are in `into`.
     """
+    done: dict[int, Trajectory] = {}
+    playing = play(
+        env,
+        agent=agent,
+        episodes=episodes,
+        seed=seed,
+        batch_size=batch_size,
+        max_steps=max_steps,
+        env_kwargs=env_kwargs,
+        games=games,
+    )
+    with closing(playing):
+        for index, trajectory in playing:
+            done[index] = trajectory
+            if into is not None:
+                into.append(trajectory)
+            if on_episode is not None:
+                on_episode(trajectory)
+    return [done[index] for index in range(len(done))]
+
+
+def play(
+    env: str | Callable[..., gym.Env[str, str]],
+    *,
+    agent: str | Agent,
+    episodes: int | None = None,
+    indices: Iterable[int] | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+    max_steps: int | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    games: Sequence[str] | None = None,
+) -> Generator[tuple[int, Trajectory], None, None]:
+    """The loop of `rollout`, which see: (index, episode) for each, as they end.
+
+    Args:
+        indices: the episodes to play, instead of the first so many; asked for one by one as there is room.
+    """
     if isinstance(agent, str):
         from oreo.agents import load_agent
 
@@ -75,32 +114,26 @@ def rollout(
     maker = _Maker(env, dict(env_kwargs or {}), max_steps)
     free = [maker.make()]
     live: list[_Playing] = []
-    done: dict[int, Trajectory] = {}
     try:
         games = _games(games, free[0])
-        total = _count(episodes, games)
-        started = 0
-        while len(done) < total:
-            while started < total and len(live) < batch_size:
+        coming = iter(range(_count(episodes, games)) if indices is None else indices)
+        while True:
+            while len(live) < batch_size and (index := next(coming, None)) is not None:
                 world = free.pop() if free else maker.make()
-                game = games[started % len(games)] if games else None
-                live.append(_start(world, maker.name, seed, started, game))
-                started += 1
+                live.append(_start(world, maker.name, seed, index, games[index % len(games)] if games else None))
+            if not live:
+                return
             decisions = agent.act([each.episode for each in live])
             for each, decision in zip(live, decisions, strict=True):
                 each.take(decision)
-            for each in [each for each in live if each.over]:
-                done[each.index] = trajectory = each.trajectory(agent, maker)
-                if into is not None:
-                    into.append(trajectory)
-                if on_episode is not None:
-                    on_episode(trajectory)
-                free.append(each.episode.env)
+            over = [each for each in live if each.over]
             live = [each for each in live if not each.over]
+            free += [each.episode.env for each in over]
+            for each in over:
+                yield each.index, each.trajectory(agent, maker)
     finally:
         for world in [*free, *(each.episode.env for each in live)]:
             world.close()
-    return [done[index] for index in range(total)]
 
 
 @dataclass

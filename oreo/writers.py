@@ -43,6 +43,11 @@ class Writer:
         with writing(path):
             self.journal = self._next()
 
+    @property
+    def name(self) -> str:
+        """What the names of its files have in common."""
+        return Path(self._stem).name[1:]
+
     def _next(self) -> journal.Journal:
         self._number += 1
         return journal.Journal(Path(f"{self._stem}-{self._number:05d}{journal.SUFFIX}"))

@@ -229,6 +229,17 @@ def test_a_buffer_grows_and_its_episodes_are_replayed(oreo, buffer: Path) -> Non
     assert out.splitlines()[-1].startswith("won after ")
 
 
+def test_several_processes_collect_what_one_collects(oreo, tmp_path) -> None:
+    from oreo.buffer import TrajectoryBuffer
+
+    for workers in (1, 2):
+        arguments = ("--agent", "expert", "--noise", 0.3, "--episodes", 12, "--into", workers, "--workers", workers)
+        code, printed, _ = oreo("collect", *arguments, "--json")
+        assert code == 0 and json.loads(printed)["collected"] == 12
+    alone, together = ({each.seed: each.steps for each in TrajectoryBuffer(tmp_path / name)} for name in ("1", "2"))
+    assert alone == together and len(alone) == 12
+
+
 def test_a_buffer_is_translated_into_a_new_one_and_back(oreo, tmp_path) -> None:
     from oreo.buffer import TrajectoryBuffer
 

@@ -28,6 +28,7 @@ EnvArg = Annotated[
 AgentName = Annotated[str, typer.Option("--agent", help="random, expert, tiny, a checkpoint folder or a Hub name.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Episodes under way at a time; does not change the result.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that play side by side; does not change the result.")]
 MaxSteps = Annotated[int | None, typer.Option(min=1, help="Steps an episode may take; default: the environment's.")]
 Temperature = Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: 0, with --best-of 1.")]
 TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens with this share.")]
@@ -60,8 +61,8 @@ def key_values(pairs: list[str] | None, option: str) -> dict[str, Any]:
     return found
 
 
-def make_agent(name: str, extra: list[str] | None, **named: Any) -> Agent:
-    """The agent of that name: the named settings, then KEY=VALUE pairs."""
+def agent_settings(extra: list[str] | None, **named: Any) -> dict[str, Any]:
+    """Keyword arguments of `load_agent`: the named settings, then KEY=VALUE pairs."""
     from oreo.agents import load_agent
 
     settings = named | key_values(extra, "--agent-arg")
@@ -69,7 +70,7 @@ def make_agent(name: str, extra: list[str] | None, **named: Any) -> Agent:
     for setting in settings:
         if setting not in known:
             raise UsageError(f"--agent-arg {setting}: no such setting; {did_you_mean(setting, known)}")
-    return load_agent(name, **settings)
+    return settings
 
 
 def acting_agent(name: str, extra: list[str] | None, *, temperature: float | None, best_of: int, **named: Any) -> Agent:
@@ -78,7 +79,9 @@ def acting_agent(name: str, extra: list[str] | None, *, temperature: float | Non
         temperature = 0.0 if best_of == 1 else 1.0
     if best_of > 1 and temperature == 0:
         raise UsageError("--best-of chooses among samples: give it a --temperature above 0, such as 1")
-    return make_agent(name, extra, temperature=temperature, best_of=best_of, **named)
+    from oreo.agents import load_agent
+
+    return load_agent(name, **agent_settings(extra, temperature=temperature, best_of=best_of, **named))
 
 
 def existing_buffer(path: Path) -> Path:

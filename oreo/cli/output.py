@@ -133,7 +133,10 @@ class Episodes(Progress):
     won = 0
 
     def __call__(self, trajectory: Trajectory) -> None:
-        self.won += trajectory.won
+        self.one(trajectory.won)
+
+    def one(self, won: bool) -> None:
+        self.won += won
         self.to(self.done + 1, note=f"won {self.won / (self.done + 1):.0%}")
 
 

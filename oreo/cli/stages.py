@@ -25,11 +25,12 @@ from oreo.cli.options import (
     Split,
     Temperature,
     TopP,
+    Workers,
     acting_agent,
+    agent_settings,
     env_arguments,
     existing_buffer,
     key_values,
-    make_agent,
 )
 from oreo.cli.output import Episodes, Updates, kept, main_metrics, print_json, print_pairs, result_console
 
@@ -67,6 +68,7 @@ def collect(
     env_arg: EnvArg = None,
     seed: Seed = 0,
     batch_size: BatchSize = 32,
+    workers: Workers = 1,
     max_steps: MaxSteps = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
     top_p: TopP = 1.0,
@@ -82,33 +84,46 @@ def collect(
     Example:
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
     """
+    from oreo import workers as crew
+    from oreo.agents import load_agent
     from oreo.buffer import TrajectoryBuffer
     from oreo.rollouts import rollout
 
-    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
+    playing: dict[str, Any] = {
+        "episodes": episodes,
+        "seed": seed,
+        "batch_size": batch_size,
+        "max_steps": max_steps,
+        "env_kwargs": env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert),
+    }
+    settings = agent_settings(
+        agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, noise=noise, device=device
+    )
     with Episodes("collecting", episodes) as seen:
 
         def message() -> str:
             go_on = f"--episodes {episodes - seen.done} --seed {seed + 1}"
             return f"stopped; {seen.done} episodes are kept in {into}; the same command with {go_on} goes on"
 
-        player = make_agent(
-            agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, noise=noise, device=device
-        )
-        with kept(message), TrajectoryBuffer(into) as buffer:
-            rollout(
-                env,
-                agent=player,
-                episodes=episodes,
-                into=buffer,
-                seed=seed,
-                batch_size=batch_size,
-                max_steps=max_steps,
-                env_kwargs=arguments,
-                on_episode=seen,
-            )
-            total = len(buffer)
-    result = {"buffer": str(into), "agent": player.name, "collected": seen.done, "won": seen.won, "episodes": total}
+        with kept(message):
+            if workers > 1:
+                name = agent
+                crew.collect(
+                    env,
+                    agent=agent,
+                    agent_settings=settings,
+                    into=into,
+                    workers=workers,
+                    on_episode=seen.one,
+                    **playing,
+                )
+            else:
+                player = load_agent(agent, **settings)
+                name = player.name
+                with TrajectoryBuffer(into) as buffer:
+                    rollout(env, agent=player, into=buffer, on_episode=seen, **playing)
+    total = len(TrajectoryBuffer(into, create=False))
+    result = {"buffer": str(into), "agent": name, "collected": seen.done, "won": seen.won, "episodes": total}
     print_json(result) if json else print_pairs(result)
 
 

@@ -1,0 +1,114 @@
+"""Several processes: the same episodes as one, each once, also when a process is killed in the middle."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oreo.buffer import TrajectoryBuffer
+from oreo.errors import EngineError, UsageError
+from oreo.rollouts import rollout
+from oreo.trajectory import Trajectory
+from oreo.workers import Job, _Crew, _Worker, collect
+
+GUESS = f"{Path(__file__).resolve().parents[2] / 'examples' / 'guess.py'}:Guess"
+DEADLY = """
+import os
+from oreo.envs import TextEnv
+
+class Deadly(TextEnv):
+    def start(self, rng):
+        return "start"
+
+    def act(self, text):
+        os._exit(9)
+
+    def expert_action(self):
+        return "go"
+"""
+
+
+def undated(trajectories: Any) -> list[Trajectory]:
+    """By seed: the order of several processes is not that of one."""
+    return sorted((replace(each, created="") for each in trajectories), key=lambda each: each.seed)
+
+
+def alone(episodes: int, seed: int) -> list[Trajectory]:
+    return undated(rollout(GUESS, agent="expert", episodes=episodes, seed=seed))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_episodes_do_not_depend_on_the_number_of_processes(workers: int, tmp_path: Path) -> None:
+    won: list[bool] = []
+    collect(GUESS, agent="expert", episodes=50, into=tmp_path, workers=workers, seed=4, on_episode=won.append)
+    buffer = TrajectoryBuffer(tmp_path)
+    assert undated(buffer) == alone(50, 4)
+    assert len(won) == 50 and sum(won) == buffer.info()["won"]
+    assert buffer.info()["journals"] == 0 and 1 <= buffer.info()["shards"] <= workers
+
+
+def test_killed_processes_cost_nothing_and_nothing_is_stored_twice(tmp_path: Path) -> None:
+    stored: list[bool] = []
+
+    def kill_now_and_then(won: bool) -> None:
+        stored.append(won)
+        if len(stored) in (5, 90, 170):
+            pid = multiprocessing.active_children()[0].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+
+    collect(GUESS, agent="expert", episodes=300, into=tmp_path, workers=2, batch_size=4, on_episode=kill_now_and_then)
+    assert undated(TrajectoryBuffer(tmp_path)) == alone(300, 0)
+    assert len(stored) == 300
+
+
+def test_an_episode_stored_and_not_reported_before_death_is_not_played_again(tmp_path: Path) -> None:
+    """The moment between storing and reporting is too short to be hit by a signal, so the dead process is made here."""
+    writing = TrajectoryBuffer(tmp_path)
+    rollout(GUESS, agent="expert", episodes=4, into=writing, batch_size=1)
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=int)
+    process.start()
+    won: list[bool] = []
+    job = Job(tmp_path, "expert", {}, {"env": GUESS, "seed": 0, "batch_size": 1})
+    crew = _Crew(job, TrajectoryBuffer(tmp_path), 4, 1, won.append)
+    crew.waiting = []
+    dead = _Worker(process, context.Pipe()[0], writing.writer_name, given=[3], stored=3)
+    crew.members.append(dead)
+    crew.bury(dead)
+    assert (dead.given, crew.waiting, crew.members, len(won)) == ([], [], [], 1)
+
+
+def test_processes_that_die_again_and_again_end_it_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    with pytest.raises(EngineError, match="processes died one after the other, the last with exit code 9"):
+        collect(f"{tmp_path / 'deadly.py'}:Deadly", agent="expert", episodes=9, into=tmp_path / "buffer", workers=2)
+    assert multiprocessing.active_children() == []
+
+
+def test_an_error_in_a_process_is_the_callers(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown argument|unexpected keyword"):
+        collect(GUESS, agent="expert", episodes=9, into=tmp_path, workers=2, env_kwargs={"colour": "red"})
+    with pytest.raises(UsageError, match="noise is a probability"):
+        collect(GUESS, agent="expert", agent_settings={"noise": 2.0}, episodes=9, into=tmp_path, workers=2)
+    with pytest.raises(UsageError, match="expected 1 or more processes"):
+        collect(GUESS, agent="expert", episodes=9, into=tmp_path, workers=0)
+
+
+def test_what_was_stored_stays_when_one_stops_it(tmp_path: Path) -> None:
+    def interrupt(won: bool) -> None:
+        if len(TrajectoryBuffer(tmp_path)) >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(GUESS, agent="expert", episodes=5000, into=tmp_path, workers=2, on_episode=interrupt)
+    assert multiprocessing.active_children() == []
+    kept = undated(TrajectoryBuffer(tmp_path))
+    assert 20 <= len(kept) < 5000
+    assert len({each.seed for each in kept}) == len(kept)
