@@ -121,7 +121,7 @@ def test_models_are_without_dropout_even_in_training_mode(folder: Path) -> None:
     policy, value = load_policy(folder)[0], load_value(folder)
     with torch.no_grad():
         for model in (policy, value):
-            torch.testing.assert_close(model.train()(ids).logits, model.eval()(ids).logits, rtol=0, atol=0)
+            torch.testing.assert_close(model.train()(ids).logits, model.eval()(ids).logits, rtol=1e-6, atol=1e-6)
 
 
 def test_saved_models_load_with_plain_transformers_and_keep_their_values(folder: Path, tmp_path: Path) -> None:
@@ -137,11 +137,12 @@ def test_saved_models_load_with_plain_transformers_and_keep_their_values(folder:
     ):
         save_model(model, own, tmp_path / "out" / name)
         plain = auto.from_pretrained(tmp_path / "out" / name)
-        torch.testing.assert_close(plain(ids).logits, model(ids).logits, rtol=0, atol=0)
+        # Equal weights, by their digest below; sums may be added up in another order on another run.
+        torch.testing.assert_close(plain(ids).logits, model(ids).logits, rtol=1e-6, atol=1e-6)
         assert AutoTokenizer.from_pretrained(tmp_path / "out" / name)("go").input_ids == own("go").input_ids
         assert digest(tmp_path / "out" / name) == digest(model) == digest(plain)
     # A trained head is kept, a new one is zero.
-    torch.testing.assert_close(load_value(tmp_path / "out")(ids).logits, value(ids).logits, rtol=0, atol=0)
+    torch.testing.assert_close(load_value(tmp_path / "out")(ids).logits, value(ids).logits, rtol=1e-6, atol=1e-6)
     assert (
         list((tmp_path / "out").iterdir()) == [tmp_path / "out" / n for n in ("policy", "value")]
         or len(list((tmp_path / "out").iterdir())) == 2
