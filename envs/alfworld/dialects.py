@@ -14,6 +14,7 @@ the way back.
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -61,7 +62,9 @@ def _swapped(found: re.Match[str]) -> str:
 
 
 def in_dialect(game: Game, dialect: str) -> Game:
-    """The game with the logic of the dialect asked for: the same world and task in other words. Its name stays.
+    """The game with the logic of the dialect asked for: the same world and task in other words.
+
+    A real game keeps its name; that of a generated one says the dialect.
 
     Raises:
         UsageError: an unknown dialect, or a game with a logic of its own, whose other dialect nobody has written.
@@ -74,7 +77,23 @@ def in_dialect(game: Game, dialect: str) -> Game:
     if task is None or _logic(game.pddl_domain, _TASK.sub("", game.grammar)) != _logic(domain, _TASK.sub("", grammar)):
         raise UsageError(f"{game.name} has game logic of its own: it can only be played as it is, in {game.dialect!r}")
     domain, grammar = layouts.game_logic(dialect)
-    return replace(game, pddl_domain=domain, grammar=_TASK.sub(lambda _: task[0], grammar))
+    grammar = _TASK.sub(lambda _: task[0], grammar)
+    return replace(game, name=_renamed(game.name, dialect), pddl_domain=domain, grammar=grammar)
+
+
+def _renamed(name: str, dialect: str) -> str:
+    return str(replace(parse_name(name), dialect=dialect)) if is_generated(name) else name
+
+
+def warn_of_the_other_dialect(dialect: str) -> None:
+    """Tell whoever watches that a refused command would be right in the other dialect. Python shows it once."""
+    own, other = ("put X in/on Y", "move X to Y") if dialect == "put" else ("move X to Y", "put X in/on Y")
+    warnings.warn(
+        f"these games say {own!r} and refuse the agent's {other!r}: make the environment with "
+        f"dialect={'move' if dialect == 'put' else 'put'!r}, or train on episodes in their dialect, {dialect!r} "
+        "(`oreo buffer translate`)",
+        stacklevel=2,
+    )
 
 
 @lru_cache(maxsize=16)
@@ -108,13 +127,12 @@ def translate(trajectory: Trajectory, to: str, game: Game | None = None) -> Traj
         _answer(action, observation, to, locations)
         for action, observation in zip(actions, observations[1:], strict=True)
     ]
-    name = trajectory.game
     return replace(
         trajectory,
         steps=tuple(_step(step, text, to) for step, text in zip(trajectory.steps, translated, strict=False)),
         final_observation=translated[-1],
         env_kwargs=trajectory.env_kwargs | {"dialect": to},
-        game=str(replace(parse_name(name), dialect=to)) if is_generated(name) else name,
+        game=_renamed(trajectory.game, to),
         dialect=to,
     )
 

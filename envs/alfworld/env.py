@@ -7,24 +7,28 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oreo.envs.alfworld.annotations import human_goals, in_human_words
+from oreo.envs.alfworld.dialects import check_dialect, in_dialect, swap, warn_of_the_other_dialect
 from oreo.envs.alfworld.engine import Engine
+from oreo.envs.alfworld.experts import EXPERTS, Expert, new_expert
 from oreo.envs.alfworld.game import Game
-from oreo.envs.alfworld.games import SPLITS, check_task_types, data_folder, load_game, open_split
+from oreo.envs.alfworld.games import SPLITS, Entry, find_data, load_game, open_split
+from oreo.envs.alfworld.selection import FloorPlans, check_floor_plans, check_objects, check_task_types
 from oreo.envs.alfworld.unknown import UnknownGameLogic
 from oreo.envs.text_env import TextEnv
 from oreo.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from oreo.envs.alfworld.expert import Explorer
+    pass
 
 GENERATED_SPLITS = ("generated", "generated_unseen")
 ENGINES = ("simulator", "textworld")
-DIALECTS = ("put", "move")
-EXPERTS = ("explorer", "handcoded")
+GOALS = ("templated", "human")
 # What the environment decides; everything else that the generator takes is a knob of the environment too.
 _NOT_A_KNOB = ("index", "heldout", "dialect", "task_types")
 
@@ -37,17 +41,24 @@ class ALFWorldEnv(TextEnv):
         observation, reward, terminated, truncated, info = env.step("go to fridge 1")
 
     The reward is 1 on reaching the goal, which ends the episode, and 0 otherwise. `reset` draws a game of the split, or
-    takes the one that `options={"game": name}` names: any game below the data folder, or any generated one.
+    takes the one that `options={"game": name}` names: any game of the data, or any generated one.
 
     Args:
         split: "train", "valid_seen" or "valid_unseen" of the real games; "generated" for games made by our generator,
             "generated_unseen" for such games on floor plans that "generated" never uses.
         engine: "simulator", or "textworld", the original. A game whose logic the simulator does not know is played
             on the original, with a warning.
-        dialect: "put" ("put X in/on Y") or "move" ("move X to Y"). Real games speak the one in their files, and asking
-            for the other is an error; generated games speak the one asked for, "put" unless told.
+        dialect: "put" ("put X in/on Y") or "move" ("move X to Y"), whatever the data speaks. None: as it is in the
+            files, or "put" in generated games.
         task_types: only games of these types (one name or several); None: all six.
-        data: the folder of the real games; None: the environment variable ALFWORLD_DATA.
+        floor_plans: only games in these rooms ("Kitchen", "LivingRoom", "Bedroom", "Bathroom") and floor plans
+            ("FloorPlan12" or 12), one or several; None: all.
+        objects: only games whose task is about these kinds of objects, such as "Mug", in any case; None: all.
+        goals: "templated", the task sentences of the games, or "human", what people wrote about them: `reset` draws one
+            of the game's annotations, or takes the one that `options={"goal": number}` names, counted from 0. Generated
+            games have none.
+        data: the folder of the real games, or a pack made from it by `oreo games pack`; None: the environment variable
+            ALFWORLD_DATA.
         expert: who answers `expert_action`: "explorer", who knows what a player can know, or "handcoded", alfworld's
             own, who reads the facts.
         knobs: further settings of `oreo.envs.alfworld.generator.generate_game`, such as max_receptacles.
@@ -64,6 +75,9 @@ class ALFWorldEnv(TextEnv):
         engine: str = "simulator",
         dialect: str | None = None,
         task_types: str | Sequence[str] | None = None,
+        floor_plans: FloorPlans | None = None,
+        objects: str | Sequence[str] | None = None,
+        goals: str = "templated",
         data: str | os.PathLike[str] | None = None,
         expert: str = "explorer",
         render_mode: str | None = None,
@@ -73,39 +87,62 @@ class ALFWorldEnv(TextEnv):
         _check("split", split, (*SPLITS, *GENERATED_SPLITS))
         _check("engine", engine, ENGINES)
         _check("expert", expert, EXPERTS)
+        _check("goals", goals, GOALS)
         if dialect is not None:
-            _check("dialect", dialect, DIALECTS)
+            check_dialect(dialect)
         self.split = split
         self.engine = engine
         self.dialect = dialect
         self.task_types = check_task_types(task_types)
         self.expert = expert
+        self.goals = goals
         self.games: list[str] | None = None
         """Names of the split's games, sorted; None for generated games, of which there is no end."""
-        self._data: str | os.PathLike[str] | None = data
+        self._data = data
+        self._place: Path | None = None
         self._knobs = knobs
-        _check_knobs(knobs, split)
+        places, kinds = check_floor_plans(floor_plans), check_objects(objects)
         if split in SPLITS:
-            self._data = data_folder(data).absolute()  # what ALFWORLD_DATA says later is of no concern
-            entries = open_split(self._data, split, self.task_types)
+            _check_knobs(knobs, split)
+            self._place = find_data(data).absolute()  # what ALFWORLD_DATA says later is of no concern
+            entries = open_split(self._place, split, self.task_types, places, kinds)
+            self._check_entries(entries)
             self.games = [entry.name for entry in entries]
-            for entry in entries:
-                self._check_dialect(entry.name, entry.dialect)
+        else:
+            chosen = {"floor_plans": places, "objects": kinds}
+            self._knobs = knobs | {name: value for name, value in chosen.items() if value is not None}
+            _check_knobs(self._knobs, split)
+            if goals == "human":
+                raise UsageError(f"goals='human': nobody wrote about generated games; choose from {', '.join(SPLITS)}")
         self._no_game_yet()
 
     def _no_game_yet(self) -> None:
         self._engines: dict[str, Engine] = {}
         self._now: _Episode | None = None
 
-    def start(self, rng: np.random.Generator, *, game: str | None = None, **unknown: Any) -> str:
+    def _check_entries(self, entries: Sequence[Entry]) -> None:
+        """Whether all games of a split can be played as it was asked for, before the first one is."""
+        mute = [entry.name for entry in entries if not entry.goals] if self.goals == "human" else []
+        if mute:
+            raise UsageError(
+                f"goals='human': nobody wrote about {len(mute)} of the {len(entries)} games, such as {mute[0]}; "
+                "play them with goals='templated'"
+            )
+
+    def start(
+        self, rng: np.random.Generator, *, game: str | None = None, goal: int | None = None, **unknown: Any
+    ) -> str:
         self._now = None
         if unknown:
-            raise UsageError(f"unknown reset option {next(iter(unknown))!r}: choose from game")
+            name = next(iter(unknown))
+            raise UsageError(f"unknown reset option {name!r}: {did_you_mean(name, ('game', 'goal'))}")
         chosen = self._draw(rng) if game is None else self._named(game)
-        self._check_dialect(chosen.name, chosen.dialect)
+        if self.dialect is not None:
+            chosen = in_dialect(chosen, self.dialect)
+        chosen = self._with_goal(chosen, rng, goal, named=game is not None)
         engine, observation = self._load(chosen)
         admissible = engine.admissible_commands()
-        expert = self._new_expert(chosen, observation, seed=int(rng.integers(2**63)))
+        expert = new_expert(self.expert, chosen, observation, seed=int(rng.integers(2**63)))
         self._now = _Episode(chosen, engine, admissible, expert)
         self.won = engine.won
         return observation
@@ -115,6 +152,8 @@ class ALFWorldEnv(TextEnv):
         feedback = now.engine.step(text)
         now.admissible = now.engine.admissible_commands()
         now.expert.observe(text, feedback, now.admissible, now.engine)
+        if not now.engine.valid and swap(text.strip()) in now.admissible:
+            warn_of_the_other_dialect(now.game.dialect)
         self.won = now.engine.won
         return feedback, float(self.won), self.won
 
@@ -180,9 +219,20 @@ class ALFWorldEnv(TextEnv):
             )
         return engine
 
+    def _with_goal(self, game: Game, rng: np.random.Generator, goal: int | None, *, named: bool) -> Game:
+        """The game with the task sentence that it is played with."""
+        if self.goals == "templated":
+            if goal is not None:
+                raise UsageError(f"the reset option goal={goal!r} needs goals='human'")
+            return game
+        if named and self.games is not None:
+            rng.integers(len(self.games))  # what drawing the game takes: a seed means one goal for a game, either way
+        drawn = int(rng.integers(max(1, len(human_goals(game)))))
+        return in_human_words(game, drawn if goal is None else goal)
+
     def _draw(self, rng: np.random.Generator) -> Game:
         if self.games is not None:
-            return load_game(data_folder(self._data), self.games[int(rng.integers(len(self.games)))])
+            return self._read(self.games[int(rng.integers(len(self.games)))])
         from oreo.envs.alfworld.generator import generate_game
 
         return generate_game(
@@ -198,14 +248,10 @@ class ALFWorldEnv(TextEnv):
             raise UsageError(f"options['game'] is the name of a game, got {name!r}")
         from oreo.envs.alfworld.generator import game_by_name, is_generated
 
-        return game_by_name(name) if is_generated(name) else load_game(data_folder(self._data), name)
+        return game_by_name(name) if is_generated(name) else self._read(name)
 
-    def _check_dialect(self, name: str, dialect: str) -> None:
-        if self.dialect is not None and dialect != self.dialect:
-            raise UsageError(
-                f"dialect={self.dialect!r} was asked for, but {name} speaks {dialect!r}; "
-                "leave dialect out to play it as it is"
-            )
+    def _read(self, name: str) -> Game:
+        return load_game(self._place or find_data(self._data), name)
 
     def _load(self, game: Game) -> tuple[Engine, str]:
         """The engine that plays `game`, and the first observation."""
@@ -231,13 +277,6 @@ class ALFWorldEnv(TextEnv):
                 self._engines[name] = TextWorldEngine()
         return self._engines[name]
 
-    def _new_expert(self, game: Game, observation: str, *, seed: int) -> _Expert:
-        if self.expert == "handcoded":
-            from oreo.envs.alfworld.handcoded import HandCodedExpert
-
-            return HandCodedExpert(game, observation, seed=seed)
-        return _LazyExplorer(game, observation)
-
 
 def _check(what: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
@@ -254,50 +293,11 @@ def _check_knobs(knobs: dict[str, Any], split: str) -> None:
     for name in knobs:
         if name not in known:
             ours = [name for name in inspect.signature(ALFWorldEnv).parameters if name != "knobs"]
-            raise UsageError(f"unknown argument {name!r} of ALFWorldEnv: {did_you_mean(name, [*ours, *known])}")
+            choices = dict.fromkeys([*ours, *known])
+            raise UsageError(f"unknown argument {name!r} of ALFWorldEnv: {did_you_mean(name, choices)}")
     if split in SPLITS:
         raise UsageError(f"{', '.join(knobs)}: for generated games only, and split {split!r} is real data")
     Knobs(**knobs)
-
-
-class _Expert(Protocol):
-    """What answers `expert_action`; it is shown every step, whoever chose the command."""
-
-    @property
-    def action(self) -> str: ...
-
-    def observe(self, command: str, feedback: str, admissible: list[str], engine: Engine) -> None: ...
-
-    def copy(self) -> _Expert: ...
-
-
-class _LazyExplorer:
-    """The explorer is made, and reads what happened, only when it is asked: other agents need not pay for it."""
-
-    def __init__(self, game: Game, observation: str, history: Sequence[tuple[str, str]] = ()) -> None:
-        self._game = game
-        self._observation = observation
-        self._history = list(history)
-        self._read = 0
-        self._explorer: Explorer | None = None
-
-    @property
-    def action(self) -> str:
-        if self._explorer is None:
-            from oreo.envs.alfworld.expert import Explorer
-
-            game = self._game
-            self._explorer = Explorer(self._observation, game.task_type, game.params, game.dialect)
-        for command, feedback in self._history[self._read :]:
-            self._explorer.observe(command, feedback)
-        self._read = len(self._history)
-        return self._explorer.act()
-
-    def observe(self, command: str, feedback: str, admissible: list[str], engine: Engine) -> None:
-        self._history.append((command, feedback))
-
-    def copy(self) -> _LazyExplorer:
-        return _LazyExplorer(self._game, self._observation, self._history)
 
 
 @dataclass
@@ -307,4 +307,4 @@ class _Episode:
     game: Game
     engine: Engine
     admissible: list[str]
-    expert: _Expert
+    expert: Expert

@@ -41,5 +41,12 @@ class Game:
     @cached_property
     def task(self) -> str:
         """The task sentence after "Your task is to: ", taken from the grammar."""
-        head, mark, rest = self.grammar.partition("Your task is to: ")
-        return rest.partition('"')[0].strip() if mark else ""
+        parts = split_at_task(self.grammar)
+        return parts[1].strip() if parts else ""
+
+
+def split_at_task(grammar: str) -> tuple[str, str, str] | None:
+    """The grammar up to its task sentence, the sentence as it stands there, and what follows; None without one."""
+    head, mark, rest = grammar.partition("Your task is to: ")
+    task, quote, tail = rest.partition('"')
+    return (head + mark, task, quote + tail) if mark else None

@@ -23,7 +23,12 @@ Dialect = Annotated[str | None, typer.Option(help="put or move; default: the gam
 Expert = Annotated[str | None, typer.Option(help="Whom --agent expert asks: explorer or handcoded.")]
 EnvArg = Annotated[
     list[str] | None,
-    typer.Option("--env-arg", metavar="KEY=VALUE", help="Any other argument of the environment (repeatable, JSON)."),
+    typer.Option(
+        "--env-arg",
+        metavar="KEY=VALUE",
+        help="Any other argument of the environment, such as floor_plans=Kitchen, objects=Mug, goals=human, data=FILE "
+        "(repeatable; JSON, or text as it is).",
+    ),
 ]
 AgentName = Annotated[str, typer.Option("--agent", help="random, expert, tiny, a checkpoint folder or a Hub name.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]

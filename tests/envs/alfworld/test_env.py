@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
+from collections.abc import Iterable
+from dataclasses import fields
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +17,13 @@ from gymnasium.utils.env_checker import check_env
 
 import oreo.envs
 from oreo.envs.alfworld import env as env_module
+from oreo.envs.alfworld.dialects import swap
+from oreo.envs.alfworld.entry import Entry
 from oreo.envs.alfworld.env import ALFWorldEnv
+from oreo.envs.alfworld.game import TASK_TYPES
+from oreo.envs.alfworld.games import open_split
+from oreo.envs.alfworld.generator import Knobs, game_by_name, write_games
+from oreo.envs.alfworld.selection import room_of
 from oreo.envs.alfworld.unknown import UnknownGameLogic
 from oreo.errors import DataError, UsageError
 
@@ -218,6 +228,10 @@ def _remember_generated_games(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"dialect": "push"}, "unknown dialect 'push': choose from put, move"),
         ({"expert": "hancoded"}, "did you mean 'handcoded'"),
         ({"task_types": ["pick_two"]}, "unknown task type 'pick_two'"),
+        ({"floor_plans": "Kichen"}, "unknown floor plan 'Kichen': choose from Kitchen, LivingRoom"),
+        ({"objects": [3]}, "objects: 3 is no kind of object"),
+        ({"goals": "humans"}, "unknown goals 'humans': choose from templated, human (did you mean 'human'?)"),
+        ({"goals": "human"}, "goals='human': nobody wrote about generated games; choose from train"),
         ({"max_receptacle": 3}, "did you mean 'max_receptacles'"),
         ({"splitt": "train"}, "did you mean 'split'"),
         ({"max_objects": -1}, "max_objects=-1"),
@@ -237,12 +251,98 @@ def test_real_splits_want_data_and_no_knobs(monkeypatch: pytest.MonkeyPatch, tmp
         ALFWorldEnv(split="train", max_objects=5)
 
 
+GOALS = ["Put it down", "Would you put it down?", 'Put "it" [down]', "  "]
+SAID = ["Put it down.", "Would you put it down?", "Put 'it' (down)."]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Four games in a folder, each with what people wrote about it."""
+    for path in write_games(4, tmp_path, max_receptacles=4, max_objects=4):
+        file = path.parent / "traj_data.json"
+        annotations = {"anns": [{"task_desc": f"{goal}"} for goal in GOALS]}
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"turk_annotations": annotations}))
+    return tmp_path
+
+
+def test_human_goals_stand_where_the_templated_ones_do_and_a_seed_draws_them(written: Path) -> None:
+    env, templated = ALFWorldEnv(split="train", data=written, goals="human"), ALFWorldEnv(split="train", data=written)
+    seen = set()
+    for seed in range(20):
+        observation, info = env.reset(seed=seed)
+        usual, before = templated.reset(seed=seed)
+        assert info["game"] == before["game"] and info["task"] in SAID
+        assert observation == usual.replace(before["task"], info["task"])
+        assert env.reset(seed=seed) == (observation, info)
+        assert env.reset(seed=seed, options={"game": info["game"]}) == (observation, info)
+        seen.add((info["game"], info["task"]))
+    assert len(seen) > 8
+
+
+@pytest.mark.parametrize("expert", ["explorer", "handcoded"])
+def test_experts_win_whatever_words_the_task_is_in(written: Path, expert: str) -> None:
+    env = ALFWorldEnv(split="train", data=written, goals="human", expert=expert)
+    assert env.games is not None
+    for name in env.games:
+        episode = play(env, seed=0, options={"game": name})
+        assert episode[-1][4]["won"] and episode[-1][4]["task"] in SAID
+
+
+def test_a_goal_can_be_named_and_one_that_is_not_there_is_refused(written: Path) -> None:
+    env = ALFWorldEnv(split="train", data=written, goals="human")
+    assert env.games is not None
+    for number, said in enumerate(SAID):
+        assert env.reset(options={"game": env.games[0], "goal": number})[1]["task"] == said
+    with pytest.raises(UsageError, match="no goal 3: those of .* are numbered 0 to 2"):
+        env.reset(options={"game": env.games[0], "goal": 3})
+    with pytest.raises(UsageError, match="nobody wrote about this game"):
+        env.reset(options={"game": make().reset(seed=0)[1]["game"]})
+
+
+def test_a_split_with_games_that_nobody_wrote_about_is_refused_before_the_first_game(written: Path) -> None:
+    (path,) = write_games(1, written, seed=5, max_receptacles=4, max_objects=4)
+    with pytest.raises(UsageError, match="nobody wrote about 1 of the 5 games, such as .*; play them with") as caught:
+        ALFWorldEnv(split="train", data=written, goals="human")
+    assert path.relative_to(written).as_posix() in str(caught.value)
+
+
+def test_real_games_are_chosen_by_room_and_by_object(written: Path) -> None:
+    games = {entry.name: entry for entry in open_split(written, "train")}
+    for entry in games.values():
+        number = int(entry.floor_plan.removeprefix("FloorPlan"))
+        env = ALFWorldEnv(split="train", data=written, floor_plans=number, objects=entry.object.lower())
+        assert env.games is not None and entry.name in env.games
+        assert {games[name].object for name in env.games} == {entry.object}
+    rooms = [ALFWorldEnv(split="train", data=written, floor_plans=[room]).games for room in _rooms(games.values())]
+    assert sorted(name for names in rooms for name in names or []) == sorted(games)
+    there = {(entry.task_type, entry.object) for entry in games.values()}
+    kind, thing = next((kind, thing) for kind in TASK_TYPES for _, thing in there if (kind, thing) not in there)
+    with pytest.raises(DataError, match=f"none of its 4 games is of type {kind} and about {thing}$"):
+        ALFWorldEnv(split="train", data=written, task_types=kind, objects=thing)
+
+
+def _rooms(entries: Iterable[Entry]) -> set[str]:
+    return {room_of(entry.floor_plan) for entry in entries}
+
+
+@pytest.mark.skipif(
+    not {"floor_plans", "objects"} <= {field.name for field in fields(Knobs)}, reason="the generator cannot choose yet"
+)
+def test_generated_games_are_chosen_by_room_and_by_object() -> None:
+    env = make(floor_plans="Kitchen", objects="Mug")
+    for seed in range(5):
+        name = env.reset(seed=seed)[1]["game"]
+        game = game_by_name(name)
+        assert room_of(game.floor_plan) == "Kitchen" and game.params["object_target"] == "Mug"
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"game": "generated/0/nonsense"}, "is no generated game"),
         ({"game": 3}, "name of a game, got 3"),
-        ({"gmae": "x"}, "unknown reset option 'gmae'"),
+        ({"gmae": "x"}, "unknown reset option 'gmae': choose from game, goal .did you mean 'game'"),
+        ({"goal": 0}, "the reset option goal=0 needs goals='human'"),
     ],
 )
 def test_a_wrong_reset_option_is_answered_with_one_line(options: dict[str, Any], says: str) -> None:
@@ -254,10 +354,28 @@ def test_a_wrong_reset_option_is_answered_with_one_line(options: dict[str, Any],
         env.step("look")
 
 
-def test_a_game_in_the_other_dialect_than_asked_for_is_refused() -> None:
-    name = make(dialect="move").reset(seed=0)[1]["game"]
-    with pytest.raises(UsageError, match="dialect='put' was asked for, but .* speaks 'move'"):
-        make(dialect="put").reset(options={"game": name})
+def test_a_named_game_is_played_in_the_dialect_asked_for() -> None:
+    move = make(dialect="move")
+    first, info = move.reset(seed=0)
+    put, said = make(dialect="put").reset(options={"game": info["game"]})
+    assert said["dialect"] == "put" and said["game"] == info["game"].replace("/move-", "/put-")
+    assert put == first  # nothing is put down in it
+    assert make().reset(options={"game": info["game"]})[1]["dialect"] == "move"
+
+
+@pytest.mark.parametrize(("dialect", "other"), [("put", "move"), ("move", "put")])
+def test_an_agent_that_speaks_the_other_dialect_is_told_at_once(dialect: str, other: str) -> None:
+    env = make(dialect=dialect).unwrapped
+    env.reset(seed=0)
+    while not (placing := [command for command in env.info()["admissible_commands"] if command.startswith(dialect)]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            env.step("put mug 77 in/on shelf 99" if other == "put" else "move mug 77 to shelf 99")  # refused in both
+            env.step(env.expert_action())
+    with pytest.warns(UserWarning, match=f"make the environment with dialect='{other}'") as told:
+        for _ in range(3):
+            assert env.step(swap(placing[0]))[4]["action_valid"] is False
+    assert len({str(warning.message) for warning in told}) == 1  # so that Python shows it once
 
 
 def test_an_action_that_is_no_string_is_refused() -> None:
