@@ -30,7 +30,7 @@ GENERATED_SPLITS = ("generated", "generated_unseen")
 ENGINES = ("simulator", "textworld")
 GOALS = ("templated", "human")
 # What the environment decides; everything else that the generator takes is a knob of the environment too.
-_NOT_A_KNOB = ("index", "heldout", "dialect", "task_types")
+_NOT_A_KNOB = ("index", "heldout", "dialect", "task_types", "floor_plans", "objects")
 
 
 class ALFWorldEnv(TextEnv):
@@ -57,11 +57,13 @@ class ALFWorldEnv(TextEnv):
         goals: "templated", the task sentences of the games, or "human", what people wrote about them: `reset` draws one
             of the game's annotations, or takes the one that `options={"goal": number}` names, counted from 0. Generated
             games have none.
+        realistic: generated houses, tasks and their mix as in ALFWorld's train split, instead of small houses.
         data: the folder of the real games, or a pack made from it by `oreo games pack`; None: the environment variable
             ALFWORLD_DATA.
         expert: who answers `expert_action`: "explorer", who knows what a player can know, or "handcoded", alfworld's
             own, who reads the facts.
-        knobs: further settings of `oreo.envs.alfworld.generator.generate_game`, such as max_receptacles.
+        knobs: further settings of generated games, fields of `oreo.envs.alfworld.knobs.Knobs`: seed, max_receptacles,
+            max_objects, distractors, expert_steps, task_mix.
     Raises:
         UsageError: an argument that names nothing.
         DataError: missing, empty or malformed data.
@@ -78,6 +80,7 @@ class ALFWorldEnv(TextEnv):
         floor_plans: FloorPlans | None = None,
         objects: str | Sequence[str] | None = None,
         goals: str = "templated",
+        realistic: bool = False,
         data: str | os.PathLike[str] | None = None,
         expert: str = "explorer",
         render_mode: str | None = None,
@@ -103,18 +106,36 @@ class ALFWorldEnv(TextEnv):
         self._knobs = knobs
         places, kinds = check_floor_plans(floor_plans), check_objects(objects)
         if split in SPLITS:
-            _check_knobs(knobs, split)
+            _check_knobs(knobs | ({"realistic": True} if realistic else {}), split)
             self._place = find_data(data).absolute()  # what ALFWORLD_DATA says later is of no concern
             entries = open_split(self._place, split, self.task_types, places, kinds)
             self._check_entries(entries)
             self.games = [entry.name for entry in entries]
         else:
-            chosen = {"floor_plans": places, "objects": kinds}
-            self._knobs = knobs | {name: value for name, value in chosen.items() if value is not None}
-            _check_knobs(self._knobs, split)
+            _check_knobs(knobs, split)
+            self._knobs = self._generator_knobs(realistic, floor_plans=places, objects=kinds, **knobs)
             if goals == "human":
                 raise UsageError(f"goals='human': nobody wrote about generated games; choose from {', '.join(SPLITS)}")
         self._no_game_yet()
+
+    def _generator_knobs(self, realistic: bool, **wishes: Any) -> dict[str, Any]:
+        """All that the generator is told but for the index. What nothing can fulfil is found out here."""
+        from oreo.envs.alfworld.generator import REALISTIC, Knobs
+        from oreo.envs.alfworld.tasks import task_weights
+
+        knobs = {
+            "heldout": self.split == "generated_unseen",
+            "dialect": self.dialect or "put",
+            "task_types": self.task_types,
+            **(REALISTIC if realistic else {}),
+            **{
+                name: wish
+                for name, wish in wishes.items()
+                if wish is not None or name not in ("floor_plans", "objects")
+            },
+        }
+        task_weights(Knobs(**knobs))
+        return knobs
 
     def _no_game_yet(self) -> None:
         self._engines: dict[str, Engine] = {}
@@ -235,13 +256,7 @@ class ALFWorldEnv(TextEnv):
             return self._read(self.games[int(rng.integers(len(self.games)))])
         from oreo.envs.alfworld.generator import generate_game
 
-        return generate_game(
-            int(rng.integers(2**31)),
-            heldout=self.split == "generated_unseen",
-            dialect=self.dialect or "put",
-            task_types=self.task_types,
-            **self._knobs,
-        )
+        return generate_game(int(rng.integers(2**31)), **self._knobs)
 
     def _named(self, name: str) -> Game:
         if not isinstance(name, str):
@@ -284,10 +299,12 @@ def _check(what: str, value: str, choices: Sequence[str]) -> None:
 
 
 def _check_knobs(knobs: dict[str, Any], split: str) -> None:
-    """Refuse what the generator does not take, before the first game is made."""
+    """Refuse what the generator does not take, and all of it where nothing is generated."""
     if not knobs:
         return
-    from oreo.envs.alfworld.generator import Knobs
+    if split in SPLITS and "realistic" in knobs:
+        raise UsageError(f"realistic: for generated games only, and split {split!r} is real data")
+    from oreo.envs.alfworld.knobs import Knobs
 
     known = [field.name for field in fields(Knobs) if field.name not in _NOT_A_KNOB]
     for name in knobs:
@@ -297,7 +314,6 @@ def _check_knobs(knobs: dict[str, Any], split: str) -> None:
             raise UsageError(f"unknown argument {name!r} of ALFWorldEnv: {did_you_mean(name, choices)}")
     if split in SPLITS:
         raise UsageError(f"{', '.join(knobs)}: for generated games only, and split {split!r} is real data")
-    Knobs(**knobs)
 
 
 @dataclass

@@ -1,70 +1,46 @@
 """New ALFWorld games, as many as wanted, from the floor plans and object tables inside the alfworld package.
 
-    game = generate_game(0)                                           # a small house: 8 receptacles, 14 objects at most
-    game = generate_game(0, max_receptacles=None, max_objects=None)   # as large as the floor plan
+    game = generate_game(0)                             # a small house: 8 receptacles, 14 objects at most
+    game = generate_game(0, **REALISTIC)                # houses, tasks and their mix as in ALFWorld's train split
+    game = generate_game(0, floor_plans="Kitchen", objects="Mug", distractors=5, expert_steps=(10, 20))
     assert game_by_name(game.name) == game
-    write_games(100, "games")                                         # for alfworld's own tools: ALFWORLD_DATA=games
+    write_games(100, "games")                           # for alfworld's own tools: ALFWORLD_DATA=games
 
-A game is a function of its name: seed, index, held-out or not, dialect, size and task types. It is solvable by
-construction, and the explorer has won it. Training and held-out games never share a floor plan (see layouts.py).
+A game is a function of its name, which says every knob (see Knobs). It is solvable by construction, and the explorer
+has won it. Training and held-out games never share a floor plan (see layouts.py).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from oreo.envs.alfworld.expert import Explorer
-from oreo.envs.alfworld.game import TASK_TYPES, Game
-from oreo.envs.alfworld.houses import draw_game
-from oreo.envs.alfworld.knobs import Knobs, is_generated, parse_name
+from oreo.envs.alfworld.game import Game
+from oreo.envs.alfworld.houses import ATTEMPTS_A_TYPE, draw_game
+from oreo.envs.alfworld.knobs import REALISTIC, Knobs, is_generated, make_knobs, parse_name
+from oreo.envs.alfworld.tasks import task_weights
 from oreo.envs.alfworld.writer import existing, write_game, write_logic
 from oreo.errors import EngineError, UsageError
 
-__all__ = ["Knobs", "game_by_name", "generate_game", "is_generated", "parse_name", "write_game", "write_games"]
+__all__ = [
+    "REALISTIC", "Knobs", "game_by_name", "generate_game", "is_generated", "parse_name", "write_game", "write_games",
+]  # fmt: skip
 
 _ATTEMPTS = 20  # Houses drawn for one game before giving up.
 
 
-def generate_game(
-    index: int,
-    *,
-    seed: int = 0,
-    heldout: bool = False,
-    dialect: str = "put",
-    task_types: Sequence[str] | None = None,
-    max_receptacles: int | None = 8,
-    max_objects: int | None = 14,
-) -> Game:
-    """Game `index` of the series that the other arguments name: the same on every machine.
+def generate_game(index: int, **knobs: Any) -> Game:
+    """Game `index` of the series that the knobs name: the same on every machine.
 
     Args:
-        heldout: from the held-out floor plans (6 of each room) instead of those for training (24 of each).
-        task_types: those to draw from, evenly; None for all six.
-        max_receptacles, max_objects: upper limits, None for what the floor plan holds.
-    Raises UsageError for arguments out of range.
+        knobs: fields of `Knobs`, where each is explained: seed, heldout, dialect, task_types, max_receptacles,
+            max_objects, floor_plans, objects, distractors, expert_steps, task_mix.
+    Raises UsageError for knobs out of range, and for wishes that cannot be met together.
     """
-    return _generate(
-        Knobs(
-            index=index,
-            seed=seed,
-            heldout=heldout,
-            dialect=dialect,
-            task_types=_in_order(task_types),
-            max_receptacles=max_receptacles,
-            max_objects=max_objects,
-        )
-    )
-
-
-def _in_order(task_types: str | Sequence[str] | None) -> tuple[str, ...]:
-    """One fixed order, so that the same set of types is the same series. Unknown ones go last, for Knobs to refuse."""
-    if task_types is None:
-        return TASK_TYPES
-    chosen = {task_types} if isinstance(task_types, str) else set(task_types)
-    known = tuple(task_type for task_type in TASK_TYPES if task_type in chosen)
-    return known + tuple(sorted(chosen - set(TASK_TYPES), key=str))
+    return _generate(make_knobs({"index": index, **knobs}, "generate_game"))
 
 
 def game_by_name(name: str) -> Game:
@@ -74,25 +50,42 @@ def game_by_name(name: str) -> Game:
 
 def _generate(knobs: Knobs) -> Game:
     name = str(knobs)
+    if knobs.expert_steps is not None:
+        return _generate_as_far(knobs, *knobs.expert_steps)
     for attempt in range(_ATTEMPTS):
         game = draw_game(knobs, attempt)
-        if _explorer_wins(game):
+        if _explorer_steps(game) is not None:
             return game
     raise EngineError(f"no solvable house in {_ATTEMPTS} attempts for game {name!r}: please report this name")
 
 
-def _explorer_wins(game: Game) -> bool:
-    """Whether the explorer, who sees no more than a player, wins the game."""
+def _generate_as_far(knobs: Knobs, low: int, high: int) -> Game:
+    """The first house whose goal is as far as wished for. A type of task that never takes so long gives way."""
+    attempts = ATTEMPTS_A_TYPE * len(task_weights(knobs))
+    for attempt in range(attempts):
+        game = draw_game(knobs, attempt)
+        steps = _explorer_steps(game, most=high)
+        if steps is not None and steps >= low:
+            return game
+    raise UsageError(
+        f"expert_steps=({low}, {high}): in none of {attempts} houses drawn for {str(knobs)!r} did the explorer need so "
+        "many steps; widen it, or change the size of the houses"
+    )
+
+
+def _explorer_steps(game: Game, most: int | None = None) -> int | None:
+    """Steps in which the explorer, who sees no more than a player, wins the game; None where it does not."""
     from oreo.envs.alfworld.simulator import Simulator
 
     simulator = Simulator()
     explorer = Explorer(simulator.reset(game), game.task_type, game.params, game.dialect)
-    for _ in range(50 + 3 * len(explorer.memory.receptacles)):  # Enough to go to and open everything, and to carry.
+    enough = 50 + 3 * len(explorer.memory.receptacles)  # To go to and open everything, and to carry.
+    for step in range(min(enough, most or enough)):
         action = explorer.act()
         explorer.observe(action, simulator.step(action))
         if simulator.won:
-            return True
-    return False
+            return step + 1
+    return None
 
 
 def write_games(
@@ -100,13 +93,8 @@ def write_games(
     root: str | os.PathLike[str],
     *,
     first: int = 0,
-    seed: int = 0,
-    heldout: bool = False,
-    dialect: str = "put",
-    task_types: Sequence[str] | None = None,
-    max_receptacles: int | None = 8,
-    max_objects: int | None = 14,
     progress: Callable[[int, int], object] | None = None,
+    **knobs: Any,
 ) -> list[Path]:
     """Write games first … first + count - 1 of a series, and the game logic beside them, below `root`.
 
@@ -114,20 +102,21 @@ def write_games(
 
     Args:
         progress: called with (games done, count) after each.
+        knobs: as for `generate_game`.
 
     Returns the paths of the game.tw-pddl files, in the order of the series. Raises UsageError and DataError.
     """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UsageError(f"count={count!r}: expected the number of games to write, 1 or more")
-    series = [
-        Knobs(seed, first + i, heldout, dialect, _in_order(task_types), max_receptacles, max_objects)
-        for i in range(count)
-    ]
-    write_logic(root, dialect)
+    if "index" in knobs:
+        raise UsageError("index is no argument of write_games: first=… says where in the series it begins")
+    series = [make_knobs({"index": first + i, **knobs}, "write_games") for i in range(count)]
+    task_weights(series[0])  # Wishes that nothing can fulfil are told before anything is written.
+    write_logic(root, series[0].dialect)
     there = existing(root, series)
     paths = []
-    for done, knobs in enumerate(series, start=1):
-        paths.append(there.get(str(knobs)) or write_game(_generate(knobs), root))
+    for done, each in enumerate(series, start=1):
+        paths.append(there.get(str(each)) or write_game(_generate(each), root))
         if progress is not None:
             progress(done, count)
     return paths

@@ -2,52 +2,120 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from oreo.envs.alfworld.game import TASK_TYPES
+from oreo.envs.alfworld.layouts import ROOMS, check_floor_plan, room_of
+from oreo.envs.alfworld.places import FIXTURES, PLACES
 from oreo.errors import UsageError, did_you_mean
 
 MIN_RECEPTACLES = 3
 """A place to find the object, an appliance, a place to bring it to."""
 MIN_OBJECTS = 3
+TASK_MIXES = ("even", "real")
+KINDS = tuple(sorted(set(PLACES) - set(FIXTURES)))
+"""The kinds of objects that a task can ask for."""
+
+REALISTIC: dict[str, Any] = {"max_receptacles": None, "max_objects": None, "task_mix": "real"}
+"""The knobs for games as in ALFWorld's train split: `generate_game(0, **REALISTIC)`."""
 
 
 @dataclass(frozen=True)
 class Knobs:
-    """Everything a generated game depends on; `str` of it is the game's name."""
+    """Everything a generated game depends on; `str` of it is the game's name.
+
+    One name will do where a tuple is wanted, and any case and order: equal wishes are equal knobs.
+    """
 
     seed: int = 0
+    """Which series."""
     index: int = 0
+    """Which game of the series."""
     heldout: bool = False
+    """From the held-out floor plans (6 of each room) instead of those for training (24 of each)."""
     dialect: str = "put"
+    """"put" or "move"."""
     task_types: tuple[str, ...] = TASK_TYPES
+    """Types of tasks to draw from; None for all six."""
     max_receptacles: int | None = 8
+    """How large a house may be; None for all that the floor plan holds."""
     max_objects: int | None = 14
+    """How many objects may be in it. None for both limits: houses furnished as the real ones are."""
+    floor_plans: tuple[str, ...] | None = None
+    """Floor plans to draw from ("FloorPlan12", 12), or rooms ("Kitchen"); None for all."""
+    objects: tuple[str, ...] | None = None
+    """Kinds of objects for the task to ask for ("Mug"); None for all."""
+    distractors: int | None = None
+    """Exactly how many objects of other kinds there are, and no more of the kind asked for than the task needs. None:
+    as it comes, spare objects of that kind included. (The lamp of a look task is needed: it is none of them.)"""
+    expert_steps: tuple[int, int] | None = None
+    """How far the goal is: the explorer needs so many steps at least and at most to win."""
+    task_mix: str = "even"
+    """"even": each type as often as the others; "real": as often as in ALFWorld's train split."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.heldout, bool):
             raise UsageError(f"heldout={self.heldout!r}: expected True or False")
-        for name in ("seed", "index"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise UsageError(f"{name}={value!r} of a generated game: expected a whole number, 0 or more")
-        if self.dialect not in ("put", "move"):
-            raise UsageError(f"unknown dialect {self.dialect!r}: {did_you_mean(str(self.dialect), ('put', 'move'))}")
-        for name, least in (("max_receptacles", MIN_RECEPTACLES), ("max_objects", MIN_OBJECTS)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise UsageError(f"{name}={value!r}: expected a whole number, {least} or more, or None for no limit")
-        if not self.task_types:
-            raise UsageError(f"task_types is empty: choose from {', '.join(TASK_TYPES)}")
-        for task_type in self.task_types:
-            if task_type not in TASK_TYPES:
-                raise UsageError(f"unknown task type {task_type!r}: {did_you_mean(str(task_type), TASK_TYPES)}")
+        _check_number("seed", self.seed, 0, " of a generated game")
+        _check_number("index", self.index, 0, " of a generated game")
+        _check_choice("dialect", self.dialect, ("put", "move"))
+        _check_choice("task mix", self.task_mix, TASK_MIXES)
+        for name, least in (("max_receptacles", MIN_RECEPTACLES), ("max_objects", MIN_OBJECTS), ("distractors", 0)):
+            if getattr(self, name) is not None:
+                _check_number(name, getattr(self, name), least, end=", or None for no limit")
+        if self.distractors is not None and self.max_objects is not None and self.distractors + 2 > self.max_objects:
+            raise UsageError(
+                f"distractors={self.distractors} with max_objects={self.max_objects}: the task needs up to 2 objects "
+                f"itself; raise max_objects to {self.distractors + 2}"
+            )
+        task_types = TASK_TYPES if self.task_types is None else self.task_types
+        self._set("task_types", _names("task_types", task_types, _task_type, TASK_TYPES))
+        if self.floor_plans is not None:
+            plans = _names("floor_plans", self.floor_plans, check_floor_plan, _ALL_PLANS)
+            self._set("floor_plans", tuple(plan for plan in plans if plan in ROOMS or room_of(plan) not in plans))
+        if self.objects is not None:
+            self._set("objects", _names("objects", self.objects, _object_kind, KINDS))
+        if self.expert_steps is not None:
+            self._set("expert_steps", _span(self.expert_steps))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # the way into a frozen dataclass, from its own __post_init__
 
     def __str__(self) -> str:
         split = "generated_unseen" if self.heldout else "generated"
-        size = "-".join("all" if value is None else str(value) for value in (self.max_receptacles, self.max_objects))
-        tasks = "" if self.task_types == TASK_TYPES else "-" + "+".join(self.task_types)
-        return f"{split}/{self.seed}/{self.index}/{self.dialect}-{size}{tasks}"
+        parts = [self.dialect, *("all" if size is None else str(size) for size in self._sizes())]
+        if self.task_types != TASK_TYPES:
+            parts.append("+".join(self.task_types))
+        if self.floor_plans is not None:
+            parts.append("plans=" + "+".join(plan.removeprefix("FloorPlan") for plan in self.floor_plans))
+        if self.objects is not None:
+            parts.append("objects=" + "+".join(self.objects))
+        if self.distractors is not None:
+            parts.append(f"distractors={self.distractors}")
+        if self.expert_steps is not None:
+            parts.append("steps={}+{}".format(*self.expert_steps))
+        if self.task_mix != "even":
+            parts.append(f"mix={self.task_mix}")
+        return f"{split}/{self.seed}/{self.index}/{'-'.join(parts)}"
+
+    def _sizes(self) -> tuple[int | None, int | None]:
+        return self.max_receptacles, self.max_objects
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether the house is to be as the real ones are."""
+        return self._sizes() == (None, None)
+
+
+def make_knobs(knobs: dict[str, Any], caller: str) -> Knobs:
+    """Knobs from keyword arguments of `caller`. Raises UsageError, for unknown names too."""
+    known = [field.name for field in fields(Knobs)]
+    for name in knobs:
+        if name not in known:
+            raise UsageError(f"unknown argument {name!r} of {caller}: {did_you_mean(name, known)}")
+    return Knobs(**knobs)
 
 
 def is_generated(name: str) -> bool:
@@ -59,15 +127,15 @@ def parse_name(name: str) -> Knobs:
     """The knobs a name stands for. Raises UsageError where it is no name of a generated game."""
     try:
         split, seed, index, rest = name.split("/")
-        dialect, receptacles, objects, *tasks = rest.split("-", 3)
+        dialect, receptacles, objects, *wishes = rest.split("-")
         knobs = Knobs(
             seed=int(seed),
             index=int(index),
             heldout={"generated": False, "generated_unseen": True}[split],
             dialect=dialect,
-            task_types=tuple(tasks[0].split("+")) if tasks else TASK_TYPES,
             max_receptacles=None if receptacles == "all" else int(receptacles),
             max_objects=None if objects == "all" else int(objects),
+            **dict(_wish(part) for part in wishes),
         )
     except (ValueError, KeyError) as error:
         why = f" ({error})" if isinstance(error, UsageError) else ""
@@ -75,3 +143,74 @@ def parse_name(name: str) -> Knobs:
     if str(knobs) != name:
         raise UsageError(f"{name!r} is no generated game; did you mean {str(knobs)!r}?")
     return knobs
+
+
+def _words(value: str) -> list[str]:
+    return value.split("+")
+
+
+def _numbers(value: str) -> list[int]:
+    return [int(word) for word in value.split("+")]
+
+
+# What a name calls a wish → the knob, how to read its value.
+_WISHES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "plans": ("floor_plans", _words),
+    "objects": ("objects", _words),
+    "distractors": ("distractors", int),
+    "steps": ("expert_steps", _numbers),
+    "mix": ("task_mix", str),
+}
+
+
+def _wish(part: str) -> tuple[str, Any]:
+    """A part of a name after the sizes: the knob and its value."""
+    key, found, value = part.partition("=")
+    if not found:
+        return "task_types", _words(part)
+    knob, read = _WISHES[key]
+    return knob, read(value)
+
+
+_ALL_PLANS = (*ROOMS, *(f"FloorPlan{first + i}" for first in ROOMS.values() for i in range(1, 31)))
+
+
+def _names(what: str, given: Any, read: Callable[[object], str], order: Sequence[str]) -> tuple[str, ...]:
+    """What was given, one or several, as a tuple in the order of `order`, without repetitions."""
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    chosen = {read(each) for each in (given if several else (given,))}
+    if not chosen:
+        some = ", ".join(order[:6]) + (", …" if len(order) > 6 else "")
+        raise UsageError(f"{what} is empty: choose from {some}, or None for all")
+    return tuple(name for name in order if name in chosen)
+
+
+def _task_type(given: object) -> str:
+    _check_choice("task type", given, TASK_TYPES)
+    return str(given)
+
+
+def _object_kind(given: object) -> str:
+    known = {kind.lower(): kind for kind in KINDS}
+    word = str(given).strip().lower()
+    if word not in known:
+        raise UsageError(f"unknown object {given!r}: {did_you_mean(word, known)}")
+    return known[word]
+
+
+def _span(given: Any) -> tuple[int, int]:
+    numbers = tuple(given) if isinstance(given, Sequence) else ()
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
+    if len(numbers) != 2 or not whole or not 1 <= numbers[0] <= numbers[1]:
+        raise UsageError(f"expert_steps={given!r}: expected the fewest and the most steps, such as (10, 20)")
+    return numbers
+
+
+def _check_number(name: str, value: object, least: int, of: str = "", end: str = "") -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{name}={value!r}{of}: expected a whole number, {least} or more{end}")
+
+
+def _check_choice(what: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UsageError(f"unknown {what} {value!r}: {did_you_mean(str(value), choices)}")

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from oreo.errors import DataError, MissingExtra, UsageError
+from oreo.errors import DataError, MissingExtra, UsageError, did_you_mean
 
 # Floor plans that generated training games never use. The first three of each room are those that ALFRED keeps for its
 # unseen splits, so playing generated train games shows nothing of valid_unseen either.
@@ -37,6 +37,8 @@ class Receptacle:
     """Like Cabinet, SinkBasin."""
     spot: tuple[int, int, int, int]
     """Where the agent stands before it: x, z in quarters of a metre, rotation in quarter turns, horizon in degrees."""
+    listed: bool = True
+    """Whether alfworld knows where it is. In the real rooms no other furniture opens."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,33 @@ def goal_template(task_type: str) -> tuple[str, tuple[str, ...]]:
     return entry["pddl"].replace("#", "-"), tuple(entry["templates"])
 
 
+def room_of(floor_plan: str) -> str:
+    """FloorPlan212 → LivingRoom; empty for one that is none of ALFRED's 120."""
+    number = floor_plan.removeprefix("FloorPlan")
+    if number.isdecimal():
+        for room, first in ROOMS.items():
+            if first < int(number) <= first + 30:
+                return room
+    return ""
+
+
+def check_floor_plan(given: object) -> str:
+    """The full name of a room or a floor plan: "kitchen" → Kitchen, "floorplan12" or 12 → FloorPlan12.
+
+    Raises UsageError for anything else.
+    """
+    rooms = {room.lower(): room for room in ROOMS}
+    word = "" if isinstance(given, bool) else str(given).strip().lower()
+    if word in rooms:
+        return rooms[word]
+    number = word.removeprefix("floorplan")
+    if number.isdecimal() and room_of(floor_plan := f"FloorPlan{int(number)}"):
+        return floor_plan
+    numbers = ", ".join(f"{first + 1} to {first + 30}" for first in ROOMS.values())
+    near = did_you_mean(word[:1].upper() + word[1:], ROOMS)
+    raise UsageError(f"unknown floor plan {given!r}: {near}, or one like FloorPlan12 ({numbers})")
+
+
 def floor_plans(room: str, heldout: bool) -> tuple[str, ...]:
     """Names of a room's floor plans: 24 to train in, 6 held out."""
     first = ROOMS[room]
@@ -134,8 +163,7 @@ def floor_plan(name: str) -> FloorPlan:
         reachable = np.load(folder / f"{name}-layout.npy", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataError(f"alfworld's floor plan {name} cannot be read: {error}") from error
-    number = int(name.removeprefix("FloorPlan"))
-    room = next(room for room, first in ROOMS.items() if first < number <= first + 30)
+    room = room_of(name)
     points = tuple(sorted({(round(x * 4), round(z * 4)) for x, z in reachable.tolist()}))
     known = [_receptacle(key, place) for key, place in sorted(positions.items())]
     placed = {receptacle.kind for receptacle in known}
@@ -163,7 +191,7 @@ def _furnish(kind: str, point: tuple[int, int]) -> Receptacle:
     x, z = point
     where = f"{x / 4:+06.2f}|+00.90|{z / 4 + 0.5:+06.2f}"
     key = f"{kind.removesuffix('Basin')}|{where}|{kind}" if kind.endswith("Basin") else f"{kind}|{where}"
-    return Receptacle(key, kind, (x, z, 0, 45))
+    return Receptacle(key, kind, (x, z, 0, 45), listed=False)
 
 
 @cache

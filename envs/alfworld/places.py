@@ -2,8 +2,8 @@
 """Where things stand: how often each kind of object stands in each kind of receptacle, in percent.
 
 Counted over the initial states of ALFWorld's train games (json_2.1.1, 3,553 games), shares below half a percent and
-places where the object may not be put back left out. The generator places objects by these figures; the explorer
-searches by `search_order`.
+places where the object may not be put back left out. The generator places the objects of houses with limits by
+these figures; the explorer searches by `search_order`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ PLACES: dict[str, dict[str, int]] = {
 }
 """Object kind → receptacle kind → percent, most frequent first."""
 
-FIXTURES = ("DeskLamp", "HousePlant", "Television")
+FIXTURES = (
+    "Bathtub", "Curtains", "DeskLamp", "FloorLamp", "HousePlant", "Mirror", "ShowerGlass", "Sink", "Television", "Window",
+)  # fmt: skip
 """Objects that cannot be picked up."""
 
 OPENABLE = ("Fridge", "Cabinet", "Microwave", "Drawer", "Safe")

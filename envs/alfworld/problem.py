@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from oreo.envs.alfworld.draws import Draws
 from oreo.envs.alfworld.layouts import Receptacle, able, goal_template, holds, object_kinds, receptacle_kinds
 from oreo.envs.alfworld.places import FIXTURES
 
@@ -32,17 +33,21 @@ class House:
     things: tuple[Thing, ...]
     start: tuple[int, int, int, int]
     """Where the agent stands; never a receptacle's spot."""
+    as_real: bool = False
+    """Whether, as in the real rooms, several receptacles may be at one spot, so that "go to" from one to the other is
+    refused, and furniture that alfworld's floor plan does not list has no doors. Otherwise each has a spot of its own,
+    and whatever is of a kind that opens does."""
 
 
 def write_problem(name: str, house: House, task_type: str, params: dict[str, object]) -> str:
     """The problem as PDDL text. `name` is a PDDL word; `params` are ALFRED's pddl_params."""
-    spots = _distinct_spots(house)
+    spots = _spots(house)
     ids = [encode(receptacle.id) for receptacle in house.receptacles]
     things = [(encode(thing.id), thing.kind, ids[thing.receptacle], spots[thing.receptacle]) for thing in house.things]
     start = _location(house.start)
     declared = [f"{thing} - object" for thing, *_ in things]
     declared += [f"{receptacle} - receptacle" for receptacle in ids]
-    declared += [f"{location} - location" for location in (*spots, start)]
+    declared += [f"{location} - location" for location in dict.fromkeys((*spots, start))]
 
     furniture = [receptacle.kind for receptacle in house.receptacles]
     kinds = sorted({kind for _, kind, _, _ in things})
@@ -52,7 +57,7 @@ def write_problem(name: str, house: House, task_type: str, params: dict[str, obj
         facts += [f"(canContain {kind}Type {thing}Type)" for thing in kinds if thing in holds(kind)]
     facts += [f"(pickupable {thing})" for thing, kind, _, _ in things if kind not in FIXTURES]
     facts += _facts("isReceptacleObject", "Movable", things)
-    facts += [f"(openable {id_})" for id_, kind in zip(ids, furniture, strict=True) if kind in able("Openable")]
+    facts += [f"(openable {encode(place.id)})" for place in house.receptacles if _opens(place, house)]
     facts += [f"(atLocation agent1 {start})"]
     for predicate in ("cleanable", "heatable", "coolable", "toggleable", "sliceable"):
         facts += _facts(predicate, predicate.capitalize(), things)
@@ -84,9 +89,11 @@ def _location(spot: tuple[int, int, int, int]) -> str:
     return encode("loc|{}|{}|{}|{}".format(*spot))
 
 
-def _distinct_spots(house: House) -> list[str]:
-    """A location for each receptacle. Where two stand at one spot the agent looks lower at the second: each gets a name
-    of its own, so that "go to" always works (in ALFRED's own problems a third of the receptacles share theirs)."""
+def _spots(house: House) -> list[str]:
+    """A location for each receptacle. Where two stand at one spot and may not share it, the agent looks lower at the
+    second: so it has a name of its own (in ALFRED's own problems a fifth of the receptacles share theirs)."""
+    if house.as_real:
+        return [_location(receptacle.spot) for receptacle in house.receptacles]
     taken = {house.start}
     spots = []
     for receptacle in house.receptacles:
@@ -98,9 +105,24 @@ def _distinct_spots(house: House) -> list[str]:
     return spots
 
 
+def _opens(receptacle: Receptacle, house: House) -> bool:
+    return receptacle.kind in able("Openable") and (receptacle.listed or not house.as_real)
+
+
 def _facts(predicate: str, ability: str, things: list[tuple[str, str, str, str]]) -> list[str]:
     return [f"({predicate} {thing})" for thing, kind, _, _ in things if kind in able(ability)]
 
 
 def _lines(words: list[str]) -> str:
     return "\n".join(f"        {word}" for word in words)
+
+
+def near(draws: Draws, kind: str, place: str, taken: set[str]) -> str:
+    """An id for an object on the receptacle `place`: kind and coordinates within a third of a metre of it."""
+    x, y, z = (float(part) for part in place.split("|")[1:4])
+    while True:
+        where = (x + draws.between(-30, 30) / 100, y + 0.05, z + draws.between(-30, 30) / 100)
+        name = f"{kind}|" + "|".join(f"{value:+06.2f}" for value in where)
+        if name not in taken:
+            taken.add(name)
+            return name

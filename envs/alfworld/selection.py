@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from oreo.envs.alfworld.entry import Entry
 from oreo.envs.alfworld.game import TASK_TYPES
-from oreo.envs.alfworld.layouts import ROOMS
+from oreo.envs.alfworld.layouts import ROOMS, check_floor_plan, room_of
 from oreo.errors import DataError, UsageError, did_you_mean
 
-_FLOOR_PLAN = "FloorPlan"
-_PLANS_OF_A_ROOM = 30
 FloorPlans = str | int | Sequence[str | int]
 """One or several of: a room (Kitchen), a floor plan (FloorPlan12), its number (12)."""
 
@@ -43,7 +41,7 @@ def check_floor_plans(floor_plans: FloorPlans | None) -> tuple[str, ...] | None:
     chosen = (floor_plans,) if isinstance(floor_plans, str | int) else tuple(floor_plans)
     if not chosen:
         raise UsageError(f"floor_plans is empty: {did_you_mean('', ROOMS)}, or one like FloorPlan12")
-    return tuple(dict.fromkeys(_place(each) for each in chosen))
+    return tuple(dict.fromkeys(map(check_floor_plan, chosen)))
 
 
 def check_objects(objects: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -97,30 +95,6 @@ def select(
         ]
         raise DataError(f"{where}: none of its {len(entries)} games is {' and '.join(filter(None, wanted))}")
     return kept
-
-
-def room_of(floor_plan: str) -> str:
-    """FloorPlan212 -> LivingRoom; empty for one that is none of ALFRED's 120."""
-    number = floor_plan.removeprefix(_FLOOR_PLAN)
-    if number.isdecimal():
-        for room, first in ROOMS.items():
-            if first < int(number) <= first + _PLANS_OF_A_ROOM:
-                return room
-    return ""
-
-
-def _place(given: str | int) -> str:
-    rooms = {room.lower(): room for room in ROOMS}
-    word = "" if isinstance(given, bool) else str(given).strip().lower()
-    if word in rooms:
-        return rooms[word]
-    number = word.removeprefix(_FLOOR_PLAN.lower())
-    if number.isdecimal() and room_of(floor_plan := f"{_FLOOR_PLAN}{int(number)}"):
-        return floor_plan
-    numbers = ", ".join(f"{first + 1} to {first + _PLANS_OF_A_ROOM}" for first in ROOMS.values())
-    raise UsageError(
-        f"unknown floor plan {given!r}: {did_you_mean(_like_a_name(word), ROOMS)}, or one like FloorPlan12 ({numbers})"
-    )
 
 
 def _kinds(objects: Sequence[str], known: Iterable[str], where: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -80,7 +81,9 @@ def _split(knobs: Knobs) -> str:
 
 
 def _trial(name: str) -> str:
-    return "trial_" + re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    """The name as a folder's; a digest for its end where file systems would not take it whole (255 characters)."""
+    word = "trial_" + re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    return word if len(word) <= 200 else f"{word[:180]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def _checked_root(root: str | os.PathLike[str]) -> Path:

@@ -88,9 +88,26 @@ def generate(
     heldout: Annotated[
         bool, typer.Option("--heldout", help="On floor plans kept apart, as split valid_unseen.")
     ] = False,
+    realistic: Annotated[
+        bool, typer.Option("--realistic", help="Houses, tasks and their mix as in ALFWorld's train split.")
+    ] = False,
     task_type: Annotated[list[str] | None, typer.Option(help="Only this type (repeatable).")] = None,
-    max_receptacles: Annotated[int, typer.Option(help="Size of the houses.")] = 8,
-    max_objects: Annotated[int, typer.Option(help="Kinds of objects in them.")] = 14,
+    floor_plan: Annotated[
+        list[str] | None, typer.Option(help="Only this one (FloorPlan12) or this room (Kitchen; repeatable).")
+    ] = None,
+    object_: Annotated[
+        list[str] | None, typer.Option("--object", help="Only tasks about this kind (Mug; repeatable).")
+    ] = None,
+    distractors: Annotated[int | None, typer.Option(help="Exactly how many objects the task does not need.")] = None,
+    expert_steps: Annotated[
+        tuple[int, int] | None, typer.Option(help="Only games that the explorer wins in so many.", metavar="LOW HIGH")
+    ] = None,
+    max_receptacles: Annotated[
+        int | None, typer.Option(help="Size of the houses.", show_default="8; no limit with --realistic")
+    ] = None,
+    max_objects: Annotated[
+        int | None, typer.Option(help="Objects in them.", show_default="14; no limit with --realistic")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write generated games as game.tw-pddl files that alfworld itself plays, too.
@@ -99,12 +116,22 @@ def generate(
     Example:
       oreo games generate --count 20 --output runs/games && ALFWORLD_DATA=runs/games oreo games info
     """
-    from oreo.envs.alfworld.generator import write_games
+    from oreo.envs.alfworld.generator import REALISTIC, write_games
 
     if output.exists() and not (output / "logic").is_dir() and (output.is_file() or any(output.iterdir())):
         raise UsageError(
             f"{output} holds something else; give a new --output, or one that games were written to before"
         )
+    wishes = {
+        "task_types": task_type or None,
+        "floor_plans": floor_plan or None,
+        "objects": object_ or None,
+        "distractors": distractors,
+        "expert_steps": expert_steps,
+        "max_receptacles": max_receptacles,
+        "max_objects": max_objects,
+    }
+    knobs = (REALISTIC if realistic else {}) | {name: wish for name, wish in wishes.items() if wish is not None}
     with (
         Progress("writing", count) as seen,
         kept(lambda: f"stopped; {seen.done} games are kept in {output}; the same command goes on"),
@@ -115,10 +142,8 @@ def generate(
             seed=seed,
             heldout=heldout,
             dialect=dialect,
-            task_types=task_type or None,
-            max_receptacles=max_receptacles,
-            max_objects=max_objects,
             progress=lambda done, total: seen.to(done),
+            **knobs,
         )
     result = {"folder": str(output), "games": count, "split": "valid_unseen" if heldout else "train"}
     print_json(result) if json else print_pairs(result)

@@ -15,7 +15,7 @@ from oreo.envs.alfworld.annotations import human_goals
 from oreo.envs.alfworld.env import ALFWorldEnv
 from oreo.envs.alfworld.games import load_game, open_split, pack_games
 from oreo.envs.alfworld.inventory import take_inventory
-from oreo.envs.alfworld.selection import room_of
+from oreo.envs.alfworld.layouts import room_of
 
 SHARED = (
     Path(os.environ.get("OREO_SHARED") or Path(__file__).resolve().parents[2].parent / "shared") / "data" / "alfworld"

@@ -6,7 +6,6 @@ import json
 import pickle
 import warnings
 from collections.abc import Iterable
-from dataclasses import fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from oreo.envs.alfworld.entry import Entry
 from oreo.envs.alfworld.env import ALFWorldEnv
 from oreo.envs.alfworld.game import TASK_TYPES
 from oreo.envs.alfworld.games import open_split
-from oreo.envs.alfworld.generator import Knobs, game_by_name, write_games
-from oreo.envs.alfworld.selection import room_of
+from oreo.envs.alfworld.generator import game_by_name, parse_name, write_games
+from oreo.envs.alfworld.layouts import room_of
 from oreo.envs.alfworld.unknown import UnknownGameLogic
 from oreo.errors import DataError, UsageError
 
@@ -325,15 +324,32 @@ def _rooms(entries: Iterable[Entry]) -> set[str]:
     return {room_of(entry.floor_plan) for entry in entries}
 
 
-@pytest.mark.skipif(
-    not {"floor_plans", "objects"} <= {field.name for field in fields(Knobs)}, reason="the generator cannot choose yet"
-)
 def test_generated_games_are_chosen_by_room_and_by_object() -> None:
     env = make(floor_plans="Kitchen", objects="Mug")
     for seed in range(5):
         name = env.reset(seed=seed)[1]["game"]
         game = game_by_name(name)
         assert room_of(game.floor_plan) == "Kitchen" and game.params["object_target"] == "Mug"
+
+
+def test_realistic_games_are_those_of_the_generator() -> None:
+    env = ALFWorldEnv(realistic=True, expert_steps=[5, 30])
+    game = game_by_name(env.reset(seed=2)[1]["game"])
+    knobs = parse_name(game.name)
+    assert (knobs.unlimited, knobs.task_mix, knobs.expert_steps) == (True, "real", (5, 30))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "says"),
+    [
+        ({"floor_plans": 9}, "FloorPlan9 is a floor plan held out"),
+        ({"floor_plans": "Bathroom", "objects": "Mug"}, "there is no task for"),
+        ({"split": "train", "realistic": True}, "realistic: for generated games only, and split 'train' is real data"),
+    ],
+)
+def test_wishes_that_nothing_fulfils_are_told_before_the_first_game(wishes: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        ALFWorldEnv(**wishes)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oreo.envs.alfworld import layouts
-from oreo.envs.alfworld.selection import FloorPlans, check_floor_plans, check_objects, room_of
+from oreo.envs.alfworld.layouts import room_of
+from oreo.envs.alfworld.selection import FloorPlans, check_floor_plans, check_objects
 from oreo.errors import UsageError
 
 

@@ -1,0 +1,88 @@
+"""The benchmark that compares generated games with real ones: its counts, and how far apart the two may be."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import lzma
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oreo.envs.alfworld import layouts
+from oreo.envs.alfworld.game import Game
+from oreo.envs.alfworld.generator import REALISTIC, generate_game
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("OREO_SHARED") or ROOT.parent / "shared") / "data"
+pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real games at {SHARED} (set OREO_SHARED)")
+
+
+@pytest.fixture(scope="module")
+def realism() -> Any:
+    spec = importlib.util.spec_from_file_location("generator_realism", ROOT / "benchmarks" / "generator_realism.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["generator_realism"] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def real(realism: Any) -> list[Any]:
+    """Every fourth game of the train split."""
+    found = []
+    with lzma.open(SHARED / "alfworld" / "train.jsonl.xz", "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines):
+            if number % 4 == 0:
+                game = json.loads(line)
+                params, plan = game["pddl_params"], game["floor_plan"]
+                read = Game(game["gamefile"], "", "", game["pddl_problem"], game["task_type"], params, plan)
+                found.append(realism.read(read))
+    return found
+
+
+def test_words_and_marks_are_counted_as_the_published_figures_of_the_recorded_expert(realism: Any) -> None:
+    with lzma.open(SHARED / "trajectories" / "expert_train.jsonl.xz", "rt", encoding="utf-8") as lines:
+        episodes = [[turn["value"] for turn in json.loads(line)["conversations"]] for line in lines]
+    words = [realism.words_and_marks(texts) for texts in episodes]
+    assert round(sum(map(len, words)) / len(words)) == 441
+    assert len({word for each in words for word in each}) == 179
+
+
+def test_realistic_games_stay_close_to_the_train_split(realism: Any, real: list[Any]) -> None:
+    made = [realism.read(generate_game(index, **REALISTIC)) for index in range(500)]
+    found = realism.distances(real, made)
+    for name in ("receptacles", "objects", "receptacles that open, %", "objects behind doors, %"):
+        assert found[name, "Kolmogorov–Smirnov"] < 0.1
+        assert abs(found[name, "difference of means, %"]) < 6
+    assert found["task types", "total variation"] < 0.07
+    assert found["receptacle kinds objects stand in", "total variation, mean over object kinds"] < 0.08
+    assert found["objects asked for", "total variation"] < 0.15
+    assert found["targets", "total variation"] < 0.12
+
+
+def test_realistic_rooms_have_the_furniture_of_the_real_ones(realism: Any, real: list[Any]) -> None:
+    known = {facts.game.floor_plan: facts for facts in real}
+    checked = 0
+    for number, facts in enumerate(known.values()):
+        plan = facts.game.floor_plan
+        if plan == "FloorPlan420":  # its second basin is called a bathtub's and is a sink's
+            continue
+        heldout = plan in layouts.floor_plans(facts.room, heldout=True)
+        made = realism.read(generate_game(number, floor_plans=plan, heldout=heldout, **REALISTIC))
+        assert sorted(made.furniture.values()) == sorted(facts.furniture.values()), plan
+        assert len(made.openable) == len(facts.openable), plan
+        checked += 1
+    assert checked > 100
+
+
+def test_no_generated_game_is_a_real_one(realism: Any, real: list[Any]) -> None:
+    states = {frozenset(facts.places) for facts in real}
+    made = [realism.read(generate_game(index, **REALISTIC)) for index in range(100)]
+    assert not any(frozenset(facts.places) in states for facts in made)
+    assert not re.search(r"trial_T\d{8}", "".join(facts.game.pddl_problem for facts in made))
