@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oreo.errors import DataError, UsageError
+from oreo.errors import DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from oreo.agents.agent import Agent
@@ -13,6 +13,7 @@ __all__ = ["load_agent"]
 
 MAX_NEW_TOKENS = 48
 """A turn of a language model is ended when it has this many tokens."""
+CHOICES = ("text", "admissible")
 
 
 def load_agent(
@@ -21,6 +22,7 @@ def load_agent(
     temperature: float = 1.0,
     top_p: float = 1.0,
     best_of: int = 1,
+    choose: str = "text",
     max_new_tokens: int = MAX_NEW_TOKENS,
     noise: float = 0.0,
     instruction: str | None = None,
@@ -35,6 +37,9 @@ def load_agent(
         spec: "random", "expert" (the environment's own), or a language model: "tiny", a folder, a name on the Hub.
         temperature, top_p, max_new_tokens: of a language model; temperature 0 is greedy.
         best_of: take the best of so many sampled turns by the value model.
+        choose: "text", what the model writes, or "admissible": one of the commands that the environment accepts now,
+            by their likelihood under the model (at temperature 0 the likeliest), with best_of the most valuable of so
+            many of them.
         noise: share of the expert's actions that is replaced by others.
         instruction: put before the first observation; None: what the tokenizer was saved with.
         value: where the value model is; None: beside the policy, as `oreo train` leaves it. Where one is found, the
@@ -46,13 +51,16 @@ def load_agent(
         DataError: no such model, or no value model to choose by.
     """
     if spec in ("random", "expert"):
-        if best_of != 1:
-            raise UsageError(f"best_of is for language models, not for {spec!r}")
+        if best_of != 1 or choose != "text":
+            raise UsageError(f"best_of and choose are for language models, not for {spec!r}")
         return _simple(spec, noise)
     if noise:
         raise UsageError(f"noise is for the expert; {spec!r} is made noisier by its temperature")
     if best_of < 1:
         raise UsageError(f"best_of is at least 1, got {best_of}")
+    if choose not in CHOICES:
+        raise UsageError(f"unknown way to choose {choose!r}: {did_you_mean(str(choose), CHOICES)}")
+    from oreo.agents.admissible import AdmissibleAgent
     from oreo.agents.best_of_k import BestOfKAgent
     from oreo.agents.language_model import LanguageModelAgent
     from oreo.models import digest, load_policy, load_value, resolve_checkpoint
@@ -73,6 +81,8 @@ def load_agent(
         "instruction": instruction,
         "checkpoint": digest(policy),
     }
+    if choose == "admissible":
+        return AdmissibleAgent(policy, tokenizer, value=critic, k=best_of, **settings)
     if best_of > 1:
         return BestOfKAgent(policy, critic, tokenizer, k=best_of, **settings)
     return LanguageModelAgent(policy, tokenizer, value=critic, **settings)

@@ -120,21 +120,39 @@ class LanguageModelAgent:
 
     @torch.inference_mode()
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
-        stories = self._tell(episodes)
+        order, stories = self._ordered(episodes)
         if not stories:
             return []
-        # From here on everything is in the order of the policy cache's rows.
+        logits = self.policy.read([story.ids for story in stories])
+        values = self._values(stories)
+        decisions = self._choose([episodes[index] for index in order], stories, logits, values)
+        placed = dict(zip(order, decisions, strict=True))
+        return [placed[index] for index in range(len(order))]
+
+    def _ordered(self, episodes: Sequence[Episode]) -> tuple[list[int], list[_Story]]:
+        """The stories in the order of the policy cache's rows, and which episode each is of."""
+        stories = self._tell(episodes)
         self.policy.keep([story.row for story in stories])
         row_of = {key: row for row, key in enumerate(self.policy.keys)}
         order = sorted(range(len(stories)), key=lambda index: row_of[stories[index].row])
-        stories = [stories[index] for index in order]
-        logits = self.policy.read([story.ids for story in stories])
-        values = self._values(stories)
-        uniform = np.stack([episodes[index].rng.random((self.candidates, self.max_new_tokens)) for index in order])
+        return order, [stories[index] for index in order]
+
+    def _choose(
+        self,
+        episodes: Sequence[Episode],
+        stories: Sequence[_Story],
+        logits: Tensor,
+        values: Sequence[float | None],
+    ) -> list[Decision]:
+        """A decision for each row.
+
+        Args:
+            logits: [n, V] of the policy after each story.
+            values: V(s) of the state each turn is chosen in.
+        """
+        uniform = np.stack([episode.rng.random((self.candidates, self.max_new_tokens)) for episode in episodes])
         turns = self._sample(logits, uniform, np.array([story.full for story in stories]))
-        decisions = self._decide(stories, turns, values)
-        placed = dict(zip(order, decisions, strict=True))
-        return [placed[index] for index in range(len(order))]
+        return self._decide(stories, turns, values)
 
     # What the models are told.
 

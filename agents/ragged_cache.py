@@ -8,6 +8,7 @@ tokens look at their own row (packed_attention.py), everywhere else a model does
     logits = cache.read(histories)        catch up with each episode's tokens; outputs at its last one
     logits = cache.grow(tokens, level)    K continuations of every row, one token further, side by side
     values = cache.weigh(candidates)      whole candidates of every row, side by side, in one pass
+    cache.score(logits, candidates)       how likely each of them is
     cache.settle(branch, kept)            one of them becomes part of the row, the others are forgotten
 
 The continuations of a row share its slots: they are queries that see the row and their own tokens, so K of them cost
@@ -29,9 +30,12 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from oreo.agents.packed_attention import Part, packed
+from oreo.agents.tries import Trie, plant
 
 _TOKENS_AT_ONCE = 1 << 14
 """Tokens in one forward pass while reading: bounds the memory of activations."""
+_NUMBERS_AT_ONCE = 1 << 27
+"""Logits in memory while candidates are scored: half a gigabyte."""
 _SPARE_SLOTS = 128
 """Storage grows by half, and by at least this many slots, so that not every token copies it."""
 
@@ -115,7 +119,8 @@ class RaggedCache:
         """The episode in each row."""
         self._ids: list[list[int]] = []
         self._storage = _Storage()
-        self._candidates: list[list[int]] | None = None
+        self._paths: list[list[list[int]]] | None = None
+        """Where the tokens of each candidate stand behind its row; None after `grow`."""
         self.limit: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         """Positions the model knows."""
         self._device = next(model.parameters()).device
@@ -143,7 +148,7 @@ class RaggedCache:
         lengths = [end - start for start, end in zip(starts, ends, strict=True)]
         ramp = self._ramp(max(lengths), max(starts))
         outputs = []
-        for rows in _groups(lengths):
+        for rows in _groups(lengths, _TOKENS_AT_ONCE):
             tokens: list[int] = []
             positions, parts = [], []
             for row in rows:
@@ -164,7 +169,7 @@ class RaggedCache:
             tokens: [n, K]; levels are given in order from 0.
             alive: [n, K] bool: which continuations go on. One that has ended does not come back.
         """
-        self._candidates = None
+        self._paths = None
         branches = tokens.shape[1]
         lengths = np.array([len(ids) for ids in self._ids])
         longest = int(lengths.max())
@@ -186,43 +191,88 @@ class RaggedCache:
         return self._run(parts, tokens[alive], np.concatenate(positions), np.concatenate(slots))
 
     def weigh(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
-        """Outputs [V] at the last token of each candidate of each row, in one pass.
+        """Outputs [V] at the last token of each candidate of each row, in one pass; shared beginnings are read once.
 
         Args:
             candidates: for each row any number of continuations, none of them empty.
         """
-        self._candidates = []
-        parts: list[Part] = []
-        tokens: list[int] = []
-        wanted: list[int] = []
-        slots, positions = [], []
-        for row, each in enumerate(candidates):
-            sizes = [len(ids) for ids in each]
-            begins = [sum(sizes[:index]) for index in range(len(each))]
-            self._candidates.append(begins)
-            if not each:
-                continue
-            length, first, total = len(self._ids[row]), len(tokens), sum(sizes)
-            owner = np.repeat(np.arange(len(each)), sizes)
-            position = length + np.arange(total) - np.repeat(begins, sizes)
-            own = (owner[:, None] == owner) & (position[:, None] >= position)
-            mask = self._additive(np.concatenate([np.ones((total, length), bool), own], axis=1))
-            slot_position = np.concatenate([np.arange(length), position])
-            tokens += [token for ids in each for token in ids]
-            parts.append(Part(row, first, len(tokens), mask, position, slot_position))
-            positions.append(position)
-            slots.append(length + np.arange(total))
-            wanted += [first + begin + size - 1 for begin, size in zip(begins, sizes, strict=True)]
+        tries = [plant(each) for each in candidates]
+        self._paths = [trie.paths for trie in tries]
+        parts, arrays = self._branches(range(len(tries)), tries)
         if not parts:
             return [[] for _ in candidates]
-        output = iter(self._run(parts, np.array(tokens), np.concatenate(positions), np.concatenate(slots), wanted))
-        return [[next(output) for _ in each] for each in candidates]
+        first = dict(zip([part.row for part in parts], [part.first for part in parts], strict=True))
+        ends = [[first[row] + path[-1] for path in trie.paths] for row, trie in enumerate(tries)]
+        wanted, place = np.unique([end for each in ends for end in each], return_inverse=True)
+        output = self._run(parts, *arrays, wanted.tolist())
+        at = iter(place.tolist())
+        return [[output[next(at)] for _ in each] for each in ends]
+
+    def score(self, logits: Tensor, candidates: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
+        """Log-probability of each candidate of each row, summed over its tokens; shared beginnings are read once.
+
+        Args:
+            logits: [n, V] after each row, as `read` gave them.
+            candidates: for each row any number of continuations, none of them empty. The last token of a candidate is
+                not read, only its probability is.
+
+        Returns: for each row an array [its candidates] of float64.
+        """
+        tries = [plant([ids[:-1] for ids in each]) for each in candidates]
+        self._paths = [trie.paths for trie in tries]
+        begun = logits.float().log_softmax(-1)
+        scores = []
+        at_once = max(1, _NUMBERS_AT_ONCE // logits.shape[-1])
+        for rows in _groups([len(trie.tokens) for trie in tries], at_once):
+            parts, arrays = self._branches(rows, [tries[row] for row in rows])
+            first = {part.row: part.first for part in parts}
+            output = self._run(parts, *arrays).float() if parts else logits[:0].float()
+            norm = output.logsumexp(-1)
+            for row in rows:
+                each = candidates[row]
+                if not each:
+                    scores.append(np.zeros(0))
+                    continue
+                total = begun[row][torch.tensor([ids[0] for ids in each], device=begun.device)].double().cpu().numpy()
+                steps = [
+                    (index, first[row] + node, token)
+                    for index, (ids, path) in enumerate(zip(each, tries[row].paths, strict=True))
+                    for node, token in zip(path, ids[1:], strict=True)
+                ]
+                if steps:
+                    index, node, token = np.array(steps).T.copy()
+                    nodes, tokens = (torch.from_numpy(part).to(output.device) for part in (node, token))
+                    np.add.at(total, index, (output[nodes, tokens] - norm[nodes]).double().cpu().numpy())
+                scores.append(total)
+        return scores
+
+    def _branches(
+        self, rows: Sequence[int], tries: Sequence[Trie]
+    ) -> tuple[list[Part], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The parts of a pass over a tree behind each of some rows; tokens, positions and slots of it."""
+        parts: list[Part] = []
+        tokens: list[int] = []
+        positions, slots = [], []
+        for row, trie in zip(rows, tries, strict=True):
+            count = len(trie.tokens)
+            if not count:
+                continue
+            length, first = len(self._ids[row]), len(tokens)
+            position = length + trie.depth
+            mask = self._additive(np.concatenate([np.ones((count, length), bool), trie.sees], axis=1))
+            tokens += trie.tokens
+            parts.append(Part(row, first, len(tokens), mask, position, np.concatenate([np.arange(length), position])))
+            positions.append(position)
+            slots.append(length + np.arange(count))
+        if not parts:
+            return [], (np.zeros(0, np.int64),) * 3
+        return parts, (np.array(tokens), np.concatenate(positions), np.concatenate(slots))
 
     def settle(self, branch: Sequence[int], kept: Sequence[Sequence[int]], branches: int = 1) -> None:
         """Make one continuation of each row part of it.
 
         Args:
-            branch: [n] which one: of the K that `grow` was given, or of the candidates of `weigh`.
+            branch: [n] which one: of the K that `grow` was given, or of the candidates of `weigh` or `score`.
             kept: its tokens that have been read and are to stay, from the first on.
             branches: K, after `grow`.
         """
@@ -230,7 +280,7 @@ class RaggedCache:
         for row, (chosen, ids) in enumerate(zip(branch, kept, strict=True)):
             length = len(self._ids[row])
             for step in range(len(ids)):
-                at = step * branches + chosen if self._candidates is None else self._candidates[row][chosen] + step
+                at = step * branches + chosen if self._paths is None else self._paths[row][chosen][step]
                 if at != step:
                     moves.append((row, length + at, length + step))
             self._ids[row].extend(ids)
@@ -301,12 +351,12 @@ def _shared(old: list[int], new: Sequence[int]) -> int:
     return count
 
 
-def _groups(lengths: Sequence[int]) -> list[list[int]]:
-    """All rows in order, in groups of not too many tokens."""
+def _groups(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """All rows in order, in groups of at most so many tokens (a longer row is a group by itself)."""
     groups: list[list[int]] = [[]]
     total = 0
     for row, length in enumerate(lengths):
-        if groups[-1] and total + length > _TOKENS_AT_ONCE:
+        if groups[-1] and total + length > most:
             groups.append([])
             total = 0
         groups[-1].append(row)

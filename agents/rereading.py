@@ -87,6 +87,20 @@ class Rereading:
         outputs = iter(self._last(flat) if flat else ())
         return [[next(outputs) for _ in each] for each in candidates]
 
+    def score(self, logits: Tensor, candidates: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
+        """Log-probability [candidates] of each candidate of each row, one token after the other."""
+        begun = logits.float().log_softmax(-1).double().cpu().numpy()
+        scores = []
+        for row, (history, each) in enumerate(zip(self._histories, candidates, strict=True)):
+            total = np.array([begun[row, ids[0]] for ids in each], dtype=np.float64)
+            for index, ids in enumerate(each):
+                prefixes = [[*history, *ids[:end]] for end in range(1, len(ids))]
+                if prefixes:
+                    log_probs = self._last(prefixes).float().log_softmax(-1).double()
+                    total[index] += float(log_probs[range(len(prefixes)), list(ids[1:])].sum())
+            scores.append(total)
+        return scores
+
     def settle(self, branch: Sequence[int], kept: Sequence[Sequence[int]], branches: int = 1) -> None:
         """Nothing is kept, so nothing settles."""
 

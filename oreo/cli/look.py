@@ -12,6 +12,7 @@ from oreo.cli.options import (
     AgentArg,
     AgentName,
     BestOf,
+    Choose,
     Device,
     Dialect,
     Engine,
@@ -48,6 +49,7 @@ def watch(
     temperature: Temperature = None,
     top_p: TopP = 1.0,
     best_of: BestOf = 1,
+    choose: Choose = "text",
     device: Device = None,
     agent_arg: AgentArg = None,
     delay: Delay = 0.5,
@@ -65,7 +67,9 @@ def watch(
     from oreo.eval.watch import watch as run
 
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
-    player = acting_agent(agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, device=device)
+    player = acting_agent(
+        agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, choose=choose, device=device
+    )
     with kept(lambda: "stopped; watching keeps nothing"):
         run(
             env,

@@ -38,6 +38,7 @@ MaxSteps = Annotated[int | None, typer.Option(min=1, help="Steps an episode may 
 Temperature = Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: 0, with --best-of 1.")]
 TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens with this share.")]
 BestOf = Annotated[int, typer.Option(min=1, help="Candidates a step, of which the value model chooses.")]
+Choose = Annotated[str, typer.Option(help="text, or admissible: the likeliest of the commands accepted now.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")]
 AgentArg = Annotated[
     list[str] | None,
@@ -78,15 +79,18 @@ def agent_settings(extra: list[str] | None, **named: Any) -> dict[str, Any]:
     return settings
 
 
-def acting_agent(name: str, extra: list[str] | None, *, temperature: float | None, best_of: int, **named: Any) -> Agent:
-    """The agent that is evaluated or watched: greedy unless told, sampling where there is something to choose from."""
+def acting_agent(
+    name: str, extra: list[str] | None, *, temperature: float | None, best_of: int, choose: str, **named: Any
+) -> Agent:
+    """The agent that is evaluated or watched: greedy unless told, sampling where candidates are to differ."""
     if temperature is None:
-        temperature = 0.0 if best_of == 1 else 1.0
-    if best_of > 1 and temperature == 0:
+        temperature = 0.0 if best_of == 1 or choose == "admissible" else 1.0
+    if best_of > 1 and temperature == 0 and choose == "text":
         raise UsageError("--best-of chooses among samples: give it a --temperature above 0, such as 1")
     from oreo.agents import load_agent
 
-    return load_agent(name, **agent_settings(extra, temperature=temperature, best_of=best_of, **named))
+    settings = agent_settings(extra, temperature=temperature, best_of=best_of, choose=choose, **named)
+    return load_agent(name, **settings)
 
 
 def existing_buffer(path: Path) -> Path:

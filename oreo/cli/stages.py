@@ -13,6 +13,7 @@ from oreo.cli.options import (
     AgentName,
     BatchSize,
     BestOf,
+    Choose,
     Device,
     Dialect,
     Engine,
@@ -73,6 +74,7 @@ def collect(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
     top_p: TopP = 1.0,
     best_of: BestOf = 1,
+    choose: Choose = "text",
     noise: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of actions replaced by random ones.")] = 0.0,
     device: Device = None,
     agent_arg: AgentArg = None,
@@ -97,7 +99,7 @@ def collect(
         "env_kwargs": env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert),
     }
     settings = agent_settings(
-        agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, noise=noise, device=device
+        agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, choose=choose, noise=noise, device=device
     )
     with Episodes("collecting", episodes) as seen:
 
@@ -201,6 +203,7 @@ def evaluate(
     temperature: Temperature = None,
     top_p: TopP = 1.0,
     best_of: BestOf = 1,
+    choose: Choose = "text",
     device: Device = None,
     agent_arg: AgentArg = None,
     into: Annotated[Path | None, typer.Option(help="Keep the episodes in this buffer.")] = None,
@@ -228,7 +231,9 @@ def evaluate(
         def message() -> str:
             return f"stopped after {seen.done} of {plan.episodes} episodes, {seen.won} of them won, {keeping}"
 
-        player = acting_agent(agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, device=device)
+        player = acting_agent(
+            agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, choose=choose, device=device
+        )
         with kept(message), TrajectoryBuffer(into) if into else nullcontext() as buffer:
             evaluation = run(
                 env,

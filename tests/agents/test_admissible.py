@@ -1,0 +1,170 @@
+"""Choosing among admissible commands: their likelihoods are those of plain passes, whoever shares the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oreo.agents.admissible import AdmissibleAgent
+from oreo.agents.tries import plant
+from oreo.envs.text_env import TextEnv
+from oreo.errors import DataError, UsageError
+from oreo.rollouts import rollout
+from oreo.trajectory import Step, Trajectory
+
+from .conftest import ARCHITECTURES, WORDS, Babble, make_model
+from .test_best_of_k import plain, prefix_of
+
+
+class Menu(Babble):
+    """Accepts other commands at each step; many begin alike, one is there twice, one is the beginning of another."""
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        assert text in self.menu
+        return super().act(text)
+
+    def info(self) -> dict[str, Any]:
+        words = [str(word) for word in self.rng.choice(WORDS, 6)]
+        self.menu = [f"w1 w2 {word}" for word in words] + ["w1", "w1 w2", words[0], words[0], "w1 w2 w3 w4 w5"]
+        return {"admissible_commands": list(self.menu)}
+
+
+def make_agent(architecture: str, tokenizer: Any, k: int = 1, **settings: Any) -> AdmissibleAgent:
+    policy, value = make_model(architecture), make_model(architecture, seed=1, value=True)
+    return AdmissibleAgent(policy, tokenizer, value=value, k=k, **settings)
+
+
+def check(agent: AdmissibleAgent, trajectory: Trajectory) -> None:
+    """Every command's log-probability, and the value of those that were weighed, from one plain pass for each."""
+    assert agent.value is not None
+    for index, step in enumerate(trajectory.steps):
+        prefix = prefix_of(agent.format, trajectory.steps[: index + 1])
+        assert [candidate.text for candidate in step.candidates] == list(dict.fromkeys(step.admissible_commands or ()))
+        for candidate in step.candidates:
+            ids = agent.format.turn(candidate.text)
+            log_probs = plain(agent.policy.model, prefix + ids)[len(prefix) - 1 : -1].log_softmax(-1)
+            expected = sum(float(log_probs[at, token]) for at, token in enumerate(ids))
+            assert candidate.log_prob == pytest.approx(expected, abs=3e-4)
+            if candidate.value is not None:
+                worth = float(plain(agent.value.model, prefix + ids[:-1])[-1, 0])
+                assert candidate.value == pytest.approx(worth, abs=1e-4)
+        assert step.value == pytest.approx(float(plain(agent.value.model, prefix)[-1, 0]), abs=1e-4)
+
+
+def likeliest(step: Step, count: int) -> list[str]:
+    ordered = sorted(step.candidates, key=lambda candidate: -(candidate.log_prob or 0.0))
+    return [candidate.text for candidate in ordered[:count]]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_likeliest_command_is_said(architecture: str, tokenizer: Any) -> None:
+    agent = make_agent(architecture, tokenizer, temperature=0.0)
+    for trajectory in rollout(Menu, agent=agent, episodes=4, batch_size=3):
+        check(agent, trajectory)
+        for step in trajectory.steps:
+            assert [step.text] == likeliest(step, 1)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma2"])
+def test_with_value_the_most_valuable_of_the_likeliest_is_said(architecture: str, tokenizer: Any) -> None:
+    agent = make_agent(architecture, tokenizer, k=3, temperature=0.0)
+    for trajectory in rollout(Menu, agent=agent, episodes=4, batch_size=3):
+        check(agent, trajectory)
+        for step in trajectory.steps:
+            weighed = [candidate for candidate in step.candidates if candidate.value is not None]
+            assert {candidate.text for candidate in weighed} == set(likeliest(step, 3))
+            assert step.text == max(weighed, key=lambda candidate: candidate.value or 0.0).text
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_it_does_not_depend_on_the_batch(k: int, tokenizer: Any) -> None:
+    played = [rollout(Menu, agent=make_agent("qwen2", tokenizer, k=k), episodes=6, batch_size=size) for size in (1, 6)]
+    assert [[s.text for s in each.steps] for each in played[0]] == [[s.text for s in each.steps] for each in played[1]]
+
+
+def test_a_model_that_is_read_again_chooses_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from oreo.agents.rereading import Rereading
+
+    cached = rollout(Menu, agent=make_agent("llama", tokenizer, k=2), episodes=3)
+    agent = make_agent("llama", tokenizer, k=2)
+    agent.policy, agent.value = Rereading(agent.policy.model), Rereading(agent.value.model)  # type: ignore[union-attr]
+    again = rollout(Menu, agent=agent, episodes=3)
+    assert [[s.text for s in each.steps] for each in cached] == [[s.text for s in each.steps] for each in again]
+    for trajectory in again:
+        check(agent, trajectory)
+
+
+def test_at_a_temperature_commands_come_up_as_often_as_they_are_likely(tokenizer: Any) -> None:
+    agent = make_agent("llama", tokenizer, temperature=2.0)
+    score = np.log([0.5, 0.25, 0.16, 0.09])
+    rng = np.random.default_rng(0)
+    drawn = np.array([agent._pick(score, rng.random(4))[0] for _ in range(20_000)])
+    expected = np.exp(score / 2) / np.exp(score / 2).sum()
+    assert np.bincount(drawn) / len(drawn) == pytest.approx(expected, abs=0.012)
+
+
+def test_scoring_in_several_passes_gives_the_same(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = rollout(Menu, agent=make_agent("llama", tokenizer, temperature=0.0), episodes=4)
+    monkeypatch.setattr("oreo.agents.ragged_cache._NUMBERS_AT_ONCE", 65 * 20)
+    parts = rollout(Menu, agent=make_agent("llama", tokenizer, temperature=0.0), episodes=4)
+    for one, other in zip(whole, parts, strict=True):
+        assert [step.text for step in one.steps] == [step.text for step in other.steps]
+        assert [s.log_prob for s in one.steps] == pytest.approx([s.log_prob for s in other.steps], abs=1e-4)
+
+
+class Silent(TextEnv):
+    """Does not say what it accepts."""
+
+    def start(self, rng: np.random.Generator) -> str:
+        return "w1"
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        return "w2", 0.0, True
+
+
+class Stuck(Silent):
+    """Accepts nothing at all."""
+
+    def info(self) -> dict[str, Any]:
+        return {"admissible_commands": []}
+
+
+def test_an_environment_that_does_not_say_what_it_accepts_is_told_of(tokenizer: Any) -> None:
+    with pytest.raises(UsageError, match="needs an environment that says which commands it accepts"):
+        rollout(Silent, agent=make_agent("llama", tokenizer), episodes=1)
+    (trajectory,) = rollout(Stuck, agent=make_agent("llama", tokenizer, k=2), episodes=1)
+    assert [step.action for step in trajectory.steps] == [""]
+
+
+def test_wrong_settings_are_refused(tokenizer: Any) -> None:
+    with pytest.raises(UsageError, match="top_p is for sampled text"):
+        make_agent("llama", tokenizer, top_p=0.9)
+    with pytest.raises(UsageError, match="k is at least 1"):
+        make_agent("llama", tokenizer, k=0)
+    with pytest.raises(DataError, match="do not belong together"):
+        value = make_model("llama", value=True, vocab_size=70)
+        AdmissibleAgent(make_model("llama"), tokenizer, value=value, k=2)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=8))
+def test_a_tree_holds_each_beginning_once_and_sees_along_its_paths(continuations: list[list[int]]) -> None:
+    trie = plant(continuations)
+    beginnings = {tuple(ids[:end]) for ids in continuations for end in range(1, len(ids) + 1)}
+    assert len(trie.tokens) == len(beginnings)
+    for ids, path in zip(continuations, trie.paths, strict=True):
+        assert [trie.tokens[node] for node in path] == ids
+        assert [int(trie.depth[node]) for node in path] == list(range(len(ids)))
+        for end, node in enumerate(path):
+            assert np.flatnonzero(trie.sees[node]).tolist() == sorted(path[: end + 1])
+
+
+def test_torch_is_not_asked_for_gradients(tokenizer: Any) -> None:
+    agent = make_agent("llama", tokenizer)
+    rollout(Menu, agent=agent, episodes=1)
+    assert torch.is_grad_enabled()
+    assert all(parameter.grad is None for parameter in agent.policy.model.parameters())
