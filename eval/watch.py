@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from oreo.eval.evaluate import step_limit
+from oreo.eval.evaluate import plan_games, step_limit
 from oreo.eval.replay import view_at
 from oreo.eval.screen import View
 from oreo.eval.stage import Stage
@@ -76,7 +76,7 @@ def watch(
         env: as for `oreo.make`.
         agent: who plays.
         game: which game, where the environment has names for them; None: drawn from `seed`.
-        seed: of the episode; the same seed is the same episode as in `oreo.rollout`.
+        seed: of the game and the episode; the same seed is the first episode of `oreo.eval.evaluate`, one episode long.
         delay: seconds between two steps.
         paused: wait for a key at every step.
         console: where; None: standard output.
@@ -85,13 +85,15 @@ def watch(
     """
     from oreo.rollouts import rollout
 
+    chosen = None if game is None else [game]
+    plan = plan_games(env, 1, games=chosen, seed=seed, max_steps=max_steps, env_kwargs=env_kwargs)
     with Stage(console or Console(), delay=delay, paused=paused) as stage:
         try:
             played = rollout(
                 env,
                 agent=Watched(agent, env, stage),
                 episodes=1,
-                games=None if game is None else [game],
+                games=plan.games,
                 seed=seed,
                 batch_size=1,
                 max_steps=max_steps,

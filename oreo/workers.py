@@ -12,7 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -61,6 +61,7 @@ def collect(
     batch_size: int = 32,
     max_steps: int | None = None,
     env_kwargs: dict[str, Any] | None = None,
+    games: Sequence[str] | None = None,
     on_episode: Callable[[bool], object] | None = None,
 ) -> None:
     """Play episodes 0 … episodes - 1 in several processes; the buffer then holds each of them once, in any order.
@@ -72,7 +73,7 @@ def collect(
         into: the buffer's folder.
         workers: how many processes; each has `batch_size` episodes under way.
         on_episode: called when an episode is stored, with whether it was won.
-        env, seed, batch_size, max_steps, env_kwargs: as for `oreo.rollout`.
+        env, seed, batch_size, max_steps, env_kwargs, games: as for `oreo.rollout`.
     Raises:
         EngineError: processes that die again and again. What was stored stays.
         OreoError: whatever the environment or the agent finds wrong.
@@ -85,6 +86,7 @@ def collect(
         "batch_size": batch_size,
         "max_steps": max_steps,
         "env_kwargs": env_kwargs,
+        "games": games,
     }
     buffer = TrajectoryBuffer(into)  # made before several processes make it at once
     job = Job(buffer.path.absolute(), agent, agent_settings or {}, playing)

@@ -243,6 +243,22 @@ def test_several_processes_collect_what_one_collects(oreo, tmp_path) -> None:
     assert alone == together and len(alone) == 12
 
 
+def test_games_of_a_split_are_drawn_from_the_seed(oreo, tmp_path, monkeypatch) -> None:
+    """Not the first ones: sorted by name, those would be all of one task type."""
+    from oreo.buffer import TrajectoryBuffer
+
+    oreo("games", "generate", "--count", 12, "--output", "data")
+    monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path / "data"))
+    drawn = []
+    for seed in (0, 1):
+        assert oreo("collect", "--split", "train", "--episodes", 5, "--seed", seed, "--into", f"b{seed}")[0] == 0
+        drawn.append([each.game for each in TrajectoryBuffer(tmp_path / f"b{seed}")])
+        _, printed, _ = oreo("watch", "--agent", "expert", "--split", "train", "--seed", seed, "--delay", 0)
+        drawn.append(printed.splitlines()[1])
+    assert len(set(drawn[0])) == len(set(drawn[2])) == 5
+    assert set(drawn[0]) != set(drawn[2]) and drawn[1] != drawn[3]
+
+
 def test_a_buffer_is_translated_into_a_new_one_and_back(oreo, tmp_path) -> None:
     from oreo.buffer import TrajectoryBuffer
 

@@ -89,14 +89,18 @@ def collect(
     from oreo import workers as crew
     from oreo.agents import load_agent
     from oreo.buffer import TrajectoryBuffer
+    from oreo.eval.evaluate import plan_games
     from oreo.rollouts import rollout
 
+    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
     playing: dict[str, Any] = {
         "episodes": episodes,
+        # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
+        "games": plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments).games,
         "seed": seed,
         "batch_size": batch_size,
         "max_steps": max_steps,
-        "env_kwargs": env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert),
+        "env_kwargs": arguments,
     }
     settings = agent_settings(
         agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, choose=choose, noise=noise, device=device
