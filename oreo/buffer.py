@@ -177,7 +177,7 @@ class TrajectoryBuffer:
     def stored_by(self, writer_name: str) -> list[tuple[int | None, bool]]:
         """(seed, won) of each episode that a writer has stored so far, in order; also of one that is dead."""
         files = [file for file in self._files() if file.stem.removeprefix("_").startswith(writer_name)]
-        return [row for file in files for row in self._columns(file, ["seed", "won"])]  # type: ignore[misc]
+        return [row for file in files for row in self._columns(file, ["seed", "won"])]
 
     def _files(self) -> list[Path]:
         """Shards and journals that count, in order."""
