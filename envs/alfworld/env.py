@@ -60,8 +60,8 @@ class ALFWorldEnv(TextEnv):
         realistic: generated houses, tasks and their mix as in ALFWorld's train split, instead of small houses.
         data: the folder of the real games, or a pack made from it by `oreo games pack`; None: the environment variable
             ALFWORLD_DATA.
-        expert: who answers `expert_action`: "explorer", who knows what a player can know, or "handcoded", alfworld's
-            own, who reads the facts.
+        expert: who answers `expert_action`: "explorer", who knows what a player can know, "handcoded", alfworld's own,
+            who reads the facts, or "planner", who sees everything and says a shortest plan (simulator only).
         knobs: further settings of generated games, fields of `oreo.envs.alfworld.knobs.Knobs`: seed, max_receptacles,
             max_objects, distractors, expert_steps, task_mix.
     Raises:
@@ -163,7 +163,7 @@ class ALFWorldEnv(TextEnv):
         chosen = self._with_goal(chosen, rng, goal, named=game is not None)
         engine, observation = self._load(chosen)
         admissible = engine.admissible_commands()
-        expert = new_expert(self.expert, chosen, observation, seed=int(rng.integers(2**63)))
+        expert = new_expert(self.expert, chosen, engine, observation, seed=int(rng.integers(2**63)))
         self._now = _Episode(chosen, engine, admissible, expert)
         self.won = engine.won
         return observation

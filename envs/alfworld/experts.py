@@ -11,7 +11,7 @@ from oreo.envs.alfworld.game import Game
 if TYPE_CHECKING:
     from oreo.envs.alfworld.expert import Explorer
 
-EXPERTS = ("explorer", "handcoded")
+EXPERTS = ("explorer", "handcoded", "planner")
 
 
 class Expert(Protocol):
@@ -54,14 +54,21 @@ class _LazyExplorer:
         return _LazyExplorer(self._game, self._observation, self._history)
 
 
-def new_expert(kind: str, game: Game, observation: str, *, seed: int) -> Expert:
+def new_expert(kind: str, game: Game, engine: Engine, observation: str, *, seed: int) -> Expert:
     """An expert for one episode.
 
     Args:
         kind: one of EXPERTS.
+        engine: what plays the game.
         observation: the first of the episode.
         seed: of the expert's own choices.
+    Raises:
+        UsageError: an expert that needs another engine.
     """
+    if kind == "planner":
+        from oreo.envs.alfworld.planner import Planner
+
+        return Planner(engine)
     if kind == "handcoded":
         from oreo.envs.alfworld.handcoded import HandCodedExpert
 

@@ -36,6 +36,8 @@ class LoadedGame:
         self.wording: Wording
         self.wording, task = read_wording(grammar, rules.actions)
         self.world = World(parsed, rules, task)
+        self.goal = parsed.goal
+        """The formula itself, for who wants to know more than whether it holds."""
         goal = compile_goal(parsed.goal, self.world)
         self.goal_holds: Callable[[State], bool] = goal.holds
         self.may_decide = frozenset(name for name, action in ACTIONS.items() if action.changes & goal.changed_by)

@@ -20,7 +20,7 @@ Env = Annotated[str, typer.Option("--env", help="An id (see `oreo envs`), path/t
 Split = Annotated[str | None, typer.Option(help="Which games: generated, generated_unseen, train, valid_seen, …")]
 Engine = Annotated[str | None, typer.Option(help="simulator or textworld.")]
 Dialect = Annotated[str | None, typer.Option(help="put or move; default: the games' own.")]
-Expert = Annotated[str | None, typer.Option(help="Whom --agent expert asks: explorer or handcoded.")]
+Expert = Annotated[str | None, typer.Option(help="Whom --agent expert asks: explorer, handcoded or planner.")]
 EnvArg = Annotated[
     list[str] | None,
     typer.Option(

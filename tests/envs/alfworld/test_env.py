@@ -19,6 +19,7 @@ from oreo.envs.alfworld import env as env_module
 from oreo.envs.alfworld.dialects import swap
 from oreo.envs.alfworld.entry import Entry
 from oreo.envs.alfworld.env import ALFWorldEnv
+from oreo.envs.alfworld.experts import EXPERTS
 from oreo.envs.alfworld.game import TASK_TYPES
 from oreo.envs.alfworld.games import open_split
 from oreo.envs.alfworld.generator import game_by_name, parse_name, write_games
@@ -111,14 +112,14 @@ def test_the_generators_knobs_pass_through() -> None:
     assert "help" in info["admissible_commands"]
 
 
-@pytest.mark.parametrize("expert", ["explorer", "handcoded"])
-def test_both_experts_win_and_repeat_themselves_under_a_seed(expert: str) -> None:
+@pytest.mark.parametrize("expert", EXPERTS)
+def test_all_experts_win_and_repeat_themselves_under_a_seed(expert: str) -> None:
     env = make(expert=expert)
     first = play(env, seed=4)
     assert first[-1][4]["won"] and play(env, seed=4) == first
 
 
-@pytest.mark.parametrize("expert", ["explorer", "handcoded"])
+@pytest.mark.parametrize("expert", EXPERTS)
 def test_experts_follow_what_others_did(expert: str) -> None:
     env = make(expert=expert)
     _, info = env.reset(seed=6)
@@ -149,7 +150,7 @@ def test_a_pickle_keeps_the_randomness_and_wants_a_reset() -> None:
     assert copy.reset() == env.reset()
 
 
-@pytest.mark.parametrize("expert", ["explorer", "handcoded"])
+@pytest.mark.parametrize("expert", EXPERTS)
 def test_a_snapshot_takes_back_whatever_was_done(expert: str) -> None:
     env = make(expert=expert, render_mode="ansi").unwrapped
     env.reset(seed=3)
@@ -278,7 +279,7 @@ def test_human_goals_stand_where_the_templated_ones_do_and_a_seed_draws_them(wri
     assert len(seen) > 8
 
 
-@pytest.mark.parametrize("expert", ["explorer", "handcoded"])
+@pytest.mark.parametrize("expert", EXPERTS)
 def test_experts_win_whatever_words_the_task_is_in(written: Path, expert: str) -> None:
     env = ALFWorldEnv(split="train", data=written, goals="human", expert=expert)
     assert env.games is not None
