@@ -25,10 +25,11 @@ from rich.table import Table
 from oreo.envs.alfworld.engine import Engine
 from oreo.envs.alfworld.expert import Explorer
 from oreo.envs.alfworld.game import TASK_TYPES, Game
-from oreo.envs.alfworld.games import check_task_types, load_game, open_split
+from oreo.envs.alfworld.games import load_game, open_split
 from oreo.envs.alfworld.generator import generate_game
 from oreo.envs.alfworld.handcoded import HandCodedExpert
 from oreo.envs.alfworld.planner import Planner
+from oreo.envs.alfworld.selection import check_task_types
 from oreo.envs.alfworld.simulator import Simulator
 
 MAX_STEPS = 50
