@@ -8,7 +8,7 @@ game again; a step includes asking for the admissible commands and whether the g
 The original is shown twice: as it is, and as this package runs it, which remembers what it has translated and parsed
 before. It runs in a process of its own; handing texts over costs it about 0.1 ms a call.
 
-Memory is what a process grew by after the first tenth of its resets. The simulator gets another game each time, the
+Memory is that of the process, after a tenth of its resets, half and all. The simulator gets another game each time, the
 original four in turn (it takes a second for a new one): in one environment, as this package uses it, and in a new
 environment each time, which it never gives back.
 """
@@ -79,17 +79,19 @@ def megabytes(process: int | str = "self") -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def growth(reset: Callable[[Game], object], games: Games, resets: int, process: Callable[[], int | str]) -> float:
-    """By how many megabytes a process grows after the first tenth of its resets."""
-    before = 0.0
-    for number in range(resets):
+def memory_of_resets(
+    reset: Callable[[Game], object], games: Games, resets: int, process: Callable[[], int | str]
+) -> list[float]:
+    """Megabytes of a process after a tenth of its resets, after half of them, and after all."""
+    looked = []
+    for number in range(1, resets + 1):
         reset(games(number))
-        if number + 1 == resets // 10:
-            before = megabytes(process())
-    return megabytes(process()) - before
+        if number in (resets // 10, resets // 2, resets):
+            looked.append(megabytes(process()))
+    return looked
 
 
-def growth_of_new_environments(games: list[Game], resets: int, answer: Connection) -> None:
+def memory_of_new_environments(games: list[Game], resets: int, answer: Connection) -> None:
     """The original, used as it offers itself: an environment for each game. To be run in a process of its own."""
     os.environ["ALFWORLD_DATA"] = tempfile.gettempdir()  # else alfworld makes a folder on import
     import textworld
@@ -101,32 +103,29 @@ def growth_of_new_environments(games: list[Game], resets: int, answer: Connectio
         env.load({"pddl_domain": game.pddl_domain, "grammar": game.grammar, "pddl_problem": game.pddl_problem})
         env.reset()
 
-    answer.send(growth(reset, lambda number: games[number % len(games)], resets, lambda: "self"))
+    answer.send(memory_of_resets(reset, lambda number: games[number % len(games)], resets, lambda: "self"))
 
 
 def memory_table(games: Games, resets: int, environments: int) -> Table:
-    table = Table("engine", "resets", "grew by", title="memory")
+    table = Table("engine", "resets", "MB after a tenth", "half", "all", title="memory")
 
-    def row(name: str, resets: int, grown: float) -> None:
-        table.add_row(name, f"{resets:,}", f"{grown:.1f} MB")
+    def row(name: str, resets: int, looked: list[float]) -> None:
+        table.add_row(name, f"{resets:,}", *(f"{size:.0f}" for size in looked))
 
     few = [games(number) for number in range(4)]
     if environments >= 10:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=growth_of_new_environments, args=(few, environments, theirs))
+        process = context.Process(target=memory_of_new_environments, args=(few, environments, theirs))
         process.start()
         row("original, a new environment each", environments, ours.recv())
         process.join()
     engine = TextWorldEngine()
-    row(
-        "original, one environment",
-        resets,
-        growth(engine.reset, lambda number: few[number % 4], resets, lambda: engine._process.pid),
-    )
+    looked = memory_of_resets(engine.reset, lambda number: few[number % 4], resets, lambda: engine._process.pid)
+    row("original, one environment", resets, looked)
     engine.close()
     simulator = Simulator()
-    row("simulator", resets, growth(simulator.reset, games, resets, lambda: "self"))
+    row("simulator", resets, memory_of_resets(simulator.reset, games, resets, lambda: "self"))
     return table
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,3 +139,15 @@ def test_experts_win_whatever_words_the_task_is_in(packed: Path, expert: str) ->
     if expert == "explorer":
         assert played[: len(played) // 2] == played[len(played) // 2 :] and not lost
     assert len(lost) <= 2  # the other one draws, and now and then walks in circles
+
+
+def test_what_the_readme_shows_of_alfworld_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if 'goals="human"' in block)
+    script = str(SHARED / "unpack.py")
+    subprocess.run([sys.executable, script, str(tmp_path), "--split", "train"], check=True, stdout=subprocess.DEVNULL)
+    monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path))
+    names: dict[str, Any] = {}
+    exec(f"import gymnasium as gym\nimport oreo\n{shown}", names)
+    assert names["info"]["task"] and names["envs"].num_envs == 256
+    names["envs"].close()
