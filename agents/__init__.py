@@ -23,6 +23,7 @@ def load_agent(
     top_p: float = 1.0,
     best_of: int = 1,
     choose: str = "text",
+    lookahead: int = 0,
     max_new_tokens: int = MAX_NEW_TOKENS,
     noise: float = 0.0,
     instruction: str | None = None,
@@ -40,6 +41,8 @@ def load_agent(
         choose: "text", what the model writes, or "admissible": one of the commands that the environment accepts now,
             by their likelihood under the model (at temperature 0 the likeliest), with best_of the most valuable of so
             many of them.
+        lookahead: try the best_of turns in a copy of the environment, so many turns deep, and take the one that leads
+            to the best state by the value model. That is planning with the world's own dynamics; 0: do not.
         noise: share of the expert's actions that is replaced by others.
         instruction: put before the first observation; None: what the tokenizer was saved with.
         value: where the value model is; None: beside the policy, as `oreo train` leaves it. Where one is found, the
@@ -51,8 +54,8 @@ def load_agent(
         DataError: no such model, or no value model to choose by.
     """
     if spec in ("random", "expert"):
-        if best_of != 1 or choose != "text":
-            raise UsageError(f"best_of and choose are for language models, not for {spec!r}")
+        if best_of != 1 or choose != "text" or lookahead:
+            raise UsageError(f"best_of, choose and lookahead are for language models, not for {spec!r}")
         return _simple(spec, noise)
     if noise:
         raise UsageError(f"noise is for the expert; {spec!r} is made noisier by its temperature")
@@ -60,9 +63,14 @@ def load_agent(
         raise UsageError(f"best_of is at least 1, got {best_of}")
     if choose not in CHOICES:
         raise UsageError(f"unknown way to choose {choose!r}: {did_you_mean(str(choose), CHOICES)}")
+    if lookahead < 0 or (lookahead and best_of == 1):
+        raise UsageError(
+            f"lookahead={lookahead} with best_of={best_of}: it tries best_of turns, which has to be above 1"
+        )
     from oreo.agents.admissible import AdmissibleAgent
     from oreo.agents.best_of_k import BestOfKAgent
     from oreo.agents.language_model import LanguageModelAgent
+    from oreo.agents.lookahead import LookaheadAgent
     from oreo.models import digest, load_policy, load_value, resolve_checkpoint
 
     policy_path, value_path = resolve_checkpoint(spec)
@@ -81,6 +89,8 @@ def load_agent(
         "instruction": instruction,
         "checkpoint": digest(policy),
     }
+    if lookahead:
+        return LookaheadAgent(policy, critic, tokenizer, width=best_of, depth=lookahead, choose=choose, **settings)
     if choose == "admissible":
         return AdmissibleAgent(policy, tokenizer, value=critic, k=best_of, **settings)
     if best_of > 1:

@@ -48,7 +48,9 @@ class AdmissibleAgent(LanguageModelAgent):
         logits: Tensor,
         values: Sequence[float | None],
     ) -> list[Decision]:
-        commands = [_commands(episode, story) for episode, story in zip(episodes, stories, strict=True)]
+        commands = [
+            [] if story.full else commands_of(episode.info) for episode, story in zip(episodes, stories, strict=True)
+        ]
         ids = [[self.format.turn(command) for command in each] for each in commands]
         scores = self.policy.score(logits, ids)
         picked = [
@@ -88,14 +90,14 @@ class AdmissibleAgent(LanguageModelAgent):
         ]
 
 
-def _commands(episode: Episode, story: _Story) -> list[str]:
-    """What may be said; nothing where there is no room for it."""
-    commands = episode.info.get("admissible_commands")
+def commands_of(info: dict[str, Any]) -> list[str]:
+    """What an environment accepts now, each command once. Raises UsageError where it does not say."""
+    commands = info.get("admissible_commands")
     if commands is None:
         raise UsageError(
             "choose='admissible' needs an environment that says which commands it accepts (info['admissible_commands'])"
         )
-    return [] if story.full else list(dict.fromkeys(commands))
+    return list(dict.fromkeys(commands))
 
 
 def _decision(

@@ -5,6 +5,7 @@ another. The new tokens of all rows are packed into one sequence without padding
 tokens look at their own row (packed_attention.py), everywhere else a model does not mix tokens.
 
     cache.keep(keys)                      the episodes still wanted, old ones in place, new ones empty
+    cache.fork({key: old})                a copy of an episode, to go on with differently
     logits = cache.read(histories)        catch up with each episode's tokens; outputs at its last one
     logits = cache.grow(tokens, level)    K continuations of every row, one token further, side by side
     values = cache.weigh(candidates)      whole candidates of every row, side by side, in one pass
@@ -134,6 +135,16 @@ class RaggedCache:
             if source != row:
                 self._storage.copy_row(source, row, len(self._ids[source]))
         self._ids = [*(self._ids[source] for source in sources), *([] for _ in self.keys[len(sources) :])]
+
+    def fork(self, copies: dict[int, int]) -> None:
+        """A new row for each key, as a copy of the row of another key."""
+        row_of = {key: row for row, key in enumerate(self.keys)}
+        sources = [row_of[source] for source in copies.values()]
+        self.keys = [*self.keys, *copies]
+        self._storage.reserve(len(self.keys), max([len(self._ids[source]) for source in sources], default=0))
+        for source in sources:
+            self._storage.copy_row(source, len(self._ids), len(self._ids[source]))
+            self._ids.append(list(self._ids[source]))
 
     def read(self, histories: Sequence[Sequence[int]]) -> Tensor:
         """Catch up: outputs [n, V] at the last token of each row.

@@ -66,6 +66,10 @@ class Rereading:
         """Rows for `keys`, in the order in which a `RaggedCache` has them."""
         self.keys, _ = rearranged(self.keys, keys)
 
+    def fork(self, copies: dict[int, int]) -> None:
+        """Rows for new keys; there is nothing to copy."""
+        self.keys = [*self.keys, *copies]
+
     def read(self, histories: Sequence[Sequence[int]]) -> Tensor:
         """Outputs [n, V] at the last token of each row."""
         self._histories = [list(history) for history in histories]

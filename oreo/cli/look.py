@@ -19,6 +19,7 @@ from oreo.cli.options import (
     Env,
     EnvArg,
     Expert,
+    Lookahead,
     MaxSteps,
     Seed,
     Split,
@@ -50,6 +51,7 @@ def watch(
     top_p: TopP = 1.0,
     best_of: BestOf = 1,
     choose: Choose = "text",
+    lookahead: Lookahead = 0,
     device: Device = None,
     agent_arg: AgentArg = None,
     delay: Delay = 0.5,
@@ -68,7 +70,14 @@ def watch(
 
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
     player = acting_agent(
-        agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, choose=choose, device=device
+        agent,
+        agent_arg,
+        temperature=temperature,
+        top_p=top_p,
+        best_of=best_of,
+        choose=choose,
+        lookahead=lookahead,
+        device=device,
     )
     with kept(lambda: "stopped; watching keeps nothing"):
         run(

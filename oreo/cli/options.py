@@ -39,6 +39,7 @@ Temperature = Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. D
 TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens with this share.")]
 BestOf = Annotated[int, typer.Option(min=1, help="Candidates a step, of which the value model chooses.")]
 Choose = Annotated[str, typer.Option(help="text, or admissible: the likeliest of the commands accepted now.")]
+Lookahead = Annotated[int, typer.Option(min=0, help="Try the candidates in a copy of the world, so many turns deep.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")]
 AgentArg = Annotated[
     list[str] | None,

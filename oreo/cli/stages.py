@@ -21,6 +21,7 @@ from oreo.cli.options import (
     EnvArg,
     Expert,
     Json,
+    Lookahead,
     MaxSteps,
     Seed,
     Split,
@@ -75,6 +76,7 @@ def collect(
     top_p: TopP = 1.0,
     best_of: BestOf = 1,
     choose: Choose = "text",
+    lookahead: Lookahead = 0,
     noise: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of actions replaced by random ones.")] = 0.0,
     device: Device = None,
     agent_arg: AgentArg = None,
@@ -103,7 +105,14 @@ def collect(
         "env_kwargs": arguments,
     }
     settings = agent_settings(
-        agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, choose=choose, noise=noise, device=device
+        agent_arg,
+        temperature=temperature,
+        top_p=top_p,
+        best_of=best_of,
+        choose=choose,
+        lookahead=lookahead,
+        noise=noise,
+        device=device,
     )
     with Episodes("collecting", episodes) as seen:
 
@@ -208,6 +217,7 @@ def evaluate(
     top_p: TopP = 1.0,
     best_of: BestOf = 1,
     choose: Choose = "text",
+    lookahead: Lookahead = 0,
     device: Device = None,
     agent_arg: AgentArg = None,
     into: Annotated[Path | None, typer.Option(help="Keep the episodes in this buffer.")] = None,
@@ -236,7 +246,14 @@ def evaluate(
             return f"stopped after {seen.done} of {plan.episodes} episodes, {seen.won} of them won, {keeping}"
 
         player = acting_agent(
-            agent, agent_arg, temperature=temperature, top_p=top_p, best_of=best_of, choose=choose, device=device
+            agent,
+            agent_arg,
+            temperature=temperature,
+            top_p=top_p,
+            best_of=best_of,
+            choose=choose,
+            lookahead=lookahead,
+            device=device,
         )
         with kept(message), TrajectoryBuffer(into) if into else nullcontext() as buffer:
             evaluation = run(

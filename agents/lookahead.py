@@ -1,0 +1,215 @@
+"""Looking ahead: try turns in a copy of the world and take the one that leads to the best state.
+
+The world is asked what would follow, so this is a planner and not a policy, and its name says so. At each of `depth`
+levels the policy proposes up to `width` turns, the environment takes each of them and is set back (`snapshot`,
+`restore`), and the value model judges the states at the last level, after the environment's answer. A turn is worth the
+rewards on the way and the best that may follow; where the episode ends, the rewards alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from oreo.agents.admissible import commands_of
+from oreo.agents.agent import Decision, Episode
+from oreo.agents.language_model import LanguageModelAgent, _Story, action_of, check_same_tokens, decision
+from oreo.errors import UsageError, did_you_mean
+from oreo.trajectory import Candidate
+
+PROPOSALS = ("text", "admissible")
+
+
+@dataclass
+class _State:
+    """A state that may come about."""
+
+    episode: Episode
+    key: int
+    """Of its row in the caches."""
+    ids: list[int]
+    """Its history, as the models read it."""
+    world: Any
+    """The environment's snapshot."""
+    info: dict[str, Any]
+    returned: float = 0.0
+    """Rewards on the way here from the present."""
+    over: bool = False
+    """Nothing comes after it: the episode has ended, or there is no room to go on."""
+    value: float = 0.0
+    proposed: list[tuple[str, float]] = field(default_factory=list)
+    """Turns and their log-probabilities."""
+    children: list[_State] = field(default_factory=list)
+    """What each of them leads to."""
+
+    def worth(self) -> float:
+        if self.children:
+            return max(child.worth() for child in self.children)
+        return self.returned if self.over else self.returned + self.value
+
+
+class LookaheadAgent(LanguageModelAgent):
+    """A planner over the environment's own dynamics, guided by a policy and a value model."""
+
+    def __init__(
+        self,
+        policy: Any,
+        value: Any,
+        tokenizer: Any,
+        *,
+        width: int = 5,
+        depth: int = 1,
+        choose: str = "text",
+        **settings: Any,
+    ) -> None:
+        """Args:
+        policy, tokenizer, settings: as of `LanguageModelAgent`.
+        value: token-classification model with one label and the same tokenizer.
+        width: turns to try in each state; equal ones count once.
+        depth: turns to look ahead. Each further one multiplies the work by `width`.
+        choose: "text", turns sampled from the policy, or "admissible", its likeliest among the accepted commands.
+        """
+        if width < 1 or depth < 1:
+            raise UsageError(f"width and depth are at least 1, got {width} and {depth}")
+        if choose not in PROPOSALS:
+            raise UsageError(f"unknown way to choose {choose!r}: {did_you_mean(str(choose), PROPOSALS)}")
+        check_same_tokens(policy, value)
+        super().__init__(policy, tokenizer, value=value, **settings)
+        self.candidates, self.depth, self.choose = width, depth, choose
+
+    @property
+    def name(self) -> str:
+        return f"planner(depth={self.depth}, width={self.candidates}, {self.choose}, {self._settings()})"
+
+    def _choose(
+        self,
+        episodes: Sequence[Episode],
+        stories: Sequence[_Story],
+        logits: Tensor,
+        values: Sequence[float | None],
+    ) -> list[Decision]:
+        roots = [
+            _State(episode, story.row, story.ids, _world(episode).snapshot(), episode.info, over=story.full)
+            for episode, story in zip(episodes, stories, strict=True)
+        ]
+        level, parents = [root for root in roots if not root.over], roots
+        for depth in range(self.depth):
+            if not level:
+                break
+            if depth:
+                logits = self._branch_off(roots, level)
+            self._propose(level, logits)
+            parents = level
+            level = [child for state in parents for child in self._try(state) if not child.over]
+        self._judge(parents)
+        for root in roots:
+            _world(root.episode).restore(root.world)
+        for cache in (self.policy, self.value):
+            assert cache is not None
+            cache.keep([root.key for root in roots])
+        return [_decide(root, here) for root, here in zip(roots, values, strict=True)]
+
+    def _propose(self, level: list[_State], logits: Tensor) -> None:
+        """Turns for each state of a level. `logits`: [rows, V] of the policy after each row of its cache."""
+        states = {state.key: state for state in level}
+        rows = [states.get(key) for key in self.policy.keys]
+        if self.choose == "admissible":
+            commands = [[] if state is None else commands_of(state.info) for state in rows]
+            scores = self.policy.score(logits, [[self.format.turn(each) for each in row] for row in commands])
+            for state, row, score in zip(rows, commands, scores, strict=True):
+                if state is not None:
+                    best = np.argsort(-score, kind="stable")[: self.candidates]
+                    state.proposed = [(row[index], float(score[index])) for index in best]
+            return
+        shape = (self.candidates, self.max_new_tokens)
+        # Each episode draws for its own states, in their order, whoever else is there.
+        drawn = {state.key: state.episode.rng.random(shape) for state in level}
+        uniform = np.stack([drawn.get(key, np.zeros(shape)) for key in self.policy.keys])
+        turns = self._sample(logits, uniform, np.array([state is None for state in rows]))
+        for state, row_turns in zip(rows, turns, strict=True):
+            if state is not None:
+                state.proposed = list({turn.text: turn.log_prob for turn in reversed(row_turns)}.items())[::-1]
+
+    def _try(self, state: _State) -> list[_State]:
+        """What each of the proposed turns leads to."""
+        world = _world(state.episode)
+        state.over = not state.proposed
+        for text, _ in state.proposed:
+            world.restore(state.world)
+            observation, reward, terminated, truncated, info = world.step(action_of(text))
+            over = bool(terminated or truncated)
+            ids = state.ids + self.format.turn(text) + self.format.between(observation)
+            self._rows += 1
+            state.children.append(
+                _State(
+                    state.episode,
+                    self._rows,
+                    ids,
+                    None if over else world.snapshot(),
+                    info,
+                    state.returned + float(reward),
+                    over or not self._fits(ids),
+                )
+            )
+        return state.children
+
+    def _branch_off(self, roots: list[_State], level: list[_State]) -> Tensor:
+        """Rows for the states of a level beside those of the present; what the policy says after each row."""
+        parent = {child.key: state.key for state in self._parents(roots) for child in state.children}
+        ids = {state.key: state.ids for state in (*roots, *level)}
+        for cache in (self.policy, self.value):
+            assert cache is not None
+            cache.fork({state.key: parent[state.key] for state in level})
+            cache.keep(list(ids))
+            outputs = cache.read([ids[key] for key in cache.keys])
+            if cache is self.policy:
+                logits = outputs
+        return logits
+
+    def _parents(self, roots: list[_State]) -> list[_State]:
+        found, level = [], roots
+        while level:
+            found += [state for state in level if state.children]
+            level = [child for state in level for child in state.children]
+        return found
+
+    def _judge(self, parents: list[_State]) -> None:
+        """The value of the states that a last level of turns leads to."""
+        assert self.value is not None
+        states = {state.key: state for state in parents}
+        rows = [states.get(key) for key in self.value.keys]
+        open_ = [[child for child in state.children if not child.over] if state else [] for state in rows]
+        more = [
+            [child.ids[len(state.ids) :] for child in row] if state else []
+            for state, row in zip(rows, open_, strict=True)
+        ]
+        judged = self.value.weigh(more)
+        for row, outputs in zip(open_, judged, strict=True):
+            for child, output in zip(row, outputs, strict=True):
+                child.value = float(output[0])
+
+
+def _decide(root: _State, value: float | None) -> Decision:
+    if not root.children:
+        return Decision("", value=value)
+    worth = [child.worth() for child in root.children]
+    best = max(range(len(worth)), key=lambda index: (worth[index], -index))
+    candidates = tuple(
+        Candidate(text, log_prob, each) for (text, log_prob), each in zip(root.proposed, worth, strict=True)
+    )
+    text, log_prob = root.proposed[best]
+    return decision(text, log_prob=log_prob, value=value, candidates=candidates)
+
+
+def _world(episode: Episode) -> Any:
+    """The environment, which has to be one that can be set back."""
+    world = episode.env.unwrapped
+    if not (hasattr(world, "snapshot") and hasattr(world, "restore")):
+        raise UsageError(
+            f"looking ahead needs an environment with snapshot and restore; {type(world).__name__} has none"
+        )
+    return world
