@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = {
+    "acting.py": ["--episodes", "2", "--batch-size", "2", "--turns", "2"],
     "alfworld_engines.py": ["--games", "1", "--steps", "2", "--resets", "0"],
     "experts.py": ["--games", "3"],
 }
