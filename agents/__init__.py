@@ -14,6 +14,7 @@ __all__ = ["load_agent"]
 MAX_NEW_TOKENS = 48
 """A turn of a language model is ended when it has this many tokens."""
 CHOICES = ("text", "admissible")
+SERVED = "served:"
 
 
 def load_agent(
@@ -31,11 +32,19 @@ def load_agent(
     dtype: str = "float32",
     device: str | None = None,
     trust_remote_code: bool = False,
+    server: str | None = None,
+    api: str = "chat",
+    stop: str | list[str] | None = None,
+    tokenizer: str | None = None,
+    concurrency: int = 32,
+    timeout: float = 60.0,
+    deadline: float = 300.0,
 ) -> Agent:
     """Make an agent.
 
     Args:
-        spec: "random", "expert" (the environment's own), or a language model: "tiny", a folder, a name on the Hub.
+        spec: "random", "expert" (the environment's own), or a language model: "tiny", a folder, a name on the Hub, or
+            "served:MODEL", what an OpenAI-compatible server has under that name (see oreo.agents.served).
         temperature, top_p, max_new_tokens: of a language model; temperature 0 is greedy.
         best_of: take the best of so many sampled turns by the value model.
         choose: "text", what the model writes, or "admissible": one of the commands that the environment accepts now,
@@ -48,11 +57,21 @@ def load_agent(
         value: where the value model is; None: beside the policy, as `oreo train` leaves it. Where one is found, the
             values of the states are noted in the trajectories, even with best_of=1.
         dtype, device, trust_remote_code: for loading models.
+        server: where a served model is, such as http://127.0.0.1:8000/v1; None: where $OPENAI_BASE_URL says. A key is
+            taken from $OPENAI_API_KEY alone.
+        api: how a served model is asked: "chat", or "text" for models without a chat template.
+        stop: texts that end a served model's turn, beside its own end of turn.
+        tokenizer: folder or Hub name of a served model's tokenizer, for api="text"; None: the value model's.
+        concurrency: requests to the server at once.
+        timeout, deadline: seconds until a request is made again, and until the run fails.
 
     Raises:
         UsageError: a setting that does not fit the agent.
+        MissingExtra: a served model without the packages that ask it.
         DataError: no such model, or no value model to choose by.
     """
+    if server is not None and not spec.startswith(SERVED):
+        raise UsageError(f"server is for served models, such as {SERVED}{spec}, not for {spec!r}")
     if spec in ("random", "expert"):
         if best_of != 1 or choose != "text" or lookahead:
             raise UsageError(f"best_of, choose and lookahead are for language models, not for {spec!r}")
@@ -67,6 +86,43 @@ def load_agent(
         raise UsageError(
             f"lookahead={lookahead} with best_of={best_of}: it tries best_of turns, which has to be above 1"
         )
+    loading: dict[str, Any] = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
+    settings: dict[str, Any] = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_new_tokens": max_new_tokens,
+        "instruction": instruction,
+    }
+    if not spec.startswith(SERVED):
+        return _local(spec, value, loading, best_of, choose, lookahead, settings)
+    if choose != "text" or lookahead:
+        raise UsageError(f"{spec}: choose and lookahead are for models that are loaded here; servers do not say enough")
+    from oreo.agents.served import load_served
+
+    return load_served(
+        spec.removeprefix(SERVED),
+        server=server,
+        value=value,
+        tokenizer=tokenizer,
+        calling={"concurrency": concurrency, "timeout": timeout, "deadline": deadline},
+        loading=loading,
+        api=api,
+        stop=stop,
+        k=best_of,
+        **settings,
+    )
+
+
+def _local(
+    spec: str,
+    value: str | None,
+    loading: dict[str, Any],
+    best_of: int,
+    choose: str,
+    lookahead: int,
+    settings: dict[str, Any],
+) -> Agent:
+    """A language model that is loaded into this process."""
     from oreo.agents.admissible import AdmissibleAgent
     from oreo.agents.best_of_k import BestOfKAgent
     from oreo.agents.language_model import LanguageModelAgent
@@ -79,16 +135,9 @@ def load_agent(
         raise DataError(
             f"{spec} has no value model to choose by; train one with method oreo, name one, or leave best_of at 1"
         )
-    loading: dict[str, Any] = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
     policy, tokenizer = load_policy(policy_path, **loading)
     critic = None if value_path is None else load_value(value_path, **loading)
-    settings: dict[str, Any] = {
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_new_tokens": max_new_tokens,
-        "instruction": instruction,
-        "checkpoint": digest(policy),
-    }
+    settings = settings | {"checkpoint": digest(policy)}
     if lookahead:
         return LookaheadAgent(policy, critic, tokenizer, width=best_of, depth=lookahead, choose=choose, **settings)
     if choose == "admissible":

@@ -4,6 +4,7 @@ OreoError
 ├── UsageError    (ValueError)         a wrong argument; the command line exits with 2
 ├── DataError     (ValueError)         stored data that is missing, malformed or does not fit; exits with 1
 ├── EngineError   (RuntimeError)       a game engine that failed or died; exits with 1
+│   └── ServerError                    a model server that did not answer (oreo.agents.server)
 └── MissingExtra  (ImportError)        a feature whose packages are not installed; exits with 1
 
 A message is one line: what is wrong, where, and what to do instead.

@@ -19,7 +19,7 @@ FEWER = {
     "games": [],
 }
 # Needs a download, or minutes; `oreo quickstart --fast` has its own test.
-NOT_HERE = re.compile(r"quickstart|valid_seen|games info|games pack")
+NOT_HERE = re.compile(r"quickstart|valid_seen|games info|games pack|served:")
 
 
 def blocks(language: str) -> list[str]:

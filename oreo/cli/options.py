@@ -30,7 +30,9 @@ EnvArg = Annotated[
         "(repeatable; JSON, or text as it is).",
     ),
 ]
-AgentName = Annotated[str, typer.Option("--agent", help="random, expert, tiny, a checkpoint folder or a Hub name.")]
+AgentName = Annotated[
+    str, typer.Option("--agent", help="random, expert, tiny, a checkpoint folder, a Hub name, served:MODEL.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Episodes under way at a time; does not change the result.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that play side by side; does not change the result.")]
@@ -43,7 +45,9 @@ Lookahead = Annotated[int, typer.Option(min=0, help="Try the candidates in a cop
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")]
 AgentArg = Annotated[
     list[str] | None,
-    typer.Option("--agent-arg", metavar="KEY=VALUE", help="Any other argument of load_agent, such as value=FOLDER."),
+    typer.Option(
+        "--agent-arg", metavar="KEY=VALUE", help="Any other argument of load_agent, such as value=FOLDER, server=URL."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output, nothing else.")]
 

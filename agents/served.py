@@ -1,0 +1,263 @@
+"""A language model behind an OpenAI-compatible server, as a policy: all live episodes ask at once.
+
+    export OPENAI_BASE_URL=http://127.0.0.1:8000/v1
+    oreo eval --agent served:Qwen/Qwen2.5-7B-Instruct --agent-arg instruction="Answer with one command."
+
+| server | start it | its address |
+|---|---|---|
+| vLLM | `vllm serve MODEL` | http://127.0.0.1:8000/v1 |
+| SGLang | `python -m sglang.launch_server --model-path MODEL` | http://127.0.0.1:30000/v1 |
+| llama.cpp | `llama-server -m FILE.gguf` | http://127.0.0.1:8080/v1 |
+| Ollama | `ollama serve` | http://127.0.0.1:11434/v1 |
+| transformers | `transformers serve MODEL` | http://127.0.0.1:8000/v1 |
+
+A turn means what it means for a local model (language_model.py). What the model is told goes as chat messages, or with
+api="text" as the very tokens that training sees (oreo.encoding), for models without a chat template; that takes their
+tokenizer. An episode that outgrows the server's context goes on from its task and the last observation.
+
+A turn's log-probability is the sum of what the server says of its tokens, which for most servers is the model's own,
+before the temperature. A value model here chooses between K turns of a policy there (best_of_k.py). A call that fails
+is made again (server.py), and at last fails the run, never the episode.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from oreo.agents.agent import Decision, Episode
+from oreo.agents.completions import Sample
+from oreo.agents.judge import Judge
+from oreo.agents.language_model import _observations, decision
+from oreo.agents.server import Refused, Server
+from oreo.encoding import TurnFormat, _leading_ids
+from oreo.errors import DataError, UsageError, did_you_mean
+from oreo.trajectory import Candidate
+
+PATHS = {"chat": "/chat/completions", "text": "/completions"}
+
+
+class ServedAgent:
+    """Asks a server for its turn; with a value model it notes V of the state, and takes the best of K turns by it."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        api: str = "chat",
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        max_new_tokens: int = 48,
+        stop: str | Sequence[str] | None = None,
+        instruction: str | None = None,
+        tokenizer: Any = None,
+        value: Any = None,
+        k: int = 1,
+    ) -> None:
+        """Args:
+        server: which model where.
+        api: "chat" messages, or "text": plain completions.
+        temperature, top_p, max_new_tokens: as of `LanguageModelAgent`, here for the server.
+        stop: texts that end a turn, beside the model's own end of turn: "\\n" for turns of one line.
+        instruction: the system message, or with api="text" as of `LanguageModelAgent`.
+        tokenizer: needed for api="text" (the policy's) and for a value model (the value model's).
+        value: token-classification model with one label.
+        k: turns to choose from by value; equal ones count once.
+
+        Raises:
+            UsageError: a setting out of range, or one that needs another.
+        """
+        if api not in PATHS:
+            raise UsageError(f"unknown api {api!r}: {did_you_mean(str(api), PATHS)}")
+        if not temperature >= 0 or not 0 < top_p <= 1 or max_new_tokens < 1 or k < 1:
+            raise UsageError(
+                f"temperature={temperature}, top_p={top_p}, max_new_tokens={max_new_tokens}, k={k}: expected 0 or "
+                "more, above 0 and at most 1, 1 or more, 1 or more"
+            )
+        if k > 1 and value is None:
+            raise UsageError("best of several turns takes a value model to choose by")
+        if tokenizer is None and (api == "text" or value is not None):
+            raise UsageError("api='text' and a value model take a tokenizer")
+        self.server, self.api, self.k, self.instruction = server, api, k, instruction
+        self.temperature, self.top_p = temperature, top_p
+        self._asked: dict[str, Any] = {
+            "temperature": temperature,
+            "max_tokens": max_new_tokens,
+            "logprobs": True if api == "chat" else 1,
+        }
+        if top_p < 1:
+            self._asked["top_p"] = top_p
+        if stop:
+            self._asked["stop"] = [stop] if isinstance(stop, str) else list(stop)
+        self.format = None if tokenizer is None else TurnFormat.from_tokenizer(tokenizer, instruction=instruction)
+        self.judge = None
+        if value is not None:
+            self.judge = Judge(value, tokenizer, max_new_tokens=max_new_tokens, instruction=instruction)
+        self._begins: dict[int, int] = {}
+        """For an episode that outgrew the server's context: the step from which it is told."""
+        self._takes_ids = True
+
+    @property
+    def name(self) -> str:
+        nucleus = f", top_p={self.top_p}" if self.top_p < 1 else ""
+        best = f", best_of={self.k}" if self.k > 1 else ""
+        return f"served({self.server.model}, temperature={self.temperature}{nucleus}{best})"
+
+    @property
+    def checkpoint(self) -> str:
+        """The weights are out of reach: `served:MODEL`, the name that the server has for them, in place of a digest."""
+        return f"served:{self.server.model}"
+
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        live = {episode.key for episode in episodes}
+        self._begins = {key: step for key, step in self._begins.items() if key in live}
+        told = dict(self._begins)
+        # Drawn once: an episode's randomness does not depend on how often the server has to be asked.
+        seeds = [int(episode.rng.integers(1 << 30)) for episode in episodes]
+        values: list[float | None] = [None] * len(episodes)
+        if self.judge is not None:
+            values = self.judge.read(episodes)
+        turns = self.server.ask(self._turns(episode, seed) for episode, seed in zip(episodes, seeds, strict=True))
+        if self._begins != told:
+            warnings.warn(
+                f"an episode is longer than {self.server.model} can read: it goes on from its task and the last "
+                "observation alone",
+                stacklevel=2,
+            )
+        if any(turn.cut and not turn.text for each in turns for turn in each):
+            warnings.warn(
+                f"{self.server.model} used up its {self._asked['max_tokens']} tokens before it said anything; a model "
+                "that thinks first takes more (max_new_tokens), or is served without thinking",
+                stacklevel=2,
+            )
+        if self.judge is None or self.k == 1:
+            said = [each[0] for each in turns]
+            return [
+                decision(turn.text, log_prob=turn.log_prob, value=value)
+                for turn, value in zip(said, values, strict=True)
+            ]
+        return self._best(turns, values)
+
+    def _best(self, turns: Sequence[Sequence[Sample]], values: Sequence[float | None]) -> list[Decision]:
+        """The most valuable of each row."""
+        assert self.judge is not None
+        kinds = [_different(each) for each in turns]
+        worth = self.judge.weigh([[turn.text for turn in each] for each in kinds])
+        decisions, chosen = [], []
+        for each, found, here in zip(kinds, worth, values, strict=True):
+            candidates = tuple(
+                Candidate(turn.text, turn.log_prob, value) for turn, value in zip(each, found, strict=True)
+            )
+            best = max(range(len(each)), key=lambda index: (*_rank(candidates[index]), -index))
+            chosen.append(best)
+            said = candidates[best]
+            decisions.append(decision(said.text, log_prob=said.log_prob, value=here, candidates=candidates))
+        self.judge.settle(chosen)
+        return decisions
+
+    # Asking.
+
+    async def _turns(self, episode: Episode, seed: int) -> list[Sample]:
+        count = self.k if self.temperature > 0 else 1
+        while True:
+            try:
+                body = self._asked | {"seed": seed} | self._prompt(episode)
+                return await self.server.samples(PATHS[self.api], body, count)
+            except Refused as error:
+                if isinstance(body.get("prompt"), list) and not error.too_long and "string" in error.said:
+                    self._takes_ids = False
+                elif error.too_long and self._begins.get(episode.key, 0) < len(episode.steps):
+                    self._begins[episode.key] = len(episode.steps)
+                else:
+                    raise
+
+    def _prompt(self, episode: Episode) -> dict[str, Any]:
+        """What the server is told of an episode."""
+        observations, begin = _observations(episode), self._begins.get(episode.key, 0)
+        turns = [(step.text, after) for step, after in zip(episode.steps, observations[1:], strict=True)][begin:]
+        if self.api == "chat":
+            # As `TurnFormat.restart`: the task, then the present.
+            first = f"{observations[0]}\n{observations[begin]}" if begin else observations[0]
+            messages = [{"role": "system", "content": self.instruction}] if self.instruction else []
+            messages.append({"role": "user", "content": first})
+            for turn, after in turns:
+                messages += [{"role": "assistant", "content": turn}, {"role": "user", "content": after}]
+            return {"messages": messages}
+        assert self.format is not None
+        first, present = observations[0], observations[begin]
+        ids = self.format.restart(first, present) if begin else self.format.start(first)
+        for turn, after in turns:
+            ids = ids + self.format.turn(turn) + self.format.between(after)
+        return {"prompt": ids if self._takes_ids else _as_text(self.format.tokenizer, ids)}
+
+
+def _as_text(tokenizer: Any, ids: list[int]) -> str:
+    """For servers that take no tokens. They put what the tokenizer puts first before it themselves."""
+    lead = _leading_ids(tokenizer)
+    ids = ids[len(lead) :] if lead and ids[: len(lead)] == lead else ids
+    text: str = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return text
+
+
+def _different(turns: Sequence[Sample]) -> list[Sample]:
+    """Equal texts are one candidate, the one that was sampled first."""
+    first: dict[str, Sample] = {}
+    for turn in turns:
+        first.setdefault(turn.text, turn)
+    return list(first.values())
+
+
+def _rank(candidate: Candidate) -> tuple[float, float]:
+    """By value; among equals, or where there is no room to read it, by likelihood."""
+    value, log_prob = candidate.value, candidate.log_prob
+    return (-float("inf") if value is None else value, -float("inf") if log_prob is None else log_prob)
+
+
+def load_served(
+    model: str,
+    *,
+    server: str | None = None,
+    value: str | None = None,
+    tokenizer: str | None = None,
+    calling: dict[str, Any] | None = None,
+    loading: dict[str, Any] | None = None,
+    **settings: Any,
+) -> ServedAgent:
+    """What `load_agent` makes of "served:MODEL".
+
+    Args:
+        server: its address; None: $OPENAI_BASE_URL.
+        value, tokenizer: where they are; the tokenizer is the value model's unless another is named.
+        calling: settings of `Server`; loading: of `load_value`; settings: of `ServedAgent`.
+    """
+    server = server or os.environ.get("OPENAI_BASE_URL")
+    if not model or not server:
+        raise UsageError(
+            f"'served:{model}': expected served:MODEL and an address, server=http://127.0.0.1:8000/v1 (on the command "
+            "line after --agent-arg) or $OPENAI_BASE_URL"
+        )
+    if settings.get("k", 1) > 1 and value is None:
+        raise DataError(f"served:{model} has no value model beside it; name one with value=…, or leave best_of at 1")
+    if settings.get("api") == "text" and not (tokenizer or value):
+        raise UsageError(f"served:{model}: api='text' takes the model's tokenizer, tokenizer=FOLDER or its Hub name")
+    asked = Server(server, model, api_key=os.environ.get("OPENAI_API_KEY"), **(calling or {}))
+    if not (tokenizer or value):
+        return ServedAgent(asked, **settings)
+    from oreo.models import load_value
+
+    loading = loading or {}
+    critic = load_value(value, **loading) if value else None
+    words = _load_tokenizer(tokenizer or str(value), trust_remote_code=bool(loading.get("trust_remote_code")))
+    return ServedAgent(asked, tokenizer=words, value=critic, **settings)
+
+
+def _load_tokenizer(path: str, *, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    from oreo.models import _reading, resolve_checkpoint
+
+    policy, value = resolve_checkpoint(path)
+    with _reading(path):
+        return AutoTokenizer.from_pretrained(value or policy, trust_remote_code=trust_remote_code)
