@@ -2,7 +2,8 @@
 
 Nothing is sampled token by token: the likelihood of every command is read off in one pass over their tree (tries.py).
 With K > 1 the value model decides between the K most likely, or K drawn without replacement at a temperature above 0,
-read as in best_of_k.py.
+read as in best_of_k.py. The K likeliest may be very unlikely, and a value model is no good at states that nobody was
+in: with the quickstart's models the likeliest command wins 171 of 200 held-out games, the most valuable of three 20.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ class ExpertAgent:
     """Plays `env.unwrapped.expert_action()`.
 
     With `noise`, that share of its actions is replaced: half by another admissible command, half by a text that the
-    environment refuses. These steps are marked `imitate=False`: who learns from them learns the recovery, not the
-    stumble. (Imitating flawless play, a model that makes its first mistake stands where no example ever stood.)
+    environment refuses. These steps, and those of the expert's own that are refused, are marked `imitate=False`: who
+    learns from them learns the recovery, not the stumble. (Imitating flawless play, a model that makes its first
+    mistake stands where no example ever stood.)
     """
 
     checkpoint = ""
@@ -42,7 +43,8 @@ class ExpertAgent:
         if self.noise and episode.rng.random() < self.noise:
             stumble = random_action if episode.rng.random() < 0.5 else _refused
             return Decision(stumble(episode), imitate=False)
-        return Decision(action)
+        commands = episode.info.get("admissible_commands")
+        return Decision(action, imitate=commands is None or action in commands)
 
 
 def _refused(episode: Episode) -> str:

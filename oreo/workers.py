@@ -12,6 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -131,16 +132,18 @@ class _Crew:
     def hear(self, worker: _Worker) -> None:
         try:
             message, *details = worker.pipe.recv()
+            if message == "more":
+                return worker.pipe.send(self.portion(worker))
         except (EOFError, OSError):
             return self.bury(worker)
         if message == "writes":
             (worker.writer,) = details
-        elif message == "more":
-            worker.pipe.send(self.portion(worker))
         elif message == "stored":
             index, won = details
             worker.stored += 1
             self.stored(worker, index, won)
+        elif message == "warning":
+            warnings.warn(details[0], stacklevel=2)  # of equal ones Python shows the first
         elif message == "error":
             raise details[0]
         else:
@@ -202,6 +205,7 @@ def _few_threads(workers: int) -> Iterator[None]:
 def _work(pipe: Connection, job: Job) -> None:
     """What each process does: say where it writes, ask for indices, play, store, report."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides
+    warnings.showwarning = lambda message, *_, **__: pipe.send(("warning", str(message)))
     try:
         with TrajectoryBuffer(job.into) as buffer:
             from oreo.agents import load_agent

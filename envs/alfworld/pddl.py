@@ -120,7 +120,7 @@ def _nested(tokens: Iterator[str]) -> list[Tree]:
 
 def _clean(text: str) -> str:
     if not text.isascii():
-        raise DataError("malformed PDDL: a character outside ASCII")
+        raise UnknownGameLogic("a character outside ASCII in the PDDL")
     return (_COMMENT.sub("", text) if ";" in text else text).lower()
 
 
@@ -180,7 +180,9 @@ def _plain_facts(text: str) -> dict[str, set[Fact]]:
         rows = facts.get(words[0])
         if rows is None:
             head = words[0]
-            if len(head) < 2 or head[0] != "(" or "(" in head[1:] or head in ("(not", "(=", "(and"):
+            if head in ("(not", "(=", "(and"):  # the original may know what to do with it
+                raise UnknownGameLogic(f"{piece.strip()[:60]!r} in :init of the PDDL problem")
+            if len(head) < 2 or head[0] != "(" or "(" in head[1:]:
                 raise DataError(f"malformed PDDL problem: {piece.strip()[:60]!r} in :init is no plain fact")
             rows = facts[head] = set()
         rows.add(tuple(words[1:]))

@@ -59,6 +59,18 @@ def test_noise_replaces_its_share_half_by_other_commands_and_half_by_refused_one
     assert played[0].agent == "expert(noise=0.4)"
 
 
+def test_what_an_expert_says_and_the_environment_refuses_is_not_to_be_imitated() -> None:
+    class Stubborn(Errand):
+        """Its expert says what it does not accept now and then."""
+
+        def expert_action(self) -> str:
+            self.asked = getattr(self, "asked", 0) + 1
+            return "jump" if self.asked % 3 == 0 else "look"
+
+    (trajectory,) = rollout(Stubborn, agent="expert", episodes=1)
+    assert {(step.action, step.imitate) for step in trajectory.steps} == {("look", True), ("jump", False)}
+
+
 def test_the_random_agent_says_what_is_admissible() -> None:
     played = rollout(Errand, agent="random", episodes=10)
     assert {step.action for each in played for step in each.steps} == set(COMMANDS)

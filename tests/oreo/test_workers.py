@@ -92,6 +92,16 @@ def test_processes_that_die_again_and_again_end_it_in_one_line(tmp_path: Path) -
     assert multiprocessing.active_children() == []
 
 
+def test_a_warning_in_a_process_is_given_here(tmp_path: Path) -> None:
+    (tmp_path / "worried.py").write_text(
+        DEADLY.replace("Deadly", "Worried").replace(
+            "os._exit(9)", "__import__('warnings').warn('mind the gap'); return 'end', 1.0, True"
+        )
+    )
+    with pytest.warns(UserWarning, match="^mind the gap$"):
+        collect(f"{tmp_path / 'worried.py'}:Worried", agent="expert", episodes=4, into=tmp_path / "b", workers=2)
+
+
 def test_an_error_in_a_process_is_the_callers(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown argument|unexpected keyword"):
         collect(GUESS, agent="expert", episodes=9, into=tmp_path, workers=2, env_kwargs={"colour": "red"})

@@ -80,3 +80,16 @@ def test_numbers_are_handed_out_from_the_highest_down() -> None:
         "bathtub_bar_1_bar_bathtubbasin": "bathtubbasin 1",
         "agent1": "agent1 ",
     }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("(:init", "(:init (= (total-cost) 0)", r"\(= \(total-cost"),
+        ("(:init", "(:init (not (holdsany agent1))", r"\(not \(holdsany agent1"),
+        ("(:init", "; by José\n(:init", "outside ASCII"),
+    ],
+)
+def test_what_the_original_may_understand_is_left_to_it(old: str, new: str, what: str) -> None:
+    with pytest.raises(UnknownGameLogic, match=what):
+        parse_problem(PROBLEM.replace(old, new))

@@ -116,7 +116,11 @@ def test_heating_undoes_cooling(kitchen: Simulator) -> None:
     assert kitchen.step("examine apple 2") == "This is a cold apple 2."
     kitchen.step("heat apple 2 with microwave 1")
     assert kitchen.step("examine apple 2") == "This is a hot apple 2."
-    assert "not_iscool apple 2" in kitchen.facts()
+    facts = kitchen.facts()
+    assert {"not_iscool apple 2", "ishot apple 2"} <= set(facts) and "iscool apple 2" not in facts
+    assert kitchen.state()["objects"]["apple 2"] | {"hot": True, "cool": False} == kitchen.state()["objects"]["apple 2"]
+    play(kitchen, "cool apple 2 with fridge 1")
+    assert "iscool apple 2" in kitchen.facts() and "ishot apple 2" not in kitchen.facts()
 
 
 def test_a_lamp_says_it_is_turned_on_every_time(kitchen: Simulator) -> None:
