@@ -88,11 +88,13 @@ def collect(
     Example:
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
     """
+    from contextlib import closing
+
     from oreo import workers as crew
     from oreo.agents import load_agent
     from oreo.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import plan_games
-    from oreo.rollouts import rollout
+    from oreo.rollouts import play
 
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
     playing: dict[str, Any] = {
@@ -135,8 +137,10 @@ def collect(
             else:
                 player = load_agent(agent, **settings)
                 name = player.name
-                with TrajectoryBuffer(into) as buffer:
-                    rollout(env, agent=player, into=buffer, on_episode=seen, **playing)
+                with TrajectoryBuffer(into) as buffer, closing(play(env, agent=player, **playing)) as played:
+                    for _, episode in played:  # none is kept in memory
+                        buffer.append(episode)
+                        seen(episode)
     total = len(TrajectoryBuffer(into, create=False))
     result = {"buffer": str(into), "agent": name, "collected": seen.done, "won": seen.won, "episodes": total}
     print_json(result) if json else print_pairs(result)
