@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from oreo.agents.agent import Decision
-from oreo.agents.language_model import LanguageModelAgent, Turn, _Story, check_same_tokens, decision
+from oreo.agents.language_model import LanguageModelAgent, Turn, _Story, check_same_tokens, decision, different
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
 
@@ -39,9 +39,7 @@ class BestOfKAgent(LanguageModelAgent):
         self, stories: Sequence[_Story], turns: Sequence[Sequence[Turn]], values: Sequence[float | None]
     ) -> list[Decision]:
         assert self.value is not None
-        # Equal texts are one candidate, sampled first as the first of them.
-        kinds = [list({turn.text: index for index, turn in reversed(list(enumerate(each)))}.items()) for each in turns]
-        kinds = [sorted(each, key=lambda kind: kind[1]) for each in kinds]
+        kinds = [[(each[index].text, index) for index in different(each)] for each in turns]
         ids = [[self.format.turn(text)[:-1] for text, _ in each] for each in kinds]
         weighed = self.value.weigh([[each for each in row if each] for row in ids])
         chosen, decisions, kept = [], [], []

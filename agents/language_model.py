@@ -270,6 +270,14 @@ def decision(text: str, **known: Any) -> Decision:
     return Decision(action, turn=None if action == text else text, **known)
 
 
+def different(turns: Sequence[Any]) -> list[int]:
+    """The places of the turns to weigh: of equal texts the first, in the order in which they were sampled."""
+    first: dict[str, int] = {}
+    for place, turn in enumerate(turns):
+        first.setdefault(turn.text, place)
+    return list(first.values())
+
+
 def _observations(episode: Episode) -> list[str]:
     """All observations so far, the present one last."""
     return [*(step.observation for step in episode.steps), episode.observation]
@@ -282,4 +290,4 @@ def check_same_tokens(policy: Any, value: Any) -> None:
         raise DataError(f"the policy knows {one} tokens and the value model {other}: they do not belong together")
 
 
-__all__ = ["LanguageModelAgent", "Turn", "action_of", "check_same_tokens", "decision"]
+__all__ = ["LanguageModelAgent", "Turn", "action_of", "check_same_tokens", "decision", "different"]

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from oreo.agents import CHOICES
 from oreo.agents.admissible import commands_of
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import LanguageModelAgent, _Story, action_of, check_same_tokens, decision
+from oreo.agents.language_model import LanguageModelAgent, _Story, action_of, check_same_tokens, decision, different
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate
-
-PROPOSALS = ("text", "admissible")
 
 
 @dataclass
@@ -36,6 +35,8 @@ class _State:
     world: Any
     """The environment's snapshot."""
     info: dict[str, Any]
+    parent: int = 0
+    """The key of the state it comes from; the present has none."""
     returned: float = 0.0
     """Rewards on the way here from the present."""
     over: bool = False
@@ -75,8 +76,8 @@ class LookaheadAgent(LanguageModelAgent):
         """
         if width < 1 or depth < 1:
             raise UsageError(f"width and depth are at least 1, got {width} and {depth}")
-        if choose not in PROPOSALS:
-            raise UsageError(f"unknown way to choose {choose!r}: {did_you_mean(str(choose), PROPOSALS)}")
+        if choose not in CHOICES:
+            raise UsageError(f"unknown way to choose {choose!r}: {did_you_mean(str(choose), CHOICES)}")
         check_same_tokens(policy, value)
         super().__init__(policy, tokenizer, value=value, **settings)
         self.candidates, self.depth, self.choose = width, depth, choose
@@ -132,7 +133,7 @@ class LookaheadAgent(LanguageModelAgent):
         turns = self._sample(logits, uniform, np.array([state is None for state in rows]))
         for state, row_turns in zip(rows, turns, strict=True):
             if state is not None:
-                state.proposed = list({turn.text: turn.log_prob for turn in reversed(row_turns)}.items())[::-1]
+                state.proposed = [(row_turns[index].text, row_turns[index].log_prob) for index in different(row_turns)]
 
     def _try(self, state: _State) -> list[_State]:
         """What each of the proposed turns leads to."""
@@ -151,31 +152,24 @@ class LookaheadAgent(LanguageModelAgent):
                     ids,
                     None if over else world.snapshot(),
                     info,
-                    state.returned + float(reward),
-                    over or not self._fits(ids),
+                    parent=state.key,
+                    returned=state.returned + float(reward),
+                    over=over or not self._fits(ids),
                 )
             )
         return state.children
 
     def _branch_off(self, roots: list[_State], level: list[_State]) -> Tensor:
         """Rows for the states of a level beside those of the present; what the policy says after each row."""
-        parent = {child.key: state.key for state in self._parents(roots) for child in state.children}
         ids = {state.key: state.ids for state in (*roots, *level)}
         for cache in (self.policy, self.value):
             assert cache is not None
-            cache.fork({state.key: parent[state.key] for state in level})
+            cache.fork({state.key: state.parent for state in level})
             cache.keep(list(ids))
             outputs = cache.read([ids[key] for key in cache.keys])
             if cache is self.policy:
                 logits = outputs
         return logits
-
-    def _parents(self, roots: list[_State]) -> list[_State]:
-        found, level = [], roots
-        while level:
-            found += [state for state in level if state.children]
-            level = [child for state in level for child in state.children]
-        return found
 
     def _judge(self, parents: list[_State]) -> None:
         """The value of the states that a last level of turns leads to."""

@@ -30,7 +30,7 @@ from typing import Any
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.completions import Sample
 from oreo.agents.judge import Judge
-from oreo.agents.language_model import _observations, decision
+from oreo.agents.language_model import _observations, decision, different
 from oreo.agents.server import Refused, Server
 from oreo.encoding import TurnFormat, _leading_ids
 from oreo.errors import DataError, UsageError, did_you_mean
@@ -143,7 +143,7 @@ class ServedAgent:
     def _best(self, turns: Sequence[Sequence[Sample]], values: Sequence[float | None]) -> list[Decision]:
         """The most valuable of each row."""
         assert self.judge is not None
-        kinds = [_different(each) for each in turns]
+        kinds = [[each[place] for place in different(each)] for each in turns]
         worth = self.judge.weigh([[turn.text for turn in each] for each in kinds])
         decisions, chosen = [], []
         for each, found, here in zip(kinds, worth, values, strict=True):
@@ -199,14 +199,6 @@ def _as_text(tokenizer: Any, ids: list[int]) -> str:
     ids = ids[len(lead) :] if lead and ids[: len(lead)] == lead else ids
     text: str = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     return text
-
-
-def _different(turns: Sequence[Sample]) -> list[Sample]:
-    """Equal texts are one candidate, the one that was sampled first."""
-    first: dict[str, Sample] = {}
-    for turn in turns:
-        first.setdefault(turn.text, turn)
-    return list(first.values())
 
 
 def _rank(candidate: Candidate) -> tuple[float, float]:

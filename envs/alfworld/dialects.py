@@ -20,24 +20,20 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from oreo.envs.alfworld import layouts
-from oreo.envs.alfworld.game import Game
+from oreo.envs.alfworld.game import DIALECTS, Game, split_at_task
 from oreo.envs.alfworld.grammar import Grammar, Literal, parse_grammar
 from oreo.envs.alfworld.knobs import is_generated, parse_name
+from oreo.envs.alfworld.memory import REFUSED
 from oreo.envs.alfworld.pddl import action_digests
 from oreo.errors import DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from oreo.trajectory import Step, Trajectory
 
-DIALECTS = ("put", "move")
-REFUSED = "Nothing happens."
-
 _NAME = r"(?:the )?[a-z]+ \d+"
 _PLACING = re.compile(rf"\b(?:(P|p)ut ({_NAME}) in/on ({_NAME})|(M|m)ove ({_NAME}) to ({_NAME}))(?!\w)")
 _ARRIVAL = re.compile(r"You arrive at ([a-z]+ \d+)\. ")
 _GOING = re.compile(r"go to ([a-z]+ \d+)")
-# The task sentence in a grammar, as it stands there, escapes included.
-_TASK = re.compile(r'Your task is to: (?:[^"\\\n]|\\.)*(?=")')
 
 
 def check_dialect(dialect: str) -> None:
@@ -72,13 +68,13 @@ def in_dialect(game: Game, dialect: str) -> Game:
     check_dialect(dialect)
     if game.dialect == dialect:
         return game
-    task = _TASK.search(game.grammar)
-    domain, grammar = layouts.game_logic(game.dialect)
-    if task is None or _logic(game.pddl_domain, _TASK.sub("", game.grammar)) != _logic(domain, _TASK.sub("", grammar)):
+    own = split_at_task(game.grammar)
+    if own is None or _logic(game.pddl_domain, game.grammar) != _logic(*layouts.game_logic(game.dialect)):
         raise UsageError(f"{game.name} has game logic of its own: it can only be played as it is, in {game.dialect!r}")
     domain, grammar = layouts.game_logic(dialect)
-    grammar = _TASK.sub(lambda _: task[0], grammar)
-    return replace(game, name=_renamed(game.name, dialect), pddl_domain=domain, grammar=grammar)
+    frame = split_at_task(grammar)
+    assert frame is not None, "the task has a place in the grammars of both dialects"
+    return replace(game, name=_renamed(game.name, dialect), pddl_domain=domain, grammar=f"{frame[0]}{own[1]}{frame[2]}")
 
 
 def _renamed(name: str, dialect: str) -> str:
@@ -96,9 +92,14 @@ def warn_of_the_other_dialect(dialect: str) -> None:
     )
 
 
-@lru_cache(maxsize=16)
 def _logic(domain: str, grammar: str) -> tuple[dict[str, str], Grammar]:
-    """What matters of a game's logic: not comments, and not the layout of the text."""
+    """What matters of a game's logic: not its task, not comments, and not the layout of the text."""
+    head, _, tail = split_at_task(grammar) or (grammar, "", "")
+    return _read(domain, head + tail)
+
+
+@lru_cache(maxsize=16)
+def _read(domain: str, grammar: str) -> tuple[dict[str, str], Grammar]:
     return action_digests(domain), parse_grammar(grammar)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
+DIALECTS = ("put", "move")
 TASK_TYPES = (
     "pick_and_place_simple",
     "look_at_obj_in_light",
@@ -13,6 +15,9 @@ TASK_TYPES = (
     "pick_cool_then_place_in_recep",
     "pick_two_obj_and_place",
 )
+
+# The sentence is part of a string in JSON: a quotation mark in it stands behind a backslash.
+_TASK = re.compile(r'Your task is to: ((?:[^"\\]|\\.)*)(?=")', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,5 @@ class Game:
 
 def split_at_task(grammar: str) -> tuple[str, str, str] | None:
     """The grammar up to its task sentence, the sentence as it stands there, and what follows; None without one."""
-    head, mark, rest = grammar.partition("Your task is to: ")
-    task, quote, tail = rest.partition('"')
-    return (head + mark, task, quote + tail) if mark else None
+    found = _TASK.search(grammar)
+    return (grammar[: found.start(1)], found[1], grammar[found.end(1) :]) if found else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from oreo.envs.alfworld.game import TASK_TYPES
+from oreo.envs.alfworld.game import DIALECTS, TASK_TYPES
 from oreo.envs.alfworld.layouts import ROOMS, check_floor_plan, room_of
 from oreo.envs.alfworld.places import FIXTURES, PLACES
 from oreo.errors import UsageError, did_you_mean
@@ -60,7 +60,7 @@ class Knobs:
             raise UsageError(f"heldout={self.heldout!r}: expected True or False")
         _check_number("seed", self.seed, 0, " of a generated game")
         _check_number("index", self.index, 0, " of a generated game")
-        _check_choice("dialect", self.dialect, ("put", "move"))
+        _check_choice("dialect", self.dialect, DIALECTS)
         _check_choice("task mix", self.task_mix, TASK_MIXES)
         for name, least in (("max_receptacles", MIN_RECEPTACLES), ("max_objects", MIN_OBJECTS), ("distractors", 0)):
             if getattr(self, name) is not None:

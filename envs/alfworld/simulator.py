@@ -16,13 +16,12 @@ from typing import Any
 
 from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.loaded import LoadedGame
+from oreo.envs.alfworld.memory import REFUSED
 from oreo.envs.alfworld.unknown import UnknownGameLogic
 from oreo.envs.alfworld.world import NONE, State
 from oreo.errors import UsageError
 
 __all__ = ["Simulator", "UnknownGameLogic", "forget_games"]
-
-REFUSED = "Nothing happens."
 
 
 @lru_cache(maxsize=32)
