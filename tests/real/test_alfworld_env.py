@@ -18,10 +18,9 @@ from gymnasium.utils.env_checker import check_env
 
 from oreo.envs.alfworld.env import ALFWorldEnv
 
-SHARED = (
-    Path(os.environ.get("OREO_SHARED") or Path(__file__).resolve().parents[2].parent / "shared") / "data" / "alfworld"
-)
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real games at {SHARED} (set OREO_SHARED)")
+from .shared_data import needs_games, unpack
+
+pytestmark = needs_games
 
 VALID_SEEN = {
     "pick_and_place_simple": 35,
@@ -46,21 +45,14 @@ print(json.dumps([os.path.relpath(game, os.environ["ALFWORLD_DATA"]) for game in
 """
 
 
-def unpack(folder: Path, dialect: str) -> Path:
-    script = str(SHARED / "unpack.py")
-    arguments = [str(folder), "--split", "valid_seen", "--dialect", dialect]
-    subprocess.run([sys.executable, script, *arguments], check=True, stdout=subprocess.DEVNULL)
-    return folder
-
-
 @pytest.fixture(scope="module", params=["put", "move"])
 def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(tmp_path_factory.mktemp("alfworld") / request.param, request.param)
+    return unpack(tmp_path_factory.mktemp("alfworld") / request.param, request.param, "--split", "valid_seen")
 
 
 @pytest.fixture(scope="module")
 def put(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(tmp_path_factory.mktemp("alfworld") / "put", "put")
+    return unpack(tmp_path_factory.mktemp("alfworld") / "put", "put", "--split", "valid_seen")
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,22 +12,16 @@ from oreo.envs.alfworld.dialects import in_dialect, translate
 from oreo.envs.alfworld.games import load_game, open_split
 from oreo.rollouts import rollout
 
-SHARED = (
-    Path(os.environ.get("OREO_SHARED") or Path(__file__).resolve().parents[2].parent / "shared") / "data" / "alfworld"
-)
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real games at {SHARED} (set OREO_SHARED)")
+from .shared_data import needs_games, unpack
+
+pytestmark = needs_games
 OTHER = {"put": "move", "move": "put"}
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    found = {}
-    for dialect in OTHER:
-        found[dialect] = tmp_path_factory.mktemp("alfworld") / dialect
-        arguments = [str(found[dialect]), "--split", "valid_seen", "--dialect", dialect]
-        command = [sys.executable, str(SHARED / "unpack.py"), *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return found
+    folder = tmp_path_factory.mktemp("alfworld")
+    return {dialect: unpack(folder / dialect, dialect, "--split", "valid_seen") for dialect in OTHER}
 
 
 @pytest.mark.parametrize("dialect", OTHER)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,11 +16,9 @@ from oreo.envs.alfworld.games import load_game, open_split, pack_games
 from oreo.envs.alfworld.inventory import take_inventory
 from oreo.envs.alfworld.layouts import room_of
 
-SHARED = (
-    Path(os.environ.get("OREO_SHARED") or Path(__file__).resolve().parents[2].parent / "shared") / "data" / "alfworld"
-)
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real games at {SHARED} (set OREO_SHARED)")
-ALL = os.environ.get("OREO_ALL_GAMES") == "1"
+from .shared_data import ALL, needs_games, unpack
+
+pytestmark = needs_games
 
 HUMAN_GOALS = 449
 AWKWARD = ("'", "-", "\n", "  ", "!", "?", ";", "&", "(", ",")
@@ -31,11 +26,8 @@ AWKWARD = ("'", "-", "\n", "  ", "!", "?", ";", "&", "(", ",")
 
 @pytest.fixture(scope="module", params=["put", "move"])
 def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("alfworld") / request.param
-    limit = [] if ALL else ["--split", "valid_seen"]
-    command = [sys.executable, str(SHARED / "unpack.py"), str(folder), "--dialect", request.param, *limit]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return folder
+    limit = () if ALL else ("--split", "valid_seen")
+    return unpack(tmp_path_factory.mktemp("alfworld") / request.param, request.param, *limit)
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +136,7 @@ def test_experts_win_whatever_words_the_task_is_in(packed: Path, expert: str) ->
 def test_what_the_readme_shows_of_alfworld_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     shown = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if 'goals="human"' in block)
-    script = str(SHARED / "unpack.py")
-    subprocess.run([sys.executable, script, str(tmp_path), "--split", "train"], check=True, stdout=subprocess.DEVNULL)
-    monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path))
+    monkeypatch.setenv("ALFWORLD_DATA", str(unpack(tmp_path, "put", "--split", "train")))
     names: dict[str, Any] = {}
     exec(f"import gymnasium as gym\nimport oreo\n{shown}", names)
     assert names["info"]["task"] and names["envs"].num_envs == 256

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import lzma
-import os
 import re
 import sys
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 import pytest
 
 from oreo.envs.alfworld import layouts
-from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.generator import REALISTIC, generate_game
 
+from .shared_data import TRAJECTORIES, needs_games, needs_trajectories, real_games
+
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("OREO_SHARED") or ROOT.parent / "shared") / "data"
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real games at {SHARED} (set OREO_SHARED)")
+pytestmark = [needs_games, needs_trajectories]
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +34,11 @@ def realism() -> Any:
 @pytest.fixture(scope="module")
 def real(realism: Any) -> list[Any]:
     """Every fourth game of the train split."""
-    found = []
-    with lzma.open(SHARED / "alfworld" / "train.jsonl.xz", "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
-            if number % 4 == 0:
-                game = json.loads(line)
-                params, plan = game["pddl_params"], game["floor_plan"]
-                read = Game(game["gamefile"], "", "", game["pddl_problem"], game["task_type"], params, plan)
-                found.append(realism.read(read))
-    return found
+    return [realism.read(game) for game in real_games("train", every=4)]
 
 
 def test_words_and_marks_are_counted_as_the_published_figures_of_the_recorded_expert(realism: Any) -> None:
-    with lzma.open(SHARED / "trajectories" / "expert_train.jsonl.xz", "rt", encoding="utf-8") as lines:
+    with lzma.open(TRAJECTORIES, "rt", encoding="utf-8") as lines:
         episodes = [[turn["value"] for turn in json.loads(line)["conversations"]] for line in lines]
     words = [realism.words_and_marks(texts) for texts in episodes]
     assert round(sum(map(len, words)) / len(words)) == 441

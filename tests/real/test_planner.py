@@ -4,42 +4,15 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
-from collections.abc import Iterator
-from itertools import islice
-from pathlib import Path
 
 import pytest
 
-from oreo.envs.alfworld import layouts
 from oreo.envs.alfworld.expert import Explorer
 from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.planner import shortest_plan
 from oreo.envs.alfworld.simulator import Simulator
 
-ALL = os.environ.get("OREO_ALL_GAMES", "0") not in ("", "0")
-SHARED = Path(os.environ.get("OREO_SHARED") or Path(__file__).resolve().parents[2].parent / "shared") / "data"
-GAMES = SHARED / "alfworld"
-TRAJECTORIES = SHARED / "trajectories" / "expert_train.jsonl.xz"
-needs_games = pytest.mark.skipif(not GAMES.is_dir(), reason=f"no real games at {GAMES} (set OREO_SHARED)")
-needs_trajectories = pytest.mark.skipif(
-    not TRAJECTORIES.is_file(), reason=f"no recorded episodes at {TRAJECTORIES} (set OREO_SHARED)"
-)
-
-
-def real_games(split: str, dialect: str, every: int = 1) -> Iterator[Game]:
-    domain, grammar = layouts.game_logic(dialect)
-    with lzma.open(GAMES / f"{split}.jsonl.xz", "rt", encoding="utf-8") as lines:
-        for line in islice(lines, 0, None, every):
-            game = json.loads(line)
-            yield Game(
-                name=game["gamefile"],
-                pddl_domain=domain,
-                grammar=grammar.replace("Your task is to: UNKNOWN GOAL.", game["task"]),
-                pddl_problem=game["pddl_problem"],
-                task_type=game["task_type"],
-                params=game["pddl_params"],
-            )
+from .shared_data import ALL, TRAJECTORIES, needs_games, needs_trajectories, real_games
 
 
 def check_win(simulator: Simulator, plan: list[str] | None) -> None:

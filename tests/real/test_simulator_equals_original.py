@@ -9,30 +9,21 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
 import random
 import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-from oreo.envs.alfworld import layouts
 from oreo.envs.alfworld.engine import Engine
 from oreo.envs.alfworld.expert import Explorer
 from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.simulator import Simulator
 from oreo.envs.alfworld.textworld_engine import TextWorldEngine
 
-ALL = os.environ.get("OREO_ALL_GAMES", "0") not in ("", "0")
-SHARED = Path(os.environ.get("OREO_SHARED") or Path(__file__).resolve().parents[2].parent / "shared") / "data"
-GAMES = SHARED / "alfworld"
-TRAJECTORIES = SHARED / "trajectories" / "expert_train.jsonl.xz"
-needs_games = pytest.mark.skipif(not GAMES.is_dir(), reason=f"no real games at {GAMES} (set OREO_SHARED)")
-needs_trajectories = pytest.mark.skipif(
-    not TRAJECTORIES.is_file(), reason=f"no recorded episodes at {TRAJECTORIES} (set OREO_SHARED)"
-)
+from .shared_data import ALL, TRAJECTORIES, game_of, lines_of, needs_games, needs_trajectories
+
 SEED = 20241216
 CHUNK = 100
 COUNTS = {"valid_seen": 140, "train": 3553}
@@ -40,23 +31,9 @@ STEPS_BEFORE, STEPS_TO_WIN, STEPS_AFTER = 12, 40, 3
 
 
 @cache
-def lines_of(split: str) -> list[tuple[str, str]]:
+def named_lines(split: str) -> list[tuple[str, str]]:
     """(name, JSON line) of every game of a split, without reading the JSON."""
-    with lzma.open(GAMES / f"{split}.jsonl.xz", "rt", encoding="utf-8") as lines:
-        return [(re.findall(r'"gamefile": "([^"]+)"', line)[0], line) for line in lines]
-
-
-def read_game(line: str, dialect: str) -> Game:
-    content = json.loads(line)
-    domain, grammar = layouts.game_logic(dialect)
-    return Game(
-        name=content["gamefile"],
-        pddl_domain=domain,
-        grammar=grammar.replace("Your task is to: UNKNOWN GOAL.", content["task"]),
-        pddl_problem=content["pddl_problem"],
-        task_type=content["task_type"],
-        params=content["pddl_params"],
-    )
+    return [(re.findall(r'"gamefile": "([^"]+)"', line)[0], line) for line in lines_of(split)]
 
 
 def chunks() -> list[tuple[str, str, int, int]]:
@@ -170,12 +147,12 @@ def steps_until_they_differ(simulator: Simulator, original: Engine, game: Game) 
 def test_both_engines_say_the_same_on_every_walk(
     split: str, dialect: str, first: int, last: int, record_property: Callable[[str, object], None]
 ) -> None:
-    assert len(lines_of(split)) == COUNTS[split]
+    assert len(named_lines(split)) == COUNTS[split]
     original, simulator = TextWorldEngine(), Simulator()
     steps = 0
     try:
-        for _, line in lines_of(split)[first:last]:
-            steps += steps_until_they_differ(simulator, original, read_game(line, dialect))
+        for _, line in named_lines(split)[first:last]:
+            steps += steps_until_they_differ(simulator, original, game_of(line, dialect))
     finally:
         original.close()
     record_property("games compared with the original", last - first)
@@ -189,7 +166,7 @@ def test_recorded_episodes_replay_word_for_word_and_are_won(
 ) -> None:
     with lzma.open(TRAJECTORIES, "rt", encoding="utf-8") as lines:
         chosen = [json.loads(line) for number, line in enumerate(lines) if ALL or number % 100 == 0]
-    games = dict(lines_of("train"))
+    games = dict(named_lines("train"))
     simulator = Simulator()
     replayed = steps = 0
     for episode in chosen:
@@ -197,7 +174,7 @@ def test_recorded_episodes_replay_word_for_word_and_are_won(
             continue
         replayed += 1
         first, *turns = [turn["value"] for turn in episode["conversations"]]
-        assert simulator.reset(read_game(games[episode["gamefile"]], "put")) == first
+        assert simulator.reset(game_of(games[episode["gamefile"]], "put")) == first
         for action, recorded in zip(turns[0::2], [*turns[1::2], None], strict=False):
             said = simulator.step(action)
             steps += 1
