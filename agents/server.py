@@ -224,10 +224,19 @@ async def _all(calls: Iterable[Awaitable[T]]) -> list[T]:
 
 
 def _close(loop: asyncio.AbstractEventLoop, thread: threading.Thread, client: Any) -> None:
-    closing = asyncio.run_coroutine_threadsafe(client.close(), loop)
+    closing = asyncio.run_coroutine_threadsafe(_end(client), loop)
     closing.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
     if threading.current_thread() is not thread:
-        thread.join(1.0)
+        thread.join(3.0)
+
+
+async def _end(client: Any) -> None:
+    """Let what is under way come to its end first: a task that the interpreter's end destroys complains of it."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await client.close()
 
 
 def _pause(attempts: int, asked: float | None) -> float:
