@@ -26,6 +26,7 @@ def load_agent(
     choose: str = "text",
     lookahead: int = 0,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    context: int | None = None,
     noise: float = 0.0,
     instruction: str | None = None,
     value: str | None = None,
@@ -46,6 +47,8 @@ def load_agent(
         spec: "random", "expert" (the environment's own), or a language model: "tiny", a folder, a name on the Hub, or
             "served:MODEL", what an OpenAI-compatible server has under that name (see oreo.agents.served).
         temperature, top_p, max_new_tokens: of a language model; temperature 0 is greedy.
+        context: tokens of an episode that the models are shown at most; beyond, its oldest turns leave. None: as many
+            as they have positions for.
         best_of: take the best of so many sampled turns by the value model.
         choose: "text", what the model writes, or "admissible": one of the commands that the environment accepts now,
             by their likelihood under the model (at temperature 0 the likeliest), with best_of the most valuable of so
@@ -91,6 +94,7 @@ def load_agent(
         "temperature": temperature,
         "top_p": top_p,
         "max_new_tokens": max_new_tokens,
+        "context": context,
         "instruction": instruction,
     }
     if not spec.startswith(SERVED):

@@ -40,6 +40,7 @@ class Decision:
     value: float | None = None
     candidates: tuple[Candidate, ...] = ()
     imitate: bool = True
+    context_start: int = 0
 
 
 class Agent(Protocol):

@@ -18,8 +18,10 @@ from oreo.errors import DataError
 class Judge(LanguageModelAgent):
     """Reads the stories with a value model alone: what its base calls the policy is the value model here."""
 
-    def __init__(self, value: Any, tokenizer: Any, *, max_new_tokens: int, instruction: str | None) -> None:
-        super().__init__(value, tokenizer, max_new_tokens=max_new_tokens, instruction=instruction)
+    def __init__(
+        self, value: Any, tokenizer: Any, *, max_new_tokens: int, context: int | None = None, instruction: str | None
+    ) -> None:
+        super().__init__(value, tokenizer, max_new_tokens=max_new_tokens, context=context, instruction=instruction)
         known = int(value.config.get_text_config().vocab_size)
         if len(tokenizer) > known:
             raise DataError(f"the tokenizer has {len(tokenizer)} tokens and the value model {known}: not of one kind")

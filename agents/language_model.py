@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,10 +51,12 @@ class _Story:
     """What the models are told of one episode."""
 
     row: int
-    """Its key in the caches; a new one when the story is begun afresh."""
+    """Its key in the caches."""
     ids: list[int] = field(default_factory=list)
     steps: int = 0
-    """Steps that are in it."""
+    """Steps of the episode so far, as of the last look."""
+    context_start: int = 0
+    """The step from which it is told; older turns have left (`TurnFormat.leave`)."""
     full: bool = False
     """No room for another turn."""
 
@@ -74,6 +76,7 @@ class LanguageModelAgent:
         temperature: float = 1.0,
         top_p: float = 1.0,
         max_new_tokens: int = 48,
+        context: int | None = None,
         instruction: str | None = None,
         device: str | torch.device | None = None,
         checkpoint: str = "",
@@ -85,6 +88,8 @@ class LanguageModelAgent:
         temperature: divides the logits; 0 takes the likeliest token.
         top_p: sample among the likeliest tokens that hold this much probability.
         max_new_tokens: a turn is ended when it has this many tokens.
+        context: tokens of an episode, its next turn included, that the models are shown at most; beyond, the oldest
+            turns leave. None: as many as they have positions for.
         instruction: put before the first observation; None: what the tokenizer was saved with.
         device: where to run; None leaves the models where they are.
         checkpoint: digest of the policy's weights, for the trajectories.
@@ -96,7 +101,7 @@ class LanguageModelAgent:
         if max_new_tokens < 1:
             raise UsageError(f"max_new_tokens is at least 1, got {max_new_tokens}")
         self.temperature, self.top_p, self.max_new_tokens = temperature, top_p, max_new_tokens
-        self.checkpoint = checkpoint
+        self.context, self.checkpoint = context, checkpoint
         self.format = TurnFormat.from_tokenizer(tokenizer, instruction=instruction)
         self._ends = np.array(sorted(self.format.end_ids))
         for model in (policy, value):
@@ -104,8 +109,12 @@ class LanguageModelAgent:
                 (model if device is None else model.to(device)).eval()
         self.policy = cache_for(policy)
         self.value = None if value is None else cache_for(value)
-        limits = [cache.limit for cache in (self.policy, self.value) if cache is not None and cache.limit]
-        self._limit = min(limits, default=None)
+        if context is not None and context < max_new_tokens + 3:
+            raise UsageError(f"context has to be well above max_new_tokens={max_new_tokens}, got {context}")
+        limits = [context, *(cache.limit for cache in (self.policy, self.value) if cache is not None)]
+        self._limit = min((limit for limit in limits if limit), default=None)
+        # A turn that is cut off has so many tokens, and the one that ends it where it is learnt from.
+        self._room = None if self._limit is None else self._limit - max_new_tokens - 1
         self._stories: dict[int, _Story] = {}
         self._rows = 0
         self._texts: dict[tuple[int, ...], str] = {}
@@ -116,7 +125,8 @@ class LanguageModelAgent:
 
     def _settings(self) -> str:
         nucleus = f", top_p={self.top_p}" if self.top_p < 1 else ""
-        return f"temperature={self.temperature}{nucleus}"
+        context = "" if self.context is None else f", context={self.context}"
+        return f"temperature={self.temperature}{nucleus}{context}"
 
     @torch.inference_mode()
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
@@ -126,7 +136,10 @@ class LanguageModelAgent:
         logits = self.policy.read([story.ids for story in stories])
         values = self._values(stories)
         decisions = self._choose([episodes[index] for index in order], stories, logits, values)
-        placed = dict(zip(order, decisions, strict=True))
+        placed = {
+            index: replace(decision, context_start=story.context_start)
+            for index, story, decision in zip(order, stories, decisions, strict=True)
+        }
         return [placed[index] for index in range(len(order))]
 
     def _ordered(self, episodes: Sequence[Episode]) -> tuple[list[int], list[_Story]]:
@@ -161,40 +174,39 @@ class LanguageModelAgent:
         known = self._stories
         self._stories = {}
         for episode in episodes:
-            story = known.get(episode.key) or self._begin(episode, self.format.start(_observations(episode)[0]))
-            self._stories[episode.key] = self._continue(episode, story)
+            story = known.get(episode.key) or self._begin(episode)
+            self._continue(episode, story)
+            self._stories[episode.key] = story
         return list(self._stories.values())
 
-    def _begin(self, episode: Episode, ids: list[int], steps: int = 0) -> _Story:
+    def _begin(self, episode: Episode) -> _Story:
         self._rows += 1
-        return _Story(self._rows, list(ids), steps)
+        return _Story(self._rows, self.format.start(observations_of(episode)[0]))
 
-    def _continue(self, episode: Episode, story: _Story) -> _Story:
-        observations = _observations(episode)
-        for index in range(story.steps, len(episode.steps)):
-            story.ids += self.format.turn(episode.steps[index].text)
-            story.ids += self.format.between(observations[index + 1])
-        story.steps = len(episode.steps)
-        if self._fits(story.ids):
-            return story
-        warnings.warn(
-            f"an episode is longer than the model's {self._limit} positions: it goes on from its task and the last "
-            "observation alone",
-            stacklevel=2,
-        )
-        first, last = observations[0], observations[-1]
-        again = self.format.restart(first, last) if episode.steps else self.format.start(first)
-        story = self._begin(episode, again, len(episode.steps))
-        if not self._fits(story.ids):
+    def _continue(self, episode: Episode, story: _Story) -> None:
+        observations, turns = observations_of(episode), [step.text for step in episode.steps]
+        for index in range(story.steps, len(turns)):
+            story.ids += self.format.turn(turns[index]) + self.format.between(observations[index + 1])
+        story.steps = len(turns)
+        if self._fits(story.ids) and not story.full:
+            return
+        assert self._room is not None
+        start = self.format.leave(observations, turns, story.context_start, self._room)
+        story.full = start is None
+        if start is None:
             warnings.warn(
-                f"an observation alone is longer than the model's {self._limit} positions: its turns are empty",
+                f"a task and an observation alone are longer than a context of {self._limit} tokens: turns are empty",
                 stacklevel=2,
             )
-            story.ids, story.full = [self.format.end], True
-        return story
+            story.ids = [self.format.end]
+            return
+        warnings.warn(
+            f"an episode is longer than a context of {self._limit} tokens: its oldest turns leave", stacklevel=2
+        )
+        story.context_start, story.ids = start, self.format.history(observations, turns, start)
 
     def _fits(self, ids: list[int]) -> bool:
-        return self._limit is None or len(ids) + self.max_new_tokens <= self._limit
+        return self._room is None or len(ids) <= self._room
 
     # Sampling.
 
@@ -278,7 +290,7 @@ def different(turns: Sequence[Any]) -> list[int]:
     return list(first.values())
 
 
-def _observations(episode: Episode) -> list[str]:
+def observations_of(episode: Episode) -> list[str]:
     """All observations so far, the present one last."""
     return [*(step.observation for step in episode.steps), episode.observation]
 
@@ -290,4 +302,4 @@ def check_same_tokens(policy: Any, value: Any) -> None:
         raise DataError(f"the policy knows {one} tokens and the value model {other}: they do not belong together")
 
 
-__all__ = ["LanguageModelAgent", "Turn", "action_of", "check_same_tokens", "decision", "different"]
+__all__ = ["LanguageModelAgent", "Turn", "action_of", "check_same_tokens", "decision", "different", "observations_of"]

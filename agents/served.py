@@ -13,7 +13,7 @@
 
 A turn means what it means for a local model (language_model.py). What the model is told goes as chat messages, or with
 api="text" as the very tokens that training sees (oreo.encoding), for models without a chat template; that takes their
-tokenizer. An episode that outgrows the server's context goes on from its task and the last observation.
+tokenizer. Where an episode outgrows the server's context, the older half of its turns leaves.
 
 A turn's log-probability is the sum of what the server says of its tokens, which for most servers is the model's own,
 before the temperature. A value model here chooses between K turns of a policy there (best_of_k.py). A call that fails
@@ -25,12 +25,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.completions import Sample
 from oreo.agents.judge import Judge
-from oreo.agents.language_model import _observations, decision, different
+from oreo.agents.language_model import decision, different, observations_of
 from oreo.agents.server import Refused, Server
 from oreo.encoding import TurnFormat, _leading_ids
 from oreo.errors import DataError, UsageError, did_you_mean
@@ -50,6 +51,7 @@ class ServedAgent:
         temperature: float = 1.0,
         top_p: float = 1.0,
         max_new_tokens: int = 48,
+        context: int | None = None,
         stop: str | Sequence[str] | None = None,
         instruction: str | None = None,
         tokenizer: Any = None,
@@ -60,9 +62,10 @@ class ServedAgent:
         server: which model where.
         api: "chat" messages, or "text": plain completions.
         temperature, top_p, max_new_tokens: as of `LanguageModelAgent`, here for the server.
+        context: the same, counted with the tokenizer; None: until the server refuses a prompt for its length.
         stop: texts that end a turn, beside the model's own end of turn: "\\n" for turns of one line.
         instruction: the system message, or with api="text" as of `LanguageModelAgent`.
-        tokenizer: needed for api="text" (the policy's) and for a value model (the value model's).
+        tokenizer: needed for api="text" and context (the policy's) and for a value model (the value model's).
         value: token-classification model with one label.
         k: turns to choose from by value; equal ones count once.
 
@@ -78,10 +81,12 @@ class ServedAgent:
             )
         if k > 1 and value is None:
             raise UsageError("best of several turns takes a value model to choose by")
-        if tokenizer is None and (api == "text" or value is not None):
-            raise UsageError("api='text' and a value model take a tokenizer")
+        if tokenizer is None and (api == "text" or value is not None or context is not None):
+            raise UsageError("api='text', a value model and context, which counts tokens, take a tokenizer")
+        if context is not None and context < max_new_tokens + 3:
+            raise UsageError(f"context has to be well above max_new_tokens={max_new_tokens}, got {context}")
         self.server, self.api, self.k, self.instruction = server, api, k, instruction
-        self.temperature, self.top_p = temperature, top_p
+        self.temperature, self.top_p, self.context = temperature, top_p, context
         self._asked: dict[str, Any] = {
             "temperature": temperature,
             "max_tokens": max_new_tokens,
@@ -94,16 +99,21 @@ class ServedAgent:
         self.format = None if tokenizer is None else TurnFormat.from_tokenizer(tokenizer, instruction=instruction)
         self.judge = None
         if value is not None:
-            self.judge = Judge(value, tokenizer, max_new_tokens=max_new_tokens, instruction=instruction)
-        self._begins: dict[int, int] = {}
-        """For an episode that outgrew the server's context: the step from which it is told."""
+            self.judge = Judge(
+                value, tokenizer, max_new_tokens=max_new_tokens, context=context, instruction=instruction
+            )
+        self._room = None if context is None else context - max_new_tokens - 1
+        """Tokens for the episode so far."""
+        self._starts: dict[int, int] = {}
+        """For an episode that outgrew a context: the step from which it is told."""
         self._takes_ids = True
 
     @property
     def name(self) -> str:
         nucleus = f", top_p={self.top_p}" if self.top_p < 1 else ""
         best = f", best_of={self.k}" if self.k > 1 else ""
-        return f"served({self.server.model}, temperature={self.temperature}{nucleus}{best})"
+        context = "" if self.context is None else f", context={self.context}"
+        return f"served({self.server.model}, temperature={self.temperature}{nucleus}{best}{context})"
 
     @property
     def checkpoint(self) -> str:
@@ -112,19 +122,17 @@ class ServedAgent:
 
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         live = {episode.key for episode in episodes}
-        self._begins = {key: step for key, step in self._begins.items() if key in live}
-        told = dict(self._begins)
+        self._starts = {key: step for key, step in self._starts.items() if key in live}
+        told = dict(self._starts)
         # Drawn once: an episode's randomness does not depend on how often the server has to be asked.
         seeds = [int(episode.rng.integers(1 << 30)) for episode in episodes]
         values: list[float | None] = [None] * len(episodes)
         if self.judge is not None:
             values = self.judge.read(episodes)
         turns = self.server.ask(self._turns(episode, seed) for episode, seed in zip(episodes, seeds, strict=True))
-        if self._begins != told:
+        if self._starts != told:
             warnings.warn(
-                f"an episode is longer than {self.server.model} can read: it goes on from its task and the last "
-                "observation alone",
-                stacklevel=2,
+                f"an episode is longer than {self.server.model} is to read: its oldest turns leave", stacklevel=2
             )
         if any(turn.cut and not turn.text for each in turns for turn in each):
             warnings.warn(
@@ -134,11 +142,16 @@ class ServedAgent:
             )
         if self.judge is None or self.k == 1:
             said = [each[0] for each in turns]
-            return [
+            decisions = [
                 decision(turn.text, log_prob=turn.log_prob, value=value)
                 for turn, value in zip(said, values, strict=True)
             ]
-        return self._best(turns, values)
+        else:
+            decisions = self._best(turns, values)
+        return [
+            replace(each, context_start=self._starts.get(episode.key, 0))
+            for episode, each in zip(episodes, decisions, strict=True)
+        ]
 
     def _best(self, turns: Sequence[Sequence[Sample]], values: Sequence[float | None]) -> list[Decision]:
         """The most valuable of each row."""
@@ -161,36 +174,41 @@ class ServedAgent:
 
     async def _turns(self, episode: Episode, seed: int) -> list[Sample]:
         count = self.k if self.temperature > 0 else 1
+        told = observations_of(episode), [step.text for step in episode.steps]
         while True:
             try:
-                body = self._asked | {"seed": seed} | self._prompt(episode)
+                body = self._asked | {"seed": seed} | self._prompt(episode.key, *told)
                 return await self.server.samples(PATHS[self.api], body, count)
             except Refused as error:
+                start, last = self._starts.get(episode.key, 0), len(episode.steps)
                 if isinstance(body.get("prompt"), list) and not error.too_long and "string" in error.said:
                     self._takes_ids = False
-                elif error.too_long and self._begins.get(episode.key, 0) < len(episode.steps):
-                    self._begins[episode.key] = len(episode.steps)
+                elif error.too_long and start < last:
+                    # How long a prompt may be is not said: half of the turns leave.
+                    self._starts[episode.key] = (start + last + 1) // 2
                 else:
                     raise
 
-    def _prompt(self, episode: Episode) -> dict[str, Any]:
+    def _prompt(self, key: int, observations: list[str], turns: list[str]) -> dict[str, Any]:
         """What the server is told of an episode."""
-        observations, begin = _observations(episode), self._begins.get(episode.key, 0)
-        turns = [(step.text, after) for step, after in zip(episode.steps, observations[1:], strict=True)][begin:]
-        if self.api == "chat":
-            # As `TurnFormat.restart`: the task, then the present.
-            first = f"{observations[0]}\n{observations[begin]}" if begin else observations[0]
-            messages = [{"role": "system", "content": self.instruction}] if self.instruction else []
-            messages.append({"role": "user", "content": first})
-            for turn, after in turns:
-                messages += [{"role": "assistant", "content": turn}, {"role": "user", "content": after}]
-            return {"messages": messages}
-        assert self.format is not None
-        first, present = observations[0], observations[begin]
-        ids = self.format.restart(first, present) if begin else self.format.start(first)
-        for turn, after in turns:
-            ids = ids + self.format.turn(turn) + self.format.between(after)
-        return {"prompt": ids if self._takes_ids else _as_text(self.format.tokenizer, ids)}
+        start = self._starts.get(key, 0)
+        if self._room is not None:
+            assert self.format is not None
+            if len(self.format.history(observations, turns, start)) > self._room:
+                # Where not even the present fits, the server has the last word.
+                start = self.format.leave(observations, turns, start, self._room) or len(turns)
+                self._starts[key] = start
+        if self.api == "text":
+            assert self.format is not None
+            ids = self.format.history(observations, turns, start)
+            return {"prompt": ids if self._takes_ids else _as_text(self.format.tokenizer, ids)}
+        # As `TurnFormat.history`.
+        first = f"{observations[0]}\n{observations[start]}" if start else observations[0]
+        messages = [{"role": "system", "content": self.instruction}] if self.instruction else []
+        messages.append({"role": "user", "content": first})
+        for turn, after in zip(turns[start:], observations[start + 1 :], strict=True):
+            messages += [{"role": "assistant", "content": turn}, {"role": "user", "content": after}]
+        return {"messages": messages}
 
 
 def _as_text(tokenizer: Any, ids: list[int]) -> str:

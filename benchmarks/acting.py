@@ -31,7 +31,7 @@ from rich.table import Table
 from oreo.agents.admissible import AdmissibleAgent
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.best_of_k import BestOfKAgent
-from oreo.agents.language_model import LanguageModelAgent, decision
+from oreo.agents.language_model import LanguageModelAgent, decision, observations_of
 from oreo.encoding import TurnFormat
 from oreo.envs import make
 from oreo.models import load_policy, load_value, resolve_checkpoint
@@ -64,7 +64,9 @@ class Generate:
 
     @torch.inference_mode()
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
-        histories = [self._history(episode) for episode in episodes]
+        histories = [
+            self.format.history(observations_of(episode), [step.text for step in episode.steps]) for episode in episodes
+        ]
         longest, device = max(map(len, histories)), next(self.model.parameters()).device
         ids = torch.full((len(histories), longest), self.format.end)
         mask = torch.zeros_like(ids)
@@ -80,13 +82,6 @@ class Generate:
             pad_token_id=self.format.end,
         )[:, longest:].cpu()
         return [decision(self.format.decode(self._turn(row))) for row in said.tolist()]
-
-    def _history(self, episode: Episode) -> list[int]:
-        ids = self.format.start(episode.steps[0].observation if episode.steps else episode.observation)
-        after = [*(step.observation for step in episode.steps[1:]), episode.observation]
-        for step, observation in zip(episode.steps, after, strict=False):
-            ids += self.format.turn(step.text) + self.format.between(observation)
-        return ids
 
     def _turn(self, ids: list[int]) -> list[int]:
         ends = [place for place, token in enumerate(ids) if token in self.format.end_ids]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oreo.encoding import Encoded, TurnFormat
+from oreo.encoding import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -65,14 +65,15 @@ def encode_all(
             continue
         if not trajectory.steps:
             continue
+        pieces = turn_format.split(trajectory, max_length if overlong == "split" else None)
         if overlong == "refuse":
-            pieces = [turn_format.encode(trajectory, max_length)]
-        else:
-            pieces = turn_format.split(trajectory, max_length if overlong == "split" else None)
-            too_long = len(pieces) > 1 or (max_length is not None and len(pieces[0]) > max_length)
-            long += too_long
-            if too_long and overlong == "drop":
-                continue
+            check_length(max(pieces, key=len), trajectory, max_length)
+        elif overlong == "split":
+            # Its agent's own context had as many beginnings; more are due to `max_length`.
+            long += len(pieces) > len({step.context_start for step in trajectory.steps})
+        elif max_length is not None and max(map(len, pieces)) > max_length:
+            long += 1
+            continue
         if method != "oreo":
             pieces = [piece for piece in pieces if piece.imitate.any()]
         name = trajectory.game or trajectory.task or trajectory.env_id

@@ -61,7 +61,8 @@ class TrainConfig:
     max_length: int | None = None
     """Longest trajectory in tokens; None: what the model has positions for."""
     overlong: str = "refuse"
-    """What to do with longer ones: "refuse" to train, "split" between turns, or "drop"; never cut and still paid."""
+    """What to do with longer ones: "refuse" to train, "split" (their oldest turns leave, as an agent with so short a
+    context would have been told of them) or "drop"; never cut and still paid."""
     micro_tokens: int | None = None
     """Tokens, padding included, in one forward pass; None: 4,096 on a CPU, 16,384 elsewhere. Weights differ by
     rounding only."""

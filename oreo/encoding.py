@@ -9,9 +9,12 @@ A turn is its text and one end-of-turn token; these are the action tokens, the r
 action like any other, so the position before it is a trained state: V there is the value of having said this turn,
 and candidates are compared by it (a state after the end token is in no loss). A step's reward stands on its end token.
 
-Plain models: `observation\\n> turn<eos>\\nobservation\\n> turn<eos>…`. Chat models: the pieces of their chat template,
-found by rendering it with sentinels. Text of environments and agents is never parsed for special tokens.
+Plain models: `observation\\n> turn<eos>\\nobservation\\n> turn<eos>…`. Chat models: the pieces of their chat template
+(chat_templates.py). Text of environments and agents is never parsed for special tokens.
 A sampled turn is stored as text and tokenised again here, which is not always the way it was sampled.
+
+Where an episode outgrows the context, the oldest turns leave, and task and first observation stay (`leave`, `history`).
+A trajectory says from which step on the agent was told (Step.context_start), so that training shows the same text.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from oreo.chat_templates import template_pieces
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -32,6 +36,10 @@ INSTRUCTION_KEY = "oreo_instruction"
 """Where a saved tokenizer keeps the instruction its model was trained with (tokenizer_config.json)."""
 _CACHED_TEXTS = 1 << 16
 """Environments repeat themselves ("Nothing happens."); more than this many different texts would only cost memory."""
+
+
+_Text: TypeAlias = tuple[str, str]
+"""(what it is tokenised behind, or "", the text)."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,19 @@ class TurnFormat:
         prompt: Sequence[int] = (),
         prompt_text: str = "",
         end_ids: Iterable[int] = (),
+        opening_behind: str = "",
+        joint_behind: str = "",
+        turn_behind: str = "",
+        turn_lead: str = "",
     ) -> None:
         """Args: ids stand around the text they belong to.
 
         start = before · text(opening + observation + prompt_text) · prompt
         between = after · text(joint + observation + prompt_text) · prompt
+
+        opening_behind, joint_behind, turn_behind: what these texts, and a turn, are tokenised behind, as they are where
+            a template is rendered first and tokenised then; "": by themselves.
+        turn_lead: blanks before a turn that belong to its first token, and not to its text.
         """
         self.tokenizer = tokenizer
         self.end = end
@@ -86,8 +102,10 @@ class TurnFormat:
         self._before, self._opening = list(before), opening
         self._after, self._joint = list(after), joint
         self._prompt, self._prompt_text = list(prompt), prompt_text
+        self._opening_behind, self._joint_behind = opening_behind, joint_behind
+        self._turn_behind, self._turn_lead = turn_behind, turn_lead
         self._special = (set(tokenizer.all_special_ids) | self.end_ids) - {tokenizer.unk_token_id}
-        self._cache: dict[str, list[int]] = {}
+        self._cache: dict[_Text, list[int]] = {}
 
     @classmethod
     def from_tokenizer(cls, tokenizer: Any, instruction: str | None = None) -> TurnFormat:
@@ -104,7 +122,7 @@ class TurnFormat:
         if instruction is None:
             instruction = str(getattr(tokenizer, "init_kwargs", {}).get(INSTRUCTION_KEY, ""))
         if getattr(tokenizer, "chat_template", None):
-            return _chat_format(tokenizer, instruction)
+            return cls(tokenizer, **template_pieces(tokenizer, instruction))
         if tokenizer.eos_token_id is None:
             raise DataError("the tokenizer has no end-of-sequence token, so a turn cannot end; set its eos_token")
         return cls(
@@ -120,19 +138,60 @@ class TurnFormat:
 
     def start(self, observation: str) -> list[int]:
         """Everything before the first token of the agent."""
-        return self._before + self._ids(self._opening + observation + self._prompt_text) + self._prompt
+        return self._before + self._ids(self._opening_text(observation)) + self._prompt
 
     def turn(self, text: str) -> list[int]:
         """What the agent writes, end-of-turn token included."""
-        return [*self._ids(text), self.end]
+        return [*self._ids(self._turn_text(text)), self.end]
 
     def between(self, observation: str) -> list[int]:
         """Everything from a turn's end token (not included) to the next token of the agent."""
-        return self._after + self._ids(self._joint + observation + self._prompt_text) + self._prompt
+        return self._after + self._ids(self._joint_text(observation)) + self._prompt
 
     def restart(self, first_observation: str, observation: str) -> list[int]:
-        """A `start` in mid-episode, after what no longer fits was left behind: the task, then the present."""
+        """A `start` in mid-episode, after what no longer fits was left behind: the task, then where it goes on."""
         return self.start(f"{first_observation}\n{observation}")
+
+    def history(self, observations: Sequence[str], turns: Sequence[str], context_start: int = 0) -> list[int]:
+        """An episode up to the next token of the agent.
+
+        Args:
+            observations: all of them, one more than turns.
+            turns: texts of all turns.
+            context_start: the step from which it is told, beside the first observation; 0: all of it.
+        """
+        first, here = observations[0], observations[context_start]
+        ids = self.restart(first, here) if context_start else self.start(first)
+        for turn, after in zip(turns[context_start:], observations[context_start + 1 :], strict=True):
+            ids += self.turn(turn) + self.between(after)
+        return ids
+
+    def leave(self, observations: Sequence[str], turns: Sequence[str], context_start: int, most: int) -> int | None:
+        """The step from which an episode is told that has outgrown `most` tokens: its oldest turns leave.
+
+        Half of what is there for turns is freed at once. Each departure makes everything behind it new to the models,
+        and a context that is always full would have them read it again at every turn.
+
+        Args:
+            observations, turns, context_start: as of `history`; context_start is the present one.
+
+        Returns:
+            A later one, or None where the task and the present observation alone are too long.
+        """
+        last = len(turns)
+        if last <= context_start:
+            return None
+        first = observations[0]
+        least = len(self.restart(first, observations[last]))
+        if least > most:
+            return None
+        target = least + (most - least) // 2
+        kept = 0
+        for step in range(last - 1, context_start, -1):
+            kept += len(self.turn(turns[step])) + len(self.between(observations[step + 1]))
+            if len(self.restart(first, observations[step])) + kept > target:
+                return step + 1
+        return min(context_start + 1, last)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of a turn: its ids up to the first that ends it, special tokens left out."""
@@ -142,7 +201,7 @@ class TurnFormat:
                 break
             kept.append(int(token))
         text: str = self.tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
+        return text.removeprefix(self._turn_lead)
 
     # Whole trajectories.
 
@@ -150,23 +209,24 @@ class TurnFormat:
         """One trajectory as token ids, masks and rewards.
 
         Raises:
-            DataError: no steps; more than `max_length` tokens (see `split`).
+            DataError: no steps; more than `max_length` tokens, or played in a context that was too short for it (see
+                `split`).
         """
-        (encoded,) = self.split(trajectory, None)
-        if max_length is not None and len(encoded) > max_length:
-            raise DataError(
-                f"{_name(trajectory)} has {len(encoded)} tokens, more than the {max_length} allowed; "
-                'raise max_length, or choose overlong="split" or "drop"'
-            )
-        return encoded
+        pieces = self.split(trajectory, None)
+        if len(pieces) > 1:
+            raise DataError(f"{_name(trajectory)} outgrew its agent's context and has {len(pieces)} pieces; use split")
+        check_length(pieces[0], trajectory, max_length)
+        return pieces[0]
 
     def split(self, trajectory: Trajectory, max_length: int | None) -> list[Encoded]:
-        """The trajectory in pieces of whole turns, none longer than `max_length` tokens; one piece if it fits.
+        """The trajectory as its agent was told of it: one piece, and one more for each time that old turns left.
 
-        A later piece begins with the first observation (it says the task) and the present one (`restart`). What is
-        earned after a piece belongs to its states as well, so the return of what follows is added to its last
-        reward: every R_t is as in the whole trajectory. What a split does lose is the log-ratio of later pieces:
-        within a piece, the policy counts as the reference from the cut on.
+        What does not fit into `max_length` is treated as an agent with a context of that size would have been: old
+        turns leave (`leave`). A later piece begins with the first observation, which says the task, and with what was
+        left of the past; that past is context there and no action, so each turn is learnt from once. What is earned
+        after a piece belongs to its states as well, so the return of what follows is added to its last reward: every
+        R_t is as in the whole trajectory. What pieces do lose is the log-ratio of later ones: within a piece, the
+        policy counts as the reference from the cut on.
 
         Raises:
             DataError: no steps; a single turn that does not fit.
@@ -175,50 +235,97 @@ class TurnFormat:
         if not steps:
             raise DataError(f"{_name(trajectory)} has no steps")
         self._tokenize(self._texts(trajectory))
+        observations, turns = [step.observation for step in steps], [step.text for step in steps]
         returns = [*trajectory.returns_to_go, 0.0]
+        starts = self._context_starts(trajectory, max_length)
         pieces: list[Encoded] = []
-        piece = _Piece(self.start(steps[0].observation))
-        for index, step in enumerate(steps):
-            turn = self.turn(step.text)
-            lead = self.between(step.observation) if index else []
-            if max_length is not None and len(piece.ids) + len(lead) + len(turn) > max_length:
-                if piece.starts:
-                    pieces.append(piece.encoded(returns[index]))
-                    lead, piece = [], _Piece(self.restart(steps[0].observation, step.observation))
-                if len(piece.ids) + len(turn) > max_length:
-                    need = len(piece.ids) + len(turn)
-                    raise DataError(
-                        f"step {index} of {_name(trajectory)} alone has {need} tokens, {max_length} allowed"
-                    )
-            piece.add(lead, turn, step.reward, step.imitate)
-        pieces.append(piece.encoded(0.0))
+        for start, group in itertools.groupby(range(len(steps)), key=starts.__getitem__):
+            indices = list(group)
+            first, last = indices[0], indices[-1]
+            piece = _Piece(self.history(observations[: first + 1], turns[:first], start))
+            for index in indices:
+                lead = self.between(observations[index]) if index > first else []
+                piece.add(lead, self.turn(turns[index]), steps[index].reward, steps[index].imitate)
+            pieces.append(piece.encoded(returns[last + 1]))
         return pieces
+
+    def _context_starts(self, trajectory: Trajectory, max_length: int | None) -> list[int]:
+        """For each step the one from which its agent was told, later where that is more than `max_length` tokens."""
+        observations, turns = [step.observation for step in trajectory.steps], [step.text for step in trajectory.steps]
+        starts: list[int] = []
+        start, length = 0, len(self.start(observations[0]))
+        for index, step in enumerate(trajectory.steps):
+            turn = len(self.turn(step.text))
+            if index:
+                length += len(self.between(step.observation))
+            wanted = max(start, min(step.context_start, index))
+            if wanted > start:
+                length = len(self.history(observations[: index + 1], turns[:index], wanted))
+            if max_length is not None and length + turn > max_length:
+                shorter = self.leave(observations[: index + 1], turns[:index], wanted, max_length - turn)
+                if shorter is None:
+                    need = len(self.restart(observations[0], step.observation)) if index else length
+                    raise DataError(
+                        f"step {index} of {_name(trajectory)} alone has {need + turn} tokens, {max_length} allowed"
+                    )
+                wanted, length = shorter, len(self.history(observations[: index + 1], turns[:index], shorter))
+            start, length = wanted, length + turn
+            starts.append(start)
+        return starts
 
     # Tokenising.
 
-    def _texts(self, trajectory: Trajectory) -> list[str]:
+    def _opening_text(self, observation: str) -> _Text:
+        return self._opening_behind, self._opening + observation + self._prompt_text
+
+    def _joint_text(self, observation: str) -> _Text:
+        return self._joint_behind, self._joint + observation + self._prompt_text
+
+    def _turn_text(self, text: str) -> _Text:
+        return self._turn_behind, self._turn_lead + text
+
+    def _texts(self, trajectory: Trajectory) -> list[_Text]:
         """All texts that encoding this trajectory needs, to be tokenised in one call."""
         first, *rest = trajectory.steps
-        texts = [self._opening + first.observation + self._prompt_text]
-        texts += [self._joint + step.observation + self._prompt_text for step in rest]
-        return texts + [step.text for step in trajectory.steps]
+        texts = [self._opening_text(first.observation), *(self._joint_text(step.observation) for step in rest)]
+        return texts + [self._turn_text(step.text) for step in trajectory.steps]
 
-    def _ids(self, text: str) -> list[int]:
+    def _ids(self, text: _Text) -> list[int]:
         if text not in self._cache:
             self._tokenize([text])
         return self._cache[text]
 
-    def _tokenize(self, texts: list[str]) -> None:
+    def _tokenize(self, texts: list[_Text]) -> None:
         """Put the ids of each text into the cache. Text that spells a special token does not become one."""
         if len(self._cache) + len(texts) > _CACHED_TEXTS:
             self._cache.clear()
-        missing = [text for text in dict.fromkeys(texts) if text not in self._cache]
-        if not missing:
-            return
-        for text, ids in zip(missing, self._plain_ids(missing), strict=True):
-            self._cache[text] = ids if self._special.isdisjoint(ids) else self._defused(text)
+        missing = [each for each in dict.fromkeys(texts) if each not in self._cache]
+        behind = [each for each in missing if each[0]]
+        for each, ids in zip(behind, self._ids_behind(behind), strict=True):
+            if ids is not None and self._special.isdisjoint(ids):
+                self._cache[each] = ids
+        alone = [each for each in missing if each not in self._cache]
+        for each, ids in zip(alone, self._plain_ids([text for _, text in alone]), strict=True):
+            self._cache[each] = ids if self._special.isdisjoint(ids) else self._defused(each[1])
+
+    def _ids_behind(self, texts: list[_Text]) -> list[list[int] | None]:
+        """Each text's ids as part of a longer one; None where a token holds something of both."""
+        if not texts:
+            return []
+        before = list(dict.fromkeys(before for before, _ in texts))
+        encoded = self.tokenizer(
+            [*before, *map("".join, texts)], add_special_tokens=False, split_special_tokens=False, verbose=False
+        )["input_ids"]
+        ids_of = dict(zip(before, encoded, strict=False))
+        found: list[list[int] | None] = []
+        for (name, _), ids in zip(texts, encoded[len(before) :], strict=True):
+            lead = ids_of[name]
+            found.append(list(ids[len(lead) :]) if list(ids[: len(lead)]) == list(lead) else None)
+        return found
 
     def _plain_ids(self, texts: list[str]) -> list[list[int]]:
+        if not texts:
+            return []
         encoded = self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False)
         return [list(ids) for ids in encoded["input_ids"]]
 
@@ -230,6 +337,15 @@ class TurnFormat:
         parts = [text[start:end] for start, end in itertools.pairwise(edges)]
         ids = [token for part in self._plain_ids(parts) for token in part]
         return [token for token in ids if token not in self._special]
+
+
+def check_length(encoded: Encoded, trajectory: Trajectory, max_length: int | None) -> None:
+    """Raises DataError where a trajectory, or a piece of one, has more than `max_length` tokens."""
+    if max_length is not None and len(encoded) > max_length:
+        raise DataError(
+            f"{_name(trajectory)} has {len(encoded)} tokens, more than the {max_length} allowed; "
+            'raise max_length, or choose overlong="split" or "drop"'
+        )
 
 
 class _Piece:
@@ -275,82 +391,3 @@ def _leading_ids(tokenizer: Any) -> list[int]:
         if full[index : index + len(bare)] == bare:
             return full[:index]
     return []
-
-
-# Chat templates.
-
-_SENTINELS = [f"SENTINEL{letter}OREO" for letter in "ABCDE"]
-
-
-def _chat_format(tokenizer: Any, instruction: str) -> TurnFormat:
-    """Take the template apart; put the instruction into the first user message where there is no system message."""
-    try:
-        before, after, prompt = _template_pieces(tokenizer, instruction)
-        opening = ""
-    except DataError:
-        if not instruction:
-            raise
-        before, after, prompt = _template_pieces(tokenizer, "")
-        opening = f"{instruction}\n\n"
-
-    def ids(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    added = set(tokenizer.all_special_ids) | set(tokenizer.get_added_vocab().values())
-    after_ids = ids(after)
-    end_at = next((index for index, token in enumerate(after_ids) if token in added), None)
-    # Llama 2 puts a space between the answer and the end token; a turn here goes without.
-    if end_at is None or tokenizer.decode(after_ids[:end_at]).strip():
-        raise DataError(f"the chat template ends an assistant's turn with {after!r}, which holds no end-of-turn token")
-    eos = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return TurnFormat(
-        tokenizer,
-        end=after_ids[end_at],
-        end_ids=eos,
-        before=ids(before),
-        opening=opening,
-        after=after_ids[end_at + 1 :],
-        prompt=ids(prompt),
-    )
-
-
-def _template_pieces(tokenizer: Any, instruction: str) -> tuple[str, str, str]:
-    """(before the first user text, from an assistant text to the next user text, from a user text to the turn).
-
-    The last is the generation prompt an acting model sees. Templates may write earlier turns differently (dropping
-    an empty thinking block, say); an episode that only ever grows at its end cannot, so the prompt is used throughout.
-    """
-    short, middle, long = (_render(tokenizer, instruction, turns) for turns in (1, 3, 5))
-    before, prompt = short
-    asked, after, asked_again, after_again = long[1:5]
-    steady = before == middle[0] == long[0] and prompt == middle[-1] == long[-1]
-    if not steady or after != middle[2] or after != after_again or asked != asked_again or asked != middle[1]:
-        raise DataError(
-            "the chat template writes a turn differently as the conversation goes on, so episodes cannot be appended "
-            "to; use a tokenizer with another chat template, or none"
-        )
-    if instruction.strip() not in before:
-        raise DataError("the chat template drops the system message")
-    # A template that knows no generation prompt stops short of the assistant's header.
-    if asked != prompt and asked.startswith(prompt):
-        prompt = asked
-    return before, after, prompt
-
-
-def _render(tokenizer: Any, instruction: str, turns: int) -> list[str]:
-    """The template's text around `turns` sentinels (user, assistant, user, …): turns + 1 pieces."""
-    messages = [{"role": "system", "content": instruction}] if instruction else []
-    sentinels = _SENTINELS[:turns]
-    for index, sentinel in enumerate(sentinels):
-        messages.append({"role": "assistant" if index % 2 else "user", "content": sentinel})
-    try:
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # whatever a template raises, in Jinja or in the Python it calls
-        raise DataError(f"the chat template cannot render {messages[0]['role']} and user turns: {error}") from error
-    pieces = []
-    for sentinel in sentinels:
-        if text.count(sentinel) != 1:
-            raise DataError("the chat template drops or repeats messages, so episodes cannot be appended to")
-        piece, text = text.split(sentinel)
-        pieces.append(piece)
-    return [*pieces, text]

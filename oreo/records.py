@@ -15,8 +15,8 @@ import pyarrow as pa
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
-VERSION = 1
-"""Of the schema; a reader refuses a higher one."""
+VERSION = 2
+"""Of the schema; a reader refuses a higher one. 2: steps have `context_start`, 0 in what version 1 stored."""
 FORMAT = "oreo-trajectories"
 
 _CANDIDATE = pa.struct(
@@ -38,6 +38,7 @@ _STEP = pa.struct(
         pa.field("value", pa.float64()),
         pa.field("candidates", pa.list_(_CANDIDATE), nullable=False),
         pa.field("imitate", pa.bool_(), nullable=False),
+        pa.field("context_start", pa.int32()),
     ]
 )
 SCHEMA = pa.schema(
@@ -104,6 +105,7 @@ def _step_record(step: Step) -> dict[str, Any]:
         "value": None if step.value is None else _number(step.value, "value"),
         "candidates": [_candidate_record(each) for each in step.candidates],
         "imitate": _flag(step.imitate, "imitate"),
+        "context_start": _index(step.context_start, "context_start"),
     }
 
 
@@ -145,6 +147,12 @@ def _flag(value: Any, name: str) -> bool:
     if value not in (True, False):
         raise DataError(f"{name} of a trajectory is True or False, got {value!r:.80}")
     return bool(value)
+
+
+def _index(value: Any, name: str) -> int:
+    if type(value) is not int or not 0 <= value < 2**31:
+        raise DataError(f"{name} of a step is the number of an earlier one, got {value!r:.80}")
+    return value
 
 
 def _seed(seed: Any) -> int | None:
@@ -207,6 +215,8 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
 def _steps(array: pa.StructArray) -> list[Step]:
     columns = dict(zip((field.name for field in array.type), array.flatten(), strict=True))
     values = {name: _values(columns[name]) for name in columns if name not in ("admissible_commands", "candidates")}
+    if "context_start" in values:  # missing before version 2, and null where a later one sealed such a journal
+        values["context_start"] = [start or 0 for start in values["context_start"]]
     values["admissible_commands"] = _lists(columns["admissible_commands"], _values)
     values["candidates"] = _lists(columns["candidates"], _candidates)
     names = list(values)

@@ -237,6 +237,7 @@ class _Playing:
                 value=decision.value,
                 candidates=decision.candidates,
                 imitate=decision.imitate,
+                context_start=decision.context_start,
             )
         )
         episode.observation, episode.info = observation, info

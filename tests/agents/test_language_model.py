@@ -26,20 +26,24 @@ def reread(model: Any, ids: list[int]) -> torch.Tensor:
         return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
 
 
-def check_against_rereading(model: Any, tokenizer: Any, trajectory: Trajectory, temperature: float) -> None:
-    """Each turn's log-probability is that of its tokens in one plain pass over the whole episode."""
+def check_against_rereading(
+    model: Any, tokenizer: Any, trajectory: Trajectory, temperature: float, tolerance: float = 2e-4
+) -> None:
+    """Each turn's log-probability is that of its tokens in one plain pass over the episode, or a piece of it."""
     turn_format = TurnFormat.from_tokenizer(tokenizer)
-    encoded = turn_format.encode(trajectory)
-    logits = reread(model, encoded.input_ids.tolist())
-    log_probs = (logits / (temperature or 1.0)).log_softmax(-1)
-    starts = np.flatnonzero(encoded.step_start)
-    for step, start in zip(trajectory.steps, starts, strict=True):
+    found = []
+    for encoded in turn_format.split(trajectory, None):
+        logits = reread(model, encoded.input_ids.tolist())
+        found += [
+            ((logits / (temperature or 1.0)).log_softmax(-1), start) for start in np.flatnonzero(encoded.step_start)
+        ]
+    for step, (log_probs, start) in zip(trajectory.steps, found, strict=True):
         ids = turn_format.turn(step.text)
         if len(ids) > MAX_NEW_TOKENS:
             ids = ids[:-1]  # cut off: its end was not sampled
         rows = range(start - 1, start - 1 + len(ids))
         expected = sum(float(log_probs[row, token]) for row, token in zip(rows, ids, strict=True))
-        assert step.log_prob == pytest.approx(expected, abs=2e-4)
+        assert step.log_prob == pytest.approx(expected, abs=tolerance)
         if temperature == 0:
             assert [int(log_probs[row].argmax()) for row in rows] == ids
 
@@ -189,18 +193,76 @@ def test_the_model_is_told_what_was_done_and_not_what_it_meant_to_do(tokenizer: 
                 assert step.log_prob == pytest.approx(expected, abs=2e-4)
 
 
-def test_an_episode_that_outgrows_the_model_goes_on(tokenizer: Any) -> None:
-    model = make_model("gpt2", n_positions=64)
-    agent = LanguageModelAgent(model, tokenizer, max_new_tokens=6)
-    with pytest.warns(UserWarning, match="goes on from its task and the last observation"):
-        played = rollout(Babble, agent=agent, episodes=8)
-    assert max(map(len, played)) >= 7
-    assert all(step.log_prob is not None for each in played for step in each.steps)
+class Recorded(LanguageModelAgent):
+    """Remembers what its models were told."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.told: dict[tuple[int, int], list[int]] = {}
+
+    def _tell(self, episodes: Any) -> Any:
+        stories = super()._tell(episodes)
+        for episode, story in zip(episodes, stories, strict=True):
+            self.told[int(episode.info["seed"]), len(episode.steps)] = list(story.ids)
+        return stories
+
+
+class Endless(Babble):
+    """Never ends before its last step."""
+
+    max_steps = 50
+
+    def start(self, rng: np.random.Generator) -> str:
+        self.seed = int(rng.integers(1 << 30))
+        return super().start(rng)
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        return self._words(1, 12), 0.0, False
+
+    def info(self) -> dict[str, Any]:
+        return {"seed": self.seed, "task": str(self.seed)}
+
+
+@pytest.mark.parametrize("setting", [{}, {"context": 96}])
+def test_training_shows_what_acting_was_told_when_an_episode_outgrew_the_context(
+    setting: dict[str, Any], tokenizer: Any
+) -> None:
+    positions = 2048 if setting else 96
+    agent = Recorded(make_model("gpt2", n_positions=positions), tokenizer, max_new_tokens=6, **setting)
+    with pytest.warns(UserWarning, match="longer than a context of 96 tokens: its oldest turns leave"):
+        played = rollout(Endless, agent=agent, episodes=3)
+    for trajectory in played:
+        starts = [step.context_start for step in trajectory.steps]
+        assert starts == sorted(starts) and starts[0] == 0 and len(set(starts)) > 5
+        assert max(at - start for at, start in enumerate(starts)) > 2, "more of the past stays than the present"
+        pieces = agent.format.split(trajectory, None)
+        assert len(pieces) == len(set(starts)) and max(map(len, pieces)) <= 96
+        shown = [piece.input_ids[:start] for piece in pieces for start in np.flatnonzero(piece.step_start)]
+        assert len(shown) == len(trajectory)
+        for at, ids in enumerate(shown):
+            assert ids.tolist() == agent.told[int(trajectory.task), at]
+            assert len(ids) + 6 < 96
+        check_against_rereading(agent.policy.model, tokenizer, trajectory, 1.0)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_fifty_turns_with_a_cache_are_fifty_turns_without_one(architecture: str, tokenizer: Any) -> None:
+    longer = {"n_positions": 2048} if architecture == "gpt2" else {"max_position_embeddings": 2048}
+    model = make_model(architecture, **longer)
+    agent = LanguageModelAgent(model, tokenizer, temperature=0.0, max_new_tokens=MAX_NEW_TOKENS)
+    together = rollout(Endless, agent=agent, episodes=3, batch_size=3)
+    for trajectory in together:
+        assert len(trajectory) == 50
+        check_against_rereading(model, tokenizer, trajectory, 0.0, tolerance=1e-4)
+    (alone,) = rollout(Endless, agent=agent, episodes=1)
+    assert [step.text for step in alone.steps] == [step.text for step in together[0].steps]
+    for one, other in zip(alone.steps, together[0].steps, strict=True):
+        assert one.log_prob == pytest.approx(other.log_prob, abs=1e-4)
 
 
 def test_an_observation_that_does_not_fit_gives_empty_turns(tokenizer: Any) -> None:
     agent = LanguageModelAgent(make_model("gpt2", n_positions=8), tokenizer, max_new_tokens=6)
-    with pytest.warns(UserWarning, match="its turns are empty"):
+    with pytest.warns(UserWarning, match="turns are empty"):
         (trajectory,) = rollout(Babble, agent=agent, episodes=1)
     assert {step.action for step in trajectory.steps} == {""}
 
@@ -220,7 +282,9 @@ def test_the_action_is_the_turn_or_what_follows_its_last_action_line(turn: str, 
     assert action_of(turn) == action
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}, {"max_new_tokens": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}, {"max_new_tokens": 0}, {"context": 48}]
+)
 def test_a_wrong_setting_is_refused(wrong: dict[str, Any], tokenizer: Any) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         LanguageModelAgent(make_model("llama"), tokenizer, **wrong)

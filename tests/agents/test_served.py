@@ -122,22 +122,39 @@ def test_text_is_asked_for_with_the_tokens_of_training_or_their_text(protocol: P
         assert prompt.endswith(tokenizer.decode(turn_format.between(step.observation))[-20:]), "it is text now"
 
 
-def test_an_episode_that_outgrows_the_context_goes_on_from_its_task_and_the_last_observation(
-    protocol: ProtocolServer,
-) -> None:
+def test_the_older_turns_leave_where_an_episode_outgrows_the_context(protocol: ProtocolServer) -> None:
     protocol.rule = lambda body: (
         "This model's maximum context length is 5 messages" if len(body["messages"]) > 5 else None
     )
     agent = served(protocol)
-    with pytest.warns(UserWarning, match="longer than rule can read"):
+    with pytest.warns(UserWarning, match="longer than rule is to read: its oldest turns leave"):
         played = rollout(Babble, agent=agent, episodes=4, seed=3)
     longest = max(played, key=len)
     assert len(longest) > 6
-    firsts = [body["messages"][0]["content"] for body in protocol.asked]
-    assert f"{longest.steps[0].observation}\n{longest.steps[3].observation}" in firsts
+    # Turns 0, 1, 2 with the present one are 7 messages: of three turns, two leave.
+    assert [step.context_start for step in longest.steps[:7]] == [0, 0, 0, 2, 2, 4, 4]
+    said = [[message["content"] for message in body["messages"]] for body in protocol.asked]
+    steps = longest.steps
+    told = [f"{steps[0].observation}\n{steps[2].observation}", steps[2].text, steps[3].observation]
+    assert told in said
     protocol.rule = lambda body: "the prompt is too long"
     with pytest.raises(Refused, match="too long"):
         rollout(Babble, agent=agent, episodes=1)
+
+
+@pytest.mark.parametrize("api", ["chat", "text"])
+def test_a_context_that_is_set_holds_for_a_server_too(api: str, protocol: ProtocolServer, tokenizer: Any) -> None:
+    agent = ServedAgent(Server(protocol.url, "rule"), api=api, tokenizer=tokenizer, max_new_tokens=9, context=70)
+    with pytest.warns(UserWarning, match="its oldest turns leave"):
+        played = rollout(Babble, agent=agent, episodes=4, seed=3)
+    turn_format = TurnFormat.from_tokenizer(tokenizer)
+    assert max(step.context_start for each in played for step in each.steps) > 0
+    for trajectory in played:
+        observations, turns = [step.observation for step in trajectory.steps], [s.text for s in trajectory.steps]
+        for at, step in enumerate(trajectory.steps):
+            assert len(turn_format.history(observations[: at + 1], turns[:at], step.context_start)) <= 70 - 9
+    with pytest.raises(UsageError, match="which counts tokens, take a tokenizer"):
+        ServedAgent(Server(protocol.url, "rule"), context=70)
 
 
 def test_a_model_that_only_thinks_is_pointed_out(protocol: ProtocolServer) -> None:

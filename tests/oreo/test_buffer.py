@@ -66,6 +66,7 @@ steps = st.builds(
     value=maybe_numbers,
     candidates=st.lists(candidates, max_size=3).map(tuple),
     imitate=st.booleans(),
+    context_start=st.integers(0, 2**31 - 1),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
@@ -338,6 +339,25 @@ def test_a_newer_buffer_is_refused(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         TrajectoryBuffer(tmp_path)
+
+
+def test_what_version_1_stored_is_read_with_whole_contexts(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with TrajectoryBuffer(tmp_path) as buffer:
+        buffer.extend([episode("a"), episode("b", steps=0)])
+    (shard,) = tmp_path.glob("*.parquet")
+    table = pq.read_table(shard)
+    at = table.schema.get_field_index("steps")
+    step = table.schema.field("steps").type.value_type
+    kept = [field for field in step if field.name != "context_start"]
+    rows = [[{field.name: each[field.name] for field in kept} for each in row] for row in table["steps"].to_pylist()]
+    older = table.set_column(at, "steps", pa.array(rows, pa.list_(pa.struct(kept))))
+    assert "context_start" not in str(older.schema)
+    metadata = {**table.schema.metadata, b"oreo.version": b"1"}
+    pq.write_table(older.replace_schema_metadata(metadata), shard)
+    assert same(tuple(TrajectoryBuffer(tmp_path)), (episode("a"), episode("b", steps=0)))
 
 
 @pytest.mark.parametrize("damage", ["cut short", "flipped", "emptied"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -41,7 +42,15 @@ INST = (
     "<bos>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
     "{% else %} {{ m.content }} <eos>{% endif %}{% endfor %}"
 )
-TEMPLATES = {"plain": None, "chatml": CHATML, "llama3": LLAMA3, "thinking": THINKING, "inst": INST}
+# Moves the system message to the newest user message, as some of Mistral's templates do.
+MOVING = (
+    "<bos>{% set shift = 1 if messages[0].role == 'system' else 0 %}{% for m in messages %}{% if m.role == 'user' %}"
+    "<|head|>{% if loop.last and shift %}{{ messages[0].content }}\n\n{% endif %}{{ m.content }}<|/head|>"
+    "{% elif m.role == 'assistant' %}{{ m.content }}<eos>{% endif %}{% endfor %}"
+)
+# Counts the messages at each of them, so that nothing ever stays as it was.
+COUNTING = "{% for m in messages %}<|head|>{{ loop.length }}<|/head|>{{ m.content }}<|eot|>{% endfor %}"
+TEMPLATES = {"plain": None, "chatml": CHATML, "llama3": LLAMA3, "thinking": THINKING, "inst": INST, "moving": MOVING}
 
 
 @cache
@@ -144,6 +153,64 @@ def test_a_chat_episode_is_what_the_template_renders(kind: str, instruction: str
     assert tokenizer(kind).decode(encoded.input_ids.tolist()) == rendered.rstrip("\n")
 
 
+@cache
+def sentences() -> Any:
+    """A tokenizer of Llama 2's and Mistral's kind: words begin with a mark for the space before them."""
+    pieces = Tokenizer(models.BPE(byte_fallback=True))
+    pieces.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    pieces.decoder = decoders.Sequence([decoders.Metaspace(prepend_scheme="first"), decoders.ByteFallback()])
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=[*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256))], show_progress=False
+    )
+    pieces.train_from_iterator(
+        [*TEXTS, "go take it eat A room. A box. Yours. [INST] [/INST] user assistant"] * 5, trainer
+    )
+    made = PreTrainedTokenizerFast(tokenizer_object=pieces, eos_token="<eos>", bos_token="<bos>", unk_token="<0x3F>")
+    made.add_special_tokens({"additional_special_tokens": SPECIAL[3:]})
+    return made
+
+
+@pytest.mark.parametrize("kind", ["chatml", "llama3", "moving", "inst"])
+@pytest.mark.parametrize("make", [tokenizer, sentences])
+@pytest.mark.parametrize("observations", [("A room.", "A box.", "Yours."), ("\nA room", "\n\n A box.\n", "  Yours.")])
+def test_a_history_has_the_tokens_of_the_whole_template_rendered_at_once(
+    kind: str, make: Any, observations: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "llama3" and observations[0] != observations[0].strip():
+        pytest.skip("this template strips what it is given")
+    monkeypatch.setattr(make(), "chat_template", TEMPLATES[kind])
+    messages = [{"role": "user", "content": observations[0]}]
+    answers = ["go", "take it"]
+    for answer, after in zip(answers, observations[1:], strict=True):
+        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": after}]
+    rendered = make().apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    # Llama 2's template puts a space between an answer and its end, where no model has one when it ends its turn.
+    whole = make()(rendered.replace(" <eos>", "<eos>"), add_special_tokens=False)["input_ids"]
+    assert TurnFormat.from_tokenizer(make()).history(observations, answers) == whole
+
+
+@pytest.mark.parametrize("instruction", ["", "Be quick."])
+def test_a_template_that_never_lets_a_turn_stand_is_written_as_each_turn_was_when_it_was_new(instruction: str) -> None:
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer().backend_tokenizer, eos_token="<eos>", additional_special_tokens=SPECIAL[3:]
+    )
+    made.chat_template = COUNTING
+    with pytest.warns(UserWarning, match="writes earlier turns differently"):
+        form = TurnFormat.from_tokenizer(made, instruction)
+    encoded = form.encode(trajectory(["go", "eat", "run"], ["A room.", "A box.", "A dog."]))
+    opening = f"{instruction}\n\n" if instruction else ""
+    assert made.decode(encoded.input_ids.tolist()) == (
+        f"<|head|>1<|/head|>{opening}A room.<|eot|><|head|>3<|/head|>go<|eot|><|head|>3<|/head|>A box."
+        "<|eot|><|head|>3<|/head|>eat<|eot|><|head|>3<|/head|>A dog.<|eot|><|head|>3<|/head|>run<|eot|>"
+    )
+
+
+def test_a_system_message_that_would_move_along_goes_before_the_first_observation() -> None:
+    form = turn_format("moving", "Be quick.")
+    whole = tokenizer().decode(form.encode(trajectory(["go", "eat"], ["A room.", "A box."])).input_ids.tolist())
+    assert whole == "<bos><|head|>Be quick.\n\nA room.<|/head|>go<eos><|head|>A box.<|/head|>eat<eos>"
+
+
 def test_a_thinking_template_is_used_as_its_generation_prompt_will_be_seen() -> None:
     form = turn_format("thinking", "Be quick.")
     whole = tokenizer("thinking").decode(
@@ -174,7 +241,6 @@ def test_spelled_out_special_tokens_stay_text() -> None:
     ("template", "message"),
     [
         ("{{ messages[-1].content }}<eos>", "drops or repeats"),
-        ("{% for m in messages %}{{ loop.length }}{{ m.content }}<eos>{% endfor %}", "differently"),
         ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "no end-of-turn token"),
         ("{{ raise_exception('no') }}", "cannot render"),
         ("{% for", "cannot render"),
@@ -217,10 +283,8 @@ def test_pieces_hold_every_turn_once_and_keep_every_return(
 ) -> None:
     form = turn_format("plain")
     episode = trajectory([s[1] for s in steps], [s[0] for s in steps], [s[2] for s in steps])
-    need = max(
-        max(len(form.restart(steps[0][0], s.observation)), len(form.start(s.observation))) + len(form.turn(s.text))
-        for s in episode.steps
-    )
+    need = len(form.start(steps[0][0])) + len(form.turn(steps[0][1]))
+    need = max(need, *(len(form.restart(steps[0][0], s.observation)) + len(form.turn(s.text)) for s in episode.steps))
     pieces = form.split(episode, need + room)
     assert all(len(piece) <= need + room for piece in pieces)
     turns, returns = [], []
@@ -235,3 +299,44 @@ def test_pieces_hold_every_turn_once_and_keep_every_return(
     assert returns == pytest.approx(episode.returns_to_go, abs=1e-5)
     with pytest.raises(DataError, match="allowed"):
         form.split(episode, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=episodes, room=st.integers(0, 90), start=st.integers(0, 4))
+def test_what_leaves_a_full_context_is_the_oldest_and_no_more_than_makes_room(
+    steps: list[tuple[str, str, float, bool]], room: int, start: int
+) -> None:
+    form = turn_format("plain")
+    observations, turns = [step[0] for step in steps], [step[1] for step in steps[:-1]]
+    start, last = min(start, len(turns)), len(turns)
+    least = len(form.history(observations, turns, last))
+    for most in (least - 1, least + room):
+        found = form.leave(observations, turns, start, most)
+        if start == last or least > most:
+            assert found is None
+            continue
+        # The first later beginning that leaves half of the room for turns to come, tried one by one.
+        target = least + (most - least) // 2
+        fits = [at for at in range(start + 1, last + 1) if len(form.history(observations, turns, at)) <= target]
+        assert found == fits[0]
+        assert len(form.history(observations, turns, found)) <= most
+
+
+def test_a_recorded_context_and_a_shorter_one_for_training_hold_together() -> None:
+    form = turn_format("plain")
+    observations, turns = [f"Room {index}." for index in range(9)], [f"go {index}" for index in range(9)]
+    whole = trajectory(turns, observations)
+    starts = (0, 0, 0, 2, 2, 2, 5, 5, 5)
+    told = replace(
+        whole, steps=tuple(replace(s, context_start=start) for s, start in zip(whole.steps, starts, strict=True))
+    )
+    pieces = form.split(told, None)
+    assert [int(piece.step_start.sum()) for piece in pieces] == [3, 3, 3]
+    text = tokenizer().decode(pieces[1].input_ids.tolist())
+    assert text.startswith("Room 0.\nRoom 2.\n> go 2<eos>\nRoom 3.\n> go 3<eos>")
+    assert form.decode(pieces[1].input_ids[int(np.argmax(pieces[1].action_mask)) :]) == "go 3", "go 2 is learnt once"
+    with pytest.raises(DataError, match="outgrew its agent's context and has 3 pieces"):
+        form.encode(told)
+    shorter = form.split(told, max(map(len, pieces)) - 1)
+    assert len(shorter) > 3 and sum(int(piece.step_start.sum()) for piece in shorter) == 9
+    assert max(map(len, shorter)) < max(map(len, pieces))

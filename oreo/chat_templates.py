@@ -1,0 +1,154 @@
+"""Chat templates taken apart, so that an episode can be written piece by piece and never rendered again.
+
+A template is rendered around sentinels, and what stands between them are the pieces of `oreo.encoding.TurnFormat`.
+They are cut at special tokens: a tokenizer splits there first, so ids from before a special token do not depend on what
+follows it, and plain text between two of them (a header and the observation, say) is tokenised as one text.
+
+Some templates write earlier turns differently as the conversation goes on (a date, a counter, a system message that
+moves along). An episode that only ever grows at its end cannot: what was written stays, in acting and in training.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from oreo.errors import DataError
+
+_SENTINELS = [f"SENTINEL{letter}OREO" for letter in "ABCDE"]
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Text of a template."""
+
+    before: str
+    """Before the first user text."""
+    after: str
+    """From an assistant text to the next user text."""
+    prompt: str
+    """From a user text to the turn: the generation prompt that an acting model sees."""
+    lead: str
+    """Blanks between it and the turn that are the turn's own: models write " go" as one token."""
+
+
+def template_pieces(tokenizer: Any, instruction: str) -> dict[str, Any]:
+    """Arguments of `TurnFormat` for a tokenizer with a chat template.
+
+    Args:
+        instruction: the system message; put before the first observation where the template knows none.
+
+    Raises:
+        DataError: a template that cannot render a conversation, drops parts of it, or has no token that ends a turn.
+    """
+    pieces, opening = _find(tokenizer, instruction)
+    names = tokenizer.all_special_tokens
+    added = tokenizer.get_added_vocab() | dict(zip(names, tokenizer.convert_tokens_to_ids(names), strict=True))
+    special = re.compile("|".join(re.escape(name) for name in sorted(added, key=len, reverse=True)) or r"(?!)")
+    end = special.search(pieces.after)
+    # Llama 2 puts a space between the answer and the end token; a turn here goes without.
+    if end is None or pieces.after[: end.start()].strip():
+        raise DataError(
+            f"the chat template ends an assistant's turn with {pieces.after!r}, which holds no end-of-turn token"
+        )
+
+    def ids(text: str, behind: str = "") -> list[int]:
+        first, whole = tokenizer([behind, behind + text], add_special_tokens=False, verbose=False)["input_ids"]
+        return list(whole[len(first) :])
+
+    head, opening_behind, tail = _cut(special, pieces.before)
+    after, joint_behind, joint = _cut(special, pieces.after[end.end() :])
+    first = special.search(pieces.prompt)
+    plain = len(pieces.prompt) if first is None else first.start()
+    _, last, header = _cut(special, pieces.prompt)
+    return {
+        "end": added[end[0]],
+        "end_ids": [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id],
+        "before": ids(head),
+        "opening": tail + opening,
+        "opening_behind": opening_behind,
+        "after": ids(after, end[0]),
+        "joint": joint,
+        "joint_behind": joint_behind or end[0],
+        "prompt": ids(pieces.prompt[plain:]),
+        "prompt_text": pieces.prompt[:plain],
+        "turn_behind": last + header,
+        "turn_lead": pieces.lead,
+    }
+
+
+def _cut(special: re.Pattern[str], text: str) -> tuple[str, str, str]:
+    """(text up to and with its last special token, that token or "", the plain text behind it)."""
+    found = list(special.finditer(text))
+    return (text[: found[-1].end()], found[-1][0], text[found[-1].end() :]) if found else ("", "", text)
+
+
+def _find(tokenizer: Any, instruction: str) -> tuple[_Pieces, str]:
+    """The pieces, and what is put before the first observation.
+
+    The instruction goes into the system message if earlier turns then stay as they are, else before the observation.
+    """
+    found: list[tuple[_Pieces, str]] = []
+    for system, opening in [(instruction, ""), ("", f"{instruction}\n\n")] if instruction else [("", "")]:
+        try:
+            pieces, steady = _apart(tokenizer, system)
+        except DataError as error:
+            trouble = error
+            continue
+        if steady:
+            return pieces, opening
+        found.append((pieces, opening))
+    if not found:
+        raise trouble
+    warnings.warn(
+        "the chat template writes earlier turns differently as the conversation goes on; here they stay as they were "
+        "written when they were the newest, in acting and in training",
+        stacklevel=2,
+    )
+    return found[-1]
+
+
+def _apart(tokenizer: Any, instruction: str) -> tuple[_Pieces, bool]:
+    """The pieces as they are while a turn is the newest, and whether they stay so.
+
+    Templates may write the newest turn differently (with an empty thinking block, say); what the acting model sees is
+    the generation prompt, so that one is used throughout.
+    """
+    short, middle, long = (_render(tokenizer, instruction, turns) for turns in (1, 3, 5))
+    before, prompt = short
+    asked, after = middle[1:3]
+    steady = (
+        before == middle[0] == long[0]
+        and prompt == middle[-1] == long[-1]
+        and after == long[2] == long[4]
+        and asked == long[1] == long[3]
+    )
+    if instruction.strip() not in before:
+        raise DataError("the chat template drops the system message")
+    lead = ""
+    if asked.startswith(prompt):
+        more = asked[len(prompt) :]
+        # A template that knows no generation prompt stops short of the assistant's header.
+        prompt, lead = (asked, "") if more.strip() else (prompt, more)
+    return _Pieces(before, after, prompt, lead), steady
+
+
+def _render(tokenizer: Any, instruction: str, turns: int) -> list[str]:
+    """The template's text around `turns` sentinels (user, assistant, user, …): turns + 1 pieces."""
+    messages = [{"role": "system", "content": instruction}] if instruction else []
+    sentinels = _SENTINELS[:turns]
+    for index, sentinel in enumerate(sentinels):
+        messages.append({"role": "assistant" if index % 2 else "user", "content": sentinel})
+    try:
+        text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except Exception as error:  # whatever a template raises, in Jinja or in the Python it calls
+        raise DataError(f"the chat template cannot render {messages[0]['role']} and user turns: {error}") from error
+    pieces = []
+    for sentinel in sentinels:
+        if text.count(sentinel) != 1:
+            raise DataError("the chat template drops or repeats messages, so episodes cannot be appended to")
+        piece, text = text.split(sentinel)
+        pieces.append(piece)
+    return [*pieces, text]
