@@ -128,6 +128,8 @@ def _notes(step: Step) -> Iterator[tuple[str, str]]:
         yield "refused", "red"
     if not step.imitate:
         yield "noise", "yellow"
+    if step.context_start:
+        yield f"told from step {step.context_start + 1}", "dim"
     if step.reward:
         yield f"reward {step.reward:+g}", "bold green" if step.reward > 0 else "bold red"
 
@@ -166,12 +168,12 @@ def _candidates(view: View, width: int) -> list[RenderableType]:
 
 
 def _ranked(step: Step) -> list[tuple[str, float | None, float | None, bool]]:
-    """(text, value, log-probability, taken) of each candidate, by value where known, the taken one marked once."""
+    """(text, value, log-probability, taken) of each candidate, by value where known, then by likelihood."""
     rows: list[tuple[str, float | None, float | None, bool]] = []
     for candidate in step.candidates:
         taken = candidate.text == step.text and not any(row[3] for row in rows)
         rows.append((one_line(candidate.text), candidate.value, candidate.log_prob, taken))
-    return sorted(rows, key=lambda row: (row[1] is not None, row[1] or 0.0, row[3]), reverse=True)
+    return sorted(rows, key=lambda row: (row[1] is not None, row[1] or 0.0, row[2] or 0.0, row[3]), reverse=True)
 
 
 def _number(name: str, value: float | None) -> str:

@@ -90,6 +90,18 @@ def test_lines_of_all_views_together_are_the_lines_of_the_last() -> None:
     assert one_by_one == lines(view_at(KITCHEN, 3))
 
 
+def test_admissible_commands_stand_in_the_order_of_their_likelihood_and_a_short_context_is_said() -> None:
+    commands = (Candidate("look", -3.0), Candidate("go to desk 1", -0.5), Candidate("inventory", -2.0))
+    step = Step("A room.", "go to desk 1", candidates=commands, context_start=4)
+    trajectory = Trajectory("e", (step,), "A desk.", terminated=False, truncated=True, won=False)
+    assert lines(view_at(trajectory, 1))[2:6] == [
+        "  1 > go to desk 1   (told from step 5)",
+        "      * go to desk 1   (log p -0.50)",
+        "      - inventory   (log p -2.00)",
+        "      - look   (log p -3.00)",
+    ]
+
+
 TEXTS = st.text(max_size=300) | st.text("Ŵ漢🎲\x1b[31m\t\n\r\x00 ab", max_size=300)
 VALUES = st.none() | st.floats(-1e6, 1e6)
 CANDIDATES = st.lists(st.builds(Candidate, text=TEXTS, log_prob=VALUES, value=VALUES), max_size=8).map(tuple)
