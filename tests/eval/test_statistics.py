@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oreo.errors import UsageError
-from oreo.eval.statistics import mcnemar_exact, wilson_interval
+from oreo.eval.statistics import mcnemar_exact, paired_difference, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,72 @@ def test_the_paired_test_does_not_care_who_is_first(pairs: list[tuple[bool, bool
     assert 0 < mcnemar_exact(first, second) <= 1
 
 
-def test_the_paired_test_wants_pairs() -> None:
-    with pytest.raises(UsageError, match="3 and 2"):
-        mcnemar_exact([True] * 3, [True] * 2)
+def paired(both: int, only_first: int, only_second: int, neither: int) -> tuple[list[bool], list[bool]]:
+    """Two agents' games, from how many there are of each kind."""
+    first = [True] * (both + only_first) + [False] * (only_second + neither)
+    second = [True] * both + [False] * only_first + [True] * only_second + [False] * neither
+    return first, second
+
+
+def test_the_difference_and_the_test_are_the_published_ones() -> None:
+    """M. W. Fagerland, S. Lydersen, P. Laake (2017), Statistical Analysis of Contingency Tables, chapter 8."""
+    first, second = paired(59, 16, 6, 80)
+    assert paired_difference(first, second) == pytest.approx((-0.0621, -0.1186, -0.0046), abs=5e-5)
+    assert mcnemar_exact(first, second) == pytest.approx(0.052479, abs=5e-7)
+
+
+counts = st.tuples(*[st.integers(0, 60)] * 4)
+
+
+@given(counts, st.floats(0.01, 0.999))
+def test_the_interval_holds_the_difference_and_mirrors_for_the_other_agent(
+    games: tuple[int, int, int, int], confidence: float
+) -> None:
+    first, second = paired(*games)
+    difference, low, high = paired_difference(first, second, confidence)
+    assert -1 - 1e-12 <= low <= difference <= high <= 1 + 1e-12
+    assert difference == (pytest.approx((sum(second) - sum(first)) / len(first)) if first else 0)
+    assert paired_difference(second, first, confidence) == pytest.approx((-difference, -high, -low), abs=1e-12)
+
+
+def test_playing_the_same_games_makes_the_difference_surer_when_they_are_won_together() -> None:
+    _, low, high = paired_difference(*paired(50, 5, 5, 40))
+    _, low_apart, high_apart = paired_difference(*paired(30, 25, 25, 20))
+    assert high - low < 0.7 * (high_apart - low_apart)
+
+
+def test_agents_that_never_differ_leave_the_doubt_that_few_games_leave() -> None:
+    difference, low, high = paired_difference([True] * 10, [True] * 10)
+    assert difference == 0 and low == pytest.approx(-0.2775, abs=5e-5) and high == -low
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.6, 0.1, 0.15, 0.15), (0.25, 0.25, 0.25, 0.25), (0.8, 0.05, 0.1, 0.05), (0.1, 0.05, 0.6, 0.25)]
+)
+def test_the_interval_holds_the_true_difference_about_as_often_as_it_says(
+    shares: tuple[float, float, float, float],
+) -> None:
+    """Over every outcome of 20 games, each with its probability. (The interval is approximate: not exactly 95 %.)"""
+    n, true, covered, total = 20, shares[2] - shares[1], 0.0, 0.0
+    for both, only_first, only_second in product(range(n + 1), repeat=3):
+        neither = n - both - only_first - only_second
+        if neither < 0:
+            continue
+        kinds = (both, only_first, only_second, neither)
+        ways = math.factorial(n) // math.prod(math.factorial(kind) for kind in kinds)
+        probability = ways * math.prod(share**kind for share, kind in zip(shares, kinds, strict=True))
+        _, low, high = paired_difference(*paired(*kinds))
+        total += probability
+        covered += probability * (low <= true <= high)
+    assert total == pytest.approx(1)
+    assert 0.93 < covered < 0.99
+
+
+def test_no_games_say_nothing_about_the_difference() -> None:
+    assert paired_difference([], []) == (0.0, -1.0, 1.0)
+
+
+def test_paired_comparisons_want_pairs() -> None:
+    for compare in (mcnemar_exact, paired_difference):
+        with pytest.raises(UsageError, match="3 and 2"):
+            compare([True] * 3, [True] * 2)

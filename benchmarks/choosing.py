@@ -1,0 +1,272 @@
+"""Choosing: what each way to choose among turns wins, on generated games in floor plans that training never saw.
+
+    python benchmarks/choosing.py --agent checkpoints/kitchen
+    python benchmarks/choosing.py --agent checkpoints/kitchen --plot choosing.png
+    python benchmarks/choosing.py --agent checkpoints/kitchen --only sampled best_of_5
+
+The same games for all, by the quickstart's protocol (split generated_unseen, at most 20 steps), with one checkpoint of
+`oreo train --method oreo`:
+
+    greedy                   the likeliest turn
+    sampled                  one turn, at --temperature: best of 1, what the others are compared with
+    best_of_2, 3, 5, 8       so many sampled turns, the best by the value model
+    admissible               the likeliest of the commands that are accepted
+    admissible_best_of_3, 5  the best by value of so many of the likeliest of these
+    planner_1, 2             tries 5 sampled turns in a copy of the world, 1 or 2 turns deep
+    planner_1_admissible     tries the 5 likeliest of the commands that are accepted
+
+The curve over K is that of arXiv 2412.16145, section 4.4, where it flattens at 5.
+
+Every episode is kept under --into. Call it again and it plays what is missing (also after raising --episodes), then
+shows all rows that are complete. results.json there has the figures of the table, with the agents' full settings and
+p-values. The difference to best of 1 is over pairs of games, with its 95 % interval (Newcombe's); with eleven of them,
+one may well exclude 0 by chance. The value model reads along in every row; that is in the episodes a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from oreo.agents import load_agent
+from oreo.buffer import TrajectoryBuffer
+from oreo.cli.output import Episodes, complain, result_console
+from oreo.errors import DataError, OreoError, UsageError
+from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
+from oreo.eval.plots import check_plot, success_over_k
+from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
+from oreo.models import digest, resolve_checkpoint
+from oreo.quickstart import ENV, HELD_OUT, MAX_STEPS, TEMPERATURE
+from oreo.rollouts import play, seeds
+from oreo.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to choose."""
+
+    name: str
+    """In the table, of its folder, and for --only."""
+    settings: dict[str, Any]
+    """Of `load_agent`. Where they have no temperature, it is the one asked for."""
+    k: int = 0
+    """Its place on the plot's axis; 0: it is a reference beside it."""
+    group: str = ""
+    """Of references on the plot."""
+    label: str = ""
+
+
+GREEDY = {"temperature": 0.0}
+"""With admissible commands: the likeliest, and not a draw."""
+ADMISSIBLE = {"choose": "admissible", **GREEDY}
+ROWS = (
+    Row("greedy", GREEDY, group="one turn", label="greedy"),
+    Row("sampled", {}, k=1),
+    *(Row(f"best_of_{k}", {"best_of": k}, k=k) for k in (2, 3, 5, 8)),
+    Row("admissible", ADMISSIBLE, group="admissible commands", label="likeliest"),
+    *(
+        Row(f"admissible_best_of_{k}", {**ADMISSIBLE, "best_of": k}, group="admissible commands", label=f"best of {k}")
+        for k in (3, 5)
+    ),
+    Row("planner_1", {"lookahead": 1, "best_of": 5}, group="planner", label="1 turn deep"),
+    Row("planner_2", {"lookahead": 2, "best_of": 5}, group="planner", label="2 turns deep"),
+    Row(
+        "planner_1_admissible",
+        {**ADMISSIBLE, "lookahead": 1, "best_of": 5},
+        group="planner",
+        label="1 deep, admissible",
+    ),
+)
+REFERENCE = "sampled"
+
+
+def claim(args: argparse.Namespace) -> None:
+    """One folder for one checkpoint, seed and temperature: refuse another's, and remember what this one is."""
+    policy, value = resolve_checkpoint(args.agent)
+    if value is None:
+        raise DataError(f"{args.agent} has no value model to choose by; train one with method oreo")
+    settings = {
+        "policy": digest(policy),
+        "value": digest(value),
+        "seed": args.seed,
+        "temperature": args.temperature,
+    }
+    marker = args.into / "choosing.json"
+    if marker.is_file():
+        before = read_json(marker)
+        if before != settings:
+            differing = [key for key in settings if before.get(key) != settings[key]]
+            other = ", ".join(f"{key} {before.get(key)}, not {settings[key]}" for key in differing)
+            raise UsageError(f"{args.into} holds other episodes ({other}); give another --into")
+    elif args.into.exists() and (not args.into.is_dir() or any(args.into.iterdir())):
+        raise UsageError(f"{args.into} is not empty and holds no episodes of this benchmark; give another --into")
+    write_json(marker, settings)
+
+
+def stored(row: Row, args: argparse.Namespace) -> dict[int, Trajectory]:
+    """The row's episodes that are there, by index. An episode's seed tells which one it is."""
+    folder = args.into / row.name
+    found = {each.seed: each for each in TrajectoryBuffer(folder)} if folder.is_dir() else {}
+    by_index = {index: seeds(args.seed, index)[0] for index in range(args.episodes)}
+    return {index: found[seed] for index, seed in by_index.items() if seed in found}
+
+
+def play_missing(row: Row, args: argparse.Namespace) -> None:
+    """Play what is not there; each episode is kept as it ends, and the time they took beside them."""
+    there = stored(row, args)
+    missing = [index for index in range(args.episodes) if index not in there]
+    if not missing:
+        return
+    agent = load_agent(args.agent, **{"temperature": args.temperature, **row.settings})
+    with Episodes(row.name, len(missing)) as seen, TrajectoryBuffer(args.into / row.name) as buffer:
+        began = time.perf_counter()
+        playing = play(
+            ENV,
+            agent=agent,
+            indices=missing,
+            seed=args.seed,
+            batch_size=args.batch_size,
+            max_steps=MAX_STEPS,
+            env_kwargs=HELD_OUT,
+        )
+        try:
+            with closing(playing) as played:
+                for _, episode in played:
+                    buffer.append(episode)
+                    seen(episode)
+        finally:
+            before = taken(row, args)
+            timed = {"episodes": seen.done, "seconds": time.perf_counter() - began}
+            write_json(args.into / f"{row.name}.json", {key: before[key] + timed[key] for key in timed})
+
+
+def taken(row: Row, args: argparse.Namespace) -> dict[str, float]:
+    """How many of the row's episodes took how many seconds so far."""
+    file = args.into / f"{row.name}.json"
+    return read_json(file) if file.is_file() else {"episodes": 0, "seconds": 0.0}
+
+
+def figures(row: Row, args: argparse.Namespace, evaluation: Evaluation, reference: Evaluation | None) -> dict[str, Any]:
+    """A row of results.json."""
+    time_taken = taken(row, args)
+    found = {
+        "agent": evaluation.agent,
+        **asdict(evaluation.overall),
+        # None where the process was killed each time before it could say.
+        "episodes_per_second": time_taken["episodes"] / time_taken["seconds"] if time_taken["seconds"] else None,
+    }
+    if reference is None or row.name == REFERENCE:
+        return found
+    pairs = list(zip(reference.trajectories, evaluation.trajectories, strict=True))
+    assert all(one.game == other.game for one, other in pairs)
+    won = [one.won for one, _ in pairs], [other.won for _, other in pairs]
+    difference, low, high = paired_difference(*won)
+    return found | {
+        f"against_{REFERENCE}": {"difference": difference, "low": low, "high": high, "p": mcnemar_exact(*won)}
+    }
+
+
+def table(results: dict[str, dict[str, Any]], title: str) -> Table:
+    drawn = Table(title=title)
+    drawn.add_column("way to choose", no_wrap=True)
+    for column in ("success", "95 % interval", "points above best of 1", "steps", "episodes/s"):
+        drawn.add_column(column, justify="right", no_wrap=True)
+    for name, found in results.items():
+        paired, speed = found.get(f"against_{REFERENCE}"), found["episodes_per_second"]
+        points = [100 * paired[key] for key in ("difference", "low", "high")] if paired else None
+        drawn.add_row(
+            name,
+            percent(found["success"]),
+            f"{100 * found['low']:.1f} – {percent(found['high'])}",
+            "{:+.1f} ({:+.1f} to {:+.1f})".format(*points) if points else "",
+            f"{found['mean_steps']:.1f}",
+            f"{speed:.2f}" if speed else "",
+        )
+    return drawn
+
+
+def plot(evaluations: dict[str, Evaluation], path: Path, title: str) -> None:
+    points = {row.k: evaluations[row.name].overall for row in ROWS if row.k and row.name in evaluations}
+    references: dict[str, dict[str, Outcome]] = {}
+    for row in ROWS:
+        if row.group and row.name in evaluations:
+            references.setdefault(row.group, {})[row.label] = evaluations[row.name].overall
+    success_over_k(points, references, path, title)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise DataError(f"{path} is damaged; delete it, or give another --into") from None
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")  # another process may play other rows
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def run(args: argparse.Namespace) -> None:
+    if args.episodes < 1:
+        raise UsageError(f"--episodes {args.episodes}: expected 1 or more")
+    if args.plot:
+        check_plot(args.plot)
+    claim(args)
+    for row in ROWS:
+        if args.only is None or row.name in args.only:
+            play_missing(row, args)
+    evaluations: dict[str, Evaluation] = {}
+    for row in ROWS:
+        there = stored(row, args)
+        if len(there) == args.episodes:
+            played = [there[index] for index in range(args.episodes)]
+            evaluations[row.name] = summarise(played, {"max_steps": MAX_STEPS, "seed": args.seed})
+    protocol = next(iter(evaluations.values())).protocol
+    reference = evaluations.get(REFERENCE)
+    results = {
+        row.name: figures(row, args, evaluations[row.name], reference) for row in ROWS if row.name in evaluations
+    }
+    write_json(
+        args.into / "results.json",
+        {"settings": read_json(args.into / "choosing.json"), "protocol": protocol, "rows": results},
+    )
+    title = f"{describe(protocol)}, sampled at {args.temperature}"
+    result_console().print(table(results, title))
+    if args.plot:
+        plot(evaluations, args.plot, title)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agent", required=True, help="an output folder of oreo train --method oreo")
+    parser.add_argument("--episodes", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0, help="of games and sampling")
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE, help="of everything that samples")
+    parser.add_argument("--batch-size", type=int, default=100, help="episodes under way at once")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[row.name for row in ROWS], help="play just these")
+    parser.add_argument("--into", type=Path, default=Path("runs/choosing"), help="folder for the episodes")
+    parser.add_argument("--plot", type=Path, help="draw success over K there: FILE.png or FILE.svg")
+    args = parser.parse_args()
+    try:
+        run(args)
+    except OreoError as error:
+        complain(str(error))
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        complain(f"stopped; what was played is in {args.into}, and the same command goes on from there")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

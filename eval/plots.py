@@ -1,0 +1,195 @@
+"""Pictures of results, with matplotlib (the extra `plots`), for papers and READMEs: PNG or SVG, no display needed.
+
+    success_over_k({1: outcome, 2: outcome, 5: outcome}, {"planner": {"1 turn deep": outcome}}, "choosing.png")
+
+The same figures give the same file, byte by byte, with the same matplotlib. What is measured is the callers' business.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oreo.errors import DataError, MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from oreo.eval.evaluate import Outcome
+
+SUFFIXES = (".png", ".svg")
+_COLOURS = ("#0072B2", "#333333", "#D55E00", "#009E73", "#CC79A7")
+"""Okabe and Ito's, which people who confuse red and green tell apart. First the curve's, then those of the groups."""
+_MARKERS = ("o", "D", "s", "^", "v")
+_STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "oreo",  # else the ids in an SVG are drawn anew each time
+}
+_WIDTH, _HEIGHT, _DPI = 9.0, 4.6, 200
+"""Inches, and dots per inch: shown 900 pixels wide, letters are as high as those of a page's text."""
+
+
+def check_plot(path: str | os.PathLike[str]) -> None:
+    """Whether a picture can be made there, to be asked before what it shows takes hours.
+
+    Raises:
+        UsageError: a name that ends neither in .png nor in .svg.
+        MissingExtra: matplotlib is not installed.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise UsageError(f"cannot draw {os.fspath(path)}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise MissingExtra("plots are drawn with matplotlib: pip install 'oreo-agents[plots]'") from None
+
+
+def success_over_k(
+    points: Mapping[int, Outcome],
+    references: Mapping[str, Mapping[str, Outcome]],
+    path: str | os.PathLike[str],
+    title: str = "",
+) -> None:
+    """Draw success over the number of candidates, beside other ways to choose, all with their intervals.
+
+    Args:
+        points: by K, 1 or more.
+        references: by group and name; each group has a colour, and its names stand below its points. At most 4 groups.
+        path: a .png or .svg file; an existing one is replaced.
+        title: above all.
+    Raises:
+        UsageError: no points, a K below 1, too many groups, or another kind of file.
+        MissingExtra: matplotlib is not installed.
+        DataError: the file cannot be written.
+    """
+    check_plot(path)
+    from matplotlib import style
+
+    file = Path(path).expanduser()
+    # No date and no version in the file. (An SVG's writer knows no other keys than these two for them.)
+    metadata = {"Date": None, "Creator": None} if file.suffix.lower() == ".svg" else {"Software": None}
+    with style.context(["default", _STYLE]):  # whatever the user has set up for other pictures
+        figure = draw_success_over_k(points, references, title)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(file, dpi=_DPI, metadata=metadata)
+        except OSError as error:
+            raise DataError(f"cannot write {file}: {error.strerror or error}") from None
+
+
+def draw_success_over_k(
+    points: Mapping[int, Outcome], references: Mapping[str, Mapping[str, Outcome]], title: str = ""
+) -> Figure:
+    """The figure of `success_over_k`, which see: K at the left, references at the right, one scale of success."""
+    from matplotlib.figure import Figure
+
+    references = {group: named for group, named in references.items() if named}
+    if not points or min(points) < 1:
+        raise UsageError(f"success over K needs points at 1 or more candidates, got {sorted(points) or 'none'}")
+    if len(references) >= len(_COLOURS):
+        raise UsageError(f"{len(references)} groups of references: expected at most {len(_COLOURS) - 1}")
+    named = sum(map(len, references.values()))
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white", layout="constrained")
+    # A unit of width for each reference, and for the curve as much as four of them, or a half.
+    widths = [max(4.0, 0.75 * named), named + 0.3] if named else [1.0]
+    left, *right = figure.subplots(1, len(widths), sharey=True, width_ratios=widths, squeeze=False)[0]
+    _curve(left, points)
+    for axes in right:
+        _references(axes, references)
+    left.set_ylabel("success, with 95 % interval")
+    _scale(left, [*points.values(), *(each for group in references.values() for each in group.values())])
+    if title:
+        figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def _curve(axes: Axes, points: Mapping[int, Outcome]) -> None:
+    ks = sorted(points)
+    outcomes = [points[k] for k in ks]
+    axes.set_xscale("log", base=2)
+    _bars(axes, ks, outcomes, _COLOURS[0], _MARKERS[0], "-")
+    axes.set_xticks(ks, [str(k) for k in ks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(ks[0] / 2**0.4, ks[-1] * 2**0.4)
+    axes.set_xlabel("K sampled turns, the best by value", color=_COLOURS[0])
+    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _references(axes: Axes, references: Mapping[str, Mapping[str, Outcome]]) -> None:
+    labels = [_wrapped(name, 10) for named in references.values() for name in named]
+    lines = 1 + max(label.count("\n") for label in labels)
+    place = 0
+    for colour, marker, (group, named) in zip(_COLOURS[1:], _MARKERS[1:], references.items(), strict=False):
+        if place:
+            axes.axvline(place - 0.5, color="#CCCCCC", linewidth=0.8)
+        places = list(range(place, place + len(named)))
+        _bars(axes, places, list(named.values()), colour, marker, "none")
+        # Below the names of its members: across in the axis' units, down in points.
+        axes.annotate(
+            _wrapped(group, 10 * len(named)),
+            ((places[0] + places[-1]) / 2, 0),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(0, -9 - 12 * lines),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            color=colour,
+        )
+        place += len(named)
+    axes.set_xticks(range(place), labels)
+    axes.set_xlim(-0.65, place - 0.35)
+    axes.tick_params(axis="y", left=False)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _bars(axes: Axes, places: list[int], outcomes: list[Outcome], colour: str, marker: str, line: str) -> None:
+    """Points with their intervals, and above each its success in per cent."""
+    below = [each.success - each.low for each in outcomes]
+    above = [each.high - each.success for each in outcomes]
+    style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line}
+    axes.errorbar(
+        places,
+        [each.success for each in outcomes],
+        yerr=[below, above],
+        **style,
+        markersize=6,
+        capsize=4,
+        linewidth=1.6,
+        elinewidth=1.4,
+    )
+    for place, each in zip(places, outcomes, strict=True):
+        axes.annotate(
+            f"{100 * each.success:.1f}",
+            (place, each.high),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            color=colour,
+            fontsize=8.5,
+        )
+
+
+def _wrapped(text: str, letters: int) -> str:
+    """In lines of at most so many letters, where its words are no longer."""
+    return "\n".join(textwrap.wrap(text, letters, break_long_words=False))
+
+
+def _scale(axes: Axes, outcomes: list[Outcome]) -> None:
+    """Tenths around all intervals, with room for the numbers above them; marks at whole per cents."""
+    low = min(0.9, math.floor(10 * min(each.low for each in outcomes)) / 10)
+    high = max(low + 0.1, math.ceil(10 * max(each.high for each in outcomes)) / 10)
+    step = next(step for step in (0.02, 0.05, 0.1, 0.2) if high - low < 7 * step)
+    axes.set_ylim(low, high + 0.06 * (high - low))
+    axes.set_yticks([low + index * step for index in range(1 + int((high - low) / step + 1e-6))])
+    axes.yaxis.set_major_formatter(lambda rate, _: f"{100 * rate:.0f} %")
