@@ -14,7 +14,7 @@ __all__ = ["load_agent"]
 MAX_NEW_TOKENS = 48
 """A turn of a language model is ended when it has this many tokens."""
 CHOICES = ("text", "admissible")
-SERVED = "served:"
+SERVED, VLLM = "served:", "vllm:"
 
 
 def load_agent(
@@ -40,12 +40,14 @@ def load_agent(
     concurrency: int = 32,
     timeout: float = 60.0,
     deadline: float = 300.0,
+    engine: dict[str, Any] | None = None,
 ) -> Agent:
     """Make an agent.
 
     Args:
-        spec: "random", "expert" (the environment's own), or a language model: "tiny", a folder, a name on the Hub, or
-            "served:MODEL", what an OpenAI-compatible server has under that name (see oreo.agents.served).
+        spec: "random", "expert" (the environment's own), or a language model: "tiny", a folder, a name on the Hub,
+            "served:MODEL", what an OpenAI-compatible server has under that name (see oreo.agents.served), or
+            "vllm:MODEL", any of the first three loaded into vLLM (see oreo.agents.vllm).
         temperature, top_p, max_new_tokens: of a language model; temperature 0 is greedy.
         context: tokens of an episode that the models are shown at most; beyond, its oldest turns leave. None: as many
             as they have positions for.
@@ -59,7 +61,7 @@ def load_agent(
         instruction: put before the first observation; None: what the tokenizer was saved with.
         value: where the value model is; None: beside the policy, as `oreo train` leaves it. Where one is found, the
             values of the states are noted in the trajectories, even with best_of=1.
-        dtype, device, trust_remote_code: for loading models.
+        dtype, device, trust_remote_code: for loading models. vLLM itself runs on the devices that it finds.
         server: where a served model is, such as http://127.0.0.1:8000/v1; None: where $OPENAI_BASE_URL says. A key is
             taken from $OPENAI_API_KEY alone.
         api: how a served model is asked: "chat", or "text" for models without a chat template.
@@ -67,14 +69,20 @@ def load_agent(
         tokenizer: folder or Hub name of a served model's tokenizer, for api="text"; None: the value model's.
         concurrency: requests to the server at once.
         timeout, deadline: seconds until a request is made again, and until the run fails.
+        engine: arguments of vLLM's engine, such as {"tensor_parallel_size": 2, "max_model_len": 8192}.
 
     Raises:
         UsageError: a setting that does not fit the agent.
-        MissingExtra: a served model without the packages that ask it.
+        MissingExtra: a served model or vLLM without the packages for it.
+        EngineError: vLLM does not start.
         DataError: no such model, or no value model to choose by.
     """
-    if server is not None and not spec.startswith(SERVED):
-        raise UsageError(f"server is for served models, such as {SERVED}{spec}, not for {spec!r}")
+    for setting, given in {"server": server, "stop": stop, "tokenizer": tokenizer}.items():
+        if given is not None and not spec.startswith(SERVED):
+            model = spec.removeprefix(VLLM)
+            raise UsageError(f"{setting} is for served models, such as {SERVED}{model}, not for {spec!r}")
+    if engine is not None and not spec.startswith(VLLM):
+        raise UsageError(f"engine is for models that vLLM runs, such as {VLLM}{spec}, not for {spec!r}")
     if spec in ("random", "expert"):
         if best_of != 1 or choose != "text" or lookahead:
             raise UsageError(f"best_of, choose and lookahead are for language models, not for {spec!r}")
@@ -97,10 +105,18 @@ def load_agent(
         "context": context,
         "instruction": instruction,
     }
-    if not spec.startswith(SERVED):
+    if not spec.startswith((SERVED, VLLM)):
         return _local(spec, value, loading, best_of, choose, lookahead, settings)
     if choose != "text" or lookahead:
-        raise UsageError(f"{spec}: choose and lookahead are for models that are loaded here; servers do not say enough")
+        raise UsageError(
+            f"{spec}: choose and lookahead are for models that are loaded here, by transformers; servers do not say "
+            "enough"
+        )
+    if spec.startswith(VLLM):
+        from oreo.agents.vllm import load_vllm
+
+        model = spec.removeprefix(VLLM)
+        return load_vllm(model, value=value, engine=engine, loading=loading, k=best_of, **settings)
     from oreo.agents.served import load_served
 
     return load_served(

@@ -114,7 +114,8 @@ class LanguageModelAgent:
         limits = [context, *(cache.limit for cache in (self.policy, self.value) if cache is not None)]
         self._limit = min((limit for limit in limits if limit), default=None)
         # A turn that is cut off has so many tokens, and the one that ends it where it is learnt from.
-        self._room = None if self._limit is None else self._limit - max_new_tokens - 1
+        self.room = None if self._limit is None else self._limit - max_new_tokens - 1
+        """Tokens of an episode before its next turn; None: any number."""
         self._stories: dict[int, _Story] = {}
         self._rows = 0
         self._texts: dict[tuple[int, ...], str] = {}
@@ -190,8 +191,8 @@ class LanguageModelAgent:
         story.steps = len(turns)
         if self._fits(story.ids) and not story.full:
             return
-        assert self._room is not None
-        start = self.format.leave(observations, turns, story.context_start, self._room)
+        assert self.room is not None
+        start = self.format.leave(observations, turns, story.context_start, self.room)
         story.full = start is None
         if start is None:
             warnings.warn(
@@ -206,7 +207,7 @@ class LanguageModelAgent:
         story.context_start, story.ids = start, self.format.history(observations, turns, start)
 
     def _fits(self, ids: list[int]) -> bool:
-        return self._room is None or len(ids) <= self._room
+        return self.room is None or len(ids) <= self.room
 
     # Sampling.
 

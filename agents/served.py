@@ -129,7 +129,7 @@ class ServedAgent:
         values: list[float | None] = [None] * len(episodes)
         if self.judge is not None:
             values = self.judge.read(episodes)
-        turns = self.server.ask(self._turns(episode, seed) for episode, seed in zip(episodes, seeds, strict=True))
+        turns = self._ask(episodes, seeds)
         if self._starts != told:
             warnings.warn(
                 f"an episode is longer than {self.server.model} is to read: its oldest turns leave", stacklevel=2
@@ -171,6 +171,10 @@ class ServedAgent:
         return decisions
 
     # Asking.
+
+    def _ask(self, episodes: Sequence[Episode], seeds: Sequence[int]) -> list[list[Sample]]:
+        """K turns of each episode."""
+        return self.server.ask(self._turns(episode, seed) for episode, seed in zip(episodes, seeds, strict=True))
 
     async def _turns(self, episode: Episode, seed: int) -> list[Sample]:
         count = self.k if self.temperature > 0 else 1

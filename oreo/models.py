@@ -388,8 +388,12 @@ def replacing(folder: Path) -> Iterator[Path]:
         raise
 
 
-def digest(source: str | os.PathLike[str] | nn.Module) -> str:
+def digest(source: str | os.PathLike[str] | nn.Module, dtype: str | None = None) -> str:
     """First 16 hex digits of a SHA-256 over all weights, of a model or a folder of safetensors.
+
+    Args:
+        source: a model, or its folder.
+        dtype: take the weights as a model loaded in this dtype has them; None: as they are.
 
     It is taken over the sorted set of the tensors' own digests (type, shape, bytes), so that names, sharding and
     whether tied weights are stored twice make no difference. Another dtype is another digest.
@@ -399,6 +403,8 @@ def digest(source: str | os.PathLike[str] | nn.Module) -> str:
     """
     found = set()
     for tensor in _tensors(source):
+        if dtype is not None and tensor.is_floating_point():
+            tensor = tensor.to(_dtype(dtype))
         tensor = tensor.detach().cpu().contiguous()
         each = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)} ".encode())
         each.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

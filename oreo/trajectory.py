@@ -74,8 +74,8 @@ class Trajectory:
     agent: str = ""
     """The agent's name and settings, e.g. `lm(temperature=1.0)`."""
     checkpoint: str = ""
-    """First 16 hex digits of the SHA-256 of the policy's weights; `served:MODEL` where a server has them; empty for
-    agents without any."""
+    """First 16 hex digits of the SHA-256 of the policy's weights; `served:MODEL` where a server has them,
+    `vllm:MODEL` where vLLM read them from no safetensors; empty for agents without any."""
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of the packages the episode depended on."""
     created: str = ""

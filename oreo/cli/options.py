@@ -31,7 +31,8 @@ EnvArg = Annotated[
     ),
 ]
 AgentName = Annotated[
-    str, typer.Option("--agent", help="random, expert, tiny, a checkpoint folder, a Hub name, served:MODEL.")
+    str,
+    typer.Option("--agent", help="random, expert, tiny, a checkpoint folder, a Hub name, served:MODEL, vllm:MODEL."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Episodes under way at a time; does not change the result.")]
