@@ -40,6 +40,8 @@ class Writer:
         # Names sort by the time of the writer's beginning.
         self._stem = str(path / f"_{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}")
         self._number = 0
+        self._rolled = False
+        """The journal has become a shard, and there is no next one yet."""
         with writing(path):
             self.journal = self._next()
 
@@ -50,19 +52,24 @@ class Writer:
 
     def _next(self) -> journal.Journal:
         self._number += 1
-        return journal.Journal(Path(f"{self._stem}-{self._number:05d}{journal.SUFFIX}"))
+        opened = journal.Journal(Path(f"{self._stem}-{self._number:05d}{journal.SUFFIX}"))
+        self._rolled = False
+        return opened
 
     def append(self, record: dict[str, Any]) -> None:
         with writing(self.journal.path):
-            if not self.journal.path.exists():  # made a shard by `roll`
+            if self._rolled:
                 self.journal = self._next()
+            elif not self.journal.path.exists():
+                raise DataError(f"{self.journal.path} is gone: its writer was taken for dead, or somebody removed it")
             self.journal.append(record)
 
     def roll(self) -> None:
         """Journal → shard."""
-        if self.journal.path.exists():
+        if not self._rolled and self.journal.path.exists():
             with writing(self.journal.path):
                 _roll(self.journal.path)
+            self._rolled = True
             self.journal.close()
 
 

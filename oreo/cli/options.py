@@ -37,6 +37,14 @@ AgentName = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Episodes under way at a time; does not change the result.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that play side by side; does not change the result.")]
+Ray = Annotated[
+    bool,
+    typer.Option(
+        "--ray",
+        help="Workers on a Ray cluster: $RAY_ADDRESS (host:port, or auto for the one started on this machine); "
+        "without it, on a Ray of its own here.",
+    ),
+]
 MaxSteps = Annotated[int | None, typer.Option(min=1, help="Steps an episode may take; default: the environment's.")]
 Temperature = Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: 0, with --best-of 1.")]
 TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens with this share.")]

@@ -23,6 +23,7 @@ from oreo.cli.options import (
     Json,
     Lookahead,
     MaxSteps,
+    Ray,
     Seed,
     Split,
     Temperature,
@@ -71,6 +72,7 @@ def collect(
     seed: Seed = 0,
     batch_size: BatchSize = 32,
     workers: Workers = 1,
+    ray: Ray = False,
     max_steps: MaxSteps = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
     top_p: TopP = 1.0,
@@ -123,7 +125,7 @@ def collect(
             return f"stopped; {seen.done} episodes are kept in {into}; the same command with {go_on} goes on"
 
         with kept(message):
-            if workers > 1:
+            if workers > 1 or ray:
                 name = agent
                 crew.collect(
                     env,
@@ -131,6 +133,7 @@ def collect(
                     agent_settings=settings,
                     into=into,
                     workers=workers,
+                    ray=ray,
                     on_episode=seen.one,
                     **playing,
                 )

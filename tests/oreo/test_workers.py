@@ -13,9 +13,9 @@ import pytest
 
 from oreo.buffer import TrajectoryBuffer
 from oreo.errors import EngineError, UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts import rollout, seeds
 from oreo.trajectory import Trajectory
-from oreo.workers import Job, _Crew, _Worker, collect
+from oreo.workers import Job, _Crew, _Process, _ready, _Worker, collect
 
 GUESS = f"{Path(__file__).resolve().parents[2] / 'examples' / 'guess.py'}:Guess"
 DEADLY = """
@@ -68,26 +68,51 @@ def test_killed_processes_cost_nothing_and_nothing_is_stored_twice(tmp_path: Pat
     assert len(stored) == 300
 
 
+@pytest.mark.parametrize(("agent", "settings", "episodes"), [("expert", {}, 200), ("tiny", {"max_new_tokens": 8}, 16)])
+def test_one_of_four_killed_in_the_middle_loses_nothing_and_nothing_counts_twice(
+    agent: str, settings: dict[str, Any], episodes: int, four: Any, tmp_path: Path
+) -> None:
+    into = tmp_path / "buffer"
+    playing: dict[str, Any] = {"episodes": episodes, "batch_size": 3, "into": into, "workers": 4}
+    collect(four.env, agent=agent, agent_settings=settings, on_episode=four.kill_one, **playing)
+    assert [each.seed for each in undated(TrajectoryBuffer(into))] == sorted(seeds(0, i)[0] for i in range(episodes))
+    assert len(four.stored) == episodes and TrajectoryBuffer(into).info()["journals"] == 0
+
+
+def buried(writing: TrajectoryBuffer, given: list[int], stored: list[int], tell: Any) -> tuple[_Crew, _Worker]:
+    """What is left to do when a process is dead that wrote this, was given and had reported that."""
+    job = Job(writing.path, "expert", {}, {"env": GUESS, "seed": 0, "batch_size": 1})
+    dead = _Worker(_Process(job, 1), writing.writer_name, given, stored)
+    dead.link.kill()
+    writing._own_writer().journal.close()
+    crew = _Crew(job, TrajectoryBuffer(writing.path), 4, 1, tell, lambda: _Process(job, 1), _ready)
+    crew.waiting = []
+    crew.members.append(dead)
+    crew.bury(dead)
+    crew.dismiss()
+    return crew, dead
+
+
 def test_an_episode_stored_and_not_reported_before_death_is_not_played_again(tmp_path: Path) -> None:
     """The moment between storing and reporting is too short to be hit by a signal, so the dead process is made here."""
     writing = TrajectoryBuffer(tmp_path)
     rollout(GUESS, agent="expert", episodes=4, into=writing, batch_size=1)
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=int)
-    process.start()
     won: list[bool] = []
-    job = Job(tmp_path, "expert", {}, {"env": GUESS, "seed": 0, "batch_size": 1})
-    crew = _Crew(job, TrajectoryBuffer(tmp_path), 4, 1, won.append)
-    crew.waiting = []
-    dead = _Worker(process, context.Pipe()[0], writing.writer_name, given=[3], stored=3)
-    crew.members.append(dead)
-    crew.bury(dead)
-    assert (dead.given, crew.waiting, crew.members, len(won)) == ([], [], [], 1)
+    crew, dead = buried(writing, [3], [0, 1, 2], won.append)
+    assert (dead.given, crew.waiting, len(won)) == ([], [], 1)
+
+
+def test_an_episode_reported_and_lost_with_its_machine_is_played_again_and_told_once(tmp_path: Path) -> None:
+    writing = TrajectoryBuffer(tmp_path)
+    rollout(GUESS, agent="expert", episodes=2, into=writing, batch_size=1)
+    won: list[bool] = []
+    crew, _ = buried(writing, [3], [0, 1, 2], won.append)
+    assert (crew.waiting, won) == ([3, 2], [])
 
 
 def test_processes_that_die_again_and_again_end_it_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)
-    with pytest.raises(EngineError, match="processes died one after the other, the last with exit code 9"):
+    with pytest.raises(EngineError, match="workers died one after the other, the last with exit code 9"):
         collect(f"{tmp_path / 'deadly.py'}:Deadly", agent="expert", episodes=9, into=tmp_path / "buffer", workers=2)
     assert multiprocessing.active_children() == []
 
@@ -107,7 +132,7 @@ def test_an_error_in_a_process_is_the_callers(tmp_path: Path) -> None:
         collect(GUESS, agent="expert", episodes=9, into=tmp_path, workers=2, env_kwargs={"colour": "red"})
     with pytest.raises(UsageError, match="noise is a probability"):
         collect(GUESS, agent="expert", agent_settings={"noise": 2.0}, episodes=9, into=tmp_path, workers=2)
-    with pytest.raises(UsageError, match="expected 1 or more processes"):
+    with pytest.raises(UsageError, match="expected 1 or more workers"):
         collect(GUESS, agent="expert", episodes=9, into=tmp_path, workers=0)
 
 
