@@ -13,6 +13,8 @@ __all__ = ["load_agent"]
 
 MAX_NEW_TOKENS = 48
 """A turn of a language model is ended when it has this many tokens."""
+BETA = 0.03
+"""OREO's β, as the paper has it (arXiv 2412.16145, section 5)."""
 CHOICES = ("text", "admissible")
 SERVED, VLLM = "served:", "vllm:"
 
@@ -25,6 +27,7 @@ def load_agent(
     best_of: int = 1,
     choose: str = "text",
     lookahead: int = 0,
+    beta: float = BETA,
     max_new_tokens: int = MAX_NEW_TOKENS,
     context: int | None = None,
     noise: float = 0.0,
@@ -53,10 +56,12 @@ def load_agent(
             as they have positions for.
         best_of: take the best of so many sampled turns by the value model.
         choose: "text", what the model writes, or "admissible": one of the commands that the environment accepts now,
-            by their likelihood under the model (at temperature 0 the likeliest), with best_of the most valuable of so
-            many of them.
+            by their likelihood under the model (at temperature 0 the likeliest), with best_of by likelihood and value
+            of so many of them.
         lookahead: try the best_of turns in a copy of the environment, so many turns deep, and take the one that leads
             to the best state by the value model. That is planning with the world's own dynamics; 0: do not.
+        beta: with choose="admissible" and a value model, how much value a nat of a command's log-likelihood is worth;
+            OREO's β. 0: value alone.
         noise: share of the expert's actions that is replaced by others.
         instruction: put before the first observation; None: what the tokenizer was saved with.
         value: where the value model is; None: beside the policy, as `oreo train` leaves it. Where one is found, the
@@ -106,7 +111,7 @@ def load_agent(
         "instruction": instruction,
     }
     if not spec.startswith((SERVED, VLLM)):
-        return _local(spec, value, loading, best_of, choose, lookahead, settings)
+        return _local(spec, value, loading, best_of, choose, lookahead, beta, settings)
     if choose != "text" or lookahead:
         raise UsageError(
             f"{spec}: choose and lookahead are for models that are loaded here, by transformers; servers do not say "
@@ -140,6 +145,7 @@ def _local(
     best_of: int,
     choose: str,
     lookahead: int,
+    beta: float,
     settings: dict[str, Any],
 ) -> Agent:
     """A language model that is loaded into this process."""
@@ -159,9 +165,10 @@ def _local(
     critic = None if value_path is None else load_value(value_path, **loading)
     settings = settings | {"checkpoint": digest(policy)}
     if lookahead:
-        return LookaheadAgent(policy, critic, tokenizer, width=best_of, depth=lookahead, choose=choose, **settings)
+        planning: dict[str, Any] = {"width": best_of, "depth": lookahead, "choose": choose, "beta": beta}
+        return LookaheadAgent(policy, critic, tokenizer, **planning, **settings)
     if choose == "admissible":
-        return AdmissibleAgent(policy, tokenizer, value=critic, k=best_of, **settings)
+        return AdmissibleAgent(policy, tokenizer, value=critic, k=best_of, beta=beta, **settings)
     if best_of > 1:
         return BestOfKAgent(policy, critic, tokenizer, k=best_of, **settings)
     return LanguageModelAgent(policy, tokenizer, value=critic, **settings)

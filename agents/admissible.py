@@ -1,9 +1,11 @@
 """Choosing among the commands that the environment accepts now, by how likely the policy finds each of them.
 
 Nothing is sampled token by token: the likelihood of every command is read off in one pass over their tree (tries.py).
-With K > 1 the value model decides between the K most likely, or K drawn without replacement at a temperature above 0,
-read as in best_of_k.py. The K likeliest may be very unlikely, and a value model is no good at states that nobody was
-in: with the quickstart's models the likeliest command wins 171 of 200 held-out games, the most valuable of three 20.
+With K > 1 the value model has a say among the K most likely, or K drawn without replacement at a temperature above 0.
+It is read as in best_of_k.py; but there candidates are the policy's own samples, while the K likeliest may be very
+unlikely, and a value model is no good at states that nobody was in. So likelihood keeps its weight: the command with
+the highest log π(a|s) + V(s, a) / β is said. That is the likeliest under the policy that OREO's values are about, of
+which equation (3) says that π*(a|s) is in proportion to π_ref(a|s) exp(V(s, a) / β).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from oreo.agents import BETA
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
 from oreo.errors import UsageError
@@ -21,26 +24,31 @@ from oreo.trajectory import Candidate
 
 
 class AdmissibleAgent(LanguageModelAgent):
-    """Says an admissible command, the likeliest or the most valuable of the K likeliest; all others stay in view."""
+    """Says an admissible command, by likelihood, or by likelihood and value; all others stay in view."""
 
-    def __init__(self, policy: Any, tokenizer: Any, *, value: Any = None, k: int = 1, **settings: Any) -> None:
+    def __init__(
+        self, policy: Any, tokenizer: Any, *, value: Any = None, k: int = 1, beta: float = BETA, **settings: Any
+    ) -> None:
         """Args:
         policy, tokenizer, value, settings: as of `LanguageModelAgent`. The temperature divides the commands'
             log-likelihoods, not the tokens'; 0 takes the likeliest.
-        k: commands to choose from by value.
+        k: commands whose value counts.
+        beta: how much value, in units of reward, a nat of log-likelihood is worth; 0: value alone.
         """
         if k < 1:
             raise UsageError(f"k is at least 1, got {k}")
+        check_beta(beta)
         if k > 1:
             check_same_tokens(policy, value)
         super().__init__(policy, tokenizer, value=value, **settings)
         if self.top_p < 1:
             raise UsageError("top_p is for sampled text; among admissible commands use temperature and best_of")
-        self.k = k
+        self.k, self.beta = k, beta
 
     @property
     def name(self) -> str:
-        return f"admissible({self._settings()}, best_of={self.k})" if self.k > 1 else f"admissible({self._settings()})"
+        chosen = f", best_of={self.k}, beta={self.beta:g}" if self.k > 1 else ""
+        return f"admissible({self._settings()}{chosen})"
 
     def _choose(
         self,
@@ -58,7 +66,10 @@ class AdmissibleAgent(LanguageModelAgent):
             self._pick(score, episode.rng.random(len(score))) for score, episode in zip(scores, episodes, strict=True)
         ]
         worth = self._worth(ids, picked, values)
-        best = [max(each, key=lambda index: each[index], default=0) for each in worth]
+        best = [
+            max(each, key=lambda index: rank(score[index], each[index], self.beta) if self.k > 1 else 0.0, default=0)
+            for each, score in zip(worth, scores, strict=True)
+        ]
         said = [each[index][:-1] if each else [] for each, index in zip(ids, best, strict=True)]
         self.policy.settle(best, said)
         if self.k > 1 and self.value is not None:
@@ -89,6 +100,16 @@ class AdmissibleAgent(LanguageModelAgent):
             {index: next(found) if tokens else float(here or 0.0) for index, tokens in zip(each, row, strict=True)}
             for each, row, here in zip(picked, asked, values, strict=True)
         ]
+
+
+def rank(log_prob: float, value: float, beta: float) -> float:
+    """What is maximised: β log π(a|s) + V(s, a)."""
+    return beta * log_prob + value
+
+
+def check_beta(beta: float) -> None:
+    if not 0 <= beta < float("inf"):
+        raise UsageError(f"beta is 0 or more, got {beta}")
 
 
 def commands_of(info: dict[str, Any]) -> list[str]:

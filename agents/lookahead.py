@@ -3,7 +3,8 @@
 The world is asked what would follow, so this is a planner and not a policy, and its name says so. At each of `depth`
 levels the policy proposes up to `width` turns, the environment takes each of them and is set back (`snapshot`,
 `restore`), and the value model judges the states at the last level, after the environment's answer. A turn is worth the
-rewards on the way and the best that may follow; where the episode ends, the rewards alone.
+rewards on the way and the best that may follow; where the episode ends, the rewards alone. Turns that were sampled are
+ranked by that alone; admissible commands, which may be unlikely ones, by β log π besides (admissible.py).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from oreo.agents import CHOICES
-from oreo.agents.admissible import commands_of
+from oreo.agents import BETA, CHOICES
+from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, _Story, action_of, check_same_tokens, decision, different
 from oreo.errors import UsageError, did_you_mean
@@ -47,9 +48,16 @@ class _State:
     children: list[_State] = field(default_factory=list)
     """What each of them leads to."""
 
-    def worth(self) -> float:
+    def ranks(self, beta: float) -> list[float]:
+        """By which the best of the proposed turns is taken."""
+        return [
+            rank(log_prob, child.worth(beta), beta)
+            for (_, log_prob), child in zip(self.proposed, self.children, strict=True)
+        ]
+
+    def worth(self, beta: float) -> float:
         if self.children:
-            return max(child.worth() for child in self.children)
+            return max(self.ranks(beta))
         return self.returned if self.over else self.returned + self.value
 
 
@@ -65,6 +73,7 @@ class LookaheadAgent(LanguageModelAgent):
         width: int = 5,
         depth: int = 1,
         choose: str = "text",
+        beta: float = BETA,
         **settings: Any,
     ) -> None:
         """Args:
@@ -73,18 +82,23 @@ class LookaheadAgent(LanguageModelAgent):
         width: turns to try in each state; equal ones count once.
         depth: turns to look ahead. Each further one multiplies the work by `width`.
         choose: "text", turns sampled from the policy, or "admissible", its likeliest among the accepted commands.
+        beta: how much reward a nat of an admissible command's log-likelihood is worth; 0: value alone. Sampled turns
+            are ranked without.
         """
         if width < 1 or depth < 1:
             raise UsageError(f"width and depth are at least 1, got {width} and {depth}")
         if choose not in CHOICES:
             raise UsageError(f"unknown way to choose {choose!r}: {did_you_mean(str(choose), CHOICES)}")
+        check_beta(beta)
         check_same_tokens(policy, value)
         super().__init__(policy, tokenizer, value=value, **settings)
         self.candidates, self.depth, self.choose = width, depth, choose
+        self.beta = beta if choose == "admissible" else 0.0
 
     @property
     def name(self) -> str:
-        return f"planner(depth={self.depth}, width={self.candidates}, {self.choose}, {self._settings()})"
+        chosen = f"admissible, beta={self.beta:g}" if self.choose == "admissible" else self.choose
+        return f"planner(depth={self.depth}, width={self.candidates}, {chosen}, {self._settings()})"
 
     def _choose(
         self,
@@ -112,7 +126,7 @@ class LookaheadAgent(LanguageModelAgent):
         for cache in (self.policy, self.value):
             assert cache is not None
             cache.keep([root.key for root in roots])
-        return [_decide(root, here) for root, here in zip(roots, values, strict=True)]
+        return [_decide(root, here, self.beta) for root, here in zip(roots, values, strict=True)]
 
     def _propose(self, level: list[_State], logits: Tensor) -> None:
         """Turns for each state of a level. `logits`: [rows, V] of the policy after each row of its cache."""
@@ -187,11 +201,11 @@ class LookaheadAgent(LanguageModelAgent):
                 child.value = float(output[0])
 
 
-def _decide(root: _State, value: float | None) -> Decision:
+def _decide(root: _State, value: float | None, beta: float) -> Decision:
     if not root.children:
         return Decision("", value=value)
-    worth = [child.worth() for child in root.children]
-    best = max(range(len(worth)), key=lambda index: (worth[index], -index))
+    worth, ranks = [child.worth(beta) for child in root.children], root.ranks(beta)
+    best = max(range(len(ranks)), key=lambda index: (ranks[index], -index))
     candidates = tuple(
         Candidate(text, log_prob, each) for (text, log_prob), each in zip(root.proposed, worth, strict=True)
     )

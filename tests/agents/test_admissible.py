@@ -70,15 +70,18 @@ def test_the_likeliest_command_is_said(architecture: str, tokenizer: Any) -> Non
             assert [step.text] == likeliest(step, 1)
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.03, 10.0])
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma2"])
-def test_with_value_the_most_valuable_of_the_likeliest_is_said(architecture: str, tokenizer: Any) -> None:
-    agent = make_agent(architecture, tokenizer, k=3, temperature=0.0)
+def test_with_value_the_best_of_the_likeliest_by_both_is_said(architecture: str, beta: float, tokenizer: Any) -> None:
+    agent = make_agent(architecture, tokenizer, k=3, temperature=0.0, beta=beta)
     for trajectory in rollout(Menu, agent=agent, episodes=4, batch_size=3):
         check(agent, trajectory)
         for step in trajectory.steps:
             weighed = [candidate for candidate in step.candidates if candidate.value is not None]
             assert {candidate.text for candidate in weighed} == set(likeliest(step, 3))
-            assert step.text == max(weighed, key=lambda candidate: candidate.value or 0.0).text
+            assert step.text == max(weighed, key=lambda each: (each.value or 0.0) + beta * (each.log_prob or 0.0)).text
+            if beta == 10:
+                assert [step.text] == likeliest(step, 1)
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -144,6 +147,8 @@ def test_an_environment_that_does_not_say_what_it_accepts_is_told_of(tokenizer: 
 def test_wrong_settings_are_refused(tokenizer: Any) -> None:
     with pytest.raises(UsageError, match="top_p is for sampled text"):
         make_agent("llama", tokenizer, top_p=0.9)
+    with pytest.raises(UsageError, match="beta is 0 or more"):
+        make_agent("llama", tokenizer, k=2, beta=-1)
     with pytest.raises(UsageError, match="k is at least 1"):
         make_agent("llama", tokenizer, k=0)
     with pytest.raises(DataError, match="do not belong together"):

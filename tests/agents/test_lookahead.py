@@ -57,17 +57,23 @@ def make_agent(tokenizer: Any, architecture: str = "llama", **settings: Any) -> 
     return LookaheadAgent(policy, value, tokenizer, **{"max_new_tokens": 4} | settings)
 
 
-def likeliest(agent: LookaheadAgent, prefix: list[int], commands: list[str]) -> list[str]:
-    def log_prob(command: str) -> float:
-        ids = agent.format.turn(command)
-        log_probs = plain(agent.policy.model, prefix + ids)[len(prefix) - 1 : -1].log_softmax(-1)
-        return sum(float(log_probs[at, token]) for at, token in enumerate(ids))
+def log_prob_of(agent: LookaheadAgent, prefix: list[int], command: str) -> float:
+    ids = agent.format.turn(command)
+    log_probs = plain(agent.policy.model, prefix + ids)[len(prefix) - 1 : -1].log_softmax(-1)
+    return sum(float(log_probs[at, token]) for at, token in enumerate(ids))
 
-    return sorted(dict.fromkeys(commands), key=log_prob, reverse=True)[: agent.candidates]
+
+def likeliest(agent: LookaheadAgent, prefix: list[int], commands: list[str]) -> list[str]:
+    ordered = sorted(dict.fromkeys(commands), key=lambda each: log_prob_of(agent, prefix, each), reverse=True)
+    return ordered[: agent.candidates]
+
+
+def ranked(agent: LookaheadAgent, prefix: list[int], worth: dict[str, float], beta: float) -> dict[str, float]:
+    return {command: value + beta * log_prob_of(agent, prefix, command) for command, value in worth.items()}
 
 
 def worth_of(
-    agent: LookaheadAgent, world: Tale, prefix: list[int], commands: list[str], depth: int
+    agent: LookaheadAgent, world: Tale, prefix: list[int], commands: list[str], depth: int, beta: float
 ) -> dict[str, float]:
     """What each of the commands tried is worth, by trying all of them one after the other."""
     before, found = world.snapshot(), {}
@@ -82,7 +88,8 @@ def worth_of(
             assert agent.value is not None
             found[command] = reward + float(plain(agent.value.model, ids)[-1, 0])
         else:
-            found[command] = reward + max(worth_of(agent, world, ids, info["admissible_commands"], depth - 1).values())
+            later = worth_of(agent, world, ids, info["admissible_commands"], depth - 1, beta)
+            found[command] = reward + max(ranked(agent, ids, later, beta).values())
     world.restore(before)
     return found
 
@@ -96,18 +103,20 @@ def at_step(trajectory: Trajectory, index: int) -> Tale:
     return world
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.03])
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("architecture", ["llama", "gemma2"])
-def test_it_finds_what_trying_everything_finds(architecture: str, depth: int, tokenizer: Any) -> None:
-    agent = make_agent(tokenizer, architecture, depth=depth, width=2, choose="admissible")
+def test_it_finds_what_trying_everything_finds(architecture: str, depth: int, beta: float, tokenizer: Any) -> None:
+    agent = make_agent(tokenizer, architecture, depth=depth, width=2, choose="admissible", beta=beta)
     for trajectory in rollout(Tale, agent=agent, episodes=4, batch_size=3):
         for index, step in enumerate(trajectory.steps):
             prefix = prefix_of(agent.format, trajectory.steps[: index + 1])
             assert step.admissible_commands is not None
-            tried = worth_of(agent, at_step(trajectory, index), prefix, list(step.admissible_commands), depth)
+            tried = worth_of(agent, at_step(trajectory, index), prefix, list(step.admissible_commands), depth, beta)
             noted = {candidate.text: candidate.value for candidate in step.candidates}
             assert noted == pytest.approx(tried, abs=2e-4)
-            assert tried[step.action] == pytest.approx(max(tried.values()), abs=2e-4)
+            ranks = ranked(agent, prefix, tried, beta)
+            assert ranks[step.action] == pytest.approx(max(ranks.values()), abs=2e-4)
 
 
 def texts(played: list[Trajectory]) -> list[list[tuple[str, str]]]:
