@@ -67,7 +67,11 @@ class AdmissibleAgent(LanguageModelAgent):
         ]
         worth = self._worth(ids, picked, values)
         best = [
-            max(each, key=lambda index: rank(score[index], each[index], self.beta) if self.k > 1 else 0.0, default=0)
+            max(
+                each,
+                key=lambda index: rank(float(score[index]), each[index], self.beta) if self.k > 1 else 0.0,
+                default=0,
+            )
             for each, score in zip(worth, scores, strict=True)
         ]
         said = [each[index][:-1] if each else [] for each, index in zip(ids, best, strict=True)]
