@@ -1,11 +1,13 @@
-"""From trajectories to the tensors of one forward pass: selection, order, length grouping, padding.
+"""From trajectories to the tensors of one forward pass: what a row of the data is, order, length grouping, padding.
 
-A batch is what one update learns from; it is cut into micro-batches of similar lengths that fit into memory. The order
-is a function of (seed, epoch) alone, so a run's position in its data is the number of updates it has made.
+A row is what a method counts in: a trajectory or a piece of one, for DPO two trajectories. A batch is what one update
+learns from; it is cut into micro-batches of similar lengths that fit into memory. The order is a function of (seed,
+epoch) alone, so a run's position in its data is the number of updates it has made.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
@@ -17,16 +19,25 @@ from torch import Tensor
 
 from oreo.encoding import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
+from oreo.selection import Episode, pairs, select
 from oreo.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
 class Example:
-    """An encoded trajectory, or a piece of one, with what logs and errors say about it."""
+    """One row of the data, encoded, with what logs and errors say about it."""
 
-    encoded: Encoded
+    trajectories: tuple[tuple[Encoded, ...], ...]
+    """Each as its pieces. One trajectory with all of them (KTO) or with one (imitation, OREO and DQO, where each piece
+    is a row of its own), or two: the won one and the lost one (DPO)."""
     won: bool
+    """Of the first trajectory."""
     name: str
+
+    @property
+    def pieces(self) -> list[Encoded]:
+        """All sequences of this row, which go through the models together."""
+        return [piece for trajectory in self.trajectories for piece in trajectory]
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,23 @@ def encode_all(
     method: str,
     max_length: int | None,
     overlong: str,
+    reward: str = "stored",
+    samples_per_game: int | None = None,
+    balance: str = "none",
+    pairs_per_game: int | None = None,
+    seed: int = 0,
 ) -> list[Example]:
-    """Encode what the method learns from: OREO everything, SFT the turns to imitate, rejection those of won episodes.
+    """Encode what the method learns from: SFT the turns to imitate, rejection those of won episodes, the others all.
+
+    Args: as the fields of `oreo.config.TrainConfig`. Without selection and pairs, rows are in the order of the data.
 
     Raises:
         DataError: nothing to learn from; a trajectory longer than `max_length` with overlong="refuse".
+        UsageError: see `oreo.selection.select`.
     """
-    examples: list[Example] = []
+    encoded: list[tuple[Encoded, ...]] = []
+    episodes: list[Episode] = []
+    names: list[str] = []
     seen = won = long = 0
     for trajectory in trajectories:
         seen += 1
@@ -65,7 +86,7 @@ def encode_all(
             continue
         if not trajectory.steps:
             continue
-        pieces = turn_format.split(trajectory, max_length if overlong == "split" else None)
+        pieces = turn_format.split(with_reward(trajectory, reward), max_length if overlong == "split" else None)
         if overlong == "refuse":
             check_length(max(pieces, key=len), trajectory, max_length)
         elif overlong == "split":
@@ -74,14 +95,16 @@ def encode_all(
         elif max_length is not None and max(map(len, pieces)) > max_length:
             long += 1
             continue
-        if method != "oreo":
+        if method in ("sft", "rejection"):
             pieces = [piece for piece in pieces if piece.imitate.any()]
-        name = trajectory.game or trajectory.task or trajectory.env_id
-        examples += [Example(piece, trajectory.won, name) for piece in pieces]
+        if pieces:
+            encoded.append(tuple(pieces))
+            episodes.append(Episode.of(trajectory))
+            names.append(trajectory.game or trajectory.task or trajectory.env_id)
     if long:
         done = "split between turns" if overlong == "split" else "dropped"
         warnings.warn(f"{long} of {seen} trajectories have more than {max_length} tokens and were {done}", stacklevel=2)
-    if not examples:
+    if not encoded:
         if not seen:
             raise DataError("there are no trajectories to train on; collect some first")
         if method == "rejection" and not won:
@@ -89,15 +112,40 @@ def encode_all(
         if long:
             raise DataError(f"all trajectories have more than {max_length} tokens; raise max_length")
         raise DataError(f"none of the {seen} trajectories has a turn to learn from")
-    return examples
+    chosen = list(range(len(encoded)))
+    if samples_per_game is not None or balance != "none":
+        chosen = select(episodes, seed=seed, samples_per_game=samples_per_game, balance=balance)
+    if method == "dpo":
+        found = pairs([episodes[i] for i in chosen], seed=seed, pairs_per_game=pairs_per_game or len(chosen) ** 2)
+        both = [(chosen[first], chosen[second]) for first, second in found]
+        return [Example((encoded[first], encoded[second]), True, names[first]) for first, second in both]
+    if method == "kto":
+        return [Example((encoded[i],), episodes[i].won, names[i]) for i in chosen]
+    return [Example(((piece,),), episodes[i].won, names[i]) for i in chosen for piece in encoded[i]]
+
+
+def with_reward(trajectory: Trajectory, reward: str) -> Trajectory:
+    """The trajectory paid as `oreo.config.TrainConfig.reward` says: "stored", "success" or "signed"."""
+    if reward == "stored":
+        return trajectory
+    last = len(trajectory.steps) - 1
+    paid = 1.0 if trajectory.won else -1.0 if reward == "signed" else 0.0
+    steps = tuple(
+        dataclasses.replace(step, reward=paid if index == last else 0.0) for index, step in enumerate(trajectory.steps)
+    )
+    return dataclasses.replace(trajectory, steps=steps)
 
 
 def fingerprint(examples: Sequence[Example]) -> str:
     """16 hex digits that tell whether a resumed run sees the same data."""
     total = hashlib.sha256()
     for example in examples:
-        for array in vars(example.encoded).values():
-            total.update(array.tobytes())
+        if len(example.pieces) > 1 or not example.won:
+            # Which sequences belong together, and what KTO wants; both are beside the arrays.
+            total.update(repr(([len(pieces) for pieces in example.trajectories], example.won)).encode())
+        for piece in example.pieces:
+            for array in vars(piece).values():
+                total.update(array.tobytes())
     return total.hexdigest()[:16]
 
 
@@ -106,17 +154,24 @@ def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:
     return np.random.default_rng((seed, epoch)).permutation(count).tolist()
 
 
-def micro_batches(rows: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+def micro_batches(
+    rows: Sequence[int], lengths: Sequence[int], max_tokens: int, counts: Sequence[int] | None = None
+) -> list[list[int]]:
     """Cut rows into groups of similar length, each of at most `max_tokens` with its padding (or a single row).
 
-    Longest first: what does not fit into memory fails at once and not an hour later.
+    Longest first: what does not fit into memory fails at once and not an hour later. `lengths` are those of a row's
+    longest sequence, `counts` how many sequences it has (None: one each).
     """
     groups: list[list[int]] = []
+    sequences = 0
     for row in sorted(rows, key=lambda row: (-lengths[row], row)):
-        if groups and (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= max_tokens:
+        count = counts[row] if counts else 1
+        if groups and (sequences + count) * lengths[groups[-1][0]] <= max_tokens:
             groups[-1].append(row)
+            sequences += count
         else:
             groups.append([row])
+            sequences = count
     return groups
 
 

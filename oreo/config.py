@@ -9,13 +9,18 @@ from typing import Any
 
 from oreo.errors import UsageError, did_you_mean
 
-METHODS = ("sft", "rejection", "oreo")
+METHODS = ("sft", "rejection", "dpo", "kto", "dqo", "oreo")
 OVERLONG = ("refuse", "split", "drop")
 LEVELS = ("token", "step", "response")
+REWARDS = ("stored", "success", "signed")
+BALANCES = ("none", "game", "all")
 
-# Per method: learning rate, epochs (paper, appendix: table of hyper-parameters, ALFWorld column).
-_LR = {"sft": 2e-5, "rejection": 2e-5, "oreo": 5e-6}
-_EPOCHS = {"sft": 2, "rejection": 1, "oreo": 3}
+# Per method (paper, appendix: table of hyper-parameters; ALFWorld column where it has one). It has no KTO for ALFWorld:
+# that of its 1.5B model. DQO is in table 3 without settings: OREO's.
+_LR = {"sft": 2e-5, "rejection": 2e-5, "dpo": 5e-7, "kto": 5e-8, "dqo": 5e-6, "oreo": 5e-6}
+_EPOCHS = {"sft": 2, "rejection": 1, "dpo": 1, "kto": 1, "dqo": 3, "oreo": 3}
+# Paper, appendix: DPO and OREO. KTO: the default of its own authors. Imitation has none.
+_BETA = {"dpo": 0.1, "kto": 0.1, "dqo": 0.03, "oreo": 0.03}
 # Per level (paper, appendix: 0.01 token, 0.1 step, 0.3 response).
 _ALPHA = {"token": 0.01, "step": 0.1, "response": 0.3}
 _MAY_CHANGE = {"save_every"}
@@ -27,29 +32,48 @@ class TrainConfig:
     """Settings of `oreo.train`. A None that depends on method or level is filled in when the config is made."""
 
     method: str = "oreo"
-    """"sft" imitates every trajectory, "rejection" the won ones, "oreo" learns policy and value from all."""
+    """"sft" imitates every trajectory, "rejection" the won ones; "dpo" prefers the won to the lost of the same game,
+    "kto" the won to the lost at large; "oreo" and "dqo" learn policy and value from all."""
     model: str = "tiny"
-    """The starting policy, and OREO's reference: a folder, "tiny", or a Hub name."""
+    """The starting policy, and the reference of all but imitation: a folder, "tiny", or a Hub name."""
     value_model: str | None = None
     """The starting value; None: a copy of the starting policy with a head of zeros (paper, section 4.1)."""
     instruction: str | None = None
     """Text before the first observation; None keeps the one the model was trained with, if any."""
     epochs: int | None = None
-    """Passes over the data. Paper: 2 (sft), 1 (rejection), 3 (oreo; the released script has 5)."""
+    """Passes over the data. Paper: 2 (sft), 1 (rejection, dpo; kto, 2 for 7B), 3 (oreo; the released script has 5);
+    dqo as oreo."""
     value_warmup_epochs: int = 0
-    """OREO: passes before those in which only the value is trained. Not in the paper; small models need them."""
+    """OREO, DQO: passes before those in which only the value is trained. Not in the paper; small models need them."""
     batch_size: int = 128
-    """Trajectories for one update. Paper: 128."""
+    """Rows for one update: trajectories, for DPO pairs of them. Paper: 128."""
     lr: float | None = None
-    """Peak learning rate of the policy. Paper: 2e-5 (sft, rejection), 5e-6 (oreo)."""
+    """Peak learning rate of the policy. Paper: 2e-5 (sft, rejection), 5e-7 (dpo), 5e-8 (kto; 1e-7 for 7B), 5e-6 (oreo);
+    dqo as oreo."""
     value_lr: float | None = None
-    """OREO: peak learning rate of the value; None: 5e-6 (paper)."""
-    beta: float = 0.03
-    """OREO: weight β of the log-ratio in the soft Bellman equation. Paper: 0.03."""
+    """OREO, DQO: peak learning rate of the value; None: 5e-6 (paper)."""
+    beta: float | None = None
+    """Weight β of the log-ratio. Paper: 0.03 (oreo), 0.1 (dpo); kto 0.1 (arXiv 2402.01306), dqo as oreo."""
     alpha: float | None = None
     """OREO: weight α of the exact KL to the reference. Paper: 0.01 (token), 0.1 (step), 0.3 (response)."""
     level: str = "token"
     """OREO: what one action is: "token", "step" (a turn) or "response" (the episode). Paper, ALFWorld: token."""
+    lambda_: float = 1.0
+    """OREO, DQO: from the soft Bellman equation of one action (0; equation 3) to the telescoped one (1; equation 7);
+    see `oreo.losses`. Paper: 1."""
+    reward: str = "stored"
+    """OREO, DQO: "stored" rewards, dense ones included; or one at the end: "success", 1 where won, else 0 (paper);
+    "signed", 1 where won, else -1 (an option of the released code)."""
+    desirable_weight: float = 1.0
+    """KTO: weight λ_D of won trajectories. arXiv 2402.01306: 1."""
+    undesirable_weight: float = 1.0
+    """KTO: weight λ_U of lost trajectories. arXiv 2402.01306: 1, and where one outcome is rarer, more for that one."""
+    samples_per_game: int | None = None
+    """Learn from at most so many trajectories of each game, drawn by `seed`; None: from all. See `oreo.selection`."""
+    balance: str = "none"
+    """Learn from as many won as lost trajectories: of each "game", or over "all"; "none": from all there are."""
+    pairs_per_game: int | None = None
+    """DPO: at most so many pairs of each game, drawn by `seed`. Paper: 5 (ALFWorld), 6 (maths 1.5B), 10 (maths 7B)."""
     warmup: float = 0.03
     """Share of the updates in which the learning rate rises to its peak; then it falls as a cosine. Paper: 3 %."""
     adam_betas: tuple[float, float] = (0.9, 0.95)
@@ -69,7 +93,7 @@ class TrainConfig:
     bf16: bool = False
     """Compute in bfloat16, weights stay float32. Paper: bf16; off here, since few CPUs are faster with it."""
     seed: int = 0
-    """Order of the data."""
+    """Order of the data, and what is selected of it."""
     save_every: int = 100
     """Updates between checkpoints; 0: only when interrupted."""
     trust_remote_code: bool = False
@@ -79,11 +103,20 @@ class TrainConfig:
         _one_of("method", self.method, METHODS)
         _one_of("level", self.level, LEVELS)
         _one_of("overlong", self.overlong, OVERLONG)
+        _one_of("reward", self.reward, REWARDS)
+        _one_of("balance", self.balance, BALANCES)
+        for name, methods in _ONLY.items():
+            if self.method not in methods and getattr(self, name) != _default(name):
+                raise UsageError(f"{name} means nothing to method {self.method!r}; leave it out ({', '.join(methods)})")
+        if self.method == "dqo" and self.alpha:
+            raise UsageError("dqo has no KL term; leave alpha out, or train by method 'oreo'")
         fill = {
             "epochs": _EPOCHS[self.method],
             "lr": _LR[self.method],
             "value_lr": _LR["oreo"],
-            "alpha": _ALPHA[self.level],
+            "beta": _BETA.get(self.method),
+            "alpha": 0.0 if self.method == "dqo" else _ALPHA[self.level],
+            "pairs_per_game": 5 if self.method == "dpo" else None,
         }
         for name, default in fill.items():
             if getattr(self, name) is None:
@@ -94,8 +127,12 @@ class TrainConfig:
             # `not >=` also catches NaN.
             if number is not None and not number >= least:
                 raise UsageError(f"{name} is {number}; expected at least {least}")
-        if self.method == "oreo" and not self.beta > 0:
+        if self.method in _BETA and not (self.beta or 0.0) > 0:
             raise UsageError(f"beta is {self.beta}; expected a number above 0")
+        if self.lambda_ > 1:
+            raise UsageError(f"lambda_ is {self.lambda_}; expected a number from 0 to 1")
+        if self.level == "response" and self.lambda_ != 1:
+            raise UsageError(f'lambda_ is {self.lambda_}, but level "response" has nothing to mix; leave it at 1')
         if self.epochs == 0 and self.value_warmup_epochs == 0:
             raise UsageError("epochs is 0, so there is nothing to train")
 
@@ -113,15 +150,28 @@ class TrainConfig:
         return {name: list(x) if isinstance(x, tuple) else x for name, x in dataclasses.asdict(self).items()}
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """`lr: 5e-06 then, 0.0001 now` for each field that differs from a stored `to_dict` and must not."""
-        now = self.to_dict()
+        """`lr: 5e-06 then, 0.0001 now` for each field that differs from a stored `to_dict` and must not.
+
+        A field that did not exist when that was stored had what is its default now.
+        """
+        before = {name: other.get(name, _default(name)) for name in self.to_dict()}
         return [
-            f"{name}: {other.get(name)!r} then, {value!r} now"
-            for name, value in now.items()
-            if name not in _MAY_CHANGE and other.get(name) != value
+            f"{name}: {before[name]!r} then, {value!r} now"
+            for name, value in self.to_dict().items()
+            if name not in _MAY_CHANGE and before[name] != value
         ]
 
 
+_ONLY = {
+    "level": ("oreo",),
+    "lambda_": ("oreo", "dqo"),
+    "reward": ("oreo", "dqo"),
+    "desirable_weight": ("kto",),
+    "undesirable_weight": ("kto",),
+    "pairs_per_game": ("dpo",),
+    "balance": ("sft", "dpo", "kto", "dqo", "oreo"),
+}
+"""Fields that only some methods know. Given to another, they would do nothing."""
 _LEAST = {
     "epochs": 0,
     "value_warmup_epochs": 0,
@@ -130,6 +180,11 @@ _LEAST = {
     "value_lr": 0.0,
     "beta": 0.0,
     "alpha": 0.0,
+    "lambda_": 0.0,
+    "desirable_weight": 0.0,
+    "undesirable_weight": 0.0,
+    "samples_per_game": 1,
+    "pairs_per_game": 1,
     "warmup": 0.0,
     "weight_decay": 0.0,
     "max_grad_norm": 0.0,
@@ -137,6 +192,10 @@ _LEAST = {
     "micro_tokens": 1,
     "save_every": 0,
 }
+
+
+def _default(name: str) -> Any:
+    return TrainConfig.__dataclass_fields__[name].default
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

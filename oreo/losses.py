@@ -1,4 +1,4 @@
-"""The losses of OREO (Wang et al., arXiv 2412.16145) as pure functions of tensors, and the one of imitation.
+"""The losses of OREO and DQO (Wang et al., arXiv 2412.16145) as pure functions of tensors, and the one of imitation.
 
 B trajectories, T positions. Every argument is [B, T], and entry t is about the token at position t: its log-ratio
 ρ_t = log π_θ(a_t|s_t) − log π_ref(a_t|s_t), the value V(s_t) of the state *before* it, the reward received on it.
@@ -8,7 +8,17 @@ the last token of its turn). So where the padding stands makes no difference.
 
 Averages are taken inside each trajectory first, then over the batch. A row without any action token has no weight: it
 adds nothing and is not counted. Sums run in float32 or wider. The α·KL term of (9) and (10) is the caller's: it needs
-whole distributions (oreo.models), and `trajectory_mean` averages it the same way.
+whole distributions (oreo.models), and `trajectory_mean` averages it the same way. DPO and KTO: oreo.preferences.
+
+λ. The soft Bellman equation can be asked of one action at a time (3), or telescoped to the end of the episode (7). In
+between lies, as in TD(λ), the mixture of all n-step targets, t + n counting actions, N actions from t to the end:
+
+    target_t^(n) = Σ_{i<n} (r_{t+i} − β ρ_{t+i}) + V̄(s_{t+n}),    V̄ = sg[V], 0 behind the last action
+    target_t^λ   = (1−λ) Σ_{n<N} λ^{n−1} target_t^(n) + λ^{N−1} target_t^(N)
+                 = r_t − β ρ_t + (1−λ) V̄(s_{t+1}) + λ target_{t+1}^λ
+
+(beyond N all targets are equal, hence the last weight). λ = 0 is one step, V̄(s_{t+1}) + r_t − β ρ_t; λ = 1, the
+default and the paper, is R_t − β Σ_{i≥t} ρ_i and has no V̄ in it. The action's own ρ_t counts fully whatever λ is.
 """
 
 from __future__ import annotations
@@ -24,12 +34,13 @@ LEVELS = ("token", "step", "response")
 
 
 def value_loss(
-    value: Tensor, log_ratio: Tensor, reward: Tensor, action_mask: Tensor, *, beta: float
+    value: Tensor, log_ratio: Tensor, reward: Tensor, action_mask: Tensor, *, beta: float, lambda_: float = 1.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Squared error of the telescoped soft Bellman equation, for the value: equation (8).
 
-    L_V = 1/T Σ_t ( V(s_t) − R_t + β Σ_{i≥t} sg[ρ_i] )². Gradient flows to `value` alone. For the step level, whose
-    states are the positions before a step, pass log-ratio and reward through `merge_steps` first.
+    L_V = 1/T Σ_t ( V(s_t) − R_t + β Σ_{i≥t} sg[ρ_i] )², or 1/T Σ_t ( V(s_t) − sg[target_t^λ] )². Gradient flows to
+    V(s_t) alone. For the step level, whose states are the positions before a step, pass log-ratio and reward through
+    `merge_steps` first.
 
     Args:
         value: [B, T] V(s_t), read before the token.
@@ -37,16 +48,17 @@ def value_loss(
         reward: [B, T] r_t; R_t is its undiscounted sum from t on.
         action_mask: [B, T] True (or non-zero) at action tokens.
         beta: weight β of the KL to the reference.
+        lambda_: λ, from 0 to 1; see above.
 
     Returns:
-        The loss (a scalar) and detached metrics: value_loss, value (mean V), value_target (mean of R_t − β Σ ρ),
-        residual (mean |V − target|).
+        The loss (a scalar) and detached metrics: value_loss, value (mean V), value_target (mean of target^λ, with
+        λ = 1 of R_t − β Σ ρ), residual (mean |V − target|).
 
     Raises:
-        UsageError: tensors that are not [B, T] or not of a fitting dtype; a negative beta.
+        UsageError: tensors that are not [B, T] or not of a fitting dtype; a negative beta; λ outside 0 … 1.
     """
     value, log_ratio, reward, mask = _prepare(value, log_ratio, reward, action_mask, beta)
-    target = _suffix_sum(reward - beta * log_ratio.detach())
+    target = _target(reward - beta * log_ratio.detach(), value.detach(), mask, lambda_)
     residual = value - target
     loss = trajectory_mean(residual.square(), mask)
     with torch.no_grad():
@@ -68,6 +80,8 @@ def policy_loss(
     beta: float,
     level: str = "token",
     step_start: Tensor | None = None,
+    lambda_: float = 1.0,
+    through_later: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Squared error of the telescoped soft Bellman equation, for the policy: (9) and (10), without their α·KL.
 
@@ -75,20 +89,27 @@ def policy_loss(
     step:      the same over steps instead of tokens, a step's ρ being the sum over its tokens
     response:  ( sg[V(s_0)] − R_0 + β Σ_i ρ_i )², gradient through every token
 
+    With λ below 1: 1/T Σ_t ( sg[V(s_t)] − target_t^λ )², where of target_t^λ only ρ_t, of the action itself, carries
+    gradient. DQO (appendix C; arXiv 2410.09302) has the later ones carry it too: `through_later`.
+
     Args:
         value, log_ratio, reward, action_mask, beta: as in `value_loss`; no gradient flows to `value`.
         level: "token", "step" or "response".
         step_start: [B, T] True at the first token of each step; only for level "step".
+        lambda_: λ, from 0 to 1; see above. The response level has one state, so nothing to mix: 1 only.
+        through_later: no stop-gradient on later log-ratios (the response level never has one).
 
     Returns:
         The loss (a scalar) and detached metrics: policy_loss, log_ratio (mean ρ over action tokens).
 
     Raises:
         UsageError: as `value_loss`; an unknown level; level "step" without step starts, or with an action token that
-            comes before the first of them.
+            comes before the first of them; level "response" with λ below 1.
     """
     if level not in LEVELS:
         raise UsageError(f"level {level!r} is none of {', '.join(LEVELS)}")
+    if level == "response" and lambda_ != 1:
+        raise UsageError(f'lambda_ is {lambda_}, but level "response" has one state and nothing to mix; leave it at 1')
     _check(value=value, log_ratio=log_ratio, reward=reward, action_mask=action_mask)
     mean_log_ratio = trajectory_mean(log_ratio.detach(), action_mask)
     if level == "step":
@@ -96,15 +117,15 @@ def policy_loss(
             raise UsageError('level="step" needs step_start, a [B, T] mask of the first token of each step')
         log_ratio, reward, action_mask = merge_steps(log_ratio, reward, action_mask, step_start)
     value, log_ratio, reward, mask = _prepare(value, log_ratio, reward, action_mask, beta)
-    still = log_ratio.detach()
-    residual = value.detach() - _suffix_sum(reward - beta * still)
     if level == "response":
         first = mask & (mask.cumsum(1) == 1)
-        residual = residual + beta * (log_ratio - still).sum(1, keepdim=True)
+        residual = value.detach() - _suffix_sum(reward - beta * log_ratio)
         loss = trajectory_mean(residual.square(), first)
     else:
-        # log_ratio - still is zero and carries the gradient of this token alone; the later ones are in the suffix sum.
-        residual = residual + beta * (log_ratio - still)
+        later = log_ratio if through_later else log_ratio.detach()
+        residual = value.detach() - _target(reward - beta * later, value.detach(), mask, lambda_)
+        # log_ratio - later is zero; unless `later` has it already, it carries the gradient of this action alone.
+        residual = residual + beta * (log_ratio - later)
         loss = trajectory_mean(residual.square(), mask)
     return loss, {"policy_loss": loss.detach(), "log_ratio": mean_log_ratio}
 
@@ -188,6 +209,30 @@ def _check(**tensors: Tensor) -> None:
 def _widen(tensor: Tensor) -> Tensor:
     """At least float32: sums over hundreds of bfloat16 log-ratios would lose what they are made of."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _target(gain: Tensor, value: Tensor, mask: Tensor, lambda_: float) -> Tensor:
+    """[B, T] target^λ at the marked positions, from r − βρ and V, both zero elsewhere. Linear in both.
+
+    The recursion y_t = x_t + λ y_{t+1} is unrolled by doubling: after k rounds y_t holds the terms up to x_{t+2^k−1}.
+    That is log₂ T operations on whole tensors in place of T on columns, in a graph that long.
+    """
+    if not 0 <= lambda_ <= 1:
+        raise UsageError(f"lambda_ is {lambda_}; expected a number from 0 to 1")
+    if lambda_ == 1:
+        return _suffix_sum(gain)
+    # λ counts actions, so they are first moved together, to the left.
+    slots = torch.arange(mask.shape[1], device=mask.device) < mask.sum(1, keepdim=True)
+    gain, value = (torch.zeros_like(x).masked_scatter(slots, x[mask]) for x in (gain, value))
+    target, reach = gain + (1 - lambda_) * _shifted(value, 1), 1
+    while reach < mask.shape[1]:
+        target, reach = target + lambda_**reach * _shifted(target, reach), 2 * reach
+    return torch.zeros_like(target).masked_scatter(mask, target[slots])
+
+
+def _shifted(entries: Tensor, by: int) -> Tensor:
+    """[B, T]: entry t becomes entry t + by, 0 behind the end."""
+    return torch.nn.functional.pad(entries[:, by:], (0, by))
 
 
 def _suffix_sum(entries: Tensor) -> Tensor:

@@ -1,17 +1,18 @@
-"""Training: one loop on accelerate for imitation (SFT, rejection sampling) and OREO. Methods differ by their loss only.
+"""Training: one loop on accelerate for all methods, which differ by their rows and their loss (oreo.methods).
 
-OREO updates the value with the log-ratios of the current policy, then the policy with the values from before that
-update. Both losses therefore look at quantities from before either update, and neither sends gradient to the other's
-model: computing both from one pair of forward passes and then stepping both optimisers is that very order.
+OREO and DQO update the value with the log-ratios of the current policy, then the policy with the values from before
+that update. Both losses therefore look at quantities from before either update, and neither sends gradient to the
+other's model: computing both from one pair of forward passes and then stepping both optimisers is that very order.
 
 Every update is the exact gradient of one whole batch, however it is cut into micro-batches and processes. Logs are
-JSON lines; there is no progress bar here, `on_step` gets each line. Recipes, DPO, KTO, DQO, LoRA: not yet.
+JSON lines; there is no progress bar here, `on_step` gets each line. Recipes, LoRA: not yet.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import importlib.metadata
 import itertools
 import json
@@ -34,8 +35,9 @@ from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, s
 from oreo.config import TrainConfig
 from oreo.encoding import INSTRUCTION_KEY, TurnFormat
 from oreo.errors import DataError, OreoError, UsageError
-from oreo.losses import merge_steps, nll_loss, policy_loss, trajectory_mean, value_loss
+from oreo.methods import METHODS, Update, mismatched, trajectory_log_ratios
 from oreo.models import Policy, Value, digest, load_policy, load_reference, load_value, resolve_checkpoint, save_model
+from oreo.preferences import kto_reference_point
 from oreo.trajectory import Trajectory
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -72,13 +74,13 @@ def train(
     on_step: OnStep | None = None,
     **fields: Any,
 ) -> TrainResult:
-    """Train a policy (and with OREO a value) on stored trajectories.
+    """Train a policy (and with OREO and DQO a value) on stored trajectories.
 
         train(buffer, method="oreo", model="Qwen/Qwen2.5-0.5B-Instruct", output="checkpoints/kitchen", lr=1e-5)
 
     Args:
         data: a `TrajectoryBuffer`, a path to one, or any iterable of trajectories.
-        method: "sft", "rejection" or "oreo".
+        method: "sft", "rejection", "dpo", "kto", "dqo" or "oreo".
         model: the starting policy; see `oreo.models.resolve_checkpoint`.
         output: a new or empty folder; gets policy/, value/, config.json, log.jsonl, and checkpoint/ until done.
         resume: go on where an interrupted run with the same settings and data stopped.
@@ -112,15 +114,16 @@ class _Run:
         # Accelerate keeps the precision of a process's first run for all later ones, unless told to forget it.
         AcceleratorState._reset_state()
         self.accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
-        self.config, self.output = config, output
+        self.config, self.output, self.method = config, output, METHODS[config.method]
         self.step = 0
         start, self.tokenizer = load_policy(config.model, trust_remote_code=config.trust_remote_code)
         if config.instruction is not None:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.examples = self._encode(data, start)
-        self.lengths = [len(example.encoded) for example in self.examples]
+        self.lengths = [max(map(len, example.pieces)) for example in self.examples]
+        self.counts = [len(example.pieces) for example in self.examples]
         self.per_epoch = math.ceil(len(self.examples) / config.batch_size)
-        self.warmup_steps = self.per_epoch * (config.value_warmup_epochs if config.method == "oreo" else 0)
+        self.warmup_steps = self.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.steps = self.warmup_steps + self.per_epoch * int(config.epochs or 0)
         self.identity = {"start": digest(start), "data": fingerprint(self.examples)}
         self._build(start)
@@ -130,15 +133,21 @@ class _Run:
             from oreo.buffer import TrajectoryBuffer
 
             data = TrajectoryBuffer(data, create=False)
-        text_config = model.config.get_text_config()
+        config, text_config = self.config, model.config.get_text_config()
+        self.max_length = config.max_length or getattr(text_config, "max_position_embeddings", None)
         examples = encode_all(
             data,
-            TurnFormat.from_tokenizer(self.tokenizer, self.config.instruction),
-            method=self.config.method,
-            max_length=self.config.max_length or getattr(text_config, "max_position_embeddings", None),
-            overlong=self.config.overlong,
+            TurnFormat.from_tokenizer(self.tokenizer, config.instruction),
+            method=config.method,
+            max_length=self.max_length,
+            overlong=config.overlong,
+            reward=config.reward,
+            samples_per_game=config.samples_per_game,
+            balance=config.balance,
+            pairs_per_game=config.pairs_per_game,
+            seed=config.seed,
         )
-        largest = max(int(example.encoded.input_ids.max()) for example in examples)
+        largest = max(int(piece.input_ids.max()) for example in examples for piece in example.pieces)
         embedded = model.get_input_embeddings().weight.shape[0]
         if largest >= embedded:
             raise DataError(f"the tokenizer gives id {largest}, but {self.config.model} embeds only {embedded} tokens")
@@ -149,10 +158,11 @@ class _Run:
         config = self.config
         self.models: dict[str, Any] = {"policy": start}
         self.reference: Policy | None = None
-        if config.method == "oreo":
+        if self.method.reference:
+            self.reference = Policy(load_reference(start)).to(self.accelerator.device)
+        if self.method.value:
             source = config.value_model or resolve_checkpoint(config.model)[0]
             self.models["value"] = load_value(source, trust_remote_code=config.trust_remote_code)
-            self.reference = Policy(load_reference(start)).to(self.accelerator.device)
         wrap: dict[str, Any] = {"policy": Policy, "value": Value}
         rates = {"policy": config.lr, "value": config.value_lr}
         self.modules: dict[str, Any] = {}
@@ -232,7 +242,7 @@ class _Run:
         self, rows: Sequence[int], metrics: dict[str, float], values: dict[str, float | None], seconds: float
     ) -> dict[str, Any]:
         """What the log says about the update just made."""
-        tokens = sum(self.lengths[row] for row in rows)
+        tokens = sum(len(piece) for row in rows for piece in self.examples[row].pieces)
         return {
             "step": self.step,
             "epoch": round(self.step / self.per_epoch, 4),
@@ -249,34 +259,34 @@ class _Run:
     ) -> tuple[dict[str, float], list[tuple[float, float, bool]]]:
         """Accumulate the gradient of the whole batch's loss.
 
-        Each micro-batch's mean is weighted by its share of what the batch's mean runs over (trajectories, or tokens
-        for imitation). `Accelerator.accumulate` would weigh a small last micro-batch as much as a full one.
+        Each micro-batch's mean is weighted by its share of what the batch's mean runs over (rows, or tokens for
+        imitation). `Accelerator.accumulate` would weigh a small last micro-batch as much as a full one. What a loss
+        needs to know of the whole batch, KTO's reference point, is measured before the first backward pass.
         """
-        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        world = self.accelerator.num_processes
+        update = self._update(rows, value_only)
+        whole = sum(self.method.weight(self.examples[row]) for row in rows)
         by_length = sorted(rows, key=lambda row: (-self.lengths[row], row))
-        plans = [micro_batches(by_length[each::world], self.lengths, self.micro_tokens) for each in range(world)]
-        whole = sum(self._weight(row) for row in rows)
-        # Every process has to take part in the same number of passes; one that has fewer repeats a row at no weight.
-        passes = max(len(plan) for plan in plans)
+        groups = self._groups(by_length, self.lengths, self.counts)
         sums: dict[str, Tensor] = {}
         seen: list[tuple[float, float, bool]] = []
-        for index in range(passes):
-            group = plans[rank][index] if index < len(plans[rank]) else []
-            batch = collate([self.examples[row].encoded for row in group or rows[:1]], self.pad_id)
-            share = sum(self._weight(row) for row in group) / whole
+        for index, group in enumerate(groups):
+            # A process that has fewer micro-batches than others repeats a row at no weight.
+            examples = [self.examples[row] for row in group or rows[:1]]
+            share = sum(self.method.weight(self.examples[row]) for row in group) / whole
             with contextlib.ExitStack() as stack:
-                if world > 1 and index < passes - 1:
+                if world > 1 and index < len(groups) - 1:
                     for module in self.modules.values():
                         stack.enter_context(self.accelerator.no_sync(module))
-                loss, metrics, values = self._loss(batch.to(self.accelerator.device), value_only)
+                loss, metrics, values = self.method.loss(update, self._batch(examples), examples)
                 # Data-parallel wrappers average over processes, where the shares already add up to one.
                 self.accelerator.backward(loss * (share * world))
-            for name, metric in metrics.items():
+            for name, metric in {"loss": loss.detach(), **metrics}.items():
                 sums[name] = sums.get(name, torch.zeros_like(metric)) + metric * share
             if values is not None and group:
                 seen += [
-                    (start, middle, self.examples[row].won)
-                    for row, (start, middle) in zip(group, values.tolist(), strict=True)
+                    (start, middle, example.won)
+                    for example, (start, middle) in zip(examples, values.tolist(), strict=True)
                 ]
         names = sorted(sums)
         totals = torch.stack([sums[name].float() for name in names])
@@ -287,36 +297,31 @@ class _Run:
             seen = gather_object(seen)
         return dict(zip(names, totals.tolist(), strict=True)), seen
 
-    def _weight(self, row: int) -> int:
-        return 1 if self.config.method == "oreo" else int(self.examples[row].encoded.imitate.sum())
+    def _groups(self, rows: Sequence[int], lengths: Sequence[int], counts: Sequence[int]) -> list[list[int]]:
+        """This process's micro-batches. All get equally many, some of them empty: each has to take part in each."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        plans = [micro_batches(rows[each::world], lengths, self.micro_tokens, counts) for each in range(world)]
+        return plans[rank] + [[] for _ in range(max(map(len, plans)) - len(plans[rank]))]
 
-    def _loss(self, batch: Batch, value_only: bool) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
-        """(loss, metrics, [B, 2] values at the first and the middle action token) of one micro-batch."""
-        config = self.config
-        if config.method != "oreo":
-            # Turns that are not to be imitated are state like any observation.
-            log_prob, _, _ = self.modules["policy"](batch.input_ids, batch.imitate)
-            loss, metrics = nll_loss(log_prob, batch.imitate)
-            return loss, {"loss": loss.detach(), **metrics}, None
-        value = self.modules["value"](batch.input_ids, batch.action_mask)
-        if value_only:
-            # The policy still is the reference: log-ratio and KL are zero, and need no forward pass to know it.
-            log_ratio = kl = torch.zeros_like(value)
-        else:
-            log_prob, reference_log_prob, kl = self.modules["policy"](
-                batch.input_ids, batch.action_mask, reference=self.reference
-            )
-            log_ratio = log_prob - reference_log_prob
-        terms = (log_ratio, batch.reward, batch.action_mask)
-        states = merge_steps(*terms, batch.step_start) if config.level == "step" else terms
-        loss, metrics = value_loss(value, *states, beta=config.beta)
-        if not value_only:
-            level = {"level": config.level, "step_start": batch.step_start}
-            on_policy, more = policy_loss(value, *terms, beta=config.beta, **level)  # type: ignore[arg-type]
-            mean_kl = trajectory_mean(kl, batch.action_mask)
-            loss = loss + on_policy + float(config.alpha or 0.0) * mean_kl
-            metrics |= {**more, "kl": mean_kl.detach()}
-        return loss, {"loss": loss.detach(), **metrics}, _first_and_middle(value.detach(), batch.action_mask)
+    def _batch(self, examples: Sequence[Example]) -> Batch:
+        batch = collate([piece for example in examples for piece in example.pieces], self.pad_id)
+        return batch.to(self.accelerator.device)
+
+    def _update(self, rows: Sequence[int], value_only: bool) -> Update:
+        """What the micro-batches of an update share. For KTO that takes a pass over the batch's mismatched pairs."""
+        update = Update(self.config, self.modules["policy"], self.modules.get("value"), self.reference, value_only)
+        if self.config.method != "kto":
+            return update
+        pairs = mismatched([self.examples[row] for row in rows], self.max_length)
+        lengths, counts = [max(map(len, pair.pieces)) for pair in pairs], [len(pair.pieces) for pair in pairs]
+        total = torch.zeros((), device=self.accelerator.device)
+        with torch.no_grad():
+            for group in self._groups(range(len(pairs)), lengths, counts):
+                examples = [pairs[index] for index in group] or pairs[:1]
+                sums = trajectory_log_ratios(update, self._batch(examples), examples)
+                total += sums.sum() * bool(group)
+        total = self.accelerator.reduce(total, "sum")
+        return dataclasses.replace(update, reference_point=kto_reference_point(total, len(pairs)))
 
     def _rate(self, name: str) -> float:
         """Linear warm-up, then a cosine to zero, over the updates in which this model is trained."""
@@ -333,7 +338,7 @@ class _Run:
             from safetensors.torch import save_file
 
             folder.mkdir(parents=True, exist_ok=True)
-            batch = collate([self.examples[row].encoded for row in rows], self.pad_id)
+            batch = collate([piece for row in rows for piece in self.examples[row].pieces], self.pad_id)
             save_file(vars(batch), folder / "batch.safetensors")
             about = {"metrics": {k: str(v) for k, v in metrics.items()}, "names": [self.examples[r].name for r in rows]}
             (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
@@ -432,15 +437,6 @@ def _value_summary(recent: Iterable[tuple[float, float, bool]]) -> dict[str, flo
         "auc_start": auc(starts, won),
         "auc_middle": auc(middles, won),
     }
-
-
-def _first_and_middle(value: Tensor, action_mask: Tensor) -> Tensor:
-    """[B, 2] V at the first action token and at the one in the middle, by count."""
-    order = action_mask.cumsum(1)
-    middle = (order[:, -1:] + 1) // 2
-    first = (action_mask & (order == 1)).long().argmax(1, keepdim=True)
-    half = (action_mask & (order == middle)).long().argmax(1, keepdim=True)
-    return value.gather(1, torch.cat([first, half], dim=1))
 
 
 def _batch_rows(count: int, config: TrainConfig, epoch: int, index: int) -> list[int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from oreo.trajectory import Trajectory
 
 _SECONDS_BETWEEN_LINES = 10.0
-_SHOWN_METRICS = ("nll", "value_loss", "policy_loss", "kl", "auc_middle")
+_SHOWN_METRICS = ("nll", "dpo_loss", "kto_loss", "value_loss", "policy_loss", "margin", "accuracy", "kl", "auc_middle")
 
 
 class Stopped(Exception):

@@ -152,14 +152,22 @@ def collect(
 def train(
     buffer: Annotated[Path, typer.Argument(help="The buffer to learn from.")],
     output: Annotated[Path, typer.Option(help="A new folder for the models, the log and the checkpoint.")],
-    method: Annotated[str, typer.Option(help="oreo, rejection or sft.")] = "oreo",
+    method: Annotated[str, typer.Option(help="oreo, dqo, dpo, kto, rejection or sft.")] = "oreo",
     model: Annotated[str, typer.Option(help="What to start from: tiny, a folder or a Hub name.")] = "tiny",
     epochs: Annotated[int | None, typer.Option(help="Passes over the buffer.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Trajectories for one update.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Trajectories (dpo: pairs) for one update.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate of the policy.")] = None,
     value_lr: Annotated[float | None, typer.Option(help="Peak learning rate of the value model.")] = None,
-    beta: Annotated[float | None, typer.Option(help="OREO's temperature.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Weight of the log-ratio to the starting model.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Weight of the KL to the starting model.")] = None,
+    level: Annotated[str | None, typer.Option(help="oreo: an action is a token, step or response.")] = None,
+    lambda_: Annotated[
+        float | None, typer.Option("--lambda", help="oreo, dqo: 0 one-step consistency, 1 telescoped (the paper).")
+    ] = None,
+    reward: Annotated[str | None, typer.Option(help="oreo, dqo: stored, success (1, 0) or signed (1, -1).")] = None,
+    samples_per_game: Annotated[int | None, typer.Option(help="Episodes of each game, at most.")] = None,
+    balance: Annotated[str | None, typer.Option(help="Equal numbers of won and lost: none, game or all.")] = None,
+    pairs_per_game: Annotated[int | None, typer.Option(help="dpo: pairs of each game, at most.")] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other field of oreo.config.TrainConfig (repeatable)."),
@@ -170,7 +178,7 @@ def train(
 ) -> None:
     """Train on a buffer.
 
-    A policy, and with --method oreo a value model. Defaults are the paper's.
+    A policy, and with --method oreo or dqo a value model. Defaults are the paper's.
 
     \b
     Example:
@@ -187,6 +195,12 @@ def train(
         "value_lr": value_lr,
         "beta": beta,
         "alpha": alpha,
+        "level": level,
+        "lambda_": lambda_,
+        "reward": reward,
+        "samples_per_game": samples_per_game,
+        "balance": balance,
+        "pairs_per_game": pairs_per_game,
     }
     given = {name: value for name, value in named.items() if value is not None}
     settings = key_values(setting, "--set") | given | {"seed": seed}

@@ -265,6 +265,151 @@ def test_wrong_options_are_named() -> None:
         policy_loss(**data, beta=BETA, level="step")
 
 
+# λ, and DQO.
+
+
+def states_of(mask: list[bool], starts: list[bool], level: str) -> list[list[int]]:
+    """The actions of one row, each as the positions of its tokens: the first is its state."""
+    action = [t for t, is_action in enumerate(mask) if is_action]
+    if level == "token":
+        return [[t] for t in action]
+    first = [t for t in action if starts[t]]
+    return [[t for t in action if begin <= t < end] for begin, end in zip(first, [*first[1:], len(mask)], strict=True)]
+
+
+def lambda_written_out(data: dict[str, Tensor], level: str, lambda_: float, gradient: str) -> Tensor:
+    """1/T Σ_t ( V_t − (1−λ) Σ_n λ^{n−1} target^(n) )² from n-step targets, one by one; `gradient` says what carries it.
+
+    value: V_t. own: the action's own ρ. all: every ρ. (The sum over n is infinite; from N on all targets are equal.)
+    """
+    rows = []
+    for row in range(len(data["value"])):
+        value, ratio, reward = (data[name][row] for name in ("value", "log_ratio", "reward"))
+        actions = states_of(data["action_mask"][row].tolist(), data["step_start"][row].tolist(), level)
+        v = [value[tokens[0]] for tokens in actions] + [torch.zeros((), dtype=value.dtype)]
+        rho = [sum(ratio[t] for t in tokens) for tokens in actions]
+        paid = [sum(reward[t] for t in tokens) for tokens in actions]
+        errors = []
+        for t in range(len(actions)):
+
+            def target(n: int, t: int = t, v: list = v, rho: list = rho, paid: list = paid) -> Tensor:
+                total = v[min(t + n, len(v) - 1)].detach()
+                for i in range(t, min(t + n, len(rho))):
+                    free = gradient == "all" or (gradient == "own" and i == t)
+                    total = total + paid[i] - BETA * (rho[i] if free else rho[i].detach())
+                return total
+
+            left = len(actions) - t
+            mixed = sum(((1 - lambda_) * lambda_ ** (n - 1) * target(n) for n in range(1, left)), torch.zeros(()))
+            mixed = mixed + lambda_ ** (left - 1) * target(left)
+            errors.append(((v[t] if gradient == "value" else v[t].detach()) - mixed) ** 2)
+        rows.append(sum(errors) / len(errors))
+    return sum(rows) / len(rows)
+
+
+def lambda_loss(data: dict[str, Tensor], level: str, lambda_: float, gradient: str) -> Tensor:
+    if gradient == "value":
+        terms = (data["log_ratio"], data["reward"], data["action_mask"])
+        states = merge_steps(*terms, data["step_start"]) if level == "step" else terms
+        return value_loss(data["value"], *states, beta=BETA, lambda_=lambda_)[0]
+    return policy_loss(**data, beta=BETA, level=level, lambda_=lambda_, through_later=gradient == "all")[0]
+
+
+def gradients(loss: Tensor, data: dict[str, Tensor]) -> list[Tensor]:
+    leaves = [data["value"], data["log_ratio"]]
+    found = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)]
+
+
+@pytest.mark.parametrize("lambda_", [0.0, 0.3, 0.95, 1.0])
+@pytest.mark.parametrize("level", ["token", "step"])
+@pytest.mark.parametrize("gradient", ["value", "own", "all"])
+def test_any_lambda_is_the_mixture_of_n_step_targets_written_out_and_so_is_its_gradient(
+    gradient: str, level: str, lambda_: float
+) -> None:
+    for seed in range(2):
+        data = batch(seed)
+        for name in ("value", "log_ratio"):
+            data[name].requires_grad_()
+        ours, theirs = (f(data, level, lambda_, gradient) for f in (lambda_loss, lambda_written_out))
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
+        for one, other in zip(gradients(ours, data), gradients(theirs, data), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("lambda_", [0.0, 0.7])
+@pytest.mark.parametrize("gradient", ["value", "own", "all"])
+def test_with_any_lambda_padding_and_what_stands_off_the_mask_change_nothing(gradient: str, lambda_: float) -> None:
+    data = batch(7)
+    data["value"].requires_grad_()
+    data["log_ratio"].requires_grad_()
+    plain = lambda_loss(data, "step", lambda_, gradient)
+    expected = gradients(plain, data)
+    junk = {
+        name: x if x.dtype == torch.bool else torch.where(data["action_mask"], x.detach(), math.nan)
+        for name, x in data.items()
+    }
+    padded = {
+        name: torch.nn.functional.pad(x.double(), (3, 2), value=0.0 if x.dtype == torch.bool else math.nan)
+        for name, x in junk.items()
+    }
+    padded = {name: x.bool() if data[name].dtype == torch.bool else x.requires_grad_() for name, x in padded.items()}
+    loss = lambda_loss(padded, "step", lambda_, gradient)
+    torch.testing.assert_close(loss, plain)
+    for ours, other in zip(gradients(loss, padded), expected, strict=True):
+        torch.testing.assert_close(ours[:, 3:-2], other)
+
+
+def test_one_step_and_two_step_consistency_worked_out_by_hand() -> None:
+    # prompt | a0 | observation | a1 with V = 0.5, 0.25, ρ = 0.2, −0.4, β = 0.5, paid 0.125 and 1.
+    data = dict(
+        value=torch.tensor([[9.0, 0.5, 9.0, 0.25]]),
+        log_ratio=torch.tensor([[9.0, 0.2, 9.0, -0.4]]),
+        reward=torch.tensor([[9.0, 0.125, 9.0, 1.0]]),
+        action_mask=torch.tensor([[False, True, False, True]]),
+    )
+    # One step: 0.5 − (0.125 − 0.1 + 0.25) = 0.225 and 0.25 − (1 + 0.2) = −0.95.
+    # Telescoped: 0.5 − (0.125 − 0.1 + 1 + 0.2) = −0.725 and the same −0.95. Half-way: the mean of both.
+    for lambda_, first in ((0.0, 0.225), (0.5, -0.25), (1.0, -0.725)):
+        expected = (first**2 + 0.95**2) / 2
+        for loss in (value_loss, policy_loss):
+            assert loss(**data, beta=0.5, lambda_=lambda_)[0].item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("lambda_", [0.0, 0.6, 1.0])
+def test_dqo_is_oreos_token_loss_whose_gradient_is_that_of_the_number_itself(lambda_: float) -> None:
+    data = batch(8, rows=3, length=9)
+    data["log_ratio"].requires_grad_()
+
+    def loss(log_ratio: Tensor) -> Tensor:
+        return policy_loss(**{**data, "log_ratio": log_ratio}, beta=BETA, lambda_=lambda_, through_later=True)[0]
+
+    dqo = loss(data["log_ratio"])
+    assert dqo.item() == policy_loss(**data, beta=BETA, lambda_=lambda_)[0].item()
+    [found] = torch.autograd.grad(dqo, data["log_ratio"])
+    differences = torch.zeros_like(found)
+    for row, t in data["action_mask"].nonzero().tolist():
+        nudge = torch.zeros_like(found)
+        nudge[row, t] = 1e-6
+        with torch.no_grad():
+            differences[row, t] = (loss(data["log_ratio"] + nudge) - loss(data["log_ratio"] - nudge)) / 2e-6
+    torch.testing.assert_close(found, differences, rtol=1e-6, atol=1e-8)
+    if lambda_:
+        [oreo_] = torch.autograd.grad(policy_loss(**data, beta=BETA, lambda_=lambda_)[0], data["log_ratio"])
+        assert not torch.allclose(found, oreo_)
+
+
+def test_lambda_outside_zero_to_one_or_at_the_response_level_is_refused() -> None:
+    data = batch()
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(UsageError, match="from 0 to 1"):
+            policy_loss(**data, beta=BETA, lambda_=wrong)
+        with pytest.raises(UsageError, match="from 0 to 1"):
+            value_loss(**without_steps(data), beta=BETA, lambda_=wrong)
+    with pytest.raises(UsageError, match="nothing to mix"):
+        policy_loss(**data, beta=BETA, level="response", lambda_=0.5)
+
+
 def test_trajectory_mean_averages_rows_first() -> None:
     entries = torch.tensor([[1.0, 3.0, 100.0], [10.0, 100.0, 100.0]])
     mask = torch.tensor([[True, True, False], [True, False, False]])

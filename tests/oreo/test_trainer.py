@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
 
+import oreo.methods
 import oreo.trainer
-from oreo.batches import collate, encode_all, epoch_order, micro_batches
+from oreo.batches import collate, encode_all, epoch_order, micro_batches, with_reward
 from oreo.buffer import TrajectoryBuffer
-from oreo.config import TrainConfig
+from oreo.config import METHODS, TrainConfig
 from oreo.encoding import TurnFormat
 from oreo.errors import DataError, UsageError
 from oreo.losses import policy_loss, trajectory_mean, value_loss
@@ -26,6 +27,7 @@ from oreo.models import digest, load_policy, load_value
 from oreo.trainer import NonFiniteLoss, auc, schedule, train
 
 torch.set_num_threads(1)
+WITH_VALUE = ("dqo", "oreo")
 FAST = dict(batch_size=5, lr=1e-2, value_lr=1e-2)
 
 
@@ -42,29 +44,49 @@ def log(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
 
 
+def rollouts(small: Any) -> list[Any]:
+    """4 games, each played three times: won twice, lost once."""
+    return [dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small.episodes())]
+
+
 # What comes out.
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
-@pytest.mark.parametrize("method", ["sft", "rejection", "oreo"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_every_kind_of_model_into_folders_that_plain_transformers_loads(
     method: str, kind: str, small: Any, tmp_path: Path
 ) -> None:
     model, output = small.make_model(tmp_path / "start", kind), tmp_path / "run"
     lines: list[dict[str, Any]] = []
-    result = train(small.episodes(), method=method, model=model, output=output, epochs=2, on_step=lines.append, **FAST)
-    count = 8 if method == "rejection" else 12
+    result = train(rollouts(small), method=method, model=model, output=output, epochs=2, on_step=lines.append, **FAST)
+    count = {"rejection": 8, "dpo": 4 * 2}.get(method, 12)
     assert result.steps == len(lines) == 2 * math.ceil(count / 5)
     assert result.metrics == log(output)[-1] == {k: v for k, v in lines[-1].items() if k != "steps"}
-    assert result.policy == output / "policy" and (result.value == output / "value") == (method == "oreo")
+    assert result.policy == output / "policy" and (result.value == output / "value") == (method in WITH_VALUE)
     assert digest(result.policy) != digest(model)
     AutoModelForCausalLM.from_pretrained(result.policy)
     if result.value:
         assert AutoModelForTokenClassification.from_pretrained(result.value).num_labels == 1
     left = {path.name for path in output.iterdir()}
-    assert left == {"policy", "config.json", "log.jsonl"} | ({"value"} if method == "oreo" else set())
+    assert left == {"policy", "config.json", "log.jsonl"} | ({"value"} if method in WITH_VALUE else set())
     stored = json.loads((output / "config.json").read_text())
     assert stored["method"] == method and stored["lr"] == 1e-2 and stored["run"]["start"] == digest(model)
+
+
+def test_methods_are_known_by_the_same_names_everywhere() -> None:
+    assert tuple(oreo.methods.METHODS) == METHODS
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_lowers_its_own_loss(method: str, start: Path, small: Any, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"epochs": 24, **FAST, "batch_size": 12}
+    train(rollouts(small), method=method, model=start, output=tmp_path / "run", **settings)
+    lines = log(tmp_path / "run")
+    assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
+    if method in ("dpo", "kto"):
+        assert lines[0]["loss"] == pytest.approx(math.log(2) if method == "dpo" else 0.5, abs=1e-5)
+        assert lines[-1]["accuracy"] > 0.8
 
 
 def test_imitation_learns_its_data(start: Path, small: Any, tmp_path: Path) -> None:
@@ -145,17 +167,181 @@ def test_updates_are_those_of_the_paper_written_out_however_the_batch_is_cut(
                 torch.testing.assert_close(tensor, parameters[key].detach(), rtol=1e-3, atol=2e-3)
 
 
-@pytest.mark.parametrize("method", ["sft", "oreo"])
+@pytest.mark.parametrize("method", METHODS)
 def test_cutting_a_batch_into_micro_batches_changes_the_gradient_by_rounding_only(
     method: str, start: Path, small: Any, tmp_path: Path
 ) -> None:
     norms = []
     for micro in (1, 90, 100_000):
         output = tmp_path / str(micro)
-        train(small.episodes(), method=method, model=start, output=output, epochs=1, batch_size=12, micro_tokens=micro)
+        train(rollouts(small), method=method, model=start, output=output, epochs=1, batch_size=12, micro_tokens=micro)
         norms.append({k: v for k, v in log(output)[0].items() if "norm" in k or "loss" in k or k == "nll"})
     for other in norms[1:]:
         assert other == pytest.approx(norms[0], rel=1e-4)
+
+
+def a_run(data: list[Any], start: Path, output: Path, micro: int, **settings: Any) -> Any:
+    """A run before its first update, whose policy has left the reference already."""
+    run = oreo.trainer._Run(data, TrainConfig(model=str(start), micro_tokens=micro, **settings), output)
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for model in run.models.values():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=random))
+    return run
+
+
+def gradient(run: Any, name: str = "policy") -> dict[str, torch.Tensor]:
+    return {key: p.grad.clone() for key, p in run.models[name].named_parameters() if p.grad is not None}
+
+
+def log_ratio_of(run: Any, ids: Any, mask: Any) -> torch.Tensor:
+    """Σ log π/π_ref over the action tokens of one sequence, from full logits."""
+    ids, chosen = torch.as_tensor(ids)[None], torch.as_tensor(mask)[1:]
+    ours = run.models["policy"](ids).logits.log_softmax(-1)
+    theirs = run.reference.model(ids).logits.log_softmax(-1).detach()
+    return (ours - theirs)[0, :-1].gather(-1, ids[0, 1:, None])[chosen].sum()
+
+
+def by_formula(run: Any, method: str) -> torch.Tensor:
+    """The loss of all rows in one batch, written out; of KTO's several pieces each is one more sequence of its row."""
+    config, examples = run.config, run.examples
+
+    def ratio(pieces: Any) -> torch.Tensor:
+        return sum(log_ratio_of(run, piece.input_ids, piece.action_mask) for piece in pieces)
+
+    losses = []
+    if method == "dpo":
+        for example in examples:
+            won, lost = map(ratio, example.trajectories)
+            losses.append(-torch.nn.functional.logsigmoid(config.beta * (won - lost)))
+        return sum(losses) / len(losses)
+    total = 0.0
+    for index, example in enumerate(examples):
+        beside = index + 1
+        while examples[beside % len(examples)].name == example.name:
+            beside += 1
+        prompt = example.pieces[0].input_ids[: example.pieces[0].action_mask.argmax()]
+        for piece in examples[beside % len(examples)].pieces:
+            begins = piece.action_mask.argmax()
+            ids = [*prompt, *piece.input_ids[begins:]][: run.max_length]
+            mask = [*[False] * len(prompt), *piece.action_mask[begins:]][: run.max_length]
+            total += log_ratio_of(run, ids, mask).item()
+    point = max(0.0, total / len(examples))
+    for example in examples:
+        weight, sign = (config.desirable_weight, 1) if example.won else (config.undesirable_weight, -1)
+        utility = torch.sigmoid(config.beta * sign * (ratio(example.pieces) - point))
+        losses.append(weight - weight * utility)
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("pieces", ["whole", "split"])
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+@pytest.mark.filterwarnings("ignore:.*were split")
+def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however_it_is_cut(
+    method: str, pieces: str, start: Path, small: Any, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = dict(method=method, **({"undesirable_weight": 1.5} if method == "kto" else {}))
+    if pieces == "split":
+        settings |= dict(max_length=40, overlong="split")
+    for micro in (1, 100, 100_000):
+        run = a_run(rollouts(small), start, tmp_path, micro, **settings)
+        assert (max(run.counts) > {"dpo": 2, "kto": 1}[method]) == (pieces == "split")
+        metrics, _ = run._backward(range(len(run.examples)), False)
+        found = gradient(run)
+        run.models["policy"].zero_grad()
+        expected = by_formula(run, method)
+        expected.backward()
+        assert metrics["loss"] == pytest.approx(expected.item(), rel=1e-5)
+        if method == "kto":
+            assert metrics["reference_point"] > 0
+        for key, tensor in gradient(run).items():
+            torch.testing.assert_close(found[key], tensor, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(
+    method: str, start: Path, small: Any, tmp_path: Path
+) -> None:
+    extra: dict[str, Any] = {"lambda_": 0.5} if method in WITH_VALUE else {}
+    found = []
+    for micro in (1, 90, 100_000):
+        run = a_run(rollouts(small), start, tmp_path, micro, method=method, **extra)
+        run._backward(range(len(run.examples)), False)
+        found.append({(name, key): g for name in run.models for key, g in gradient(run, name).items()})
+    for other in found[1:]:
+        for key, tensor in found[0].items():
+            torch.testing.assert_close(other[key], tensor, rtol=1e-3, atol=1e-5 * float(tensor.abs().max()) + 1e-7)
+
+
+def test_dpo_begins_by_pulling_up_the_won_and_pushing_down_the_lost_with_half_of_beta(
+    start: Path, small: Any, tmp_path: Path
+) -> None:
+    run = oreo.trainer._Run(rollouts(small), TrainConfig(method="dpo", model=str(start)), tmp_path)
+    run._backward([3], False)
+    found = gradient(run)
+    run.models["policy"].zero_grad()
+    (won,), (lost,) = run.examples[3].trajectories
+    difference = log_ratio_of(run, won.input_ids, won.action_mask) - log_ratio_of(run, lost.input_ids, lost.action_mask)
+    (-0.1 / 2 * difference).backward()
+    for key, tensor in gradient(run).items():
+        torch.testing.assert_close(found[key], tensor, rtol=1e-3, atol=1e-6)
+
+
+def test_dqo_has_oreos_loss_without_kl_and_another_gradient(start: Path, small: Any, tmp_path: Path) -> None:
+    runs = {
+        name: a_run(rollouts(small), start, tmp_path, 1000, method=name, **settings)
+        for name, settings in {"dqo": {}, "oreo": {"alpha": 0.0}}.items()
+    }
+    metrics = {name: run._backward(range(12), False)[0] for name, run in runs.items()}
+    assert metrics["dqo"] == pytest.approx(metrics["oreo"]) and metrics["dqo"]["kl"] > 0
+    values, policies = ([gradient(run, name) for run in runs.values()] for name in ("value", "policy"))
+    assert all(torch.equal(values[0][key], values[1][key]) for key in values[0])
+    assert not any(torch.allclose(policies[0][key], policies[1][key]) for key in policies[0])
+
+
+# Which rewards, and which episodes.
+
+
+def test_rewards_are_as_stored_or_one_at_the_end_by_the_outcome(small: Any) -> None:
+    dense = dataclasses.replace(
+        small.episodes()[5], steps=tuple(dataclasses.replace(s, reward=0.25) for s in small.episodes()[5].steps)
+    )
+    assert len(dense) == 2 and dense.won
+    lost = dataclasses.replace(dense, won=False)
+    for reward, expected, when_lost in (
+        ("stored", [0.25, 0.25], [0.25, 0.25]),
+        ("success", [0.0, 1.0], [0.0, 0.0]),
+        ("signed", [0.0, 1.0], [0.0, -1.0]),
+    ):
+        assert [step.reward for step in with_reward(dense, reward).steps] == expected
+        assert [step.reward for step in with_reward(lost, reward).steps] == when_lost
+
+
+def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(
+    start: Path, small: Any, tmp_path: Path
+) -> None:
+    data = rollouts(small)
+    config = TrainConfig(method="oreo", model=str(start), reward="signed", balance="game", samples_per_game=3)
+    run = oreo.trainer._Run(data, config, tmp_path)
+    assert [(example.name, example.won) for example in run.examples] == [
+        (f"game {game}", won) for game in range(4) for won in (True, False)
+    ]
+    assert [float(example.pieces[0].reward.sum()) for example in run.examples] == [1.0, -1.0] * 4
+    assert oreo.trainer._Run(data[::-1], config, tmp_path).identity == run.identity
+    other = dataclasses.replace(config, reward="success")
+    assert oreo.trainer._Run(data, other, tmp_path).identity != run.identity
+
+
+def test_dpo_pairs_are_drawn_from_what_was_selected(start: Path, small: Any, tmp_path: Path) -> None:
+    def rows(**settings: Any) -> list[str]:
+        return [e.name for e in oreo.trainer._Run(rollouts(small), TrainConfig(**fixed, **settings), tmp_path).examples]
+
+    fixed: dict[str, Any] = dict(method="dpo", model=str(start))
+    games = [f"game {game}" for game in range(4)]
+    assert rows() == sorted(games * 2) and rows(pairs_per_game=1) == rows(balance="game") == games
+    with pytest.raises(DataError, match="no game has both"):
+        train(small.episodes(), output=tmp_path / "run", **fixed)
 
 
 def test_step_level_trains_values_at_step_starts_only(start: Path, small: Any, tmp_path: Path) -> None:
@@ -182,7 +368,8 @@ def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, small: A
     form = TurnFormat.from_tokenizer(tokenizer)
     episodes = [noisy(episode, "zz") for episode in small.episodes()]
     for example in encode_all(episodes, form, method="sft", max_length=None, overlong="refuse"):
-        text = tokenizer.decode(example.encoded.input_ids[example.encoded.imitate])
+        [piece] = example.pieces
+        text = tokenizer.decode(piece.input_ids[piece.imitate])
         assert "z" not in text and text
     alone = [dataclasses.replace(e, steps=(dataclasses.replace(e.steps[0], imitate=False),)) for e in episodes]
     with pytest.raises(DataError, match="no|none"):
@@ -192,14 +379,16 @@ def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, small: A
 # Interruption.
 
 
-@pytest.mark.parametrize("method", ["sft", "oreo"])
+@pytest.mark.parametrize("method", ["sft", "dpo", "kto", "dqo", "oreo"])
 def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
     method: str, start: Path, small: Any, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = dict(method=method, model=start, epochs=2, **FAST)
     if method == "oreo":
         settings["value_warmup_epochs"] = 1
-    whole = train(small.episodes(), output=tmp_path / "whole", **settings)
+    if method == "dpo":
+        settings["batch_size"] = 3
+    whole = train(rollouts(small), output=tmp_path / "whole", **settings)
 
     def stop_at(step: int) -> Any:
         def on_step(line: dict[str, Any]) -> None:
@@ -210,11 +399,11 @@ def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
 
     output = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(small.episodes(), output=output, on_step=stop_at(2), **settings)
+        train(rollouts(small), output=output, on_step=stop_at(2), **settings)
     assert [path.name for path in (output / "checkpoint").iterdir()] == ["step-00000002"]
     with pytest.raises(KeyboardInterrupt):
-        train(small.episodes(), output=output, on_step=stop_at(4), resume=True, **settings)
-    resumed = train(small.episodes(), output=output, resume=True, **settings)
+        train(rollouts(small), output=output, on_step=stop_at(4), resume=True, **settings)
+    resumed = train(rollouts(small), output=output, resume=True, **settings)
     for name in ("policy", "value"):
         if (whole.output / name).exists():
             for key, tensor in weights(whole.output / name).items():
@@ -227,7 +416,7 @@ def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
         for x in (whole.output, output)
     ]
     assert timeless[0] == timeless[1]
-    again = train(small.episodes(), output=output, resume=True, **settings)
+    again = train(rollouts(small), output=output, resume=True, **settings)
     assert again == resumed and not (output / "checkpoint").exists()
 
 
@@ -283,7 +472,7 @@ def test_resuming_something_else_says_what_differs(start: Path, small: Any, tmp_
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_batch(
     start: Path, small: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    plain = oreo.trainer.nll_loss
+    plain = oreo.methods.nll_loss
     calls = []
 
     def breaks_the_second_time(*args: Any) -> Any:
@@ -291,7 +480,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_batch(
         loss, metrics = plain(*args)
         return (loss * math.nan, metrics) if len(calls) == 2 else (loss, metrics)
 
-    monkeypatch.setattr(oreo.trainer, "nll_loss", breaks_the_second_time)
+    monkeypatch.setattr(oreo.methods, "nll_loss", breaks_the_second_time)
     settings: dict[str, Any] = dict(method="sft", model=start, output=tmp_path / "run", epochs=1, save_every=1)
     with pytest.raises(NonFiniteLoss, match="loss not finite at update 2"):
         train(small.episodes(), **settings, **FAST)
@@ -326,8 +515,8 @@ def test_overlong_trajectories_are_refused_split_or_dropped_but_never_cut(
     for overlong in ("split", "drop"):
         with pytest.warns(UserWarning, match=f"of 12 trajectories have more than 30 tokens and were {overlong}"):
             examples = encode_all(small.episodes(), form, method="oreo", max_length=30, overlong=overlong)
-        assert max(len(example.encoded) for example in examples) <= 30
-        turns = sum(int(example.encoded.step_start.sum()) for example in examples)
+        assert max(len(piece) for example in examples for piece in example.pieces) <= 30
+        turns = sum(int(piece.step_start.sum()) for example in examples for piece in example.pieces)
         assert (turns == sum(len(episode) for episode in small.episodes())) == (overlong == "split")
     long = dataclasses.replace(
         small.episodes()[1], steps=tuple(s for e in small.episodes(100) for s in e.steps), won=True
@@ -339,13 +528,25 @@ def test_overlong_trajectories_are_refused_split_or_dropped_but_never_cut(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (dict(method="dpp"), "sft, rejection, oreo"),
+        (dict(method="dpp"), "dpo"),
         (dict(level="turn"), "token, step, response"),
         (dict(learning_rate=1.0), "unknown training option 'learning_rate'"),
         (dict(batch_size=0), "batch_size is 0"),
         (dict(lr=math.nan), "lr is nan"),
         (dict(beta=0.0), "beta"),
         (dict(epochs=0), "nothing to train"),
+        (dict(method="dpo", beta=0.0), "beta"),
+        (dict(lambda_=1.5), "lambda_ is 1.5; expected a number from 0 to 1"),
+        (dict(lambda_=-0.5), "lambda_ is -0.5"),
+        (dict(level="response", lambda_=0.9), "nothing to mix"),
+        (dict(reward="sucess"), "success"),
+        (dict(balance="games"), "game"),
+        (dict(method="sft", lambda_=0.5), "lambda_ means nothing to method 'sft'"),
+        (dict(method="dqo", level="step"), "level means nothing to method 'dqo'"),
+        (dict(method="dqo", alpha=0.1), "dqo has no KL term"),
+        (dict(method="kto", pairs_per_game=5), "pairs_per_game means nothing to method 'kto'"),
+        (dict(method="dpo", pairs_per_game=0), "pairs_per_game is 0"),
+        (dict(method="rejection", balance="all"), "balance means nothing"),
     ],
 )
 def test_wrong_options_give_one_clear_line(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -362,7 +563,19 @@ def test_defaults_are_the_papers() -> None:
     assert (sft.lr, sft.epochs, rejection.lr, rejection.epochs) == (2e-5, 2, 2e-5, 1)
     assert [TrainConfig(level=level).alpha for level in ("token", "step", "response")] == [0.01, 0.1, 0.3]
     assert (oreo_.batch_size, oreo_.warmup, oreo_.adam_betas, oreo_.max_grad_norm) == (128, 0.03, (0.9, 0.95), 1.0)
+    dpo, kto, dqo = (TrainConfig(method=method) for method in ("dpo", "kto", "dqo"))
+    assert (dpo.lr, dpo.epochs, dpo.beta, dpo.pairs_per_game) == (5e-7, 1, 0.1, 5)
+    assert (kto.lr, kto.epochs, kto.beta, kto.desirable_weight, kto.undesirable_weight) == (5e-8, 1, 0.1, 1.0, 1.0)
+    assert (dqo.lr, dqo.epochs, dqo.beta, dqo.alpha, dqo.lambda_) == (5e-6, 3, 0.03, 0.0, 1.0)
+    for config in (dpo, kto, dqo):
+        assert TrainConfig(**config.to_dict()) == config
     assert TrainConfig(**oreo_.to_dict()) == oreo_ and not oreo_.differences(json.loads(json.dumps(oreo_.to_dict())))
+
+
+def test_a_run_begun_before_an_option_existed_is_resumed_with_its_default() -> None:
+    stored = {name: value for name, value in TrainConfig().to_dict().items() if name not in ("lambda_", "balance")}
+    assert not TrainConfig().differences(stored)
+    assert TrainConfig(lambda_=0.5).differences(stored) == ["lambda_: 1.0 then, 0.5 now"]
 
 
 def test_the_learning_rate_rises_and_then_falls_as_a_cosine() -> None:
@@ -382,6 +595,9 @@ def test_micro_batches_hold_every_row_once_within_their_tokens() -> None:
     lengths = [5, 90, 17, 17, 200, 3, 8]
     groups = micro_batches(range(7), lengths, 100)
     assert sorted(row for group in groups for row in group) == list(range(7))
+    counts = [2, 2, 3, 2, 2, 4, 2]
+    groups_of_several = micro_batches(range(7), lengths, 100, counts)
+    assert groups_of_several == [[4], [1], [2, 3], [6, 0, 5]]
     assert groups[0] == [4] and all(len(g) * max(lengths[r] for r in g) <= 100 for g in groups[1:])
 
 
