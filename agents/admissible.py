@@ -75,12 +75,9 @@ class AdmissibleAgent(LanguageModelAgent):
             for each, score in zip(worth, scores, strict=True)
         ]
         said = [each[index][:-1] if each else [] for each, index in zip(ids, best, strict=True)]
-        self.policy.settle(best, said)
+        self.policy.settle(said)
         if self.k > 1 and self.value is not None:
-            # `weigh` was told of the picked ones only, and not of those without tokens.
-            asked = [[index for index in each if len(row[index]) > 1] for row, each in zip(ids, picked, strict=True)]
-            place = [each.index(index) if index in each else 0 for each, index in zip(asked, best, strict=True)]
-            self.value.settle(place, said)
+            self.value.settle(said)
         return [
             _decision(each, score, value, chosen, here)
             for each, score, value, chosen, here in zip(commands, scores, worth, best, values, strict=True)

@@ -42,7 +42,7 @@ class BestOfKAgent(LanguageModelAgent):
         kinds = [[(each[index].text, index) for index in different(each)] for each in turns]
         ids = [[self.format.turn(text)[:-1] for text, _ in each] for each in kinds]
         weighed = self.value.weigh([[each for each in row if each] for row in ids])
-        chosen, decisions, kept = [], [], []
+        said, decisions, kept = [], [], []
         for story, each, kind, row_ids, found, here in zip(stories, turns, kinds, ids, weighed, values, strict=True):
             outputs = iter(found)
             # A turn without text ends where it began: its state is the one it was chosen in.
@@ -51,17 +51,13 @@ class BestOfKAgent(LanguageModelAgent):
                 Candidate(text, each[index].log_prob, value) for (text, index), value in zip(kind, worth, strict=True)
             ]
             best = max(range(len(kind)), key=lambda index: (worth[index], candidates[index].log_prob, -index))
-            chosen.append(best)
+            said.append(each[kind[best][1]])
             kept.append(row_ids[best])
             if story.full:
                 decisions.append(Decision(""))
                 continue
             log_prob = candidates[best].log_prob
             decisions.append(decision(kind[best][0], log_prob=log_prob, value=here, candidates=tuple(candidates)))
-        branch = [kind[best][1] for kind, best in zip(kinds, chosen, strict=True)]
-        said = [each[index].ids[: each[index].read] for each, index in zip(turns, branch, strict=True)]
-        self.policy.settle(branch, said, self.candidates)
-        # `weigh` was not told of empty candidates.
-        place = [sum(map(bool, row[:best])) for row, best in zip(ids, chosen, strict=True)]
-        self.value.settle(place, kept)
+        self.policy.settle([turn.ids[: turn.read] for turn in said])
+        self.value.settle(kept)
         return decisions

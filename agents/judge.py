@@ -59,8 +59,7 @@ class Judge(LanguageModelAgent):
     def settle(self, chosen: Sequence[int]) -> None:
         """Which turn of each episode was said: the cache keeps what it read of it."""
         best = [chosen[index] for index in self._order]
-        place = [sum(map(bool, row[:index])) for row, index in zip(self._ids, best, strict=True)]
-        self.policy.settle(place, [row[index] for row, index in zip(self._ids, best, strict=True)])
+        self.policy.settle([row[index] for row, index in zip(self._ids, best, strict=True)])
 
     def _by_episode(self, rows: Sequence[Any]) -> list[Any]:
         placed = dict(zip(self._order, rows, strict=True))

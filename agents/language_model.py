@@ -232,20 +232,24 @@ class LanguageModelAgent:
         log_prob = np.zeros((rows, branches))
         count = np.zeros((rows, branches), dtype=np.int64)
         alive = np.broadcast_to(~idle[:, None], (rows, branches)).copy()
+        # Turns of a row that have begun alike draw from one output: which it is, and the row of each output.
+        source = np.repeat(np.arange(rows)[:, None], branches, axis=1)
+        row_of = np.arange(rows)
         for step in range(steps):
-            if step == 0:
-                token, each = self._draw(logits, uniform[:, :, 0])
-            else:
-                grown = self.policy.grow(tokens[:, :, step - 1], step - 1, alive)
-                token, each = np.zeros((rows, branches), dtype=np.int64), np.zeros((rows, branches))
-                drawn = self._draw(grown, uniform[:, :, step][alive][:, None])
-                token[alive], each[alive] = drawn[0][:, 0], drawn[1][:, 0]
-            log_prob += np.where(alive, each, 0.0)
+            drawn, each = self._draw(logits, uniform[row_of, :, step])
+            token = drawn[source, np.arange(branches)]
+            log_prob += np.where(alive, each[source, np.arange(branches)], 0.0)
             alive &= ~np.isin(token, self._ends)
             tokens[:, :, step] = token
             count += alive
-            if not alive.any():
+            if step + 1 == steps or not alive.any():
                 break
+            vocabulary = logits.shape[-1]
+            said, place = np.unique(source[alive] * vocabulary + token[alive], return_inverse=True)
+            parents, said = np.divmod(said, vocabulary)
+            logits = self.policy.grow(said.tolist(), parents.tolist())
+            source, row_of = np.zeros_like(source), row_of[parents]
+            source[alive] = place
         return [
             [
                 self._turn(tokens[row, k, : count[row, k]], log_prob[row, k], bool(alive[row, k]))
@@ -270,7 +274,7 @@ class LanguageModelAgent:
         self, stories: Sequence[_Story], turns: Sequence[Sequence[Turn]], values: Sequence[float | None]
     ) -> list[Decision]:
         """One turn each: the only one."""
-        self.policy.settle([0] * len(turns), [each[0].ids[: each[0].read] for each in turns])
+        self.policy.settle([each[0].ids[: each[0].read] for each in turns])
         return [
             decision(each[0].text, log_prob=None if story.full else each[0].log_prob, value=value)
             for story, each, value in zip(stories, turns, values, strict=True)

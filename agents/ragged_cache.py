@@ -7,13 +7,14 @@ tokens look at their own row (packed_attention.py), everywhere else a model does
     cache.keep(keys)                      the episodes still wanted, old ones in place, new ones empty
     cache.fork({key: old})                a copy of an episode, to go on with differently
     logits = cache.read(histories)        catch up with each episode's tokens; outputs at its last one
-    logits = cache.grow(tokens, level)    K continuations of every row, one token further, side by side
+    logits = cache.grow(tokens, parents)  one token further, after any of the last outputs, after some more than once
     values = cache.weigh(candidates)      whole candidates of every row, side by side, in one pass
     cache.score(logits, candidates)       how likely each of them is
-    cache.settle(branch, kept)            one of them becomes part of the row, the others are forgotten
+    cache.settle(kept)                    a continuation becomes part of its row, the others are forgotten
 
-The continuations of a row share its slots: they are queries that see the row and their own tokens, so K of them cost
-no copy of what the row holds. Letters: n rows, K branches, N tokens of a pass, S slots, V outputs (logits, or values).
+The continuations of a row are a tree (tries.py): what several of them begin with is read once. They share the row's
+slots: they are queries that see the row and their own tokens, so none costs a copy of what the row holds. Letters:
+n rows, N tokens of a pass, S slots, V outputs (logits, or values).
 
 Works for transformers models that take position_ids and a Cache and call the attention they are told to. Not here:
 which tokens an episode consists of (language_model.py), models without these (rereading.py).
@@ -31,7 +32,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from oreo.agents.packed_attention import Part, packed
-from oreo.agents.tries import Trie, plant
+from oreo.agents.tries import ROOT, Trie, plant
 
 _TOKENS_AT_ONCE = 1 << 14
 """Tokens in one forward pass while reading: bounds the memory of activations."""
@@ -120,8 +121,10 @@ class RaggedCache:
         """The episode in each row."""
         self._ids: list[list[int]] = []
         self._storage = _Storage()
-        self._paths: list[list[list[int]]] | None = None
-        """Where the tokens of each candidate stand behind its row; None after `grow`."""
+        self._tries: list[Trie] = []
+        """What has been read behind each row: the token of a node stands in the slot of that number behind it."""
+        self._tips: list[tuple[int, int]] = []
+        """The row and the node of each output of `read` or `grow`, whichever came last."""
         self.limit: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         """Positions the model knows."""
         self._device = next(model.parameters()).device
@@ -171,35 +174,26 @@ class RaggedCache:
             position = np.concatenate(positions)
             outputs.append(self._run(parts, np.array(tokens), position, position, [part.last - 1 for part in parts]))
         self._ids = [list(history) for history in histories]
+        self._tries = [Trie() for _ in histories]
+        self._tips = [(row, ROOT) for row in range(len(histories))]
         return torch.cat(outputs)
 
-    def grow(self, tokens: np.ndarray, level: int, alive: np.ndarray) -> Tensor:
-        """Outputs [count of alive, V] after token number `level` of K continuations of every row, row by row.
+    def grow(self, tokens: Sequence[int], parents: Sequence[int]) -> Tensor:
+        """Outputs [m, V] after m tokens, each of which goes on from one of the outputs that were given last.
 
         Args:
-            tokens: [n, K]; levels are given in order from 0.
-            alive: [n, K] bool: which continuations go on. One that has ended does not come back.
+            tokens: no two that are the same go on from the same output: that would be one continuation, read twice.
+            parents: [m] in ascending order, the output that each goes on from. Those of `read` are numbered by row;
+                a continuation whose last output is not among them has ended.
         """
-        self._paths = None
-        branches = tokens.shape[1]
-        lengths = np.array([len(ids) for ids in self._ids])
-        longest = int(lengths.max())
-        # Behind the row, the slots hold the branches' tokens level by level.
-        own = np.tile(np.eye(branches, dtype=bool), level + 1)
-        seen = self._additive(np.concatenate([np.ones((branches, longest), bool), own], axis=1))
-        parts, slots, positions = [], [], []
-        first = 0
-        for row in np.flatnonzero(alive.any(1)).tolist():
-            length, branch = int(lengths[row]), np.flatnonzero(alive[row])
-            mask = seen[:, longest - length :]
-            position = np.full(len(branch), length + level)
-            slot_position = np.concatenate([np.arange(length), length + np.repeat(np.arange(level + 1), branches)])
-            mask = mask if len(branch) == branches else mask[torch.from_numpy(branch).to(mask.device)]
-            parts.append(Part(row, first, first + len(branch), mask, position, slot_position, branches == 1))
-            positions.append(position)
-            slots.append(length + level * branches + branch)
-            first += len(branch)
-        return self._run(parts, tokens[alive], np.concatenate(positions), np.concatenate(slots))
+        ends = [len(trie) for trie in self._tries]
+        before, self._tips = self._tips, []
+        for token, parent in zip(tokens, parents, strict=True):
+            row, node = before[parent]
+            self._tips.append((row, self._tries[row].grow(node, token)))
+        parts, arrays = self._behind(range(len(ends)), ends)
+        assert len(arrays[0]) == len(tokens), "a continuation was to be read twice"
+        return self._run(parts, *arrays)
 
     def weigh(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
         """Outputs [V] at the last token of each candidate of each row, in one pass; shared beginnings are read once.
@@ -207,13 +201,12 @@ class RaggedCache:
         Args:
             candidates: for each row any number of continuations, none of them empty.
         """
-        tries = [plant(each) for each in candidates]
-        self._paths = [trie.paths for trie in tries]
-        parts, arrays = self._branches(range(len(tries)), tries)
+        self._tries, self._tips = [plant(each) for each in candidates], []
+        parts, arrays = self._behind(range(len(self._tries)))
         if not parts:
             return [[] for _ in candidates]
-        first = dict(zip([part.row for part in parts], [part.first for part in parts], strict=True))
-        ends = [[first[row] + path[-1] for path in trie.paths] for row, trie in enumerate(tries)]
+        first = {part.row: part.first for part in parts}
+        ends = [[first[row] + path[-1] for path in trie.paths] for row, trie in enumerate(self._tries)]
         wanted, place = np.unique([end for each in ends for end in each], return_inverse=True)
         output = self._run(parts, *arrays, wanted.tolist())
         at = iter(place.tolist())
@@ -229,13 +222,12 @@ class RaggedCache:
 
         Returns: for each row an array [its candidates] of float64.
         """
-        tries = [plant([ids[:-1] for ids in each]) for each in candidates]
-        self._paths = [trie.paths for trie in tries]
+        self._tries, self._tips = [plant([ids[:-1] for ids in each]) for each in candidates], []
         begun = logits.float().log_softmax(-1)
         scores = []
         at_once = max(1, _NUMBERS_AT_ONCE // logits.shape[-1])
-        for rows in _groups([len(trie.tokens) for trie in tries], at_once):
-            parts, arrays = self._branches(rows, [tries[row] for row in rows])
+        for rows in _groups([len(trie) for trie in self._tries], at_once):
+            parts, arrays = self._behind(rows)
             first = {part.row: part.first for part in parts}
             output = self._run(parts, *arrays).float() if parts else logits[:0].float()
             norm = output.logsumexp(-1)
@@ -247,7 +239,7 @@ class RaggedCache:
                 total = begun[row][torch.tensor([ids[0] for ids in each], device=begun.device)].double().cpu().numpy()
                 steps = [
                     (index, first[row] + node, token)
-                    for index, (ids, path) in enumerate(zip(each, tries[row].paths, strict=True))
+                    for index, (ids, path) in enumerate(zip(each, self._tries[row].paths, strict=True))
                     for node, token in zip(path, ids[1:], strict=True)
                 ]
                 if steps:
@@ -257,46 +249,54 @@ class RaggedCache:
                 scores.append(total)
         return scores
 
-    def _branches(
-        self, rows: Sequence[int], tries: Sequence[Trie]
+    def _behind(
+        self, rows: Sequence[int], starts: Sequence[int] | None = None
     ) -> tuple[list[Part], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """The parts of a pass over a tree behind each of some rows; tokens, positions and slots of it."""
-        parts: list[Part] = []
-        tokens: list[int] = []
-        positions, slots = [], []
-        for row, trie in zip(rows, tries, strict=True):
-            count = len(trie.tokens)
-            if not count:
-                continue
-            length, first = len(self._ids[row]), len(tokens)
-            position = length + trie.depth
-            mask = self._additive(np.concatenate([np.ones((count, length), bool), trie.sees], axis=1))
-            tokens += trie.tokens
-            parts.append(Part(row, first, len(tokens), mask, position, np.concatenate([np.arange(length), position])))
-            positions.append(position)
-            slots.append(length + np.arange(count))
-        if not parts:
-            return [], (np.zeros(0, np.int64),) * 3
-        return parts, (np.array(tokens), np.concatenate(positions), np.concatenate(slots))
-
-    def settle(self, branch: Sequence[int], kept: Sequence[Sequence[int]], branches: int = 1) -> None:
-        """Make one continuation of each row part of it.
+        """A pass over the trees behind some rows: its parts; its tokens, their positions and slots.
 
         Args:
-            branch: [n] which one: of the K that `grow` was given, or of the candidates of `weigh` or `score`.
-            kept: its tokens that have been read and are to stay, from the first on.
-            branches: K, after `grow`.
+            starts: what has been read of each tree: so many first nodes. None: nothing.
+        """
+        read, count = [], 0
+        for row, start in zip(rows, [0] * len(rows) if starts is None else starts, strict=True):
+            trie = self._tries[row]
+            if start < len(trie):
+                read.append((row, trie, start, count, count := count + len(trie) - start))
+        if not read:
+            return [], (np.zeros(0, np.int64),) * 3
+        # One mask for all: on the left what the rows hold, on the right what stands behind them.
+        longest = max(len(self._ids[row]) for row, *_ in read)
+        seen = np.ones((count, longest + max(len(trie) for _, trie, *_ in read)), dtype=bool)
+        for _, trie, start, first, last in read:
+            if not trie.straight or last - first > 1:
+                seen[first:last, longest : longest + len(trie)] = trie.sees[start:]
+        mask = self._additive(seen)
+        slot = np.arange(seen.shape[1])
+        parts, tokens, slots = [], [], []
+        for row, trie, start, first, last in read:
+            length, end = len(self._ids[row]), len(self._ids[row]) + len(trie)
+            position = slot[:end] if trie.straight else np.concatenate([slot[:length], length + trie.depth])
+            own = mask[first:last, longest - length : longest + len(trie)]
+            sees_all = trie.straight and last - first == 1
+            parts.append(Part(row, first, last, own, position[length + start :], position, sees_all))
+            slots.append(slot[length + start : end])
+            tokens += trie.tokens[start:]
+        return parts, (np.array(tokens), np.concatenate([part.position for part in parts]), np.concatenate(slots))
+
+    def settle(self, kept: Sequence[Sequence[int]]) -> None:
+        """Make a continuation of each row part of it.
+
+        Args:
+            kept: its tokens, from the first on, as far as they are to stay. They have been read since `read`.
         """
         moves = []
-        for row, (chosen, ids) in enumerate(zip(branch, kept, strict=True)):
+        for row, (ids, trie) in enumerate(zip(kept, self._tries, strict=True)):
             length = len(self._ids[row])
-            for step in range(len(ids)):
-                at = step * branches + chosen if self._paths is None else self._paths[row][chosen][step]
-                if at != step:
-                    moves.append((row, length + at, length + step))
+            moves += [(row, length + node, length + at) for at, node in enumerate(trie.follow(ids)) if node != at]
             self._ids[row].extend(ids)
         if moves:
             self._storage.move(*np.array(moves).T.copy())
+        self._tries, self._tips = [], []
 
     def _run(
         self,

@@ -40,12 +40,12 @@ def _agrees(model: Any) -> bool:
     """Whether packed rows and their continuations give what plain passes give."""
     vocabulary = int(model.config.get_text_config().vocab_size)
     rows = [[(7 * index + 3) % vocabulary for index in range(size)] for size in (3, 6)]
-    more = np.array([[1, 2], [5, 4]]) % vocabulary
-    alive = np.ones((2, 2), dtype=bool)
+    more = [token % vocabulary for token in (1, 2, 5, 4)]
     answers = []
     for cache in (RaggedCache(model), Rereading(model)):
         cache.keep([0, 1])
-        answers.append(torch.cat([cache.read(rows), cache.grow(more, 0, alive), cache.grow(more, 1, alive)]).float())
+        outputs = [cache.read(rows), cache.grow(more, [0, 0, 1, 1]), cache.grow(more, [0, 1, 2, 3])]
+        answers.append(torch.cat(outputs).float())
     scale = float(answers[1].abs().max())
     tolerance = 1e-3 if model.dtype == torch.float32 else 5e-2
     return bool((answers[0] - answers[1]).abs().max() <= tolerance * max(scale, 1e-6))
@@ -59,7 +59,7 @@ class Rereading:
         self.keys: list[int] = []
         self.limit: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._histories: list[list[int]] = []
-        self._grown: list[np.ndarray] = []
+        self._tips: list[list[int]] = []
         self._device = next(model.parameters()).device
 
     def keep(self, keys: Sequence[int]) -> None:
@@ -72,18 +72,13 @@ class Rereading:
 
     def read(self, histories: Sequence[Sequence[int]]) -> Tensor:
         """Outputs [n, V] at the last token of each row."""
-        self._histories = [list(history) for history in histories]
+        self._histories = self._tips = [list(history) for history in histories]
         return self._last(self._histories)
 
-    def grow(self, tokens: np.ndarray, level: int, alive: np.ndarray) -> Tensor:
-        """Outputs [count of alive, V] after one more token [n, K] of each continuation."""
-        self._grown = [*self._grown[:level], tokens.copy()]
-        return self._last(
-            [
-                [*self._histories[row], *(int(each[row, branch]) for each in self._grown)]
-                for row, branch in np.argwhere(alive).tolist()
-            ]
-        )
+    def grow(self, tokens: Sequence[int], parents: Sequence[int]) -> Tensor:
+        """Outputs [m, V] after m tokens, each of which goes on from one of the outputs that were given last."""
+        self._tips = [[*self._tips[parent], token] for token, parent in zip(tokens, parents, strict=True)]
+        return self._last(self._tips)
 
     def weigh(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
         """Outputs [V] at the last token of each candidate of each row."""
@@ -105,7 +100,7 @@ class Rereading:
             scores.append(total)
         return scores
 
-    def settle(self, branch: Sequence[int], kept: Sequence[Sequence[int]], branches: int = 1) -> None:
+    def settle(self, kept: Sequence[Sequence[int]]) -> None:
         """Nothing is kept, so nothing settles."""
 
     def _last(self, sequences: Sequence[Sequence[int]]) -> Tensor:

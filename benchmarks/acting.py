@@ -11,7 +11,8 @@ The same generated games, played for a fixed number of turns whether won or not,
     best of 5         five sampled turns each, the value model's choice (its head is new: only time is measured)
     admissible        the likeliest of the admissible commands
 
-Memory is the most that the process (or the accelerator) held, over what it held before the first turn.
+Processor time counts what other programs do not take; without an accelerator it is the steadier figure. Memory is the
+most that the process (or the accelerator) held, over what it held before the first turn.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ def held(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(agent: Any, args: argparse.Namespace, device: torch.device) -> tuple[float, float, list[list[str]]]:
-    """Seconds, megabytes, and the actions of every episode."""
+def measure(agent: Any, args: argparse.Namespace, device: torch.device) -> tuple[float, float, float, list[list[str]]]:
+    """Seconds, seconds of the processor, megabytes, and the actions of every episode."""
 
     def env(**kwargs: Any) -> gym.Env[str, str]:
         return Endless(make("oreo/ALFWorld-v0", max_steps=args.turns, **kwargs))
@@ -111,10 +112,10 @@ def measure(agent: Any, args: argparse.Namespace, device: torch.device) -> tuple
     play(2, 2)  # whatever is made on first use
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    before, start = held(device), time.perf_counter()
+    before, start, worked = held(device), time.perf_counter(), time.process_time()
     played = play(args.episodes, args.turns)
-    seconds = time.perf_counter() - start
-    return seconds, held(device) - before, [[step.action for step in each.steps] for each in played]
+    seconds, worked = time.perf_counter() - start, time.process_time() - worked
+    return seconds, worked, held(device) - before, [[step.action for step in each.steps] for each in played]
 
 
 def main() -> None:
@@ -139,19 +140,19 @@ def main() -> None:
         "best of 5": lambda: BestOfKAgent(policy, value, tokenizer, k=5, max_new_tokens=args.max_new_tokens),
         "admissible": lambda: AdmissibleAgent(policy, tokenizer, **greedy),
     }
-    table = Table("agent", "episodes a second", "time, cached = 1", "MB", title=f"{args.episodes} episodes")
-    results: dict[str, tuple[float, float, list[list[str]]]] = {}
+    columns = ("agent", "episodes a second", "time, cached = 1", "processor time, cached = 1", "MB")
+    table = Table(*columns, title=f"{args.episodes} episodes")
+    results: dict[str, tuple[float, float, float, list[list[str]]]] = {}
     for name, make_agent in agents.items():
-        seconds, megabytes, _ = results[name] = measure(make_agent(), args, device)
-        table.add_row(
-            name, f"{args.episodes / seconds:.2f}", f"{seconds / results['cached'][0]:.2f}", f"{megabytes:.0f}"
-        )
+        seconds, worked, megabytes, _ = results[name] = measure(make_agent(), args, device)
+        times = [f"{seconds / results['cached'][0]:.2f}", f"{worked / results['cached'][1]:.2f}"]
+        table.add_row(name, f"{args.episodes / seconds:.2f}", *times, f"{megabytes:.0f}")
     Console().print(table)
     for name in ("read anew", "generate"):
-        pairs = list(zip(results["cached"][2], results[name][2], strict=True))
+        pairs = list(zip(results["cached"][3], results[name][3], strict=True))
         same = sum(one == other for one, other in pairs)
         print(f"cached and {name}: the same actions in {same} of {len(pairs)} episodes")
-    print(f"{np.mean([len(actions) for actions in results['cached'][2]]):.0f} turns an episode")
+    print(f"{np.mean([len(actions) for actions in results['cached'][3]]):.0f} turns an episode")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ The same games for all, by the quickstart's protocol (split generated_unseen, at
     sampled                  one turn, at --temperature: best of 1, what the others are compared with
     best_of_2, 3, 5, 8       so many sampled turns, the best by the value model
     admissible               the likeliest of the commands that are accepted
-    admissible_best_of_3, 5  the best by value of so many of the likeliest of these
+    admissible_best_of_3, 5  the best by likelihood and value of so many of the likeliest of these
+    admissible_by_value      the best of 5 by value alone
     planner_1, 2             tries 5 sampled turns in a copy of the world, 1 or 2 turns deep
     planner_1_admissible     tries the 5 likeliest of the commands that are accepted
 
@@ -19,7 +20,7 @@ The curve over K is that of arXiv 2412.16145, section 4.4, where it flattens at 
 
 Every episode is kept under --into. Call it again and it plays what is missing (also after raising --episodes), then
 shows all rows that are complete. results.json there has the figures of the table, with the agents' full settings and
-p-values. The difference to best of 1 is over pairs of games, with its 95 % interval (Newcombe's); with eleven of them,
+p-values. The difference to best of 1 is over pairs of games, with its 95 % interval (Newcombe's); with a dozen of them,
 one may well exclude 0 by chance. The value model reads along in every row; that is in the episodes a second.
 """
 
@@ -58,9 +59,9 @@ class Row:
     settings: dict[str, Any]
     """Of `load_agent`. Where they have no temperature, it is the one asked for."""
     k: int = 0
-    """Its place on the plot's axis; 0: it is a reference beside it."""
+    """Its place on the plot's axis; 0: it is a reference beside it, or not there."""
     group: str = ""
-    """Of references on the plot."""
+    """Of references on the plot; "": not one of them."""
     label: str = ""
 
 
@@ -76,6 +77,7 @@ ROWS = (
         Row(f"admissible_best_of_{k}", {**ADMISSIBLE, "best_of": k}, group="admissible commands", label=f"best of {k}")
         for k in (3, 5)
     ),
+    Row("admissible_by_value", {**ADMISSIBLE, "best_of": 5, "beta": 0.0}),  # too low for a plot that shows the others
     Row("planner_1", {"lookahead": 1, "best_of": 5}, group="planner", label="1 turn deep"),
     Row("planner_2", {"lookahead": 2, "best_of": 5}, group="planner", label="2 turns deep"),
     Row(

@@ -73,7 +73,7 @@ def episodes(folder: Path) -> dict[int | None, Trajectory]:
     return by_seed
 
 
-def test_choosing_has_a_row_a_result_and_a_point_for_every_way(checkpoint: Path, tmp_path: Path) -> None:
+def test_choosing_has_a_row_and_a_result_for_every_way(checkpoint: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     into, picture = tmp_path / "run", tmp_path / "choosing.svg"
     script = ROOT / "benchmarks" / "choosing.py"
@@ -81,7 +81,7 @@ def test_choosing_has_a_row_a_result_and_a_point_for_every_way(checkpoint: Path,
     results = json.loads((into / "results.json").read_text())
     assert list(results["rows"]) == [
         *("greedy", "sampled", "best_of_2", "best_of_3", "best_of_5", "best_of_8"),
-        *("admissible", "admissible_best_of_3", "admissible_best_of_5"),
+        *("admissible", "admissible_best_of_3", "admissible_best_of_5", "admissible_by_value"),
         *("planner_1", "planner_2", "planner_1_admissible"),
     ]
     games = {frozenset((each.game, each.task) for each in episodes(into / name).values()) for name in results["rows"]}

@@ -89,9 +89,7 @@ def test_the_attention_for_accelerators_agrees_with_the_one_for_processors(
         rng = np.random.default_rng(0)
         histories = [rng.integers(5, 60, size).tolist() for size in (3, 20, 11)]
         first = cache.read(histories)
-        grown = cache.grow(
-            np.array([[7, 8], [9, 10], [11, 12]]), 0, np.array([[True, True], [False, True], [True, False]])
-        )
+        grown = cache.grow([7, 8, 10, 11], [0, 0, 1, 2])
         return torch.cat([first, grown])
 
     import oreo.agents.packed_attention as module
@@ -101,6 +99,61 @@ def test_the_attention_for_accelerators_agrees_with_the_one_for_processors(
         monkeypatch.setattr(module, "_ROW_BY_ROW", ())
         padded = logits()
     assert torch.allclose(by_row, padded, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_continuations_that_begin_alike_are_read_once_and_give_what_a_plain_pass_gives(architecture: str) -> None:
+    model = make_model(architecture)
+    histories = [[5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15, 16], [17, 18]]
+    # After each row and each output so far: 1 continuation, then 2 of one row, then 3 that part late, and one ends.
+    levels = [
+        ([20, 21, 22, 23], [0, 1, 1, 2]),
+        ([30, 31, 32, 33], [0, 1, 2, 3]),
+        ([40, 41, 42, 43, 44], [1, 1, 2, 3, 3]),
+    ]
+    said = [list(history) for history in histories]
+    with torch.inference_mode():
+        cache = RaggedCache(model)
+        cache.keep([1, 2, 3])
+        cache.read(histories)
+        for tokens, parents in levels:
+            said = [[*said[parent], token] for token, parent in zip(tokens, parents, strict=True)]
+            for ids, output in zip(said, cache.grow(tokens, parents), strict=True):
+                assert torch.allclose(output.float(), reread(model, ids)[-1], atol=1e-4)
+        kept = [[20, 30], [22, 32, 42], [23, 33, 44]]
+        cache.settle(kept)
+        longer = [[*history, *ids, 50, 51] for history, ids in zip(histories, kept, strict=True)]
+        for ids, output in zip(longer, cache.read(longer), strict=True):
+            assert torch.allclose(output.float(), reread(model, ids)[-1], atol=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.0])
+def test_the_policy_reads_each_beginning_of_the_sampled_turns_once(
+    temperature: float, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    grow, sample = RaggedCache.grow, LanguageModelAgent._sample
+
+    def counted(cache: RaggedCache, tokens: Any, parents: Any) -> torch.Tensor:
+        read[-1] += len(tokens)
+        return grow(cache, tokens, parents)
+
+    def checked(agent: LanguageModelAgent, *args: Any) -> Any:
+        read.append(0)
+        turns = sample(agent, *args)
+        # A turn that ended has been read to its last token, one that was cut off to the last but one.
+        beginnings = [{tuple(turn.ids[:end]) for turn in row for end in range(1, turn.read + 1)} for row in turns]
+        assert read[-1] == sum(map(len, beginnings))
+        several.append(read[-1] < sum(turn.read for row in turns for turn in row))
+        return turns
+
+    several: list[bool] = []
+    agent = agent_of("llama", tokenizer, temperature=temperature)
+    agent.candidates = 4
+    monkeypatch.setattr(RaggedCache, "grow", counted)
+    monkeypatch.setattr(LanguageModelAgent, "_sample", checked)
+    rollout(Babble, agent=agent, episodes=4, batch_size=3)
+    assert any(several)
 
 
 def test_rows_that_stay_keep_their_place_where_they_can() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -396,7 +395,9 @@ def test_collect_ends_with_one_line_and_an_error_code_when_the_server_does_not_c
     process = oreo(*collecting(protocol), cwd=tmp_path, OPENAI_API_KEY=KEY)
     out, error = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, ""), error
-    assert error == f"oreo: rule at {protocol.url} refuses: HTTP 400: the key *** has run out\n"
+    *progress, last = error.splitlines()  # a slow machine shows some
+    assert last == f"oreo: rule at {protocol.url} refuses: HTTP 400: the key *** has run out"
+    assert all(line.startswith("collecting: ") for line in progress)
     with TrajectoryBuffer(tmp_path / "runs", create=False) as stored:
         assert 0 < len(stored) < 40
         assert {len(trajectory) for trajectory in stored} == {10}
@@ -413,8 +414,9 @@ def test_ctrl_c_ends_a_run_that_waits_for_its_server(protocol: ProtocolServer, t
     process.send_signal(signal.SIGINT)
     before = time.monotonic()
     out, error = process.communicate(timeout=60)
-    assert time.monotonic() - before < 5
-    assert process.returncode == 130 and re.fullmatch(r"oreo: stopped; 0 episodes are kept in runs; .*\n", error), error
+    assert time.monotonic() - before < 30, "it waited for the server"
+    last = error.splitlines()[-1]
+    assert process.returncode == 130 and last.startswith("oreo: stopped; 0 episodes are kept in runs; "), error
 
 
 # A real server.
