@@ -11,16 +11,17 @@ The same generated games, played for a fixed number of turns whether won or not,
     best of 5         five sampled turns each, the value model's choice (its head is new: only time is measured)
     admissible        the likeliest of the admissible commands
 
-Processor time counts what other programs do not take; without an accelerator it is the steadier figure. Memory is the
-most that the process (or the accelerator) held, over what it held before the first turn.
+Each in a process of its own. Processor time counts what other programs do not take; without an accelerator it is the
+steadier figure. Memory is the most that the process (or the accelerator) held, over what it held before the first turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -118,6 +119,26 @@ def measure(agent: Any, args: argparse.Namespace, device: torch.device) -> tuple
     return seconds, worked, held(device) - before, [[step.action for step in each.steps] for each in played]
 
 
+AGENTS = ("cached", "read anew", "generate", "best of 5", "admissible")
+
+
+def make_agent(name: str, args: argparse.Namespace) -> Any:
+    path, _ = resolve_checkpoint(args.model)
+    policy, tokenizer = load_policy(path, dtype=args.dtype, device=args.device)
+    greedy: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": args.max_new_tokens}
+    if name == "generate":
+        return Generate(policy, tokenizer, args.max_new_tokens)
+    if name == "best of 5":
+        value = load_value(path, dtype=args.dtype, device=args.device)
+        return BestOfKAgent(policy, value, tokenizer, k=5, max_new_tokens=args.max_new_tokens)
+    kinds = {"cached": LanguageModelAgent, "read anew": ReadAnew, "admissible": AdmissibleAgent}
+    return kinds[name](policy, tokenizer, **greedy)
+
+
+def run(name: str, args: argparse.Namespace) -> tuple[float, float, float, list[list[str]]]:
+    return measure(make_agent(name, args), args, torch.device(args.device))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tiny")
@@ -128,23 +149,12 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=30)
     parser.add_argument("--max-new-tokens", type=int, default=24)
     args = parser.parse_args()
-    device = torch.device(args.device)
-    path, _ = resolve_checkpoint(args.model)
-    policy, tokenizer = load_policy(path, dtype=args.dtype, device=args.device)
-    value = load_value(path, dtype=args.dtype, device=args.device)
-    greedy: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": args.max_new_tokens}
-    agents: dict[str, Callable[[], Any]] = {
-        "cached": lambda: LanguageModelAgent(policy, tokenizer, **greedy),
-        "read anew": lambda: ReadAnew(policy, tokenizer, **greedy),
-        "generate": lambda: Generate(policy, tokenizer, args.max_new_tokens),
-        "best of 5": lambda: BestOfKAgent(policy, value, tokenizer, k=5, max_new_tokens=args.max_new_tokens),
-        "admissible": lambda: AdmissibleAgent(policy, tokenizer, **greedy),
-    }
     columns = ("agent", "episodes a second", "time, cached = 1", "processor time, cached = 1", "MB")
     table = Table(*columns, title=f"{args.episodes} episodes")
     results: dict[str, tuple[float, float, float, list[list[str]]]] = {}
-    for name, make_agent in agents.items():
-        seconds, worked, megabytes, _ = results[name] = measure(make_agent(), args, device)
+    for name in AGENTS:
+        with multiprocessing.get_context("spawn").Pool(1) as process:
+            seconds, worked, megabytes, _ = results[name] = process.apply(run, (name, args))
         times = [f"{seconds / results['cached'][0]:.2f}", f"{worked / results['cached'][1]:.2f}"]
         table.add_row(name, f"{args.episodes / seconds:.2f}", *times, f"{megabytes:.0f}")
     Console().print(table)
