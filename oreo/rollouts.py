@@ -92,6 +92,7 @@ def play(
     agent: str | Agent,
     episodes: int | None = None,
     indices: Iterable[int] | None = None,
+    sample: int = 0,
     seed: int = 0,
     batch_size: int = 32,
     max_steps: int | None = None,
@@ -102,6 +103,7 @@ def play(
 
     Args:
         indices: the episodes to play, instead of the first so many; asked for one by one as there is room.
+        sample: 1, 2, …: the same games as 0, with other draws of the agent.
     """
     if isinstance(agent, str):
         from oreo.agents import load_agent
@@ -120,7 +122,9 @@ def play(
         while True:
             while len(live) < batch_size and (index := next(coming, None)) is not None:
                 world = free.pop() if free else maker.make()
-                live.append(_start(world, maker.name, seed, index, games[index % len(games)] if games else None))
+                live.append(
+                    _start(world, maker.name, seed, index, sample, games[index % len(games)] if games else None)
+                )
             if not live:
                 return
             decisions = agent.act([each.episode for each in live])
@@ -195,9 +199,15 @@ def _count(episodes: int | None, games: Sequence[str] | None) -> int:
     return episodes
 
 
-def seeds(seed: int, index: int) -> tuple[int, np.random.Generator]:
-    """What episode `index` is seeded with: a number for its environment, a generator for its agent."""
+def seeds(seed: int, index: int, sample: int = 0) -> tuple[int, np.random.Generator]:
+    """What episode `index` is seeded with: a number for its environment, a generator for its agent.
+
+    Args:
+        sample: which of several episodes of the same game; they differ in the agent's draws.
+    """
     for_env, for_agent = np.random.SeedSequence([seed, index]).spawn(2)
+    if sample:
+        for_agent = np.random.SeedSequence([seed, index, sample])
     return int(for_env.generate_state(1)[0]), np.random.default_rng(for_agent)
 
 
@@ -269,10 +279,10 @@ class _Playing:
 _keys = iter(range(sys.maxsize))
 
 
-def _start(env: gym.Env[str, str], env_name: str, seed: int, index: int, game: str | None) -> _Playing:
+def _start(env: gym.Env[str, str], env_name: str, seed: int, index: int, sample: int, game: str | None) -> _Playing:
     from oreo.agents.agent import Episode
 
-    env_seed, rng = seeds(seed, index)
+    env_seed, rng = seeds(seed, index, sample)
     episode = Episode(key=next(_keys), rng=rng, env=env, observation="", info={})
     playing = _Playing(index, env_seed, env_name, episode, game or "")
     with _Naming(playing):

@@ -93,6 +93,7 @@ def collect(
     env_kwargs: dict[str, Any] | None = None,
     games: Sequence[str] | None = None,
     on_episode: Callable[[bool], object] | None = None,
+    sample: int = 0,
     ray: bool = False,
 ) -> None:
     """Play episodes 0 … episodes - 1 with several workers; the buffer then holds each of them once, in any order.
@@ -105,6 +106,7 @@ def collect(
         workers: how many; each has `batch_size` episodes under way.
         on_episode: called when an episode is stored, with whether it was won.
         ray: workers on a Ray cluster (see oreo.ray_workers), instead of processes of this machine.
+        sample: as for `oreo.rollouts.play`.
         env, seed, batch_size, max_steps, env_kwargs, games: as for `oreo.rollout`.
     Raises:
         EngineError: workers that die again and again. What was stored stays.
@@ -120,6 +122,7 @@ def collect(
         "max_steps": max_steps,
         "env_kwargs": env_kwargs,
         "games": games,
+        "sample": sample,
     }
     buffer = TrajectoryBuffer(into)  # made before several processes make it at once
     job = Job(buffer.path.absolute(), agent, agent_settings or {}, playing)

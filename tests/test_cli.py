@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,23 @@ def test_a_buffer_grows_and_its_episodes_are_replayed(oreo, buffer: Path) -> Non
     assert code == 0
     assert out.splitlines()[0] == f"env: {GUESS}"
     assert out.splitlines()[-1].startswith("won after ")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_several_episodes_of_each_game_differ_in_the_agents_draws(oreo, tmp_path, workers: int) -> None:
+    from oreo.buffer import TrajectoryBuffer
+
+    arguments = ["--env", GUESS, "--agent", "random", "--max-steps", 4, "--workers", workers, "--seed", 5, "--json"]
+    code, printed, _ = oreo("collect", *arguments, "--episodes", 7, "--per-game", 3, "--into", "several")
+    assert code == 0 and json.loads(printed)["collected"] == 7
+    assert oreo("collect", *arguments, "--episodes", 3, "--into", "once")[0] == 0
+    several = list(TrajectoryBuffer(tmp_path / "several", create=False))
+    once = list(TrajectoryBuffer(tmp_path / "once", create=False))
+    by_game = Counter(each.seed for each in several)
+    assert sorted(by_game.values()) == [2, 2, 3] and set(by_game) == {each.seed for each in once}
+    said = {(each.seed, *(step.action for step in each.steps)) for each in several}
+    assert len(said) == 7, "no two episodes of a game are the same"
+    assert said > {(each.seed, *(step.action for step in each.steps)) for each in once}
 
 
 def test_several_processes_collect_what_one_collects(oreo, tmp_path) -> None:

@@ -80,6 +80,9 @@ def collect(
     choose: Choose = "text",
     lookahead: Lookahead = 0,
     noise: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of actions replaced by random ones.")] = 0.0,
+    per_game: Annotated[
+        int, typer.Option(min=1, help="Episodes of each game, which differ in the agent's draws; DPO needs several.")
+    ] = 1,
     device: Device = None,
     agent_arg: AgentArg = None,
     json: Json = False,
@@ -99,15 +102,17 @@ def collect(
     from oreo.rollouts import play
 
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
+    # The first passes take one game more where the episodes do not come out even.
+    counts = [(episodes + per_game - 1 - sample) // per_game for sample in range(per_game)]
     playing: dict[str, Any] = {
-        "episodes": episodes,
         # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
-        "games": plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments).games,
+        "games": plan_games(env, counts[0], seed=seed, max_steps=max_steps, env_kwargs=arguments).games,
         "seed": seed,
         "batch_size": batch_size,
         "max_steps": max_steps,
         "env_kwargs": arguments,
     }
+    passes = [{**playing, "episodes": count, "sample": sample} for sample, count in enumerate(counts) if count]
     settings = agent_settings(
         agent_arg,
         temperature=temperature,
@@ -127,23 +132,18 @@ def collect(
         with kept(message):
             if workers > 1 or ray:
                 name = agent
-                crew.collect(
-                    env,
-                    agent=agent,
-                    agent_settings=settings,
-                    into=into,
-                    workers=workers,
-                    ray=ray,
-                    on_episode=seen.one,
-                    **playing,
-                )
+                crowd = {"workers": workers, "ray": ray, "into": into, "on_episode": seen.one}
+                for each in passes:
+                    crew.collect(env, agent=agent, agent_settings=settings, **crowd, **each)
             else:
                 player = load_agent(agent, **settings)
                 name = player.name
-                with TrajectoryBuffer(into) as buffer, closing(play(env, agent=player, **playing)) as played:
-                    for _, episode in played:  # none is kept in memory
-                        buffer.append(episode)
-                        seen(episode)
+                with TrajectoryBuffer(into) as buffer:
+                    for each in passes:
+                        with closing(play(env, agent=player, **each)) as played:
+                            for _, episode in played:  # none is kept in memory
+                                buffer.append(episode)
+                                seen(episode)
     total = len(TrajectoryBuffer(into, create=False))
     result = {"buffer": str(into), "agent": name, "collected": seen.done, "won": seen.won, "episodes": total}
     print_json(result) if json else print_pairs(result)
