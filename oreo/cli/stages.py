@@ -102,7 +102,7 @@ def collect(
     from oreo.rollouts import play
 
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
-    # The first passes take one game more where the episodes do not come out even.
+    # Passes over the same games; where the episodes do not come out even, the last game has fewer.
     counts = [(episodes + per_game - 1 - sample) // per_game for sample in range(per_game)]
     playing: dict[str, Any] = {
         # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
