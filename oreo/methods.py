@@ -74,7 +74,7 @@ def soft_bellman(update: Update, batch: Batch, examples: Sequence[Example]) -> O
         # The policy still is the reference: log-ratio and KL are zero, and need no forward pass to know it.
         log_ratio = kl = torch.zeros_like(value)
     else:
-        log_ratio, kl = _log_ratio(update, batch)
+        log_ratio, kl = _log_ratio(update, batch, kl=True)
     terms = (log_ratio, batch.reward, mask)
     beta = float(config.beta or 0.0)
     states = merge_steps(*terms, batch.step_start) if config.level == "step" else terms
@@ -125,7 +125,7 @@ def trajectory_log_ratios(update: Update, batch: Batch, examples: Sequence[Examp
     """[N] log-ratio of each trajectory of the rows, over all its pieces."""
     sizes = [len(pieces) for example in examples for pieces in example.trajectories]
     owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(batch.input_ids.device)
-    log_ratio, _ = _log_ratio(update, batch)
+    log_ratio, _ = _log_ratio(update, batch, kl=False)
     return sequence_log_ratio(log_ratio, batch.action_mask, owner, len(sizes))
 
 
@@ -158,10 +158,12 @@ def _joined(prompt: Encoded, completion: Encoded, max_length: int | None) -> Enc
     )
 
 
-def _log_ratio(update: Update, batch: Batch) -> tuple[Tensor, Tensor]:
-    """[B, T] ρ and the exact KL to the reference."""
-    log_prob, reference_log_prob, kl = update.policy(batch.input_ids, batch.action_mask, reference=update.reference)
-    return log_prob - reference_log_prob, kl
+def _log_ratio(update: Update, batch: Batch, *, kl: bool) -> tuple[Tensor, Tensor]:
+    """[B, T] ρ, and the exact KL to the reference where it is wanted. One that is only logged has no backward pass."""
+    log_prob, reference_log_prob, divergence = update.policy(
+        batch.input_ids, batch.action_mask, reference=update.reference, kl=kl
+    )
+    return log_prob - reference_log_prob, divergence
 
 
 def _first_and_middle(value: Tensor, action_mask: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Everything here runs any causal language model of transformers. B rows, T positions, N action tokens, H hidden, V
 vocabulary. No [B, T, V] tensor is made: the body of the model gives hidden states, those that precede an action token
-are gathered ([N, H]), and only they go through the output layer, in chunks that are recomputed in the backward pass.
+are gathered ([N, H]), and only they go through the output layer, in chunks (oreo.scoring).
 
 Padding goes on the right without an attention mask (causal attention never looks there), or anywhere with one.
 Not here: training (oreo.trainer) and generation (oreo.agents.language_model).
@@ -25,11 +25,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from oreo.errors import DataError, OreoError, UsageError, did_you_mean
+from oreo.scoring import Layer, chunk_rows, chunks, plain_layer, score
 
 TINY = Path(__file__).parent / "tiny"
 """The embedded model, named "tiny" wherever a model is asked for."""
-_CHUNK_ELEMENTS = 1 << 24
-"""Logits held at once, in numbers: 64 MiB in float32, a few times that with what the softmax keeps."""
 
 
 # Loading.
@@ -249,6 +248,7 @@ class Policy(nn.Module):
         *,
         reference: Policy | None = None,
         reference_states: Tensor | None = None,
+        kl: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Score the action tokens of a batch.
 
@@ -258,6 +258,7 @@ class Policy(nn.Module):
             attention_mask: [B, T], needed where padding is not on the right.
             reference: π_ref; None leaves its outputs zero.
             reference_states: [N, H] what `reference.states` gave for this very batch, computed here if None.
+            kl: whether the KL is wanted; False leaves it zero.
 
         Returns:
             log π(a_t|s_t), log π_ref(a_t|s_t) and KL(π(·|s_t) ‖ π_ref(·|s_t)), each [B, T] float32, zero elsewhere.
@@ -267,37 +268,55 @@ class Policy(nn.Module):
         if reference is not None and reference_states is None:
             with torch.no_grad():
                 reference_states = reference.states(input_ids, action_mask, attention_mask)
-        scores = self._scores(states, targets, reference, reference_states)
-        log_prob, reference_log_prob, kl = (
+        scores = self._scores(states, targets, reference, reference_states, kl)
+        log_prob, reference_log_prob, divergence = (
             score.new_zeros(action_mask.shape).masked_scatter(action_mask, score) for score in scores
         )
-        return log_prob, reference_log_prob, kl
+        return log_prob, reference_log_prob, divergence
+
+    def plain_layer(self) -> Layer | None:
+        """The output layer, if logits are states times its weight and nothing more."""
+        if not self.gathers or any(_scalings(self.model)):
+            return None
+        return plain_layer(self.model.get_output_embeddings())
 
     def _scores(
-        self, states: Tensor, targets: Tensor, reference: Policy | None, reference_states: Tensor | None
+        self, states: Tensor, targets: Tensor, reference: Policy | None, others: Tensor | None, kl: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """[N] each, in chunks; one chunk needs no recomputation."""
+        """[N] each: by oreo.scoring where output layers are plain products, else by running them."""
+        layer = self.plain_layer()
+        if layer is not None and (reference is None or others is None):
+            return score(states, layer, targets)
+        if layer is not None and reference is not None and others is not None:
+            other = reference.plain_layer()
+            if other is not None:
+                return score(states, layer, targets, (others, other), kl=kl)
+        return self._scores_by_module(states, targets, reference, others, kl)
 
-        def score(states: Tensor, targets: Tensor, others: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _scores_by_module(
+        self, states: Tensor, targets: Tensor, reference: Policy | None, others: Tensor | None, kl: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same for any output layer, by autograd: all that a chunk needs is computed again in the backward pass."""
+
+        def chunk(states: Tensor, targets: Tensor, others: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
             log_probs = self.logits(states).log_softmax(-1)
             chosen = log_probs.gather(-1, targets[:, None])[:, 0]
             if reference is None or others is None:
                 return chosen, torch.zeros_like(chosen), torch.zeros_like(chosen)
             with torch.no_grad():
                 theirs = reference.logits(others).log_softmax(-1)
-            kl = (log_probs.exp() * (log_probs - theirs)).sum(-1)
-            return chosen, theirs.gather(-1, targets[:, None])[:, 0], kl
+            divergence = (log_probs.exp() * (log_probs - theirs)).sum(-1) if kl else torch.zeros_like(chosen)
+            return chosen, theirs.gather(-1, targets[:, None])[:, 0], divergence
 
-        size = max(1, _CHUNK_ELEMENTS // _vocabulary(self.model))
-        if len(states) <= size:
-            return score(states, targets, reference_states)
-        chunks = []
-        for start in range(0, len(states), size):
-            part = slice(start, start + size)
-            others = None if reference_states is None else reference_states[part]
-            chunks.append(checkpoint(score, states[part], targets[part], others, use_reentrant=False))
-        first, second, third = (torch.cat(column) for column in zip(*chunks, strict=True))
-        return first, second, third
+        rows = chunk_rows(_vocabulary(self.model), states.device)
+        if len(states) <= rows:
+            return chunk(states, targets, others)
+        scores = []
+        for part in chunks(len(states), rows):
+            theirs = None if others is None else others[part]
+            scores.append(checkpoint(chunk, states[part], targets[part], theirs, use_reentrant=False))
+        log_prob, reference_log_prob, divergence = (torch.cat(column) for column in zip(*scores, strict=True))
+        return log_prob, reference_log_prob, divergence
 
 
 class Value(nn.Module):
@@ -327,15 +346,25 @@ def _vocabulary(model: Any) -> int:
     return int(model.config.get_text_config().vocab_size)
 
 
-def _project(model: Any, hidden: Tensor) -> Tensor:
-    """Logits of hidden states: the output layer and the scalings that some architectures put behind it."""
+def _scalings(model: Any) -> tuple[float | None, float | None, float | None]:
+    """What some architectures put behind the output layer: a factor, a divisor, a cap."""
     config = model.config.get_text_config()
+    return (
+        getattr(config, "logit_scale", None),  # Cohere
+        getattr(config, "logits_scaling", None),  # Granite
+        getattr(config, "final_logit_softcapping", None),  # Gemma 2 and 3
+    )
+
+
+def _project(model: Any, hidden: Tensor) -> Tensor:
+    """Logits of hidden states: the output layer and the scalings behind it."""
     logits: Tensor = model.get_output_embeddings()(hidden)
-    if scale := getattr(config, "logit_scale", None):  # Cohere
-        logits = logits * scale
-    if divisor := getattr(config, "logits_scaling", None):  # Granite
+    factor, divisor, cap = _scalings(model)
+    if factor:
+        logits = logits * factor
+    if divisor:
         logits = logits / divisor
-    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2 and 3
+    if cap:
         logits = torch.tanh(logits / cap) * cap
     return logits
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
-import oreo.models
+import oreo.scoring
 from oreo.errors import DataError, UsageError
 from oreo.models import (
     Policy,
@@ -54,7 +54,7 @@ def written_out(model: Any, reference: Any, ids: torch.Tensor, mask: torch.Tenso
 
 @pytest.mark.parametrize("chunk", [1 << 24, 260 * 3])
 def test_scores_and_gradients_equal_the_full_log_softmax(folder: Path, chunk: int, monkeypatch: Any) -> None:
-    monkeypatch.setattr(oreo.models, "_CHUNK_ELEMENTS", chunk)
+    monkeypatch.setitem(oreo.scoring.CHUNK, "cpu", chunk)
     ids, mask = batch()
     model, _ = load_policy(folder)
     reference = load_reference(model)

@@ -1,0 +1,262 @@
+"""A policy update: the package's scoring against full logits, in time, memory, FLOP and gradients.
+
+    python benchmarks/train_step.py
+    python benchmarks/train_step.py --action-share 1
+    python benchmarks/train_step.py --shape 0.5b --device cuda --dtype bfloat16 --tokens 8192
+
+One forward and backward pass of OREO's policy loss (token level, with its KL term) through a randomly initialised Qwen2
+with 151,936 entries in its vocabulary and tied embeddings, on random tokens of which a share are actions (ALFWorld:
+about 15 %). The value model, the same in both, and the optimiser are left out.
+
+    ours          oreo.models.Policy: the output layer at action tokens only, in chunks, with its own backward pass
+    full logits   log-softmax of policy and reference over [batch, length, vocabulary], as the paper's released code
+
+Each runs in a process of its own. Memory is the most that the process (or the accelerator) held in an update, over what
+it held before, with both models and the policy's gradients in place.
+
+FLOP are those of matrix products that the update cannot do without, and the same number for both: for each token 6 for
+each weight of the policy's body, 2 for each of the reference's, and 8 · layers · hidden · length for causal attention
+(6 + 2 again, for two products over half the length); for each action token 8 · hidden · vocabulary in the output layers
+(6 + 2). Chunks that are computed again do not count, so the share of the machine's rate, that of a large product in the
+same dtype in the same run, is of useful work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from oreo.losses import policy_loss, trajectory_mean
+from oreo.models import Policy, load_reference
+
+SHAPES: dict[str, dict[str, int]] = {
+    # The latter two as Qwen2.5-0.5B and -1.5B; all have two key-value heads.
+    "tiny": dict(hidden_size=256, intermediate_size=704, num_hidden_layers=2, num_attention_heads=4),
+    "0.5b": dict(hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14),
+    "1.5b": dict(hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12),
+}
+BETA, ALPHA = 0.03, 0.01
+FORMULATIONS = ("ours", "full logits")
+
+
+def full_logits(model: Any, reference: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What `Policy` returns, the plain way."""
+    ours = model(input_ids=ids, use_cache=False).logits[:, :-1].float().log_softmax(-1)
+    with torch.no_grad():
+        theirs = reference(input_ids=ids, use_cache=False).logits[:, :-1].float().log_softmax(-1)
+    chosen = ids[:, 1:, None]
+    log_prob, reference_log_prob = (each.gather(-1, chosen)[..., 0] for each in (ours, theirs))
+    kl = (ours.exp() * (ours - theirs)).sum(-1)
+    first, second, third = (pad(each, (1, 0)) * mask for each in (log_prob, reference_log_prob, kl))
+    return first, second, third
+
+
+def build(args: argparse.Namespace) -> tuple[Any, Any]:
+    """A policy and, a little apart from it, its reference."""
+    torch.manual_seed(args.seed)
+    config = Qwen2Config(
+        vocab_size=args.vocabulary,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        max_position_embeddings=max(args.length, 32768),
+        bos_token_id=None,
+        eos_token_id=None,
+        **SHAPES[args.shape],
+    )
+    model = Qwen2ForCausalLM(config).to(args.device, getattr(torch, args.dtype))
+    reference = load_reference(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.add_(torch.randn_like(parameter), alpha=0.002)
+    return model, reference
+
+
+def batch(args: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """[B, T] tokens, and which of them are actions: the last of every 20, by the share asked for."""
+    generator = torch.Generator().manual_seed(args.seed)
+    ids = torch.randint(0, args.vocabulary, (args.tokens // args.length, args.length), generator=generator)
+    place = torch.arange(args.length) % 20
+    mask = (place >= round(20 * (1 - args.action_share))).expand(len(ids), -1).clone()
+    mask[:, 0] = False
+    return ids.to(args.device), mask.to(args.device)
+
+
+def loss_of(scores: tuple[Tensor, Tensor, Tensor], mask: Tensor) -> Tensor:
+    log_prob, reference_log_prob, kl = scores
+    reward = torch.zeros_like(log_prob)
+    reward[:, -1] = 1.0
+    loss, _ = policy_loss(
+        torch.full_like(log_prob, 0.5), log_prob - reference_log_prob, reward, mask, beta=BETA, level="token"
+    )
+    return loss + ALPHA * trajectory_mean(kl, mask)
+
+
+def held(device: torch.device) -> float:
+    """The most megabytes so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def holding(device: torch.device) -> float:
+    """Megabytes now."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / 2**20
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matrix_rate(args: argparse.Namespace) -> float:
+    """FLOP a second of a large square product, the best of several."""
+    device = torch.device(args.device)
+    size = 8192 if device.type == "cuda" else 1024
+    one, other = (torch.randn(size, size, device=device).to(getattr(torch, args.dtype)) for _ in range(2))
+    best = float("inf")
+    for _ in range(12):
+        wait(device)
+        began = time.perf_counter()
+        one @ other
+        wait(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def flop(args: argparse.Namespace, model: Any, mask: Tensor) -> float:
+    """Of one update, as the head of this file says."""
+    config = model.config
+    weight = model.get_output_embeddings().weight
+    body = sum(p.numel() for p in model.parameters() if p.ndim > 1 and p is not weight)
+    attention = config.num_hidden_layers * config.hidden_size * args.length
+    return mask.numel() * (8 * body + 8 * attention) + int(mask.sum()) * 8 * weight.numel()
+
+
+def measure(args: argparse.Namespace) -> None:
+    """One formulation, in this process. Figures go to standard output as JSON, gradients into a file."""
+    device = torch.device(args.device)
+    model, reference = build(args)
+    ids, mask = batch(args)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    policy, other = Policy(model), Policy(reference)
+
+    def update() -> Tensor:
+        for parameter in model.parameters():
+            assert parameter.grad is not None
+            parameter.grad.zero_()
+        if args.one == "ours":
+            scores = policy(ids, mask, reference=other)
+        else:
+            scores = full_logits(model, reference, ids, mask)
+        loss = loss_of(scores, mask)
+        loss.backward()
+        return loss.detach()
+
+    wait(device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    before = holding(device)
+    loss = update()
+    wait(device)
+    megabytes = held(device) - before
+    taken: list[tuple[float, float]] = []
+    for _ in range(args.repeats):
+        began, busy = time.perf_counter(), time.process_time()
+        update()
+        wait(device)
+        taken.append((time.perf_counter() - began, time.process_time() - busy))
+    torch.save({name: each.grad.float().cpu() for name, each in model.named_parameters()}, args.gradients)
+    seconds, cpu = (min(column) for column in zip(*taken, strict=True))
+    found = {
+        "loss": float(loss),
+        "seconds": seconds,
+        "cpu": cpu,
+        "megabytes": megabytes,
+        "flop": flop(args, model, mask),
+        "actions": int(mask.sum()),
+        "tokens": mask.numel(),
+        "rate": matrix_rate(args),
+    }
+    print(json.dumps(found))
+
+
+def compare(args: argparse.Namespace) -> None:
+    results: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder) / f"{index}.pt" for index, name in enumerate(FORMULATIONS)}
+        for name, file in files.items():
+            done = subprocess.run(
+                [sys.executable, __file__, *sys.argv[1:], "--one", name, "--gradients", file],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            if done.returncode:
+                raise SystemExit(f"{name} failed; its error is above")
+            results[name] = json.loads(done.stdout.splitlines()[-1])
+        ours, full = (torch.load(file) for file in files.values())
+    largest = max(float(each.abs().max()) for each in full.values())
+    off = max(float((ours[name] - full[name]).abs().max()) for name in full)
+    norm = sum(float(each.double().square().sum()) for each in full.values()) ** 0.5
+    apart = sum(float((ours[name] - full[name]).double().square().sum()) for name in full) ** 0.5
+
+    first = results[FORMULATIONS[0]]
+    share = first["actions"] / first["tokens"]
+    title = f"{args.shape}, {args.dtype} on {args.device}, {first['tokens']:,} tokens, {share:.0%} of them actions"
+    table = Table("", *FORMULATIONS, "full / ours", title=f"{title}, vocabulary {args.vocabulary:,}")
+    for row, key, form in (
+        ("seconds", "seconds", ".2f"),
+        ("CPU seconds", "cpu", ".2f"),
+        ("peak MB", "megabytes", ",.0f"),
+    ):
+        numbers = [results[name][key] for name in FORMULATIONS]
+        table.add_row(row, *(format(number, form) for number in numbers), f"{numbers[1] / max(numbers[0], 1e-9):.2f}")
+    table.add_row("tokens/s", *(f"{each['tokens'] / each['seconds']:,.0f}" for each in results.values()))
+    table.add_row("loss", *(f"{each['loss']:.6f}" for each in results.values()))
+    rate = max(each["rate"] for each in results.values())
+    shares = (each["flop"] / each["seconds"] / rate for each in results.values())
+    table.add_row("share of matrix rate", *(f"{each:.0%}" for each in shares))
+    Console().print(table)
+    print(f"gradients: they differ by {off:.1e} at most, of {largest:.1e}; {apart / norm:.1e} of the norm of all")
+    print(f"{first['flop'] / first['tokens'] / 1e9:.3f} GFLOP a token; matrix rate {rate / 1e9:,.0f} GFLOP/s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=SHAPES, default="tiny")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--tokens", type=int, default=1024, help="in the batch")
+    parser.add_argument("--length", type=int, default=1024, help="of a sequence")
+    parser.add_argument("--action-share", type=float, default=0.15)
+    parser.add_argument("--vocabulary", type=int, default=151936)
+    parser.add_argument("--repeats", type=int, default=3, help="timed updates, after one that is not; the best counts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--one", choices=FORMULATIONS, help=argparse.SUPPRESS)
+    parser.add_argument("--gradients", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.tokens % args.length or not 0 < args.action_share <= 1:
+        parser.error("--tokens has to be a multiple of --length, --action-share above 0 and at most 1")
+    measure(args) if args.one else compare(args)
+
+
+if __name__ == "__main__":
+    main()
