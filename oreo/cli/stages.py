@@ -132,7 +132,7 @@ def collect(
         with kept(message):
             if workers > 1 or ray:
                 name = agent
-                crowd = {"workers": workers, "ray": ray, "into": into, "on_episode": seen.one}
+                crowd: dict[str, Any] = {"workers": workers, "ray": ray, "into": into, "on_episode": seen.one}
                 for each in passes:
                     crew.collect(env, agent=agent, agent_settings=settings, **crowd, **each)
             else:
