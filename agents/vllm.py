@@ -193,12 +193,14 @@ def load_vllm(
         loading: dtype, device and trust_remote_code; the device is the value model's.
         settings: of `VllmAgent`.
     """
-    from oreo.models import _dtype, load_value, resolve_checkpoint
+    from oreo.models import _dtype, is_adapter, load_value, resolve_checkpoint
 
     if not model:
         raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
     policy, beside = resolve_checkpoint(model)
     value = value or beside
+    if is_adapter(policy):
+        raise DataError(f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone")
     if settings.get("k", 1) > 1 and value is None:
         raise DataError(f"vllm:{model} has no value model beside it; name one with value=…, or leave best_of at 1")
     loading = loading or {}

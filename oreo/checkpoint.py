@@ -6,9 +6,10 @@ a run that is killed at any moment leaves a whole one behind. Nothing here is pi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +17,37 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
+from oreo.devices import set_moments
 from oreo.errors import DataError
-from oreo.models import replacing, save_model
+from oreo.models import replacing
 
 
 def save_checkpoint(
     folder: Path,
     step: int,
     *,
-    models: Mapping[str, Any],
-    tokenizer: Any,
-    optimizers: Mapping[str, Optimizer],
+    save: Callable[[Path], None],
+    moments: Mapping[str, Mapping[str, torch.Tensor]],
     state: Mapping[str, Any],
 ) -> None:
-    """Write `folder/step-N` and remove the others. `state` holds JSON types."""
+    """Write `folder/step-N` and remove the others.
+
+    Args:
+        save: writes the models into a folder.
+        moments: of each optimiser, by `oreo.devices.moments`.
+        state: JSON types.
+
+    Raises:
+        DataError: it cannot be written, as on a full disk. The last good one is still there.
+    """
     target = folder / f"step-{step:08d}"
-    with replacing(target) as new:
-        for name, model in models.items():
-            save_model(model, tokenizer if name == "policy" else None, new / name)
+    with writing(target), replacing(target) as new:
+        save(new)
         tensors = {"rng.cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
-        for name, optimizer in optimizers.items():
-            for index, entries in optimizer.state_dict()["state"].items():
-                tensors |= {f"{name}.{index}.{key}": tensor.cpu() for key, tensor in entries.items()}
+        for name, found in moments.items():
+            tensors |= {f"{name}.{key}": tensor for key, tensor in found.items()}
         save_file(tensors, new / "optimizer.safetensors")
         (new / "state.json").write_text(json.dumps({**state, "step": step}, indent=2) + "\n")
     for other in folder.iterdir():
@@ -68,9 +76,21 @@ def restore_optimizers(checkpoint: Path, optimizers: Mapping[str, Optimizer]) ->
     if (cuda := tensors.pop("rng.cuda", None)) is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda)
     for name, optimizer in optimizers.items():
-        states: dict[int, dict[str, torch.Tensor]] = {}
-        for key, tensor in tensors.items():
-            owner, index, entry = key.split(".", 2)
-            if owner == name:
-                states.setdefault(int(index), {})[entry] = tensor
-        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+        set_moments(
+            optimizer, {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
+        )
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn what goes wrong while writing, such as a full disk, into one line."""
+    try:
+        yield
+    except Exception as error:
+        # Libraries written in Rust say "No space left on device (os error 28)" in exceptions of their own.
+        if not isinstance(error, OSError) and "os error" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"cannot write {target} ({reason}); what was written before is whole: make room, then go on with --resume"
+        ) from error

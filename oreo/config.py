@@ -74,6 +74,14 @@ class TrainConfig:
     """Learn from as many won as lost trajectories: of each "game", or over "all"; "none": from all there are."""
     pairs_per_game: int | None = None
     """DPO: at most so many pairs of each game, drawn by `seed`. Paper: 5 (ALFWorld), 6 (maths 1.5B), 10 (maths 7B)."""
+    lora_r: int = 0
+    """Rank of LoRA adapters, which are then trained in place of all weights: policy and value are two adapters on one
+    base, and the base alone is the reference (see `oreo.lora`); 0: train all weights. Paper: 64 (its 7B value)."""
+    lora_alpha: float | None = None
+    """LoRA: α; adapters are scaled by α/r. None: r (paper: 64 and 64)."""
+    lora_targets: str = "all-linear"
+    """LoRA: layers that get adapters: "all-linear", all but the output layer, or the ends of their names, such as
+    "q_proj,v_proj"."""
     warmup: float = 0.03
     """Share of the updates in which the learning rate rises to its peak; then it falls as a cosine. Paper: 3 %."""
     adam_betas: tuple[float, float] = (0.9, 0.95)
@@ -110,7 +118,12 @@ class TrainConfig:
                 raise UsageError(f"{name} means nothing to method {self.method!r}; leave it out ({', '.join(methods)})")
         if self.method == "dqo" and self.alpha:
             raise UsageError("dqo has no KL term; leave alpha out, or train by method 'oreo'")
+        if not self.lora_r and (self.lora_alpha is not None or self.lora_targets != _default("lora_targets")):
+            raise UsageError("lora_alpha and lora_targets mean nothing without lora_r; give it a rank, such as 64")
+        if self.lora_r and self.value_model is not None:
+            raise UsageError("with lora_r the value is an adapter on the policy's base; leave value_model out")
         fill = {
+            "lora_alpha": self.lora_r or None,
             "epochs": _EPOCHS[self.method],
             "lr": _LR[self.method],
             "value_lr": _LR["oreo"],
@@ -185,6 +198,8 @@ _LEAST = {
     "undesirable_weight": 0.0,
     "samples_per_game": 1,
     "pairs_per_game": 1,
+    "lora_r": 0,
+    "lora_alpha": 0.0,
     "warmup": 0.0,
     "weight_decay": 0.0,
     "max_grad_norm": 0.0,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
+import json
 import os
 import shutil
 import warnings
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from oreo.errors import DataError, OreoError, UsageError, did_you_mean
+from oreo.errors import DataError, MissingExtra, OreoError, UsageError, did_you_mean
 from oreo.scoring import Layer, chunk_rows, chunks, plain_layer, score
 
 TINY = Path(__file__).parent / "tiny"
@@ -46,18 +47,54 @@ def resolve_checkpoint(path: str | os.PathLike[str]) -> tuple[str, str | None]:
     if str(path) == "tiny":
         return str(TINY), None
     folder = Path(path).expanduser()
-    if (folder / "policy" / "config.json").is_file():
+    if is_model(folder / "policy"):
         value = folder / "value"
-        return str(folder / "policy"), str(value) if (value / "config.json").is_file() else None
+        return str(folder / "policy"), str(value) if is_model(value) else None
     if (folder / "log.jsonl").is_file():
         raise DataError(f"{folder} holds no model yet: its training is not finished; go on with resume")
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
+        if not is_model(folder):
             raise DataError(f"{folder} holds no model: neither policy/ nor config.json is in it")
         return str(folder), None
     if str(path).startswith((".", "/", "~")) or len(folder.parts) > 2:
         raise DataError(f"no model at {path}: there is no such folder")
     return str(path), None
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a model or an adapter."""
+    return (folder / "config.json").is_file() or is_adapter(folder)
+
+
+def is_adapter(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds a LoRA adapter and not a whole model."""
+    return (Path(path) / "adapter_config.json").is_file()
+
+
+def _base_of(adapter: str) -> str:
+    """Folder or Hub name of the model that an adapter belongs to; beside it, where `oreo train` had to make one."""
+    try:
+        name = str(json.loads((Path(adapter) / "adapter_config.json").read_text())["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"cannot read {Path(adapter) / 'adapter_config.json'}: {error}") from error
+    beside = Path(adapter).parent / "base"
+    return str(beside) if Path(name).name == "base" and not Path(name).exists() and beside.is_dir() else name
+
+
+def _merged(model: Any, adapter: str) -> Any:
+    """The model with an adapter's changes in its own weights."""
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise MissingExtra(
+            f"{adapter} is a LoRA adapter, which needs peft; install it with: pip install 'oreo-agents[peft]'"
+        ) from error
+    config = PeftConfig.from_pretrained(adapter)
+    config.task_type = None  # a policy's adapter also fits the body of a value that starts from it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it sets for GPT-2's Conv1D
+        merged = PeftModel.from_pretrained(model, adapter, config=config).merge_and_unload()
+    return merged.requires_grad_(True)  # peft froze it
 
 
 def load_policy(
@@ -81,6 +118,12 @@ def load_policy(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     name, _ = resolve_checkpoint(path)
+    if is_adapter(name):
+        model, _ = load_policy(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
+        with _reading(name):
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+            model = _merged(model, name)
+        return _settled(model, device), tokenizer
     with _reading(name):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         model, info = AutoModelForCausalLM.from_pretrained(
@@ -103,8 +146,8 @@ def load_value(
     V(s_t), the value of the state before the token at position t, is `model(ids).logits[:, t - 1, 0]`.
 
     Args:
-        path: a saved value model, or a causal language model; a causal model's new head is zero, so V = 0 everywhere.
-            An output folder of `oreo train` means its value, or else its policy.
+        path: a saved value model or adapter, or a causal language model; a causal model's new head is zero, so V = 0
+            everywhere. An output folder of `oreo train` means its value, or else its policy.
 
     Raises:
         DataError: no such model; an architecture that transformers has no token classification for.
@@ -113,6 +156,10 @@ def load_value(
 
     policy, value = resolve_checkpoint(path)
     name = value or policy
+    if is_adapter(name):
+        model = load_value(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
+        with _reading(name):
+            return _settled(_merged(model, name), device)
     with _reading(name):
         config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
         config.classifier_dropout = 0.0
@@ -390,11 +437,17 @@ def _body_and_head_are_all(model: Any) -> bool:
 # Saving.
 
 
-def save_model(model: Any, tokenizer: Any | None, folder: str | os.PathLike[str]) -> None:
-    """Write an ordinary transformers folder (safetensors, tokenizer), complete or not at all."""
+def save_model(
+    model: Any, tokenizer: Any | None, folder: str | os.PathLike[str], weights: dict[str, Tensor] | None = None
+) -> None:
+    """Write an ordinary transformers folder (safetensors, tokenizer), complete or not at all.
+
+    Args:
+        weights: what to write in place of the model's own, where those are shards.
+    """
     folder = Path(folder)
     with _quiet(), replacing(folder) as new:
-        model.save_pretrained(new, safe_serialization=True)
+        model.save_pretrained(new, state_dict=weights, safe_serialization=True)
         if tokenizer is not None:
             tokenizer.save_pretrained(new)
 

@@ -5,7 +5,7 @@ that update. Both losses therefore look at quantities from before either update,
 other's model: computing both from one pair of forward passes and then stepping both optimisers is that very order.
 
 Every update is the exact gradient of one whole batch, however it is cut into micro-batches and processes. Logs are
-JSON lines; there is no progress bar here, `on_step` gets each line. Recipes, LoRA: not yet.
+JSON lines; there is no progress bar here, `on_step` gets each line. How processes share models: oreo.devices.
 """
 
 from __future__ import annotations
@@ -28,21 +28,48 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from oreo import lora
 from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches
-from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint
+from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint, writing
 from oreo.config import TrainConfig
+from oreo.devices import (
+    average_gradients,
+    clip_gradients,
+    connect,
+    distribute,
+    local,
+    moments,
+    place,
+    sharded,
+    weights,
+)
 from oreo.encoding import INSTRUCTION_KEY, TurnFormat
 from oreo.errors import DataError, OreoError, UsageError
 from oreo.methods import METHODS, Update, mismatched, trajectory_log_ratios
-from oreo.models import Policy, Value, digest, load_policy, load_reference, load_value, resolve_checkpoint, save_model
+from oreo.models import (
+    Policy,
+    Value,
+    digest,
+    is_adapter,
+    is_model,
+    load_policy,
+    load_reference,
+    load_value,
+    resolve_checkpoint,
+    save_model,
+)
 from oreo.preferences import kto_reference_point
 from oreo.trajectory import Trajectory
 
 OnStep = Callable[[dict[str, Any]], None]
 _AUC_WINDOW = 1024
 """Trajectories over which the logged AUC and mean values are taken: one batch has too few of either outcome."""
+
+
+_HALF = ".half-"
+"""Begins the names of files that are being written."""
 
 
 class NonFiniteLoss(OreoError, ArithmeticError):
@@ -84,7 +111,8 @@ def train(
         model: the starting policy; see `oreo.models.resolve_checkpoint`.
         output: a new or empty folder; gets policy/, value/, config.json, log.jsonl, and checkpoint/ until done.
         resume: go on where an interrupted run with the same settings and data stopped.
-        on_step: called with each line of the log, which also says `steps`, the number of all updates.
+        on_step: called with each line of the log, which also says `steps`, the number of all updates. Of several
+            processes only the main one calls it.
         fields: of `oreo.config.TrainConfig`.
 
     Raises:
@@ -98,25 +126,24 @@ def train(
     _claim(output, config, resume)
     if resume and (finished := _finished(output)):
         return finished
-    run = _Run(data, config, output)
-    if resume:
-        run.restore()
-    return run.train(on_step)
+    return _Run(data, config, output, resume).train(on_step)
 
 
 class _Run:
     """A run under way: models, optimisers, data, and how many updates were made."""
 
-    def __init__(self, data: Any, config: TrainConfig, output: Path) -> None:
-        from accelerate import Accelerator
-        from accelerate.state import AcceleratorState
-
-        # Accelerate keeps the precision of a process's first run for all later ones, unless told to forget it.
-        AcceleratorState._reset_state()
-        self.accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
+    def __init__(self, data: Any, config: TrainConfig, output: Path, resume: bool = False) -> None:
+        self.accelerator = connect(config.bf16)
         self.config, self.output, self.method = config, output, METHODS[config.method]
         self.step = 0
-        start, self.tokenizer = load_policy(config.model, trust_remote_code=config.trust_remote_code)
+        self.recent: collections.deque[tuple[float, float, bool]] = collections.deque(maxlen=_AUC_WINDOW)
+        if config.lora_r:
+            lora.require_peft()
+            if sharded():
+                raise UsageError("LoRA keeps a whole base on each device and cannot be sharded; use ddp.yaml")
+        # Weights that are trained stay float32; a frozen base may be what it is computed in.
+        dtype = "bfloat16" if config.lora_r and config.bf16 else "float32"
+        start, self.tokenizer = load_policy(config.model, dtype=dtype, trust_remote_code=config.trust_remote_code)
         if config.instruction is not None:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.examples = self._encode(data, start)
@@ -126,7 +153,12 @@ class _Run:
         self.warmup_steps = self.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.steps = self.warmup_steps + self.per_epoch * int(config.epochs or 0)
         self.identity = {"start": digest(start), "data": fingerprint(self.examples)}
-        self._build(start)
+        checkpoint = self._checkpoint() if resume else None
+        self._build(start, checkpoint)
+        if checkpoint:
+            restore_optimizers(checkpoint, self.optimizers)
+        if resume and self.accelerator.is_main_process:
+            _clean(output, self.step)
 
     def _encode(self, data: Any, model: Any) -> list[Example]:
         if isinstance(data, str | os.PathLike):
@@ -153,33 +185,78 @@ class _Run:
             raise DataError(f"the tokenizer gives id {largest}, but {self.config.model} embeds only {embedded} tokens")
         return examples
 
-    def _build(self, start: Any) -> None:
-        """Modules, optimisers and their wrappers. `models` keeps the bare transformers models for saving."""
+    def _build(self, start: Any, checkpoint: Path | None) -> None:
+        """Modules as they are spread over processes, and optimisers. `models` keeps the bare ones for saving."""
         config = self.config
-        self.models: dict[str, Any] = {"policy": start}
+        pad = self.tokenizer.pad_token_id
+        self.pad_id = int(self.tokenizer.eos_token_id or 0) if pad is None else int(pad)
+        self.micro_tokens = config.micro_tokens or (4096 if self.accelerator.device.type == "cpu" else 16384)
         self.reference: Policy | None = None
-        if self.method.reference:
-            self.reference = Policy(load_reference(start)).to(self.accelerator.device)
-        if self.method.value:
-            source = config.value_model or resolve_checkpoint(config.model)[0]
-            self.models["value"] = load_value(source, trust_remote_code=config.trust_remote_code)
-        wrap: dict[str, Any] = {"policy": Policy, "value": Value}
-        rates = {"policy": config.lr, "value": config.value_lr}
         self.modules: dict[str, Any] = {}
-        self.optimizers: dict[str, Any] = {}
-        for name, model in self.models.items():
-            module = wrap[name](model)
-            optimizer = torch.optim.AdamW(
-                [parameter for parameter in module.parameters() if parameter.requires_grad],
+        self.trained: dict[str, list[nn.Parameter]] = {}
+        if config.lora_r:
+            self._build_adapters(start, checkpoint)
+        else:
+            self._build_models(start, checkpoint)
+        rates = {"policy": config.lr, "value": config.value_lr}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            name: torch.optim.AdamW(
+                parameters,
                 lr=rates[name] or 0.0,
                 betas=config.adam_betas,
                 weight_decay=config.weight_decay,
                 fused=self.accelerator.device.type in ("cpu", "cuda"),
             )
-            self.modules[name], self.optimizers[name] = self.accelerator.prepare(module, optimizer)
-        pad = self.tokenizer.pad_token_id
-        self.pad_id = int(self.tokenizer.eos_token_id or 0) if pad is None else int(pad)
-        self.micro_tokens = config.micro_tokens or (4096 if self.accelerator.device.type == "cpu" else 16384)
+            for name, parameters in self.trained.items()
+        }
+
+    def _build_models(self, start: Any, checkpoint: Path | None) -> None:
+        """Policy, value and reference, each a model of its own."""
+        config = self.config
+        if self.method.reference:
+            self.reference = distribute(self.accelerator, Policy(load_reference(start)), trained=False)
+        self.models: dict[str, Any] = {"policy": start}
+        if checkpoint:
+            self.models["policy"], _ = load_policy(checkpoint / "policy", trust_remote_code=config.trust_remote_code)
+        if self.method.value:
+            source = config.value_model or resolve_checkpoint(config.model)[0]
+            source = str(checkpoint / "value") if checkpoint else source
+            self.models["value"] = load_value(source, trust_remote_code=config.trust_remote_code)
+        wrap: dict[str, Any] = {"policy": Policy, "value": Value}
+        for name, model in self.models.items():
+            module = distribute(self.accelerator, wrap[name](model))
+            self.modules[name] = module
+            self.trained[name] = [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+    def _build_adapters(self, start: Any, checkpoint: Path | None) -> None:
+        """Policy and value as adapters on one base, which is the reference."""
+        config = self.config
+        self.base = resolve_checkpoint(config.model)[0]
+        if is_adapter(self.base):
+            # Adapters on an adapter: the sum of base and adapter is a model that nobody has stored yet.
+            self.base = str(self.output / "base")
+            if self.accelerator.is_main_process and not Path(self.base).exists():
+                self._write_config()
+                with writing(Path(self.base)):
+                    save_model(start, self.tokenizer, self.base)
+        if Path(self.base).exists():
+            self.base = str(Path(self.base).resolve())
+        self.models = lora.add_adapters(
+            start,
+            lora.ADAPTERS if self.method.value else lora.ADAPTERS[:1],
+            r=config.lora_r,
+            alpha=float(config.lora_alpha or config.lora_r),
+            targets=config.lora_targets,
+            seed=config.seed,
+        )
+        wrap: dict[str, Any] = {"policy": Policy, "value": Value}
+        for name, model in self.models.items():
+            if checkpoint:
+                lora.restore_adapter(model, name, checkpoint / name)
+            self.modules[name] = place(self.accelerator, lora.through(wrap[name](model), name))
+            self.trained[name] = list(lora.parameters(model, name).values())
+        if self.method.reference:
+            self.reference = lora.Base(start)
 
     # The loop.
 
@@ -187,28 +264,31 @@ class _Run:
         main = self.accelerator.is_main_process
         if main:
             self._write_config()
-        recent: collections.deque[tuple[float, float, bool]] = collections.deque(maxlen=_AUC_WINDOW)
         saved = self.step
         line: dict[str, Any] = {}
         log = (self.output / "log.jsonl").open("a", encoding="utf-8") if main else None
         try:
-            while self.step < self.steps:
-                began = time.perf_counter()
-                rows = _batch_rows(len(self.examples), self.config, *divmod(self.step, self.per_epoch))
-                value_only = self.step < self.warmup_steps
-                metrics, seen = self._backward(rows, value_only)
-                with _uninterrupted():
-                    metrics |= self._apply(rows, metrics, value_only)
-                    recent.extend(seen)
-                    line = self._line(rows, metrics, _value_summary(recent), time.perf_counter() - began)
-                    if log is not None:
-                        log.write(json.dumps(line) + "\n")
-                        log.flush()
-                if self.config.save_every and self.step % self.config.save_every == 0 and self.step < self.steps:
-                    self.save()
-                    saved = self.step
-                if on_step is not None:
-                    on_step(line | {"steps": self.steps})
+            with _asked_to_stop(self.accelerator.num_processes > 1) as asked:
+                while self.step < self.steps:
+                    began = time.perf_counter()
+                    rows = _batch_rows(len(self.examples), self.config, *divmod(self.step, self.per_epoch))
+                    value_only = self.step < self.warmup_steps
+                    metrics, seen = self._backward(rows, value_only)
+                    with _uninterrupted():
+                        metrics |= self._apply(rows, metrics, value_only)
+                        self.recent.extend(seen)
+                        line = self._line(rows, metrics, _value_summary(self.recent), time.perf_counter() - began)
+                        if log is not None:
+                            with writing(self.output / "log.jsonl"):
+                                log.write(json.dumps(line) + "\n")
+                                log.flush()
+                    if self.config.save_every and self.step % self.config.save_every == 0 and self.step < self.steps:
+                        self.save()
+                        saved = self.step
+                    if on_step is not None and main:
+                        on_step(line | {"steps": self.steps})
+                    if self._any(bool(asked)):
+                        raise KeyboardInterrupt
         except KeyboardInterrupt:
             if self.step > saved:
                 with _uninterrupted():
@@ -216,18 +296,22 @@ class _Run:
             raise
         finally:
             if log is not None:
-                log.close()
+                with contextlib.suppress(OSError):  # what a full disk kept from being written is not worth more words
+                    log.close()
         return self._finish(line)
+
+    def _any(self, here: bool) -> bool:
+        """Whether it is so on any process."""
+        if self.accelerator.num_processes == 1:
+            return here
+        return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum"))
 
     def _apply(self, rows: Sequence[int], metrics: dict[str, float], value_only: bool) -> dict[str, float]:
         """Clip and step every model that is being trained. Returns gradient norms and learning rates."""
         self._check_finite(rows, metrics)
         active = [name for name in self.modules if not (value_only and name == "policy")]
         limit = self.config.max_grad_norm or math.inf
-        norms = {
-            f"{name}_grad_norm": float(self.accelerator.clip_grad_norm_(self.modules[name].parameters(), limit))
-            for name in active
-        }
+        norms = {f"{name}_grad_norm": clip_gradients(self.trained[name], limit) for name in active}
         self._check_finite(rows, norms)
         rates = {name: self._rate(name) for name in active}
         for name, rate in rates.items():
@@ -274,10 +358,8 @@ class _Run:
             # A process that has fewer micro-batches than others repeats a row at no weight.
             examples = [self.examples[row] for row in group or rows[:1]]
             share = sum(self.method.weight(self.examples[row]) for row in group) / whole
-            with contextlib.ExitStack() as stack:
-                if world > 1 and index < len(groups) - 1:
-                    for module in self.modules.values():
-                        stack.enter_context(self.accelerator.no_sync(module))
+            last = index == len(groups) - 1
+            with contextlib.nullcontext() if last else local(self.accelerator, self.modules.values()):
                 loss, metrics, values = self.method.loss(update, self._batch(examples), examples)
                 # Data-parallel wrappers average over processes, where the shares already add up to one.
                 self.accelerator.backward(loss * (share * world))
@@ -288,6 +370,8 @@ class _Run:
                     (start, middle, example.won)
                     for example, (start, middle) in zip(examples, values.tolist(), strict=True)
                 ]
+        if self.config.lora_r:
+            average_gradients(self.accelerator, itertools.chain.from_iterable(self.trained.values()))
         names = sorted(sums)
         totals = torch.stack([sums[name].float() for name in names])
         if world > 1:
@@ -342,6 +426,7 @@ class _Run:
             save_file(vars(batch), folder / "batch.safetensors")
             about = {"metrics": {k: str(v) for k, v in metrics.items()}, "names": [self.examples[r].name for r in rows]}
             (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+        self.accelerator.wait_for_everyone()  # a launcher kills all processes when the first of them fails
         raise NonFiniteLoss(
             f"{', '.join(bad)} not finite at update {self.step + 1}; its batch is in {folder}; a lower lr may help"
         )
@@ -349,45 +434,58 @@ class _Run:
     # State on disk.
 
     def save(self) -> None:
-        """A checkpoint of this moment."""
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
+        """A checkpoint of this moment. All processes take part."""
+        main = self.accelerator.is_main_process
+        whole = self._whole()
+        found = {name: moments(optimizer, keep=main) for name, optimizer in self.optimizers.items()}
+        if main:
             save_checkpoint(
                 self.output / "checkpoint",
                 self.step,
-                models=self.models,
-                tokenizer=self.tokenizer,
-                optimizers=self.optimizers,
-                state={"config": self.config.to_dict(), **self.identity},
+                save=lambda folder: self._save_models(folder, whole),
+                moments=found,
+                state={"config": self.config.to_dict(), **self.identity, "recent": list(self.recent)},
             )
+        self.accelerator.wait_for_everyone()
 
-    def restore(self) -> None:
-        """Continue from the newest checkpoint; without one, from the beginning."""
+    def _save_models(self, folder: Path, whole: dict[str, dict[str, Tensor] | None]) -> None:
+        """Write policy/ and value/; the value first, so that an output folder with policy/ is complete."""
+        for name in reversed(self.models):
+            if self.config.lora_r:
+                lora.save_adapter(self.models[name], name, self.base, self.tokenizer, folder / name)
+            else:
+                save_model(self.models[name], self.tokenizer, folder / name, weights=whole[name])
+
+    def _whole(self) -> dict[str, dict[str, Tensor] | None]:
+        """Of each model, for the main process, the weights that are in shards. All processes take part."""
+        return {name: weights(model, keep=self.accelerator.is_main_process) for name, model in self.models.items()}
+
+    def _checkpoint(self) -> Path | None:
+        """The newest checkpoint, to go on from; None: begin again."""
         found = latest_checkpoint(self.output / "checkpoint")
-        state = read_state(found) if found else {"step": 0}
+        if found is None:
+            return None
+        state = read_state(found)
         for key, what in (("start", "the starting model"), ("data", "the training data")):
-            if found and state.get(key) != self.identity[key]:
+            if state.get(key) != self.identity[key]:
                 raise UsageError(f"cannot resume {self.output}: {what} changed since; give another output folder")
         self.step = int(state["step"])
-        if found:
-            for name, load in (("policy", lambda path: load_policy(path)[0]), ("value", load_value)):
-                if name in self.models:
-                    self.models[name].load_state_dict(load(found / name).state_dict())
-            restore_optimizers(found, self.optimizers)
-        _cut_log(self.output / "log.jsonl", self.step)
+        self.recent.extend(map(tuple, state.get("recent", [])))
+        return found
 
     def _write_config(self) -> None:
-        self.output.mkdir(parents=True, exist_ok=True)
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "accelerate")}
-        stored = {**self.config.to_dict(), "run": {**self.identity, "steps": self.steps, "versions": versions}}
-        (self.output / "config.json").write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
+        run = {**self.identity, "steps": self.steps, "processes": self.accelerator.num_processes, "versions": versions}
+        with writing(self.output / "config.json"):
+            self.output.mkdir(parents=True, exist_ok=True)
+            _write(self.output / "config.json", json.dumps({**self.config.to_dict(), "run": run}, indent=2) + "\n")
 
     def _finish(self, line: dict[str, Any]) -> TrainResult:
-        """Write the final models; the value first, so that a folder with policy/ is complete."""
-        self.accelerator.wait_for_everyone()
+        """Write the final models."""
+        whole = self._whole()
         if self.accelerator.is_main_process:
-            for name in reversed(self.models):
-                save_model(self.models[name], self.tokenizer, self.output / name)
+            with writing(self.output):
+                self._save_models(self.output, whole)
             shutil.rmtree(self.output / "checkpoint", ignore_errors=True)
         self.accelerator.wait_for_everyone()
         value = self.output / "value" if "value" in self.models else None
@@ -447,7 +545,8 @@ def _batch_rows(count: int, config: TrainConfig, epoch: int, index: int) -> list
 def _claim(output: Path, config: TrainConfig, resume: bool) -> None:
     """Refuse an output folder in use, and resuming what is not there or was set otherwise."""
     if not resume:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        # A run that was killed while it began to write leaves nothing but half a file.
+        if output.exists() and not (output.is_dir() and all(path.name.startswith(_HALF) for path in output.iterdir())):
             raise UsageError(f"{output} is not empty; give a new folder, or resume (--resume) to go on with its run")
         return
     stored = output / "config.json"
@@ -463,8 +562,9 @@ def _claim(output: Path, config: TrainConfig, resume: bool) -> None:
 
 def _finished(output: Path) -> TrainResult | None:
     """The result of a run that needs no resuming."""
-    if not (output / "policy" / "config.json").is_file():
+    if not is_model(output / "policy"):
         return None
+    shutil.rmtree(output / "checkpoint", ignore_errors=True)  # the run was killed just before it would have done so
     value = output / "value"
     lines = (output / "log.jsonl").read_text(encoding="utf-8").splitlines()
     last = json.loads(lines[-1]) if lines else {}
@@ -483,7 +583,41 @@ def _cut_log(path: Path, step: int) -> None:
             continue
         if entry["step"] <= step:
             kept.append(line + "\n")
-    path.write_text("".join(kept), encoding="utf-8")
+    _write(path, "".join(kept))
+
+
+def _write(path: Path, text: str) -> None:
+    """A whole file, or the one from before."""
+    new = path.with_name(f"{_HALF}{path.name}")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+def _clean(output: Path, step: int) -> None:
+    """Remove what a killed run left half written, and log lines of updates that are about to be made again."""
+    for folder in (output, output / "checkpoint"):
+        for path in folder.glob(".*.*-*"):
+            shutil.rmtree(path, ignore_errors=True)
+    _cut_log(output / "log.jsonl", step)
+
+
+@contextlib.contextmanager
+def _asked_to_stop(several: bool) -> Iterator[list[Any]]:
+    """With several processes, note Ctrl-C and SIGTERM (what launchers send) and go on: all have to stop after the same
+    update, and those that wait for each other cannot do so at any other moment."""
+    asked: list[Any] = []
+    if not several or threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {
+        each: signal.signal(each, lambda *arguments: asked.append(arguments))
+        for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield asked
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler if handler is not None else signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import typer
 
 import oreo
 from oreo.cli.look import replay, watch
-from oreo.cli.output import Stopped, complain, show_help
+from oreo.cli.output import Stopped, complain, is_main_process, show_help
 from oreo.cli.stages import collect, evaluate, quickstart, train
 from oreo.cli.stores import buffer_app, envs, games_app
 from oreo.errors import OreoError
@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (Stopped, KeyboardInterrupt, typer.Abort) as stop:
-        complain(str(stop) or "stopped")
+        if is_main_process():
+            complain(str(stop) or "stopped")
         sys.exit(130)
     except Exception as error:
         if debug:
@@ -91,7 +92,9 @@ def _run(arguments: list[str]) -> int:
 def _explain(error: Exception) -> int:
     """One line about what went wrong; returns the exit code."""
     if isinstance(error, OreoError):
-        complain(str(error))
+        # What is wrong on one machine is said once there, by the first of its processes.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            complain(str(error))
         return error.exit_code
     if hasattr(error, "format_message"):  # wrong usage, found by the option parser
         context: Any = getattr(error, "ctx", None)
@@ -102,4 +105,5 @@ def _explain(error: Exception) -> int:
 
 
 def _one_line_warning(message: Warning | str, *details: Any, **more: Any) -> None:
-    complain(f"warning: {message}")
+    if is_main_process():
+        complain(f"warning: {message}")

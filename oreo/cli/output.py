@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ _SHOWN_METRICS = ("nll", "dpo_loss", "kto_loss", "value_loss", "policy_loss", "m
 
 class Stopped(Exception):
     """The user pressed Ctrl-C; the message says what is kept and how to go on."""
+
+
+def is_main_process() -> bool:
+    """False in all but one of several processes that a launcher started; those keep silent."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def complain(message: str) -> None:
@@ -105,7 +111,7 @@ class Progress:
         self._bar = Bar(
             *(*columns, Elapsed(), Remaining(compact=True), note),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (console.is_terminal and is_main_process()),
             transient=True,
         )
         self._task = self._bar.add_task(what, total=total, note="")

@@ -35,7 +35,16 @@ from oreo.cli.options import (
     existing_buffer,
     key_values,
 )
-from oreo.cli.output import Episodes, Updates, kept, main_metrics, print_json, print_pairs, result_console
+from oreo.cli.output import (
+    Episodes,
+    Updates,
+    is_main_process,
+    kept,
+    main_metrics,
+    print_json,
+    print_pairs,
+    result_console,
+)
 
 
 def quickstart(
@@ -168,6 +177,9 @@ def train(
     samples_per_game: Annotated[int | None, typer.Option(help="Episodes of each game, at most.")] = None,
     balance: Annotated[str | None, typer.Option(help="Equal numbers of won and lost: none, game or all.")] = None,
     pairs_per_game: Annotated[int | None, typer.Option(help="dpo: pairs of each game, at most.")] = None,
+    lora_r: Annotated[
+        int | None, typer.Option("--lora", help="Rank of LoRA adapters to train in place of all weights.")
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other field of oreo.config.TrainConfig (repeatable)."),
@@ -186,6 +198,7 @@ def train(
     """
     existing_buffer(buffer)  # before seconds go by for torch
     from oreo.buffer import TrajectoryBuffer
+    from oreo.devices import disconnect
     from oreo.trainer import train as run
 
     named = {
@@ -201,6 +214,7 @@ def train(
         "samples_per_game": samples_per_game,
         "balance": balance,
         "pairs_per_game": pairs_per_game,
+        "lora_r": lora_r,
     }
     given = {name: value for name, value in named.items() if value is not None}
     settings = key_values(setting, "--set") | given | {"seed": seed}
@@ -213,6 +227,9 @@ def train(
             result: Any = run(
                 stored, method=method, model=model, output=output, resume=resume, on_step=seen, **settings
             )
+    disconnect()
+    if not is_main_process():
+        return
     if json:
         print_json(vars(result))
     else:

@@ -1,0 +1,114 @@
+"""Training that is killed, or finds the disk full: the real command in a process of its own, with real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from oreo.buffer import TrajectoryBuffer
+from oreo.cli import main
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def command(small: Any, tmp_path: Path) -> list[str]:
+    """`oreo train` of five updates of OREO with a checkpoint after each, the output folder to be added."""
+    with TrajectoryBuffer(tmp_path / "buffer") as buffer:
+        buffer.extend(small.episodes())
+    small.make_model(tmp_path / "model")
+    settings = "--epochs 1 --batch-size 3 --lr 1e-2 --set save_every=1 --set value_warmup_epochs=1 --json --output"
+    return ["train", str(tmp_path / "buffer"), "--model", str(tmp_path / "model"), *settings.split()]
+
+
+def run(arguments: list[str], first: Callable[[], None], errors: Path) -> int:
+    """The command in a forked process, which does not have to import torch again. Returns how it ended."""
+    child = os.fork()
+    if child == 0:
+        try:
+            sys.stderr = errors.open("w")
+            sys.stdout = open(os.devnull, "w")
+            first()
+            main(arguments)
+        except SystemExit as end:
+            sys.stderr.flush()
+            os._exit(int(end.code or 0))
+        finally:
+            os._exit(99)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_at(event: int, output: Path) -> Callable[[], None]:
+    """Kill this process, as `kill -9` would, when it is about to do so many things to files of the output folder."""
+    left = event
+
+    def hook(name: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal left
+        if name in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"):
+            if name == "open" and not (isinstance(arguments[1], str) and set(arguments[1]) & set("wax")):
+                return
+            if str(output) in str(arguments[0]):
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    return lambda: sys.addaudithook(hook)
+
+
+def assert_same_bits(one: Path, other: Path) -> None:
+    for name in ("policy", "value"):
+        weights = [load_file(output / name / "model.safetensors") for output in (one, other)]
+        assert weights[0].keys() == weights[1].keys()
+        assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_a_run_killed_at_any_moment_and_resumed_ends_with_the_same_bits(command: list[str], tmp_path: Path) -> None:
+    errors, whole = tmp_path / "errors", tmp_path / "whole"
+    assert run([*command, str(whole)], lambda: None, errors) == 0
+    output, moments, kills = tmp_path / "run", random.Random(0), 0
+    for _ in range(100):
+        resume = ["--resume"] if (output / "config.json").exists() else []
+        ended = run([*command, str(output), *resume], killed_at(moments.randint(1, 60), output), errors)
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL, errors.read_text()
+        kills += 1
+    assert kills >= 5
+    assert run([*command, str(output), "--resume"], lambda: None, errors) == 0  # there is nothing left to do
+    assert_same_bits(whole, output)
+    assert {path.name for path in output.iterdir()} == {"policy", "value", "config.json", "log.jsonl"}
+    lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 9))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint_and_one_line(command: list[str], tmp_path: Path) -> None:
+    errors, whole, output = tmp_path / "errors", tmp_path / "whole", tmp_path / "run"
+    assert run([*command, str(whole)], lambda: None, errors) == 0
+
+    def no_large_files() -> None:
+        """Weights fit, the optimiser's moments do not."""
+        weights = (whole / "policy" / "model.safetensors").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * weights, 2 * weights))
+
+    killed = run([*command, str(output)], killed_at(60, output), errors)
+    assert killed == -signal.SIGKILL
+    good = max((output / "checkpoint").glob("step-*"))
+    before = {path: path.read_bytes() for path in good.rglob("*") if path.is_file()}
+    assert run([*command, str(output), "--resume"], no_large_files, errors) == 1
+    [line] = errors.read_text().splitlines()
+    assert line.startswith("oreo: cannot write") and "File too large" in line and "--resume" in line
+    assert max((output / "checkpoint").iterdir()) == good
+    assert {path: path.read_bytes() for path in before} == before
+    assert run([*command, str(output), "--resume"], lambda: None, errors) == 0
+    assert_same_bits(whole, output)

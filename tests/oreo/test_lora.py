@@ -1,0 +1,202 @@
+"""oreo.lora: two adapters on one base, in memory and on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import AutoPeftModelForCausalLM, AutoPeftModelForTokenClassification
+from safetensors.torch import load_file
+
+import oreo.trainer
+from oreo.agents import load_agent
+from oreo.config import TrainConfig
+from oreo.errors import DataError, UsageError
+from oreo.methods import METHODS, Update
+from oreo.models import Policy, Value, digest, load_policy, load_value
+from oreo.trainer import train
+
+torch.set_num_threads(1)
+SETTINGS: dict[str, Any] = dict(batch_size=5, lr=1e-2, value_lr=1e-2, lora_r=4, epochs=1)
+IDS = torch.arange(60).view(2, 30)
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def start(request: Any, small: Any, tmp_path: Path) -> Path:
+    return small.make_model(tmp_path / "start", request.param)
+
+
+def a_run(start: Path, small: Any, output: Path, *, moved: bool = False, **settings: Any) -> Any:
+    """A run before its first update; `moved`: whose adapters have left their beginning."""
+    episodes = [
+        dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small.episodes())
+    ]
+    run = oreo.trainer._Run(episodes, TrainConfig(model=str(start), **{**SETTINGS, **settings}), output)
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in [each for trained in run.trained.values() for each in trained if moved]:
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
+    return run
+
+
+def test_policy_value_and_reference_are_one_copy_of_the_base(start: Path, small: Any, tmp_path: Path) -> None:
+    run = a_run(start, small, tmp_path / "run")
+    modules = [*run.modules.values(), run.reference]
+    tensors = {each.data_ptr(): each.numel() for module in modules for each in module.parameters()}
+    base = sum(parameter.numel() for parameter in load_policy(start)[0].parameters())
+    trained = sum(each.numel() for trained in run.trained.values() for each in trained)
+    assert sum(tensors.values()) == base + trained and trained < base
+
+
+def test_it_begins_at_the_reference_exactly_and_gradient_flows_to_adapters_and_head_only(
+    start: Path, small: Any, tmp_path: Path
+) -> None:
+    run = a_run(start, small, tmp_path / "run")
+    metrics, _ = run._backward(range(12), False)
+    assert metrics["kl"] == metrics["log_ratio"] == metrics["value"] == 0.0
+    ours = {id(each) for trained in run.trained.values() for each in trained}
+    for model in run.models.values():
+        assert all((parameter.grad is not None) == (id(parameter) in ours) for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("method", ["oreo", "dpo", "kto"])
+def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
+    method: str, start: Path, small: Any, tmp_path: Path
+) -> None:
+    run = a_run(start, small, tmp_path / "run", method=method, moved=True)
+    rows = range(len(run.examples))
+    run._save_models(tmp_path / "saved", {})
+    metrics, _ = run._backward(rows, False)
+    reference, _ = load_policy(start)
+    policy = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "saved" / "policy", is_trainable=True)
+    modules: dict[str, Any] = {"policy": policy}
+    value = None
+    if "value" in run.models:
+        value = AutoPeftModelForTokenClassification.from_pretrained(
+            tmp_path / "saved" / "value", num_labels=1, is_trainable=True
+        )
+        modules["value"] = value
+    update = Update(
+        run.config,
+        Policy(policy.get_base_model()),
+        value and Value(value.get_base_model()),
+        Policy(reference),
+        reference_point=run._update(rows, False).reference_point,
+    )
+    examples = [run.examples[row] for row in rows]
+    outcome = METHODS[method].loss(update, run._batch(examples), examples)
+    outcome.loss.backward()
+    assert metrics["loss"] == pytest.approx(outcome.loss.item(), rel=1e-5)
+    for name, model in modules.items():
+        theirs = {
+            key.replace(".default.", ".").replace(".modules_to_save", "").removeprefix("base_model.model."): each.grad
+            for key, each in model.named_parameters()
+            if each.grad is not None and each.requires_grad
+        }
+        ours = {
+            key.replace(f".{name}.", "."): each.grad
+            for key, each in oreo.lora.parameters(run.models[name], name).items()
+        }
+        assert ours.keys() == theirs.keys()
+        for key, gradient in ours.items():
+            torch.testing.assert_close(gradient, theirs[key], rtol=1e-3, atol=1e-6)
+
+
+def test_saved_adapters_load_in_plain_peft_and_in_our_loaders_with_the_same_logits_and_values(
+    start: Path, small: Any, tmp_path: Path
+) -> None:
+    run = a_run(start, small, tmp_path / "run", moved=True)
+    result = run.train(None)
+    with torch.no_grad():
+        oreo.lora.switch(run.models["policy"], "policy")
+        logits = run.models["policy"](IDS).logits
+        oreo.lora.switch(run.models["value"], "value")
+        values = run.models["value"](IDS).logits
+        oreo.lora.switch(run.models["policy"], None)
+        assert torch.equal(run.models["policy"](IDS).logits, load_policy(start)[0](IDS).logits)
+        policy = AutoPeftModelForCausalLM.from_pretrained(result.policy)
+        value = AutoPeftModelForTokenClassification.from_pretrained(result.value, num_labels=1)
+        torch.testing.assert_close(policy(IDS).logits, logits)
+        torch.testing.assert_close(value(IDS).logits, values)
+        torch.testing.assert_close(load_policy(result.output)[0](IDS).logits, logits, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(load_value(result.output)(IDS).logits, values, rtol=1e-3, atol=1e-4)
+    assert values.std() > 0
+    assert {path.name for path in result.output.iterdir()} == {"policy", "value", "config.json", "log.jsonl"}
+
+
+@pytest.mark.parametrize("method", ["sft", "oreo"])
+def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
+    method: str, start: Path, small: Any, tmp_path: Path
+) -> None:
+    def stop(line: dict[str, Any]) -> None:
+        if line["step"] == 2:
+            raise KeyboardInterrupt
+
+    settings = dict(method=method, model=start, **SETTINGS)
+    whole = train(small.episodes(), output=tmp_path / "whole", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(small.episodes(), output=tmp_path / "run", on_step=stop, **settings)
+    resumed = train(small.episodes(), output=tmp_path / "run", resume=True, **settings)
+    assert train(small.episodes(), output=tmp_path / "run", resume=True, **settings) == resumed
+    for name in ("policy", "value"):
+        if (whole.output / name).exists():
+            ours, theirs = (load_file(run.output / name / "adapter_model.safetensors") for run in (whole, resumed))
+            assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_adapters_on_an_adapter_stand_on_a_base_beside_them_and_play(small: Any, tmp_path: Path) -> None:
+    start = small.make_model(tmp_path / "start")
+    sft = train(small.episodes(), method="sft", model=start, output=tmp_path / "sft", **SETTINGS)
+    result = train(small.episodes(), method="oreo", model=sft.output, output=tmp_path / "run", **SETTINGS)
+    assert digest(load_policy(sft.output)[0]) == digest(result.output / "base")
+    lines = [json.loads(line) for line in (result.output / "log.jsonl").read_text().splitlines()]
+    assert lines[0]["kl"] == 0.0
+    before = digest(load_policy(result.output)[0])
+    result.output.rename(tmp_path / "moved")
+    assert digest(load_policy(tmp_path / "moved")[0]) == before
+    agent = load_agent(str(tmp_path / "moved"), best_of=2)
+    assert agent.checkpoint == before  # type: ignore[attr-defined]
+    whole = train(small.episodes(), model=sft.output, output=tmp_path / "all", **{**SETTINGS, "lora_r": 0})
+    assert json.loads((tmp_path / "all" / "log.jsonl").read_text().splitlines()[0])["value"] == 0.0
+    assert (whole.policy / "model.safetensors").is_file()
+
+
+def test_a_bfloat16_base_has_float32_adapters(small: Any, tmp_path: Path) -> None:
+    start = small.make_model(tmp_path / "start")
+    run = a_run(start, small, tmp_path / "run", bf16=True)
+    assert run.models["policy"].get_input_embeddings().weight.dtype == torch.bfloat16
+    assert {each.dtype for trained in run.trained.values() for each in trained} == {torch.float32}
+    metrics, _ = run._backward(range(12), False)
+    assert metrics["kl"] == metrics["log_ratio"] == 0.0
+    assert run.train(None).steps == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (dict(lora_r=4, lora_targets="nowhere"), "lora_targets 'nowhere' do not fit"),
+        (dict(lora_r=4, lora_targets="lm_head,q_proj"), "output layer"),
+        (dict(lora_r=0, lora_alpha=8), "without lora_r"),
+        (dict(lora_r=4, value_model="somewhere"), "leave value_model out"),
+        (dict(lora_r=-1), "lora_r is -1"),
+    ],
+)
+def test_wrong_settings_give_one_clear_line(fields: dict[str, Any], message: str, small: Any, tmp_path: Path) -> None:
+    start = small.make_model(tmp_path / "start")
+    with pytest.raises(UsageError, match=message) as error:
+        train(small.episodes(), model=start, output=tmp_path / "run", **fields)
+    assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
+
+
+def test_an_adapter_without_its_base_is_named_and_vllm_is_not_given_one(small: Any, tmp_path: Path) -> None:
+    start = small.make_model(tmp_path / "start")
+    result = train(small.episodes(), method="sft", model=start, output=tmp_path / "run", **SETTINGS)
+    with pytest.raises(DataError, match="is a LoRA adapter"):
+        load_agent(f"vllm:{result.output}")
+    start.rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="no model at"):
+        load_policy(result.output)

@@ -1,0 +1,158 @@
+"""Training by two processes on the CPU, as launchers start them, against the same training by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from oreo.buffer import TrajectoryBuffer
+from oreo.errors import UsageError
+from oreo.trainer import train
+
+CONFIGURATIONS = Path(__file__).parents[2] / "oreo" / "recipes" / "accelerate"
+SETTINGS: dict[str, Any] = dict(epochs=1, batch_size=5, lr=1e-3, value_lr=1e-3)
+RUNS = """
+import json, os, signal, sys
+import oreo
+
+def stop(line):
+    if line["step"] == 2:
+        os.kill(os.getpid(), signal.SIGINT)  # the main process alone is asked to
+
+for settings in json.loads(sys.argv[1]):
+    stops = settings.pop("stops", False)
+    try:
+        oreo.train(**settings, on_step=stop if stops else None)
+        assert not stops
+    except KeyboardInterrupt:
+        assert stops
+"""
+
+
+@pytest.fixture(scope="module")
+def data(small: Any, tmp_path_factory: Any) -> Path:
+    """A folder with a buffer, a model and the script that trains."""
+    folder = tmp_path_factory.mktemp("data")
+    with TrajectoryBuffer(folder / "buffer") as buffer:
+        buffer.extend(dataclasses.replace(e, game=f"game {index % 4}") for index, e in enumerate(small.episodes()))
+    small.make_model(folder / "model")
+    (folder / "runs.py").write_text(RUNS)
+    return folder
+
+
+def launch(configuration: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Two processes by `accelerate launch` with one of our configurations, over the loopback alone."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
+    command += ["--config_file", str(CONFIGURATIONS / configuration), "--main_process_port", str(port)]
+    environment = {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **environment}
+    done = subprocess.run(
+        [*command, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def assert_same(one: Path, other: Path, start: Path) -> None:
+    """Losses and gradients agree to rounding; weights to a thousandth of how far they moved, as Adam magnifies it."""
+    lines = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (one, other)]
+    assert len(lines[0]) == len(lines[1]) == 3
+    for first, second in zip(*lines, strict=True):
+        numbers = {k: v for k, v in first.items() if "second" not in k and isinstance(v, float)}
+        assert {k: second[k] for k in numbers} == pytest.approx(numbers, rel=1e-3, abs=1e-6)
+    before = load_file(start / "model.safetensors")
+    files = [path.relative_to(one) for path in one.glob("*/*model.safetensors")]
+    assert files
+    for file in files:
+        weights = [load_file(run / file) for run in (one, other)]
+        assert weights[0].keys() == weights[1].keys()
+        # Heads and the second factors of adapters begin at zero.
+        kept = [key for key in weights[0] if "lora_A" not in key]
+        moved = torch.cat([(weights[0][key] - before.get(key, 0.0)).flatten() for key in kept]).norm()
+        assert moved > 0.01
+        apart = torch.cat([(weights[0][key] - weights[1][key]).flatten() for key in weights[0]]).norm()
+        assert apart < 1e-3 * moved
+
+
+def test_two_processes_started_as_the_readme_says_reach_the_weights_of_one_and_only_one_of_them_speaks(
+    data: Path, tmp_path: Path
+) -> None:
+    train(data / "buffer", method="oreo", model=data / "model", output=tmp_path / "one", **SETTINGS)
+    options = ["--epochs", "1", "--batch-size", "5", "--lr", "1e-3", "--value-lr", "1e-3", "--json"]
+    command = ["-m", "oreo", "train", str(data / "buffer"), "--model", str(data / "model"), *options]
+    done = launch("ddp.yaml", *command, "--output", str(tmp_path / "two"))
+    assert json.loads(done.stdout)["steps"] == 3
+    assert_same(tmp_path / "one", tmp_path / "two", data / "model")
+    assert json.loads((tmp_path / "two" / "config.json").read_text())["run"]["processes"] == 2
+
+
+@pytest.mark.parametrize("configuration", ["ddp.yaml", "fsdp2.yaml"])
+def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_loss_and_go_on_with_its_checkpoints(
+    configuration: str, data: Path, small: Any, tmp_path: Path
+) -> None:
+    gpt2 = small.make_model(tmp_path / "start", "gpt2")
+    runs: dict[str, dict[str, Any]] = {
+        "sft": {"method": "sft"},
+        "kto": {"method": "kto", "micro_tokens": 60},
+        "dpo": {"method": "dpo", "batch_size": 3},
+        "oreo": {"method": "oreo", "alpha": 1.0, "micro_tokens": 60},
+        # Only the value is trained in the first two updates.
+        **({"lora": {"method": "oreo", "lora_r": 4, "lr": 1e-2}} if configuration == "ddp.yaml" else {}),
+        "gpt2": {"method": "oreo", "model": str(gpt2), "value_warmup_epochs": 2, "batch_size": 12},
+    }
+    fixed = {"data": str(data / "buffer"), "model": str(data / "model"), **SETTINGS}
+    runs = {name: {**fixed, **settings} for name, settings in runs.items()}
+    for name, settings in runs.items():
+        train(**settings, output=tmp_path / name)
+    # Begun by one process.
+    with pytest.raises(KeyboardInterrupt):
+        train(**runs["oreo"], output=tmp_path / "ours", on_step=stop)
+    two = [{**settings, "output": str(tmp_path / f"{name} two")} for name, settings in runs.items()]
+    two.append({**runs["oreo"], "output": str(tmp_path / "ours"), "resume": True})
+    two.append({**runs["oreo"], "output": str(tmp_path / "theirs"), "stops": True})
+    launch(configuration, str(data / "runs.py"), json.dumps(two))
+    for name, settings in runs.items():
+        assert_same(tmp_path / name, tmp_path / f"{name} two", Path(settings["model"]))
+    assert_same(tmp_path / "oreo", tmp_path / "ours", data / "model")
+    # Begun by two.
+    assert [path.name for path in (tmp_path / "theirs" / "checkpoint").iterdir()] == ["step-00000002"]
+    train(**runs["oreo"], output=tmp_path / "theirs", resume=True)
+    assert_same(tmp_path / "oreo", tmp_path / "theirs", data / "model")
+
+
+def stop(line: dict[str, Any]) -> None:
+    if line["step"] == 2:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "fsdp_version: 2"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_ACTIVATION_CHECKPOINTING": "true"}, "micro_tokens"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"}, "micro_tokens"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "lora_r": "4"}, "LoRA"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
+    ],
+)
+def test_ways_to_share_that_are_not_supported_are_refused_in_one_line(
+    environment: dict[str, str], message: str, data: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    settings = {"lora_r": int(environment.pop("lora_r", "0"))}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=message):
+        train(data / "buffer", method="sft", model=data / "model", output=tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
