@@ -1,5 +1,7 @@
 """`small`: the helpers of small_models.py, imported only by the tests that ask for them (they need transformers).
 
+`exact`: those of exact_process.py.
+
 `four`: an environment that begins when four processes have come to play it, and a way to kill one of them.
 """
 
@@ -15,14 +17,23 @@ from types import ModuleType
 import pytest
 
 
-@pytest.fixture(scope="session")
-def small() -> ModuleType:
-    path = Path(__file__).with_name("small_models.py")
-    spec = importlib.util.spec_from_file_location("small_models", path)
+def beside(name: str) -> ModuleType:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def small() -> ModuleType:
+    return beside("small_models")
+
+
+@pytest.fixture(scope="session")
+def exact() -> ModuleType:
+    return beside("exact_process")
 
 
 GATHERING = """
