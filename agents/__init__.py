@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import DataError, UsageError, did_you_mean
@@ -82,10 +83,15 @@ def load_agent(
         EngineError: vLLM does not start.
         DataError: no such model, or no value model to choose by.
     """
+    _check_types(locals())
     for setting, given in {"server": server, "stop": stop, "tokenizer": tokenizer}.items():
         if given is not None and not spec.startswith(SERVED):
             model = spec.removeprefix(VLLM)
             raise UsageError(f"{setting} is for served models, such as {SERVED}{model}, not for {spec!r}")
+    asking = {"api": api, "concurrency": concurrency, "timeout": timeout, "deadline": deadline}
+    for setting, given in asking.items():
+        if given != inspect.signature(load_agent).parameters[setting].default and not spec.startswith(SERVED):
+            raise UsageError(f"{setting} is for served models, not for {spec!r}")
     if engine is not None and not spec.startswith(VLLM):
         raise UsageError(f"engine is for models that vLLM runs, such as {VLLM}{spec}, not for {spec!r}")
     if spec in ("random", "expert"):
@@ -102,6 +108,8 @@ def load_agent(
         raise UsageError(
             f"lookahead={lookahead} with best_of={best_of}: it tries best_of turns, which has to be above 1"
         )
+    if best_of > 1 and temperature == 0 and choose == "text":
+        raise UsageError("best_of chooses among samples; give it a temperature above 0, such as 1")
     loading: dict[str, Any] = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
     settings: dict[str, Any] = {
         "temperature": temperature,
@@ -136,6 +144,21 @@ def load_agent(
         k=best_of,
         **settings,
     )
+
+
+def _check_types(given: dict[str, Any]) -> None:
+    """Numbers are numbers: on the command line any text is let through."""
+    whole = ("best_of", "lookahead", "max_new_tokens", "context", "concurrency")
+    for setting in (*whole, "temperature", "top_p", "beta", "noise", "timeout", "deadline"):
+        value = given[setting]
+        known: Any = int if setting in whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, known) and not (setting == "context" and value is None):
+            expected = "a whole number" if setting in whole else "a number"
+            raise UsageError(f"{setting}={value!r}: expected {expected}")
+    for setting in ("choose", "api", "dtype", "value", "server", "tokenizer", "instruction", "device"):
+        value = given[setting]
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{setting}={value!r}: expected text")
 
 
 def _local(

@@ -58,7 +58,8 @@ class AdmissibleAgent(LanguageModelAgent):
         values: Sequence[float | None],
     ) -> list[Decision]:
         commands = [
-            [] if story.full else commands_of(episode.info) for episode, story in zip(episodes, stories, strict=True)
+            [] if story.full else self._sayable(story.ids, commands_of(episode.info))
+            for episode, story in zip(episodes, stories, strict=True)
         ]
         ids = [[self.format.turn(command) for command in each] for each in commands]
         scores = self.policy.score(logits, ids)

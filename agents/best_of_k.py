@@ -40,7 +40,8 @@ class BestOfKAgent(LanguageModelAgent):
     ) -> list[Decision]:
         assert self.value is not None
         kinds = [[(each[index].text, index) for index in different(each)] for each in turns]
-        ids = [[self.format.turn(text)[:-1] for text, _ in each] for each in kinds]
+        # Tokenised again, a turn may be longer than it was; there is room for so many.
+        ids = [[self.format.turn(text)[:-1][: self.max_new_tokens] for text, _ in each] for each in kinds]
         weighed = self.value.weigh([[each for each in row if each] for row in ids])
         said, decisions, kept = [], [], []
         for story, each, kind, row_ids, found, here in zip(stories, turns, kinds, ids, weighed, values, strict=True):

@@ -138,7 +138,8 @@ class LanguageModelAgent:
         values = self._values(stories)
         decisions = self._choose([episodes[index] for index in order], stories, logits, values)
         placed = {
-            index: replace(decision, context_start=story.context_start)
+            # A turn that is empty for want of room says nothing that is to be imitated.
+            index: replace(decision, context_start=story.context_start, imitate=decision.imitate and not story.full)
             for index, story, decision in zip(order, stories, decisions, strict=True)
         }
         return [placed[index] for index in range(len(order))]
@@ -205,6 +206,12 @@ class LanguageModelAgent:
             f"an episode is longer than a context of {self._limit} tokens: its oldest turns leave", stacklevel=2
         )
         story.context_start, story.ids = start, self.format.history(observations, turns, start)
+
+    def _sayable(self, ids: list[int], turns: Sequence[str]) -> list[str]:
+        """Those of some turns that the models have positions for behind an episode."""
+        if self._limit is None:
+            return list(turns)
+        return [turn for turn in turns if len(ids) + len(self.format.turn(turn)) <= self._limit]
 
     def _fits(self, ids: list[int]) -> bool:
         return self.room is None or len(ids) <= self.room

@@ -36,6 +36,8 @@ class _State:
     world: Any
     """The environment's snapshot."""
     info: dict[str, Any]
+    left: int | None = None
+    """Steps until the episode is truncated; None: nothing limits them."""
     parent: int = 0
     """The key of the state it comes from; the present has none."""
     returned: float = 0.0
@@ -93,12 +95,15 @@ class LookaheadAgent(LanguageModelAgent):
         check_same_tokens(policy, value)
         super().__init__(policy, tokenizer, value=value, **settings)
         self.candidates, self.depth, self.choose = width, depth, choose
+        if choose == "admissible" and self.top_p < 1:
+            raise UsageError("top_p is for sampled text; among admissible commands use beta and best_of")
         self.beta = beta if choose == "admissible" else 0.0
 
     @property
     def name(self) -> str:
-        chosen = f"admissible, beta={self.beta:g}" if self.choose == "admissible" else self.choose
-        return f"planner(depth={self.depth}, width={self.candidates}, {chosen}, {self._settings()})"
+        # The likeliest commands are no samples, so a temperature means nothing there.
+        how = f"admissible, beta={self.beta:g}" if self.choose == "admissible" else f"text, {self._settings()}"
+        return f"planner(depth={self.depth}, width={self.candidates}, {how})"
 
     def _choose(
         self,
@@ -108,7 +113,9 @@ class LookaheadAgent(LanguageModelAgent):
         values: Sequence[float | None],
     ) -> list[Decision]:
         roots = [
-            _State(episode, story.row, story.ids, _world(episode).snapshot(), episode.info, over=story.full)
+            _State(
+                episode, story.row, story.ids, _world(episode).snapshot(), episode.info, _left(episode), over=story.full
+            )
             for episode, story in zip(episodes, stories, strict=True)
         ]
         level, parents = [root for root in roots if not root.over], roots
@@ -133,7 +140,7 @@ class LookaheadAgent(LanguageModelAgent):
         states = {state.key: state for state in level}
         rows = [states.get(key) for key in self.policy.keys]
         if self.choose == "admissible":
-            commands = [[] if state is None else commands_of(state.info) for state in rows]
+            commands = [[] if state is None else self._sayable(state.ids, commands_of(state.info)) for state in rows]
             scores = self.policy.score(logits, [[self.format.turn(each) for each in row] for row in commands])
             for state, row, score in zip(rows, commands, scores, strict=True):
                 if state is not None:
@@ -156,7 +163,8 @@ class LookaheadAgent(LanguageModelAgent):
         for text, _ in state.proposed:
             world.restore(state.world)
             observation, reward, terminated, truncated, info = world.step(action_of(text))
-            over = bool(terminated or truncated)
+            left = None if state.left is None else state.left - 1
+            over = bool(terminated or truncated) or left == 0
             ids = state.ids + self.format.turn(text) + self.format.between(observation)
             self._rows += 1
             state.children.append(
@@ -166,6 +174,7 @@ class LookaheadAgent(LanguageModelAgent):
                     ids,
                     None if over else world.snapshot(),
                     info,
+                    left,
                     parent=state.key,
                     returned=state.returned + float(reward),
                     over=over or not self._fits(ids),
@@ -211,6 +220,14 @@ def _decide(root: _State, value: float | None, beta: float) -> Decision:
     )
     text, log_prob = root.proposed[best]
     return decision(text, log_prob=log_prob, value=value, candidates=candidates)
+
+
+def _left(episode: Episode) -> int | None:
+    """Steps that gymnasium's TimeLimit still allows; it keeps its limit under this name and offers no other."""
+    name = "_max_episode_steps"
+    if not episode.env.has_wrapper_attr(name):
+        return None
+    return int(episode.env.get_wrapper_attr(name)) - len(episode.steps)
 
 
 def _world(episode: Episode) -> Any:

@@ -53,6 +53,8 @@ class Pass:
 
     def __init__(self, parts: list[Part]) -> None:
         self.parts = parts
+        self.windows: list[int | None] = []
+        """What each layer said of its window."""
         self._groups: dict[tuple[int | None, torch.device], list[_Group]] = {}
 
     def groups(self, window: int | None, width: int, device: torch.device) -> list[_Group]:
@@ -175,6 +177,7 @@ def _attend(
     assert _in_progress is not None, "models run with this attention only inside `packed`"
     if s_aux is not None:
         raise NotImplementedError("attention sinks")
+    _in_progress.windows.append(sliding_window)
     rows = []
     for group in _in_progress.groups(sliding_window, key.shape[1] * key.shape[3], key.device):
         keys, values = key[group.rows, :, : group.slots], value[group.rows, :, : group.slots]
@@ -201,7 +204,7 @@ AttentionInterface.register(_NAME, _attend)
 
 
 @contextmanager
-def packed(configs: list[Any], parts: list[Part]) -> Iterator[None]:
+def packed(configs: list[Any], parts: list[Part]) -> Iterator[Pass]:
     """Within it, models with these configurations use the attention above, on these parts."""
     global _in_progress
     before = [config._attn_implementation for config in configs]
@@ -209,7 +212,7 @@ def packed(configs: list[Any], parts: list[Part]) -> Iterator[None]:
     try:
         for config in configs:
             config._attn_implementation = _NAME
-        yield
+        yield _in_progress
     finally:
         _in_progress = outer
         for config, name in zip(configs, before, strict=True):

@@ -125,7 +125,9 @@ class RaggedCache:
         """What has been read behind each row: the token of a node stands in the slot of that number behind it."""
         self._tips: list[tuple[int, int]] = []
         """The row and the node of each output of `read` or `grow`, whichever came last."""
-        self.limit: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self.windows: list[int | None] = []
+        """How far back each layer said that a token looks, in the last pass; None: to the beginning."""
+        self.limit = positions(model)
         """Positions the model knows."""
         self._device = next(model.parameters()).device
         self._chooses = "logits_to_keep" in inspect.signature(model.forward).parameters
@@ -316,7 +318,7 @@ class RaggedCache:
         self._storage.aim(parts, slot)
         chosen = None if wanted is None else torch.tensor(wanted, device=self._device)
         options = {"logits_to_keep": chosen} if self._chooses and chosen is not None else {}
-        with packed(self._configs, parts):
+        with packed(self._configs, parts) as run:
             output = self.model(
                 input_ids=torch.from_numpy(tokens)[None].to(self._device),
                 # Of four dimensions, so that models leave it alone; the attention has its own.
@@ -326,6 +328,7 @@ class RaggedCache:
                 use_cache=True,
                 **options,
             )
+        self.windows = run.windows
         logits: Tensor = output.logits[0]
         return logits if options or chosen is None else logits[chosen]
 
@@ -336,6 +339,21 @@ class RaggedCache:
     def _additive(self, seen: np.ndarray) -> Tensor:
         mask = torch.zeros(seen.shape, dtype=self.model.dtype, device=self._device)
         return mask.masked_fill_(torch.from_numpy(~seen).to(self._device), -torch.inf)
+
+
+def positions(model: Any) -> int | None:
+    """How many positions a model reads, all in one way; None: no limit.
+
+    With "longrope", frequencies are others beyond the original length, for all that is read: what a cache holds would
+    be wrong there.
+    """
+    config = model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if "longrope" in (rope.get("rope_type"), rope.get("type")):
+        original = rope.get("original_max_position_embeddings")
+        return int(original or getattr(config, "original_max_position_embeddings", config.max_position_embeddings))
+    limit: int | None = getattr(config, "max_position_embeddings", None)
+    return limit
 
 
 def rearranged(old: Sequence[int], wanted: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -1,9 +1,9 @@
 """Calls to an OpenAI-compatible server: many at once, each retried until it is answered or its deadline has passed.
 
 What may be different in a moment (no connection, no answer in time, a dropped connection, 408, 409, 429, 5xx, an answer
-that is no completion) is asked again, after a pause that doubles up to ten seconds, or that the server names
-(Retry-After). What would stay wrong (the other 4xx) fails at once. A request that is asked again is the same request,
-its seed included, so what a run comes to does not depend on how often it had to ask.
+that is no completion) is asked again, after a pause that doubles up to ten seconds, or a longer one that the server
+names (Retry-After). What would stay wrong (the other 4xx) fails at once. A request that is asked again is the same
+request, its seed included, so what a run comes to does not depend on how often it had to ask.
 
 Servers know different parts of the protocol. A field that is not needed and that a server refuses or passes over is
 left out from then on: without `logprobs` there are no log-probabilities, without `n` K samples are K requests.
@@ -28,6 +28,7 @@ from oreo.errors import EngineError, MissingExtra, UsageError
 T = TypeVar("T")
 OPTIONAL = ("logprobs", "n", "seed")
 """Fields that a server may do without."""
+_NOT_KNOWN = r"unknown|unsupported|unrecogni[sz]ed|unexpected|extra|(not|n't|never) (be )?\w*|no such|invalid|must be 1"
 _AGAIN = (408, 409, 429)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _SILENT = 5.0
@@ -196,10 +197,15 @@ class Server:
                     patience = _patience(error.response.headers)
                     wait = "" if patience is None else f" (come back in {patience:g} s)"
                     raise _Trouble(f"HTTP {status}: {words}{wait}", patience) from None
-                unknown = {key for key in OPTIONAL if key in sent and re.search(rf"\b{key}\b", words)}
-                if status not in (400, 422, 501) or not unknown:
+                unknown = {key for key in OPTIONAL if key in sent and _is_unknown(key, words)}
+                if status not in (400, 422, 501) or not unknown or is_about_length(words):
                     hint = " (most servers' addresses end in /v1)" if status == 404 and "/v1" not in self.url else ""
                     raise Refused(f"{self.model} at {self.url} refuses: HTTP {status}: {words}{hint}", words) from None
+                warnings.warn(
+                    f"{self.model} at {self.url} does not take {', '.join(sorted(unknown))} ({words}): left out from "
+                    "now on",
+                    stacklevel=2,
+                )
                 self._left_out |= unknown
             except (openai.APIError, ValueError) as error:
                 raise _Trouble(f"an answer that is no completion ({_one_line(error)})") from None
@@ -239,11 +245,19 @@ async def _end(client: Any) -> None:
     await client.close()
 
 
+def _is_unknown(field: str, words: str) -> bool:
+    """Whether a complaint is about this field: it is named close to a word for what a server does not know or do.
+
+    An error may also quote the whole request, so that all its fields are in it.
+    """
+    near = rf"\b{field}\b.{{0,60}}({_NOT_KNOWN})|({_NOT_KNOWN}).{{0,60}}\b{field}\b"
+    return re.search(near, words, re.IGNORECASE) is not None
+
+
 def _pause(attempts: int, asked: float | None) -> float:
     """Seconds until the next attempt; of random length, so that not all come back in the same moment."""
-    if asked is not None:
-        return asked * random.uniform(1.0, 1.1)
-    return min(_FIRST_PAUSE * 2 ** min(attempts - 1, 10), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+    own = min(_FIRST_PAUSE * 2 ** min(attempts - 1, 10), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+    return own if asked is None else max(own, asked * random.uniform(1.0, 1.1))
 
 
 def _patience(headers: Any) -> float | None:

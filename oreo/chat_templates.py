@@ -4,8 +4,10 @@ A template is rendered around sentinels, and what stands between them are the pi
 They are cut at special tokens: a tokenizer splits there first, so ids from before a special token do not depend on what
 follows it, and plain text between two of them (a header and the observation, say) is tokenised as one text.
 
-Some templates write earlier turns differently as the conversation goes on (a date, a counter, a system message that
-moves along). An episode that only ever grows at its end cannot: what was written stays, in acting and in training.
+Some templates write earlier turns differently as the conversation goes on (a counter, thoughts that are left out, a
+system message that moves along). An episode that only ever grows at its end cannot: what was written stays, in acting
+and in training, and a warning says so. Templates that write the date get the same one every day: what is collected
+today is learnt from tomorrow.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from oreo.errors import DataError
 
+_THOUGHT = "<think>\nSENTINELTHOUGHT\n</think>\n\n"
+_DATE = datetime(2024, 7, 26)
+"""Llama 3.1's own default."""
 _SENTINELS = [f"SENTINEL{letter}OREO" for letter in "ABCDE"]
 
 
@@ -98,16 +104,33 @@ def _find(tokenizer: Any, instruction: str) -> tuple[_Pieces, str]:
             trouble = error
             continue
         if steady:
+            _check_history(tokenizer, system, pieces)
             return pieces, opening
         found.append((pieces, opening))
     if not found:
         raise trouble
+    _warn("writes earlier turns differently as the conversation goes on")
+    return found[-1]
+
+
+def _check_history(tokenizer: Any, instruction: str, pieces: _Pieces) -> None:
+    """Whether earlier turns keep what the newest one has: the end of its generation prompt, and its thoughts."""
+    messages = [{"role": "system", "content": instruction}] if instruction else []
+    user, assistant = {"role": "user", "content": _SENTINELS[0]}, {"role": "assistant", "content": _SENTINELS[1]}
+    text = _rendered(tokenizer, [*messages, user, assistant, user])
+    if pieces.prompt + pieces.lead + _SENTINELS[1] not in text:
+        _warn(f"ends the newest turn's prompt with {pieces.prompt[-30:]!r}, and not that of earlier turns")
+    thought = {"role": "assistant", "content": _THOUGHT + _SENTINELS[1]}
+    if "SENTINELTHOUGHT" not in _rendered(tokenizer, [*messages, user, thought, user]):
+        _warn("leaves thoughts out of earlier turns")
+
+
+def _warn(what: str) -> None:
     warnings.warn(
-        "the chat template writes earlier turns differently as the conversation goes on; here they stay as they were "
-        "written when they were the newest, in acting and in training",
+        f"the chat template {what}; here they stay as they were written when they were the newest, in acting and in "
+        "training",
         stacklevel=2,
     )
-    return found[-1]
 
 
 def _apart(tokenizer: Any, instruction: str) -> tuple[_Pieces, bool]:
@@ -141,10 +164,7 @@ def _render(tokenizer: Any, instruction: str, turns: int) -> list[str]:
     sentinels = _SENTINELS[:turns]
     for index, sentinel in enumerate(sentinels):
         messages.append({"role": "assistant" if index % 2 else "user", "content": sentinel})
-    try:
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # whatever a template raises, in Jinja or in the Python it calls
-        raise DataError(f"the chat template cannot render {messages[0]['role']} and user turns: {error}") from error
+    text = _rendered(tokenizer, messages)
     pieces = []
     for sentinel in sentinels:
         if text.count(sentinel) != 1:
@@ -152,3 +172,14 @@ def _render(tokenizer: Any, instruction: str, turns: int) -> list[str]:
         piece, text = text.split(sentinel)
         pieces.append(piece)
     return [*pieces, text]
+
+
+def _rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, strftime_now=_DATE.strftime
+            )
+        )
+    except Exception as error:  # whatever a template raises, in Jinja or in the Python it calls
+        raise DataError(f"the chat template cannot render {messages[0]['role']} and user turns: {error}") from error

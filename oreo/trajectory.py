@@ -34,7 +34,8 @@ class Step:
     admissible_commands: tuple[str, ...] | None = None
     """The commands the environment would have accepted here, None where it does not know."""
     log_prob: float | None = None
-    """Log-probability of the turn under the policy that acted, at its sampling temperature."""
+    """Log-probability of the turn under the policy that acted: at its sampling temperature where it was sampled token
+    by token here, else (an admissible command, a turn of most servers) the model's own."""
     value: float | None = None
     """V(s) of the state the turn was chosen in, where a value model was at hand."""
     candidates: tuple[Candidate, ...] = ()

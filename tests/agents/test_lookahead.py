@@ -80,7 +80,7 @@ def worth_of(
     for command in likeliest(agent, prefix, commands):
         world.restore(before)
         observation, reward, over, _, info = world.step(command)
-        if over:
+        if over or world.steps_taken == world.max_steps:
             found[command] = reward
             continue
         ids = prefix + agent.format.turn(command) + agent.format.between(observation)
@@ -117,6 +117,13 @@ def test_it_finds_what_trying_everything_finds(architecture: str, depth: int, be
             assert noted == pytest.approx(tried, abs=2e-4)
             ranks = ranked(agent, prefix, tried, beta)
             assert ranks[step.action] == pytest.approx(max(ranks.values()), abs=2e-4)
+
+
+def test_no_value_is_seen_beyond_the_last_step_that_is_allowed(tokenizer: Any) -> None:
+    for trajectory in rollout(Tale, agent=make_agent(tokenizer, depth=2, width=3), episodes=4, max_steps=2):
+        last = trajectory.steps[-1]
+        if trajectory.truncated:
+            assert {candidate.value for candidate in last.candidates} <= {0.0, 0.5, -1.0}, "rewards alone"
 
 
 def texts(played: list[Trajectory]) -> list[list[tuple[str, str]]]:
