@@ -27,10 +27,7 @@ one may well exclude 0 by chance. The value model reads along in every row; that
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,15 +35,14 @@ from typing import Any
 from rich.table import Table
 
 from oreo.agents import load_agent
-from oreo.buffer import TrajectoryBuffer
 from oreo.cli.output import Episodes, complain, result_console
 from oreo.errors import DataError, OreoError, UsageError
 from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
+from oreo.eval.kept import claim, play_into, read_json, stored, write_json
 from oreo.eval.plots import check_plot, success_over_k
 from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
 from oreo.models import digest, resolve_checkpoint
 from oreo.quickstart import ENV, HELD_OUT, MAX_STEPS, TEMPERATURE
-from oreo.rollouts import play, seeds
 from oreo.trajectory import Trajectory
 
 
@@ -90,8 +86,8 @@ ROWS = (
 REFERENCE = "sampled"
 
 
-def claim(args: argparse.Namespace) -> None:
-    """One folder for one checkpoint, seed and temperature: refuse another's, and remember what this one is."""
+def claim_folder(args: argparse.Namespace) -> None:
+    """One folder for one checkpoint, seed and temperature."""
     policy, value = resolve_checkpoint(args.agent)
     if value is None:
         raise DataError(f"{args.agent} has no value model to choose by; train one with method oreo")
@@ -101,49 +97,35 @@ def claim(args: argparse.Namespace) -> None:
         "seed": args.seed,
         "temperature": args.temperature,
     }
-    marker = args.into / "choosing.json"
-    if marker.is_file():
-        before = read_json(marker)
-        if before != settings:
-            differing = [key for key in settings if before.get(key) != settings[key]]
-            other = ", ".join(f"{key} {before.get(key)}, not {settings[key]}" for key in differing)
-            raise UsageError(f"{args.into} holds other episodes ({other}); give another --into")
-    elif args.into.exists() and (not args.into.is_dir() or any(args.into.iterdir())):
-        raise UsageError(f"{args.into} is not empty and holds no episodes of this benchmark; give another --into")
-    write_json(marker, settings)
+    claim(args.into, "choosing", settings)
 
 
-def stored(row: Row, args: argparse.Namespace) -> dict[int, Trajectory]:
-    """The row's episodes that are there, by index. An episode's seed tells which one it is."""
-    folder = args.into / row.name
-    found = {each.seed: each for each in TrajectoryBuffer(folder)} if folder.is_dir() else {}
-    by_index = {index: seeds(args.seed, index)[0] for index in range(args.episodes)}
-    return {index: found[seed] for index, seed in by_index.items() if seed in found}
+def episodes(row: Row, args: argparse.Namespace) -> dict[int, Trajectory]:
+    """The row's episodes that are there, by index."""
+    return stored(args.into / row.name, seed=args.seed, episodes=args.episodes)
 
 
 def play_missing(row: Row, args: argparse.Namespace) -> None:
     """Play what is not there; each episode is kept as it ends, and the time they took beside them."""
-    there = stored(row, args)
+    there = episodes(row, args)
     missing = [index for index in range(args.episodes) if index not in there]
     if not missing:
         return
     agent = load_agent(args.agent, **{"temperature": args.temperature, **row.settings})
-    with Episodes(row.name, len(missing)) as seen, TrajectoryBuffer(args.into / row.name) as buffer:
+    with Episodes(row.name, len(missing)) as seen:
         began = time.perf_counter()
-        playing = play(
-            ENV,
-            agent=agent,
-            indices=missing,
-            seed=args.seed,
-            batch_size=args.batch_size,
-            max_steps=MAX_STEPS,
-            env_kwargs=HELD_OUT,
-        )
         try:
-            with closing(playing) as played:
-                for _, episode in played:
-                    buffer.append(episode)
-                    seen(episode)
+            play_into(
+                args.into / row.name,
+                ENV,
+                agent,
+                missing,
+                on_episode=seen,
+                seed=args.seed,
+                batch_size=args.batch_size,
+                max_steps=MAX_STEPS,
+                env_kwargs=HELD_OUT,
+            )
         finally:
             before = taken(row, args)
             timed = {"episodes": seen.done, "seconds": time.perf_counter() - began}
@@ -204,33 +186,18 @@ def plot(evaluations: dict[str, Evaluation], path: Path, title: str) -> None:
     success_over_k(points, references, path, title)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except ValueError:
-        raise DataError(f"{path} is damaged; delete it, or give another --into") from None
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")  # another process may play other rows
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
-
-
 def run(args: argparse.Namespace) -> None:
     if args.episodes < 1:
         raise UsageError(f"--episodes {args.episodes}: expected 1 or more")
     if args.plot:
         check_plot(args.plot)
-    claim(args)
+    claim_folder(args)
     for row in ROWS:
         if args.only is None or row.name in args.only:
             play_missing(row, args)
     evaluations: dict[str, Evaluation] = {}
     for row in ROWS:
-        there = stored(row, args)
+        there = episodes(row, args)
         if len(there) == args.episodes:
             played = [there[index] for index in range(args.episodes)]
             evaluations[row.name] = summarise(played, {"max_steps": MAX_STEPS, "seed": args.seed})

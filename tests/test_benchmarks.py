@@ -9,10 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from oreo.buffer import TrajectoryBuffer
+from oreo.config import TrainConfig
 from oreo.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +24,16 @@ QUICK = {
     "experts.py": ["--games", "3"],
     "train_step.py": ["--vocabulary", "500", "--tokens", "128", "--length", "64", "--repeats", "1"],
 }
+
+
+def load(name: str) -> ModuleType:
+    """A benchmark in this process."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where its dataclasses look for their module
+    spec.loader.exec_module(module)
+    return module
 
 
 def run(script: Path, *arguments: str) -> str:
@@ -53,12 +65,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def choosing() -> ModuleType:
     """benchmarks/choosing.py in this process."""
-    spec = importlib.util.spec_from_file_location("choosing", ROOT / "benchmarks" / "choosing.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["choosing"] = module  # where its dataclasses look for their module
-    spec.loader.exec_module(module)
-    return module
+    return load("choosing")
 
 
 def choose(choosing: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
@@ -159,4 +166,101 @@ def test_choosing_refuses_a_folder_of_other_episodes(
     ):
         with pytest.raises(SystemExit) as stop:
             choose(choosing, monkeypatch, *settings, *changed)
+        assert stop.value.code == 2 and reason in capsys.readouterr().err
+
+
+@pytest.fixture
+def learning() -> ModuleType:
+    """benchmarks/learning.py in this process."""
+    return load("learning")
+
+
+def test_learning_goes_on_after_an_interruption_and_does_nothing_twice(
+    learning: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    into = tmp_path / "run"
+    arguments = ("--seeds", "1", "--episodes", "8", "--games", "4", "--only", "rejection", "oreo", "--into", into)
+
+    class InterruptedAtTheFirst(learning.Updates):
+        def __call__(self, line: dict[str, Any]) -> None:
+            raise KeyboardInterrupt
+
+    def learn(patched: pytest.MonkeyPatch) -> None:
+        patched.setattr(sys, "argv", ["learning.py", *map(str, arguments)])
+        learning.main()
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as stop:
+        patched.setattr(learning, "Updates", InterruptedAtTheFirst)
+        learn(patched)
+    assert stop.value.code == 130 and "goes on from there" in capsys.readouterr().err
+
+    learn(monkeypatch)
+    log = (into / "seed0" / "models" / "rejection" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [1, 2], "from the checkpoint"
+    data = [each for sample in range(4) for each in episodes(into / f"seed0/data/sample{sample}").values()]
+    assert len(data) == 8 and len({each.game for each in data}) == 2
+    results = json.loads((into / "results.json").read_text())
+    assert [(row["recipe"], row["decoding"]) for row in results["test"]] == [
+        *(("rejection", "greedy"), ("rejection", "sampled")),
+        *(("oreo", "greedy"), ("oreo", "sampled"), ("oreo", "best_of_5")),
+    ]
+    games = set()
+    for row in results["test"]:
+        played = episodes(into / "seed0" / "test" / f"{row['recipe']}_{row['decoding']}")
+        games.add(frozenset(each.game for each in played.values()))
+        assert row["success"] == row["by_seed"]["0"] == sum(each.won for each in played.values()) / 4
+        assert row["low"] <= row["success"] <= row["high"]
+        assert ("against" in row) == (row["recipe"] == "oreo")
+    assert len(games) == 1 and not next(iter(games)) & {each.game for each in data}
+    assert len(results["expected"]) == 4 and results["training"]["oreo"]["0"]["value_warmup_epochs"] == 1
+    assert results["value"]["oreo"]["0"]["states"][0] == 4
+    shown = capsys.readouterr().out
+    assert "The paper's order" in shown and "│ oreo best_of_5 above oreo greedy " in shown
+
+    monkeypatch.setattr(learning, "load_agent", None)  # nobody is asked to play any more
+    learn(monkeypatch)
+    assert json.loads((into / "results.json").read_text()) == results
+    assert len((into / "seed0" / "models" / "rejection" / "log.jsonl").read_text().splitlines()) == 2
+
+    monkeypatch.setattr(sys, "argv", ["learning.py", "--episodes", "12", "--into", str(into)])
+    with pytest.raises(SystemExit) as stop:
+        learning.main()
+    assert stop.value.code == 2 and "episodes 8, not 12" in capsys.readouterr().err
+
+
+def test_learning_compares_only_over_seeds_that_both_have(learning: ModuleType) -> None:
+    def played(*wins: bool) -> list[Trajectory]:
+        return [Trajectory("e", (), "", True, False, won, game=f"g{index}") for index, won in enumerate(wins)]
+
+    first = {0: played(False, False, True), 1: played(True, True, True)}
+    second = {0: played(True, False, True), 2: played(False, False, False)}
+    compared = learning.compare(first, second)
+    assert compared["seeds"] == 1 and compared["difference"] == pytest.approx(1 / 3) and compared["p"] == 1
+
+
+def test_every_recipe_is_compared_with_one_there_is_and_differs_from_it(learning: ModuleType) -> None:
+    for sweep in learning.SWEEPS.values():
+        for recipe in sweep:
+            parent = learning.MAIN[recipe.against]
+            assert (recipe.settings, recipe.share) != (parent.settings, parent.share)
+    count = len(learning.MAIN) + sum(map(len, learning.SWEEPS.values()))
+    assert len(learning.RECIPES) == count, "no name twice"
+    for recipe in learning.RECIPES.values():
+        if recipe.settings:
+            TrainConfig.of(**recipe.settings)
+
+
+def test_learning_refuses_what_it_cannot_do(
+    learning: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "letter.txt").write_text("")
+    for arguments, reason in (
+        (("--games", "0"), "expected 1 or more"),
+        (("--seeds", "2", "--only-seeds", "2"), "below --seeds 2"),
+        (("--sweep", "beta", "--only", "kto"), "none of these is in --sweep beta"),
+        (("--into", str(tmp_path)), "holds no episodes of this benchmark"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["learning.py", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            learning.main()
         assert stop.value.code == 2 and reason in capsys.readouterr().err

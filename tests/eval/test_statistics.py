@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from statistics import pvariance
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oreo.errors import UsageError
-from oreo.eval.statistics import mcnemar_exact, paired_difference, wilson_interval
+from oreo.eval.statistics import crossed_bootstrap, mcnemar_exact, paired_difference, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -142,3 +143,32 @@ def test_paired_comparisons_want_pairs() -> None:
     for compare in (mcnemar_exact, paired_difference):
         with pytest.raises(UsageError, match="3 and 2"):
             compare([True] * 3, [True] * 2)
+
+
+def test_over_one_model_the_bootstrap_is_the_one_over_games() -> None:
+    """Its interval for 60 of 200 is the binomial one."""
+    mean, low, high = crossed_bootstrap([[1] * 60 + [0] * 140])
+    half = 1.959964 * math.sqrt(0.3 * 0.7 / 200)
+    assert mean == 0.3 and (low, high) == (pytest.approx(0.3 - half, abs=0.006), pytest.approx(0.3 + half, abs=0.006))
+
+
+def test_models_that_differ_widen_the_interval_and_games_that_all_lose_do_too() -> None:
+    """The variance of the pigeonhole bootstrap, of a table of rows + columns: each part's over its own number."""
+    rows, columns = [0.1, 0.4, 0.7, 0.2], [0.0, 1.0, 2.0, 0.0, 1.0, 0.5, 0.25, 1.5]
+    _, low, high = crossed_bootstrap([[a + b for b in columns] for a in rows], confidence=0.6827, draws=40_000)
+    variance = pvariance(rows) / len(rows) + pvariance(columns) / len(columns)
+    assert (high - low) / 2 == pytest.approx(math.sqrt(variance), rel=0.05)
+
+
+def test_the_bootstrap_gives_the_same_each_time_and_mirrors_for_losses() -> None:
+    won = [[1, 0, 1, 1], [1, 1, 0, 1], [0, 0, 1, 1]]
+    mean, low, high = crossed_bootstrap(won)
+    assert crossed_bootstrap(won) == (mean, low, high) and low < mean < high
+    mirrored = crossed_bootstrap([[1 - each for each in row] for row in won])
+    assert mirrored == pytest.approx((1 - mean, 1 - high, 1 - low), abs=1e-9)
+
+
+@pytest.mark.parametrize("results", [[], [[]], [[1, 0], [1]]])
+def test_the_bootstrap_wants_the_same_games_in_each_row(results: list[list[float]]) -> None:
+    with pytest.raises(UsageError, match="same games"):
+        crossed_bootstrap(results)

@@ -1,0 +1,528 @@
+"""Learning: what each method makes of the very same episodes, on generated games in floor plans it never saw.
+
+    python benchmarks/learning.py
+    python benchmarks/learning.py --seeds 2 --episodes 1000 --games 200 --only start rejection oreo
+    python benchmarks/learning.py --seeds 1 --sweep beta alpha
+
+For each seed the tiny language model plays --episodes episodes at temperature 1, four of each game, in the floor plans
+for training. Then each method learns from these, with batches of 64 and at most 20 steps an episode:
+
+    start                        the tiny model as it is; it was trained by SFT on noisy expert play, and each of the
+                                 others begins with it
+    sft                          imitates the expert (the explorer) in the same games, an episode of each
+    rejection                    imitates the won episodes
+    dpo, kto                     preferences: within a game, at large
+    oreo, oreo_step, oreo_response    the three levels of OREO
+
+All then play the same held-out games, greedily and sampled at 0.5; token-level OREO also the best of 5 sampled turns
+by its value. (Step-level OREO trains V only where a turn begins, and candidates are compared at their end.) Imitating
+all stored episodes is left out: it would learn to be the start model.
+
+Intervals are over training seeds and games, both drawn anew (`crossed_bootstrap`). The difference is to the row named
+beside it, on the same games, with the same kind of interval. p is McNemar's, exact, over all pairs of (seed, game); it
+takes these for independent, which they are not quite, as each game is played once for each seed. Where it and the
+interval disagree, trust the interval.
+
+--sweep trains variants (SWEEPS below) and lets them play other games of the held-out floor plans, the validation
+games. Settings of all methods are to be chosen by these and never by the test games.
+
+The default takes about two and a half hours of one core, --sweep all about five more for each seed (for which
+--seeds 1 may do). With OMP_NUM_THREADS=1, two processes share the work by --only-seeds.
+
+All is kept under --into. Call it again and it goes on: training from its last checkpoint, games where they are
+missing. results.json has the figures of all that is complete, the settings and versions, and for OREO the value on its
+own sampled test games: calibration, AUC of V(s_t) for final success and mean square of the soft Bellman residual, by
+step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from oreo.agents import load_agent
+from oreo.cli.output import Episodes, Updates, complain, result_console
+from oreo.errors import OreoError, UsageError
+from oreo.eval import diagnostics
+from oreo.eval.evaluate import describe, summarise
+from oreo.eval.kept import claim, play_into, read_json, stored, write_json
+from oreo.eval.statistics import crossed_bootstrap, mcnemar_exact, percent
+from oreo.models import digest, load_policy, load_value
+from oreo.quickstart import BEST_OF, ENV, FULL, HELD_OUT, MAX_STEPS, TEMPERATURE, TRAIN
+from oreo.trainer import train
+from oreo.trajectory import Trajectory
+
+PER_GAME = 4
+"""Episodes of each game in the data: pairs need several."""
+GAMES = {"test": 10_000, "validation": 20_000}
+"""Seeds of the held-out games. Those of the data are 0, 1, …; the quickstart's settings were chosen on seed 0."""
+DECODINGS: dict[str, dict[str, Any]] = {
+    "greedy": {"temperature": 0.0},
+    "sampled": {"temperature": TEMPERATURE},
+    f"best_of_{BEST_OF}": {"temperature": TEMPERATURE, "best_of": BEST_OF},
+}
+
+# Settings for a model of 0.85 million parameters, which takes far higher rates than those of the paper's billions.
+REJECTION: dict[str, Any] = {"method": "rejection", **FULL.rejection}
+OREO: dict[str, Any] = {"method": "oreo", **FULL.oreo}
+# Rejection's, but twice the passes: there is one expert episode for four sampled ones, of which two or three were won.
+SFT: dict[str, Any] = {"method": "sft", "epochs": 4, "batch_size": 64, "lr": 1e-3}
+# Preferences weigh whole episodes, by log-ratios summed over all their tokens, so a step of a given rate moves more
+# than a step of imitation does. The paper divides imitation's rate by 40 (DPO) and 400 (KTO). Here are some fifty
+# updates, too few for either to move much: a tenth to begin with, and the sweep "baselines" tries rates beside it.
+DPO: dict[str, Any] = {"method": "dpo", "epochs": 2, "batch_size": 64, "lr": 1e-4, "beta": 0.1}
+KTO: dict[str, Any] = {"method": "kto", "epochs": 2, "batch_size": 64, "lr": 1e-4, "beta": 0.1}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, or a variant of it."""
+
+    name: str
+    """In the table, of its folder, and for --only."""
+    settings: dict[str, Any]
+    """Of `oreo.train`; empty: nothing is trained."""
+    against: str
+    """The recipe it is compared with."""
+    expert: bool = False
+    """Whether it learns from the expert, an episode of each game, in place of the sampled episodes."""
+    share: float = 1.0
+    """Episodes it learns from, as a multiple of --episodes."""
+    best_of: bool = False
+    """Whether it also plays with the best of so many turns."""
+
+    @property
+    def decodings(self) -> list[str]:
+        return list(DECODINGS)[: 3 if self.best_of else 2]
+
+    def vary(self, name: str, *, share: float = 1.0, **settings: Any) -> Recipe:
+        """The same but for these settings, and compared with what it was."""
+        merged = {**self.settings, **settings}
+        return dataclasses.replace(
+            self, name=f"{self.name}_{name}", settings=merged, against=self.name, share=share, best_of=False
+        )
+
+
+MAIN = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("start", {}, "rejection"),
+        Recipe("sft", SFT, "rejection", expert=True),
+        Recipe("rejection", REJECTION, "rejection"),
+        Recipe("dpo", DPO, "rejection"),
+        Recipe("kto", KTO, "rejection"),
+        Recipe("oreo", OREO, "rejection", best_of=True),
+        Recipe("oreo_step", {**OREO, "level": "step"}, "rejection"),
+        Recipe("oreo_response", {**OREO, "level": "response"}, "rejection"),
+    )
+}
+_OREO, _REJECTION = MAIN["oreo"], MAIN["rejection"]
+SWEEPS = {
+    # More episodes, each seen as often: more updates too.
+    "data": [each.vary(f"data_x{share:g}", share=share) for each in (_OREO, _REJECTION) for share in (0.25, 4.0)],
+    # As many updates, of fewer episodes seen more often (warm-up of the value included), or of more seen once.
+    "passes": [
+        _OREO.vary("quarter_8_passes", share=0.25, epochs=8, value_warmup_epochs=4),
+        _OREO.vary("half_4_passes", share=0.5, epochs=4, value_warmup_epochs=2),
+        _OREO.vary("x1.5_1_pass", share=1.5, epochs=1, value_warmup_epochs=1),
+        _OREO.vary("x3_no_warmup", share=3.0, epochs=1, value_warmup_epochs=0),
+    ],
+    "beta": [_OREO.vary(f"beta_{beta:g}", beta=beta) for beta in (0.01, 0.1, 0.3)],
+    "alpha": [_OREO.vary(f"alpha_{alpha:g}", alpha=alpha) for alpha in (0.0, 0.1)],
+    "lambda": [_OREO.vary(f"lambda_{lambda_:g}", lambda_=lambda_) for lambda_ in (0.8, 0.95, 0.99)],
+    "lr": [
+        *(_OREO.vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 1e-3, 3e-3)),
+        *(_OREO.vary(f"value_lr_{lr:g}", value_lr=lr) for lr in (3e-4, 3e-3)),
+    ],
+    # Log-ratios of a step or an episode are sums over tokens, as with preferences: less may be more.
+    "levels": [
+        MAIN[f"oreo_{level}"].vary(f"lr_{lr:g}", lr=lr) for level in ("step", "response") for lr in (5e-4, 1e-4)
+    ],
+    "baselines": [
+        *(MAIN["sft"].vary(f"lr_{lr:g}", lr=lr) for lr in (1e-4, 3e-4)),
+        *(_REJECTION.vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 2e-3)),
+        *(MAIN[method].vary(f"lr_{lr:g}", lr=lr) for method in ("dpo", "kto") for lr in (3e-5, 3e-4)),
+    ],
+}
+RECIPES = MAIN | {recipe.name: recipe for sweep in SWEEPS.values() for recipe in sweep}
+# The paper's order, the better one second: recipe and decoding of both.
+EXPECTED = (
+    *((("sft", decoding), ("rejection", decoding)) for decoding in ("greedy", "sampled")),
+    *((("rejection", decoding), ("oreo", decoding)) for decoding in ("greedy", "sampled")),
+    *((("oreo", decoding), ("oreo", f"best_of_{BEST_OF}")) for decoding in ("greedy", "sampled")),
+)
+SHOWN_STEPS = (0, 4, 8, 12, 16)
+Row = tuple[str, str]
+"""Recipe, decoding."""
+Played = dict[int, list[Trajectory]]
+"""Episodes in the order of the games, of each training seed that has them all."""
+
+
+# Collecting, training, playing.
+
+
+def games_of(recipe: Recipe, args: argparse.Namespace) -> int:
+    """Games that the recipe's data is of."""
+    return math.ceil(recipe.share * args.episodes / PER_GAME)
+
+
+def collect(recipe: Recipe, seed: int, args: argparse.Namespace) -> None:
+    """Play what is missing of the recipe's data. Samples of a game are kept apart, since their seeds are equal."""
+    games = games_of(recipe, args)
+    for folder, sample in data_folders(recipe, seed, args):
+        there = stored(folder, seed=seed, episodes=games)
+        missing = [index for index in range(games) if index not in there]
+        if not missing:
+            continue
+        agent = load_agent("expert") if recipe.expert else load_agent("tiny", temperature=1.0)
+        with Episodes(f"seed {seed}: collecting {folder.name}", len(missing)) as seen:
+            how = {"seed": seed, "sample": sample, "batch_size": 256, "max_steps": MAX_STEPS, "env_kwargs": TRAIN}
+            play_into(folder, ENV, agent, missing, on_episode=seen, **how)
+
+
+def data_folders(recipe: Recipe, seed: int, args: argparse.Namespace) -> list[tuple[Path, int]]:
+    """Each with the number of the sample in it."""
+    data = args.into / f"seed{seed}" / "data"
+    if recipe.expert:
+        return [(data / "expert", 0)]
+    return [(data / f"sample{sample}", sample) for sample in range(PER_GAME)]
+
+
+def data_of(recipe: Recipe, seed: int, args: argparse.Namespace) -> Iterator[Trajectory]:
+    """In an order that does not depend on when what was collected."""
+    for folder, _ in data_folders(recipe, seed, args):
+        there = stored(folder, seed=seed, episodes=games_of(recipe, args))
+        yield from (there[index] for index in sorted(there))
+
+
+def checkpoint(recipe: Recipe, seed: int, args: argparse.Namespace) -> Path | str:
+    return args.into / f"seed{seed}" / "models" / recipe.name if recipe.settings else "tiny"
+
+
+def learn(recipe: Recipe, seed: int, args: argparse.Namespace) -> None:
+    folder = Path(checkpoint(recipe, seed, args))
+    if not (folder / "policy" / "config.json").is_file():
+        collect(recipe, seed, args)
+    with Updates(f"seed {seed}: training {recipe.name}") as seen:
+        train(
+            data_of(recipe, seed, args),  # not read where training is finished
+            model="tiny",
+            output=folder,
+            resume=(folder / "config.json").is_file(),
+            on_step=seen,
+            seed=seed,
+            save_every=50,
+            **recipe.settings,
+        )
+
+
+def episodes_folder(row: Row, seed: int, games: str, args: argparse.Namespace) -> Path:
+    return args.into / f"seed{seed}" / games / "_".join(row)
+
+
+def play_missing(recipe: Recipe, decoding: str, seed: int, games: str, args: argparse.Namespace) -> None:
+    """Held-out games. All recipes of a seed have the same random numbers, those of another seed have others."""
+    folder = episodes_folder((recipe.name, decoding), seed, games, args)
+    there = stored(folder, seed=GAMES[games], episodes=args.games)
+    missing = [index for index in range(args.games) if index not in there]
+    if missing:
+        agent = load_agent(str(checkpoint(recipe, seed, args)), **DECODINGS[decoding])
+        with Episodes(f"seed {seed}: {recipe.name}, {decoding}", len(missing)) as seen:
+            how = {"sample": seed, "batch_size": 100, "max_steps": MAX_STEPS, "env_kwargs": HELD_OUT}
+            play_into(folder, ENV, agent, missing, on_episode=seen, seed=GAMES[games], **how)
+
+
+# What came out.
+
+
+def read_played(row: Row, games: str, args: argparse.Namespace) -> Played:
+    """Without commands and candidates: of many rows they fill the memory."""
+    played: Played = {}
+    for seed in seeds_in(args.into):
+        there = stored(episodes_folder(row, seed, games, args), seed=GAMES[games], episodes=args.games)
+        if len(there) == args.games:
+            played[seed] = [_light(there[index]) for index in range(args.games)]
+    return played
+
+
+def seeds_in(folder: Path) -> list[int]:
+    """Training seeds that something is there of, also from calls with more of them."""
+    return sorted(int(each.name.removeprefix("seed")) for each in folder.glob("seed*"))
+
+
+def _light(trajectory: Trajectory) -> Trajectory:
+    steps = tuple(dataclasses.replace(step, admissible_commands=None, candidates=()) for step in trajectory.steps)
+    return dataclasses.replace(trajectory, steps=steps)
+
+
+def wins(played: Played) -> list[list[bool]]:
+    return [[episode.won for episode in episodes] for episodes in played.values()]
+
+
+def compare(first: Played, second: Played) -> dict[str, Any]:
+    """By how much the second wins more, over the seeds that both have."""
+    pairs = [(first[seed], second[seed]) for seed in first if seed in second]
+    won = [[(one.won, other.won) for one, other in zip(*pair, strict=True)] for pair in pairs]
+    assert all(one.game == other.game for pair in pairs for one, other in zip(*pair, strict=True))
+    difference, low, high = crossed_bootstrap([[other - one for one, other in games] for games in won])
+    flat = [each for games in won for each in games]
+    p = mcnemar_exact([one for one, _ in flat], [other for _, other in flat])
+    return {"difference": difference, "low": low, "high": high, "p": p, "seeds": len(pairs)}
+
+
+def comparable(first: Row, second: Row, rows: dict[Row, Played]) -> bool:
+    return first != second and not rows.get(first, {}).keys().isdisjoint(rows.get(second, {}))
+
+
+def figures(row: Row, rows: dict[Row, Played], args: argparse.Namespace) -> dict[str, Any]:
+    """A row of results.json."""
+    recipe, played = RECIPES[row[0]], rows[row]
+    success, low, high = crossed_bootstrap(wins(played))
+    steps = [len(episode) for episodes in played.values() for episode in episodes]
+    found: dict[str, Any] = {
+        "recipe": recipe.name,
+        "decoding": row[1],
+        "agent": next(iter(played.values()))[0].agent,
+        "checkpoints": {seed: episodes[0].checkpoint for seed, episodes in played.items()},
+        "data": games_of(recipe, args) * (1 if recipe.expert else PER_GAME) if recipe.settings else 0,
+        "success": success,
+        "low": low,
+        "high": high,
+        "by_seed": {seed: sum(won) / len(won) for seed, won in zip(played, wins(played), strict=True)},
+        "episodes": len(steps),
+        "mean_steps": sum(steps) / len(steps),
+    }
+    # Nothing else has a best of 5; it is a way of sampling.
+    reference = (recipe.against, "greedy" if row[1] == "greedy" else "sampled")
+    if comparable(reference, row, rows):
+        found["against"] = {"row": " ".join(reference), **compare(rows[reference], played)}
+    return found
+
+
+def value_figures(recipe: Recipe, seed: int, episodes: list[Trajectory], args: argparse.Namespace) -> dict[str, Any]:
+    """Of one model, on its own episodes. Kept, since the models have to read them all."""
+    file = args.into / f"seed{seed}" / "value" / f"{recipe.name}.json"
+    if file.is_file() and (before := read_json(file))["episodes"] == len(episodes):
+        return before
+    folder = Path(checkpoint(recipe, seed, args))
+    policy, tokenizer = load_policy(folder)
+    beta = read_json(folder / "config.json")["beta"]
+    value, won = diagnostics.stored_values(episodes), [episode.won for episode in episodes]
+    by_models = diagnostics.soft_bellman_terms(
+        episodes, policy, load_value(folder), load_policy("tiny")[0], tokenizer, beta=beta
+    )
+    found = {
+        "episodes": len(episodes),
+        "calibration": asdict(diagnostics.calibration(value, won)),
+        "states": diagnostics.states_by_step(value),
+        "auc": diagnostics.auc_by_step(value, won),
+        "residual": diagnostics.residual_by_step(*by_models),
+    }
+    write_json(file, found)
+    return found
+
+
+def trained_with(recipe: Recipe, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Every setting, as the run itself noted it, with updates, versions and seconds."""
+    folder = Path(checkpoint(recipe, seed, args))
+    log = (folder / "log.jsonl").read_text().splitlines()
+    return {**read_json(folder / "config.json"), "seconds": round(sum(json.loads(line)["seconds"] for line in log), 1)}
+
+
+def table(results: Sequence[dict[str, Any]], title: str) -> Table:
+    drawn = Table(title=title)
+    drawn.add_column("method", no_wrap=True)
+    for column in ("data", "turns", "success", "95 % interval", "by seed", "points above", "", "p", "steps"):
+        drawn.add_column(column, justify="left" if column in ("turns", "points above") else "right", no_wrap=True)
+    for found in results:
+        against = found.get("against")
+        drawn.add_row(
+            found["recipe"],
+            str(found["data"] or ""),
+            found["decoding"],
+            percent(found["success"]),
+            f"{100 * found['low']:.1f} – {percent(found['high'])}",
+            " ".join(f"{100 * success:.1f}" for success in found["by_seed"].values()),
+            against["row"] if against else "",
+            points(against) if against else "",
+            f"{against['p']:.2g}" if against else "",
+            f"{found['mean_steps']:.1f}",
+        )
+    return drawn
+
+
+def points(compared: dict[str, Any]) -> str:
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * compared[key] for key in ("difference", "low", "high")))
+
+
+def order_table(expected: Sequence[dict[str, Any]]) -> Table:
+    drawn = Table(title="The paper's order")
+    for column in ("expected", "points", "p", "came out"):
+        drawn.add_column(column, no_wrap=True)
+    for each in expected:
+        said = f"{each['better']} above {each['worse']}"
+        drawn.add_row(said, points(each), f"{each['p']:.2g}", each["came_out"])
+    return drawn
+
+
+def value_table(found: dict[str, dict[int, dict[str, Any]]]) -> Table:
+    drawn = Table(
+        title="V on the agents' own sampled test games, means over seeds: expected calibration error, then at step t"
+        "\nAUC of V(s_t) for final success | mean square of the soft Bellman residual"
+        "\n(a constant V and an unmoved policy: 0.5 | at best success × failure)"
+    )
+    for column in ("method", "error", *(f"t = {step}" for step in SHOWN_STEPS)):
+        drawn.add_column(column, no_wrap=True)
+    for name, figures_of in found.items():
+        by_seed = list(figures_of.values())
+        cells = [
+            f"{_mean([each['auc'][step : step + 1] for each in by_seed])}"
+            f" | {_mean([each['residual'][step : step + 1] for each in by_seed])}"
+            for step in SHOWN_STEPS
+        ]
+        drawn.add_row(name, _mean([[each["calibration"]["error"]] for each in by_seed]), *cells)
+    return drawn
+
+
+def _mean(found: Sequence[Sequence[float | None]]) -> str:
+    known = [number for each in found for number in each if number is not None]
+    return f"{sum(known) / len(known):.3f}" if known else "-"
+
+
+# The whole.
+
+
+def chosen(args: argparse.Namespace) -> list[Recipe]:
+    """What is to be trained and played: the main recipes, or sweeps with what their variants are compared with."""
+    if not args.sweep:
+        recipes = list(MAIN.values())
+    else:
+        names = list(SWEEPS) if "all" in args.sweep else args.sweep
+        variants = [recipe for name in names for recipe in SWEEPS[name]]
+        recipes = [MAIN[name] for name in dict.fromkeys(recipe.against for recipe in variants)] + variants
+    return [recipe for recipe in recipes if args.only is None or recipe.name in args.only]
+
+
+def rows_of(recipes: Sequence[Recipe], games: str, args: argparse.Namespace) -> dict[Row, Played]:
+    """Those that are complete for a seed at least."""
+    # The best of 5 belongs to the main table; sweeps compare what all have.
+    wanted = [(each.name, how) for each in recipes for how in each.decodings[: None if games == "test" else 2]]
+    found = {row: read_played(row, games, args) for row in wanted}
+    return {row: played for row, played in found.items() if played}
+
+
+def run(args: argparse.Namespace) -> None:
+    for name in ("seeds", "episodes", "games"):
+        if getattr(args, name) < 1:
+            raise UsageError(f"--{name} {getattr(args, name)}: expected 1 or more")
+    working = range(args.seeds) if args.only_seeds is None else args.only_seeds
+    if beyond := [seed for seed in working if seed not in range(args.seeds)]:
+        raise UsageError(f"--only-seeds {beyond[0]}: expected one below --seeds {args.seeds}")
+    recipes, games = chosen(args), "validation" if args.sweep else "test"
+    if not recipes:
+        raise UsageError(f"--only {' '.join(args.only)}: none of these is in --sweep {' '.join(args.sweep or [])}")
+    start = digest(load_policy("tiny")[0])
+    claim(args.into, "learning", {"start": start, "episodes": args.episodes, "per_game": PER_GAME, **GAMES})
+    for seed in working:
+        for recipe in recipes:
+            if recipe.settings:
+                learn(recipe, seed, args)
+            for decoding in recipe.decodings[: None if games == "test" else 2]:
+                play_missing(recipe, decoding, seed, games, args)
+    report(args)
+
+
+def report(args: argparse.Namespace) -> None:
+    """results.json with all that is complete; tables of it."""
+    test = rows_of(list(MAIN.values()), "test", args)
+    swept = rows_of(list(RECIPES.values()), "validation", args)
+    results = {row: figures(row, test, args) for row in test}
+    sweeps = {
+        name: {row: figures(row, swept, args) for row in swept if row[0] in {each.name for each in variants}}
+        for name, variants in SWEEPS.items()
+    }
+    parents = {row: figures(row, swept, args) for row in swept if row[0] in MAIN}
+    expected = [
+        {"worse": " ".join(worse), "better": " ".join(better), **compare(test[worse], test[better])}
+        for worse, better in EXPECTED
+        if comparable(worse, better, test)
+    ]
+    for each in expected:
+        each["came_out"] = "as expected" if each["low"] > 0 else "the other way" if each["high"] < 0 else "undecided"
+    values = {
+        name: {seed: value_figures(recipe, seed, episodes, args) for seed, episodes in test[name, "sampled"].items()}
+        for name, recipe in MAIN.items()
+        if recipe.settings.get("method") == "oreo" and (name, "sampled") in test
+    }
+    protocols = {
+        games: summarise(
+            next(iter(next(iter(rows.values())).values())), {"max_steps": MAX_STEPS, "seed": GAMES[games]}
+        ).protocol
+        for games, rows in (("test", test), ("validation", swept))
+        if rows
+    }
+    trained: dict[str, set[int]] = {}
+    for (name, _), played in [*test.items(), *swept.items()]:
+        if RECIPES[name].settings:
+            trained.setdefault(name, set()).update(played)
+    write_json(
+        args.into / "results.json",
+        {
+            "settings": {"games": args.games, **read_json(args.into / "learning.json")},
+            "protocols": protocols,
+            "training": {
+                name: {seed: trained_with(RECIPES[name], seed, args) for seed in sorted(seeds)}
+                for name, seeds in trained.items()
+            },
+            "test": list(results.values()),
+            "expected": expected,
+            "value": values,
+            "validation": {"main": list(parents.values())} | {k: list(rows.values()) for k, rows in sweeps.items()},
+        },
+    )
+    console = result_console()
+    if results:
+        console.print(table(list(results.values()), describe(protocols["test"])))
+    if expected:
+        console.print(order_table(expected))
+    if values:
+        console.print(value_table(values))
+    for name, found in sweeps.items():
+        compared = {RECIPES[recipe].against for recipe, _ in found}
+        shown = [each for row, each in parents.items() if row[0] in compared] + list(found.values())
+        if found:
+            console.print(table(shown, f"Sweep: {name}. {describe(protocols['validation'])}"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3, help="how many: of data, training and sampling")
+    parser.add_argument("--episodes", type=int, default=4000, help="that each method learns from, four of each game")
+    parser.add_argument("--games", type=int, default=600, help="held-out games, the same ones for all")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=list(RECIPES), help="train and play just these")
+    parser.add_argument("--only-seeds", nargs="+", type=int, metavar="SEED", help="of the seeds 0, 1, … just these")
+    parser.add_argument(
+        "--sweep", nargs="+", metavar="NAME", choices=[*SWEEPS, "all"], help=f"{', '.join(SWEEPS)}, all"
+    )
+    parser.add_argument("--into", type=Path, default=Path("runs/learning"), help="folder for everything")
+    args = parser.parse_args()
+    try:
+        run(args)
+    except OreoError as error:
+        complain(str(error))
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        complain(f"stopped; what was done is in {args.into}, and the same command goes on from there")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
