@@ -57,10 +57,10 @@ def _agrees(model: Any) -> bool:
 def _windowed(model: Any) -> bool:
     """Whether tokens of some layers do not look back to the beginning."""
     config = model.config.get_text_config()
-    kinds = getattr(config, "layer_types", None)
-    if kinds is not None:
-        return any(kind in ("sliding_attention", "chunked_attention") for kind in kinds)
-    return bool(getattr(config, "sliding_window", None)) and bool(getattr(config, "use_sliding_window", True))
+    kinds = getattr(config, "layer_types", None) or ()
+    # Some models make a mask with a window whatever their layers are said to be.
+    window = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+    return bool(window) or any(kind in ("sliding_attention", "chunked_attention") for kind in kinds)
 
 
 class Rereading:

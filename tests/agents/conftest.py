@@ -52,7 +52,7 @@ def make_model(architecture: str, *, seed: int = 0, value: bool = False, **chang
     """A random model with steep logits, so that its samples differ and its likeliest tokens stand out."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification
 
-    settings = SHAPE | ARCHITECTURES[architecture] | changes
+    settings = SHAPE | ARCHITECTURES.get(architecture, {}) | changes
     if architecture == "gpt2":
         settings = {key: settings[key] for key in settings if key in ("n_embd", "n_layer", "n_head", "n_positions")}
         settings |= {"vocab_size": 65, "initializer_range": 0.4, "bos_token_id": 1, "eos_token_id": 1}

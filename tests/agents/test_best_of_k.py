@@ -108,3 +108,45 @@ def test_a_value_model_of_another_vocabulary_is_refused(tokenizer: Any) -> None:
     value = make_model("llama", value=True, vocab_size=70)
     with pytest.raises(DataError, match="65 tokens and the value model 70"):
         BestOfKAgent(make_model("llama"), value, tokenizer, k=2)
+
+
+def test_what_was_read_of_the_chosen_turn_is_not_read_again(tokenizer: Any) -> None:
+    """Each cache goes on from the chosen candidate: what is new is the end of the turn and the observation."""
+    agent = make_agent("llama", tokenizer, k=4)
+    read: list[tuple[int, int]] = []
+
+    def counting(cache: Any) -> None:
+        whole = cache.read
+
+        def reading(histories: Any) -> Any:
+            for known, history in zip(cache._ids, histories, strict=True):
+                shared = next(
+                    (at for at, pair in enumerate(zip(known, history, strict=False)) if pair[0] != pair[1]), None
+                )
+                assert shared is None, "something that was read is not part of the episode"
+                if known:
+                    read.append((len(history) - len(known), len(history)))
+            return whole(histories)
+
+        cache.read = reading
+
+    counting(agent.policy)
+    counting(agent.value)
+    (trajectory,) = rollout(Babble, agent=agent, episodes=1)
+    steps = trajectory.steps
+    longest = [len(agent.format.between(step.observation)) + 2 for step in steps[1:]]
+    assert len(read) == 2 * len(longest) > 4
+    for (new, _), most in zip(read, [each for each in longest for _ in range(2)], strict=True):
+        assert new <= most
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_nucleus_leaves_only_the_likeliest_where_it_is_small(temperature: float, tokenizer: Any) -> None:
+    greedy = LanguageModelAgent(make_model("llama"), tokenizer, max_new_tokens=5, temperature=0.0)
+    narrow = LanguageModelAgent(make_model("llama"), tokenizer, max_new_tokens=5, temperature=temperature, top_p=1e-6)
+    wide = LanguageModelAgent(make_model("llama"), tokenizer, max_new_tokens=5, temperature=temperature)
+    said = [
+        [[step.text for step in each.steps] for each in rollout(Babble, agent=agent, episodes=3)]
+        for agent in (greedy, narrow, wide)
+    ]
+    assert said[0] == said[1] != said[2]

@@ -195,6 +195,39 @@ def test_a_model_with_ways_of_its_own_is_read_again_and_gives_the_same(best_of: 
         assert [step.value for step in one.steps] == pytest.approx([step.value for step in other.steps], abs=1e-4)
 
 
+@pytest.mark.parametrize("architecture", ["qwen2_moe", "llama4_text"])
+def test_windows_that_only_a_mask_knows_of_are_not_cached_wrongly(architecture: str, tokenizer: Any) -> None:
+    from oreo.agents.rereading import Rereading
+
+    windows = {"sliding_window": 7, "use_sliding_window": True, "max_window_layers": 0, "attention_chunk_size": 7}
+    experts = {"num_experts": 2, "num_local_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 16}
+    shape = {
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "shared_expert_intermediate_size": 16,
+        "intermediate_size_mlp": 32,
+    }
+    with pytest.warns(UserWarning, match="cannot be run with our key-value cache"):
+        agent = LanguageModelAgent(
+            make_model(architecture, **windows, **experts, **shape), tokenizer, temperature=0.0, max_new_tokens=4
+        )
+    assert isinstance(agent.policy, Rereading)
+
+
+def test_where_frequencies_change_with_the_length_the_context_ends_before(tokenizer: Any) -> None:
+    half = [1.0] * 4
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": half, "long_factor": [4.0] * 4}
+    model = make_model(
+        "phi3", rope_parameters=rope | {"original_max_position_embeddings": 64}, original_max_position_embeddings=64
+    )
+    agent = LanguageModelAgent(model, tokenizer, temperature=0.0, max_new_tokens=MAX_NEW_TOKENS)
+    assert agent.room == 64 - MAX_NEW_TOKENS - 1
+    with pytest.warns(UserWarning, match="longer than a context of 64 tokens"):
+        played = rollout(Endless, agent=agent, episodes=2, max_steps=12)
+    for trajectory in played:
+        check_against_rereading(model, tokenizer, trajectory, 0.0)
+
+
 def without_positions(forward: Any, input_ids: torch.Tensor, use_cache: bool = False, **ignored: Any) -> Any:
     return forward(input_ids=input_ids, use_cache=False)
 

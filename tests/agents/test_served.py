@@ -70,7 +70,7 @@ def test_a_chat_is_the_instruction_the_observations_and_the_turns(protocol: Prot
     assert last["messages"] == expected[:-1]
     assert len(protocol.asked) == len(trajectory) and len({body["seed"] for body in protocol.asked}) == len(trajectory)
     assert (last["model"], last["stop"], last["top_p"], last["max_tokens"]) == ("rule", ["\n"], 0.9, 7)
-    assert "n" not in last
+    assert "n" not in last and last["temperature"] == 1.0
     assert trajectory.agent == "served(rule, temperature=1.0, top_p=0.9)"
     assert trajectory.checkpoint == "served:rule"
 
@@ -89,6 +89,27 @@ def test_the_log_probability_of_a_turn_is_the_sum_over_its_tokens_and_none_where
     assert {step.log_prob for step in without.steps} == {None}
     assert [step.text for step in without.steps] == [step.text for step in trajectory.steps]
     assert len(protocol.asked) == len(without) + 1, "a field that is refused is sent once"
+
+
+def test_a_field_that_an_error_only_quotes_is_not_given_up(protocol: ProtocolServer) -> None:
+    protocol.rule = lambda body: (
+        f"This model's maximum context length is 5 messages; you sent {sorted(body)}"
+        if len(body["messages"]) > 5
+        else None
+    )
+    with pytest.warns(UserWarning, match="its oldest turns leave"):
+        played = rollout(Babble, agent=served(protocol, temperature=0.7), episodes=4, seed=3)
+    assert max(map(len, played)) > 4
+    assert all("seed" in body and "logprobs" in body and body["temperature"] == 0.7 for body in protocol.asked)
+    assert all(step.log_prob is not None for each in played for step in each.steps)
+
+
+def test_a_server_that_says_come_back_at_once_is_given_time_all_the_same(protocol: ProtocolServer) -> None:
+    protocol.faults = ["429"] * 3
+    protocol.retry_after = "0"
+    before = time.monotonic()
+    rollout(Babble, agent=served(protocol), episodes=1, max_steps=1)
+    assert len(protocol.asked) <= 4 and time.monotonic() - before > 1.0
 
 
 def test_episodes_ask_side_by_side_but_not_more_of_them_than_allowed(protocol: ProtocolServer) -> None:
