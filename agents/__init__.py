@@ -89,8 +89,8 @@ def load_agent(
             model = spec.removeprefix(VLLM)
             raise UsageError(f"{setting} is for served models, such as {SERVED}{model}, not for {spec!r}")
     asking = {"api": api, "concurrency": concurrency, "timeout": timeout, "deadline": deadline}
-    for setting, given in asking.items():
-        if given != inspect.signature(load_agent).parameters[setting].default and not spec.startswith(SERVED):
+    for setting, asked in asking.items():
+        if asked != inspect.signature(load_agent).parameters[setting].default and not spec.startswith(SERVED):
             raise UsageError(f"{setting} is for served models, not for {spec!r}")
     if engine is not None and not spec.startswith(VLLM):
         raise UsageError(f"engine is for models that vLLM runs, such as {VLLM}{spec}, not for {spec!r}")
