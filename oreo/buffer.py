@@ -174,8 +174,11 @@ class TrajectoryBuffer:
         info["bytes"] = sum(file.stat().st_size for file in files if file.exists())
         return info
 
-    def stored_by(self, writer_name: str) -> list[tuple[int | None, bool]]:
-        """(seed, won) of each episode that a writer has stored so far, in order; also of one that is dead."""
+    def stored_by(self, writer_name: str = "") -> list[tuple[int | None, bool]]:
+        """(seed, won) of each episode that a writer has stored so far, in order; also of one that is dead.
+
+        Without a name, of all writers.
+        """
         files = [file for file in self._files() if file.stem.removeprefix("_").startswith(writer_name)]
         return [row for file in files for row in self._columns(file, ["seed", "won"])]
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from oreo.errors import UsageError, did_you_mean
+from oreo.recipe import load_recipe
 
 METHODS = ("sft", "rejection", "dpo", "kto", "dqo", "oreo")
 OVERLONG = ("refuse", "split", "drop")
 LEVELS = ("token", "step", "response")
 REWARDS = ("stored", "success", "signed")
 BALANCES = ("none", "game", "all")
+TRACKERS = ("tensorboard", "wandb", "trackio")
 
 # Per method (paper, appendix: table of hyper-parameters; ALFWorld column where it has one). It has no KTO for ALFWorld:
 # that of its 1.5B model. DQO is in table 3 without settings: OREO's.
@@ -23,7 +25,7 @@ _EPOCHS = {"sft": 2, "rejection": 1, "dpo": 1, "kto": 1, "dqo": 3, "oreo": 3}
 _BETA = {"dpo": 0.1, "kto": 0.1, "dqo": 0.03, "oreo": 0.03}
 # Per level (paper, appendix: 0.01 token, 0.1 step, 0.3 response).
 _ALPHA = {"token": 0.01, "step": 0.1, "response": 0.3}
-_MAY_CHANGE = {"save_every"}
+_MAY_CHANGE = {"save_every", "trackers", "recipe"}
 """Fields that may differ when a run is resumed: the weights do not depend on them."""
 
 
@@ -106,6 +108,10 @@ class TrainConfig:
     """Updates between checkpoints; 0: only when interrupted."""
     trust_remote_code: bool = False
     """Run Python that comes with the model."""
+    trackers: tuple[str, ...] = ()
+    """Where the log goes as well: "tensorboard" (files in the output folder), "wandb", "trackio". See oreo.trackers."""
+    recipe: str | None = None
+    """Where `of` takes what is not given to it; see oreo.recipe."""
 
     def __post_init__(self) -> None:
         _one_of("method", self.method, METHODS)
@@ -135,6 +141,10 @@ class TrainConfig:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
         object.__setattr__(self, "adam_betas", tuple(self.adam_betas))
+        trackers = (self.trackers,) if isinstance(self.trackers, str) else tuple(self.trackers)
+        object.__setattr__(self, "trackers", tuple(dict.fromkeys(trackers)))
+        for name in self.trackers:
+            _one_of("tracker", name, TRACKERS)
         for name, least in _LEAST.items():
             number = getattr(self, name)
             # `not >=` also catches NaN.
@@ -151,11 +161,18 @@ class TrainConfig:
 
     @classmethod
     def of(cls, **fields: Any) -> TrainConfig:
-        """From named fields; a name that does not exist gives a UsageError with the near one."""
+        """From named fields, over those of the recipe where one is named. None is as if not given.
+
+        Raises:
+            UsageError: a field or a recipe that does not exist, with the near one; values that do not fit.
+        """
         known = [field.name for field in dataclasses.fields(cls)]
         for name in fields:
             if name not in known:
                 raise UsageError(f"unknown training option {name!r}; {did_you_mean(name, known)}")
+        fields = {name: value for name, value in fields.items() if value is not None}
+        if "recipe" in fields:
+            fields = load_recipe(fields["recipe"]).settings(fields)
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from oreo.errors import UsageError
 
 
-def connect(bf16: bool) -> Any:
-    """The Accelerator of this process, which knows the others.
+def connect(bf16: bool, **more: Any) -> Any:
+    """The Accelerator of this process, which knows the others; `more` are further arguments of it.
 
     Raises:
         UsageError: a way of sharing work that is not supported, or processes that do not find each other.
@@ -43,7 +43,7 @@ def connect(bf16: bool) -> Any:
     started = int(os.environ.get("WORLD_SIZE", "1"))
     # Without a GPU, and not told to use the CPU, Accelerate would let every process believe that it is alone.
     accelerator = Accelerator(
-        cpu=started > 1 and not torch.accelerator.is_available(), mixed_precision="bf16" if bf16 else "no"
+        cpu=started > 1 and not torch.accelerator.is_available(), mixed_precision="bf16" if bf16 else "no", **more
     )
     if accelerator.num_processes < started:
         raise UsageError(

@@ -9,15 +9,13 @@ A finished stage is not done again: call it once more after an interruption and 
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oreo.errors import UsageError
+from oreo.cli.output import Episodes, Updates
+from oreo.resumable import claim, play_left, played, still_to_play, train_once, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,11 +76,8 @@ class Contestant:
     """What `load_agent` takes, below the output folder; "" for the tiny model."""
     best_of: int = 1
 
-    def load(self, output: Path) -> Any:
-        from oreo.agents import load_agent
-
-        spec = str(output / self.folder) if self.folder else "tiny"
-        return load_agent(spec, best_of=self.best_of, temperature=TEMPERATURE)
+    def agent(self, output: Path) -> str:
+        return str(output / self.folder) if self.folder else "tiny"
 
 
 CONTESTANTS = (
@@ -108,7 +103,7 @@ def run(output: Path, *, seed: int = 0, fast: bool = False, console: Console) ->
     """
     began = time.monotonic()
     size = FAST if fast else FULL
-    _claim(output, {"seed": seed, "fast": fast})
+    claim(output, "quickstart.json", {"seed": seed, "fast": fast})
     _collect(output, size, seed, console)
     for method, settings in (("rejection", size.rejection), ("oreo", size.oreo)):
         _train(output, method, settings, seed, console)
@@ -124,86 +119,49 @@ def run(output: Path, *, seed: int = 0, fast: bool = False, console: Console) ->
         "settings": {"episodes": size.episodes, "rejection": size.rejection, "oreo": size.oreo},
         "seconds": round(time.monotonic() - began, 1),
     }
-    _write_json(output / "results.json", results)
+    write_json(output / "results.json", results)
     _show_episode(evaluations[CONTESTANTS[-1].name].trajectories, console)
     console.print(_table(evaluations))
     _next_steps(output, console)
     return results
 
 
-def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """One folder, one run: refuse another's, and remember what this one is."""
-    marker = output / "quickstart.json"
-    if marker.is_file():
-        try:
-            before = json.loads(marker.read_text())
-        except ValueError:
-            raise UsageError(f"{marker} is damaged; give another --output, or delete {output}") from None
-        if before != settings:
-            raise UsageError(f"{output} holds a quickstart with {before}; give another --output, or delete it")
-    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output} is not empty; give another --output")
-    output.mkdir(parents=True, exist_ok=True)
-    _write_json(marker, settings)
-
-
 def _collect(output: Path, size: Size, seed: int, console: Console) -> None:
     """Sample the start model into output/buffer, until it holds `size.episodes`."""
-    from oreo.agents import load_agent
-    from oreo.buffer import TrajectoryBuffer
-    from oreo.rollouts import rollout
-
-    with TrajectoryBuffer(output / "buffer") as buffer:
-        there = len(buffer)
-        missing = size.episodes - there
-        if missing <= 0:
-            return
-        console.print(f"[bold]1[/]  Collecting {missing} episodes with the tiny LM, in houses for training")
-        with _Bar("episodes", missing) as bar:
-            won = 0
-
-            def count(trajectory: Trajectory) -> None:
-                nonlocal won
-                won += trajectory.won
-                bar.advance(f"{won / (bar.done + 1):.0%} won")
-
-            rollout(
-                ENV,
-                agent=load_agent("tiny", temperature=1.0),
-                episodes=missing,
-                into=buffer,
-                seed=seed + there,  # what an interrupted call left is not played again
-                batch_size=256,
-                max_steps=MAX_STEPS,
-                env_kwargs=TRAIN,
-                on_episode=count,
-            )
+    left = still_to_play(output / "buffer", size.episodes, seed=seed)
+    missing = sum(len(indices) for _, indices in left)
+    if not missing:
+        return
+    console.print(f"[bold]1[/]  Collecting {missing} episodes with the tiny LM, in houses for training")
+    with Episodes("   episodes", missing) as seen:
+        play_left(
+            left,
+            output / "buffer",
+            agent="tiny",
+            agent_settings={"temperature": 1.0},
+            on_episode=seen.one,
+            env=ENV,
+            seed=seed,
+            batch_size=256,
+            max_steps=MAX_STEPS,
+            env_kwargs=TRAIN,
+        )
 
 
 def _train(output: Path, method: str, settings: dict[str, Any], seed: int, console: Console) -> None:
-    from oreo.buffer import TrajectoryBuffer
-    from oreo.trainer import train
-
     number = 2 if method == "rejection" else 3
     what = "rejection sampling (imitate what was won)" if method == "rejection" else "OREO (policy and value, from all)"
     folder = output / method
     if (folder / "policy" / "config.json").is_file():
         return
     console.print(f"[bold]{number}[/]  Training by {what}")
-    with _Bar("updates", None) as bar:
-
-        def show(line: dict[str, Any]) -> None:
-            bar.total, bar.done = line["steps"], line["step"] - 1  # a resumed run does not begin at 1
-            auc = line.get("auc_middle")
-            bar.advance(f"loss {line['loss']:.3f}" + (f", AUC of V {auc:.2f}" if auc is not None else ""))
-
-        train(
-            TrajectoryBuffer(output / "buffer", create=False),
+    with Updates("   updates") as seen:
+        train_once(
+            [output / "buffer"],
+            folder,
+            on_step=seen,
             method=method,
             model="tiny",
-            output=folder,
-            resume=(folder / "config.json").is_file(),
-            on_step=show,
             seed=seed,
             save_every=50,
             **settings,
@@ -211,30 +169,28 @@ def _train(output: Path, method: str, settings: dict[str, Any], seed: int, conso
 
 
 def _evaluate(output: Path, one: Contestant, size: Size, seed: int, console: Console) -> Evaluation:
-    """Play the held-out games; the episodes go into output/held_out/<name>, and are read from there if complete."""
-    from oreo.buffer import TrajectoryBuffer
-    from oreo.eval.evaluate import evaluate, summarise
+    """Play the held-out games into output/held_out/<name>, as far as they are not there yet."""
+    from oreo.eval.evaluate import summarise
 
     folder = output / "held_out" / one.name
-    settings = {"max_steps": MAX_STEPS, "seed": seed}
-    if folder.is_dir() and len(stored := TrajectoryBuffer(folder, create=False)) == size.held_out:
-        return summarise(sorted(stored, key=lambda trajectory: trajectory.game), settings)
-    console.print(f"[bold]4[/]  Evaluating on {size.held_out} games in floor plans not trained on: {one.title}")
-    with _Bar("episodes", size.held_out) as bar:
-        evaluation = evaluate(
-            ENV,
-            one.load(output),
-            episodes=size.held_out,
-            seed=seed,
-            batch_size=100,
-            max_steps=MAX_STEPS,
-            env_kwargs=HELD_OUT,
-            on_episode=lambda trajectory: bar.advance(""),
-        )
-    shutil.rmtree(folder, ignore_errors=True)  # of an evaluation that was interrupted here
-    with TrajectoryBuffer(folder) as buffer:
-        buffer.extend(evaluation.trajectories)
-    return evaluation
+    left = still_to_play(folder, size.held_out, seed=seed)
+    missing = sum(len(indices) for _, indices in left)
+    if missing:
+        console.print(f"[bold]4[/]  Evaluating on {missing} games in floor plans not trained on: {one.title}")
+        with Episodes("   episodes", missing) as seen:
+            play_left(
+                left,
+                folder,
+                agent=one.agent(output),
+                agent_settings={"best_of": one.best_of, "temperature": TEMPERATURE},
+                on_episode=seen.one,
+                env=ENV,
+                seed=seed,
+                batch_size=100,
+                max_steps=MAX_STEPS,
+                env_kwargs=HELD_OUT,
+            )
+    return summarise(played(folder, size.held_out, seed=seed), {"max_steps": MAX_STEPS, "seed": seed})
 
 
 def _table(evaluations: dict[str, Evaluation]) -> Table:
@@ -274,31 +230,3 @@ def _next_steps(output: Path, console: Console) -> None:
         f"oreo eval --agent {output / 'oreo'} --temperature {TEMPERATURE} --split generated_unseen --seed 1",
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
-
-
-class _Bar:
-    """Progress of one stage: a bar on a terminal, elsewhere a line every ten seconds."""
-
-    def __init__(self, what: str, total: int | None) -> None:
-        from oreo.cli.output import Progress
-
-        self.total, self.done = total, 0
-        self._progress = Progress(f"   {what}", total)
-
-    def __enter__(self) -> _Bar:
-        self._progress.__enter__()
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._progress.__exit__(*exception)
-
-    def advance(self, note: str) -> None:
-        self.done += 1
-        self._progress.to(self.done, total=self.total, note=note)

@@ -5,7 +5,8 @@ that update. Both losses therefore look at quantities from before either update,
 other's model: computing both from one pair of forward passes and then stepping both optimisers is that very order.
 
 Every update is the exact gradient of one whole batch, however it is cut into micro-batches and processes. Logs are
-JSON lines; there is no progress bar here, `on_step` gets each line. How processes share models: oreo.devices.
+JSON lines, and what oreo.trackers knows; there is no progress bar here, `on_step` gets each line. How processes share
+models: oreo.devices.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import itertools
 import json
 import math
 import os
+import secrets
 import shutil
 import signal
 import threading
@@ -30,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oreo import lora
+from oreo import lora, trackers
 from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches
 from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint, writing
 from oreo.config import TrainConfig
@@ -94,7 +96,7 @@ class TrainResult:
 def train(
     data: str | os.PathLike[str] | Iterable[Trajectory],
     *,
-    method: str = "oreo",
+    method: str | None = None,
     model: str | os.PathLike[str] = "tiny",
     output: str | os.PathLike[str],
     resume: bool = False,
@@ -107,17 +109,18 @@ def train(
 
     Args:
         data: a `TrajectoryBuffer`, a path to one, or any iterable of trajectories.
-        method: "sft", "rejection", "dpo", "kto", "dqo" or "oreo".
+        method: "sft", "rejection", "dpo", "kto", "dqo" or "oreo"; None: the recipe's, else "oreo".
         model: the starting policy; see `oreo.models.resolve_checkpoint`.
         output: a new or empty folder; gets policy/, value/, config.json, log.jsonl, and checkpoint/ until done.
         resume: go on where an interrupted run with the same settings and data stopped.
         on_step: called with each line of the log, which also says `steps`, the number of all updates. Of several
             processes only the main one calls it.
-        fields: of `oreo.config.TrainConfig`.
+        fields: of `oreo.config.TrainConfig`, recipe="oreo-alfworld" for the settings of a known experiment.
 
     Raises:
         UsageError: wrong options; an output folder in use; resuming with other settings.
         DataError: nothing to train on, trajectories that do not fit, a model that cannot be loaded.
+        MissingExtra: a tracker that is not installed.
         NonFiniteLoss: see there.
         KeyboardInterrupt: passed on after a checkpoint was saved.
     """
@@ -133,7 +136,7 @@ class _Run:
     """A run under way: models, optimisers, data, and how many updates were made."""
 
     def __init__(self, data: Any, config: TrainConfig, output: Path, resume: bool = False) -> None:
-        self.accelerator = connect(config.bf16)
+        self.accelerator = connect(config.bf16, **trackers.accelerator_arguments(config, output))
         self.config, self.output, self.method = config, output, METHODS[config.method]
         self.step = 0
         self.recent: collections.deque[tuple[float, float, bool]] = collections.deque(maxlen=_AUC_WINDOW)
@@ -264,6 +267,7 @@ class _Run:
         main = self.accelerator.is_main_process
         if main:
             self._write_config()
+            trackers.begin(self.accelerator, self.config, self.output, step=self.step, run_id=self.run_id)
         saved = self.step
         line: dict[str, Any] = {}
         log = (self.output / "log.jsonl").open("a", encoding="utf-8") if main else None
@@ -282,6 +286,7 @@ class _Run:
                             with writing(self.output / "log.jsonl"):
                                 log.write(json.dumps(line) + "\n")
                                 log.flush()
+                            trackers.track(self.accelerator, line)
                     if self.config.save_every and self.step % self.config.save_every == 0 and self.step < self.steps:
                         self.save()
                         saved = self.step
@@ -298,6 +303,7 @@ class _Run:
             if log is not None:
                 with contextlib.suppress(OSError):  # what a full disk kept from being written is not worth more words
                     log.close()
+                trackers.end(self.accelerator)
         return self._finish(line)
 
     def _any(self, here: bool) -> bool:
@@ -475,7 +481,14 @@ class _Run:
 
     def _write_config(self) -> None:
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "accelerate")}
-        run = {**self.identity, "steps": self.steps, "processes": self.accelerator.num_processes, "versions": versions}
+        self.run_id = _run_id(self.output / "config.json") or secrets.token_hex(4)
+        run = {
+            "id": self.run_id,
+            **self.identity,
+            "steps": self.steps,
+            "processes": self.accelerator.num_processes,
+            "versions": versions,
+        }
         with writing(self.output / "config.json"):
             self.output.mkdir(parents=True, exist_ok=True)
             _write(self.output / "config.json", json.dumps({**self.config.to_dict(), "run": run}, indent=2) + "\n")
@@ -558,6 +571,11 @@ def _claim(output: Path, config: TrainConfig, resume: bool) -> None:
         raise DataError(f"cannot read {stored}: {error}") from error
     if changed := config.differences(before):
         raise UsageError(f"cannot resume {output} with other settings: {'; '.join(changed)}")
+
+
+def _run_id(config: Path) -> str | None:
+    """What a run that is resumed is called by trackers."""
+    return json.loads(config.read_text(encoding="utf-8"))["run"].get("id") if config.is_file() else None
 
 
 def _finished(output: Path) -> TrainResult | None:

@@ -84,6 +84,7 @@ def collect(
     *,
     agent: str,
     episodes: int,
+    indices: Sequence[int] | None = None,
     into: str | os.PathLike[str],
     workers: int,
     agent_settings: dict[str, Any] | None = None,
@@ -102,6 +103,7 @@ def collect(
 
     Args:
         agent: what `oreo.agents.load_agent` takes, with `agent_settings`; each worker loads its own.
+        indices: play just these of the episodes.
         into: the buffer's folder.
         workers: how many; each has `batch_size` episodes under way.
         on_episode: called when an episode is stored, with whether it was won.
@@ -134,7 +136,15 @@ def collect(
     else:
         place = nullcontext((lambda: _Process(job, workers), _ready))
     with place as (new_link, ready):
-        crew = _Crew(job, buffer, episodes, workers, on_episode or (lambda won: None), new_link, ready)
+        crew = _Crew(
+            job,
+            buffer,
+            range(episodes) if indices is None else indices,
+            workers,
+            on_episode or (lambda won: None),
+            new_link,
+            ready,
+        )
         try:
             crew.work()
         finally:
@@ -148,7 +158,7 @@ class _Crew:
         self,
         job: Job,
         buffer: TrajectoryBuffer,
-        episodes: int,
+        indices: Sequence[int],
         workers: int,
         on_episode: Callable[[bool], object],
         new_link: Callable[[], Link],
@@ -156,7 +166,7 @@ class _Crew:
     ) -> None:
         self.job, self.buffer, self.workers, self.on_episode = job, buffer, workers, on_episode
         self.new_link, self.ready = new_link, ready
-        self.waiting = list(range(episodes - 1, -1, -1))
+        self.waiting = list(reversed(indices))
         """Indices to hand out, the next one last."""
         self.members: list[_Worker] = []
         self.deaths = 0

@@ -19,7 +19,8 @@ from oreo.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 GUESS = f"{ROOT / 'examples' / 'guess.py'}:Guess"
-COMMANDS = ["quickstart", "collect", "train", "eval", "watch", "replay", "envs"]
+COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs"]
+COMMANDS += ["recipes", "recipes show"]
 COMMANDS += ["buffer info", "buffer translate", "games generate", "games info", "games pack"]
 
 
@@ -112,6 +113,10 @@ WRONG_USAGE = [
     ["collect", "--into", "b", "--noise", "1.5"],
     ["replay", "nowhere"],
     ["train", "nowhere", "--output", "o"],
+    ["recipes", "show", "oreo-alfwrld"],
+    ["iterate", "--output", "b", "--split", "train"],
+    ["iterate", "--output", "b", "--recipe", "oreo-alfwrld"],
+    ["iterate", "--output", "b", "--set", "epoch=1"],
     ["buffer", "info", "nowhere"],
     ["games", "generate", "--output", "g", "--dialect", "puts"],
     ["games", "pack"],
@@ -128,6 +133,48 @@ def test_wrong_usage_is_one_line_and_exit_code_2(oreo, tmp_path, arguments: list
     assert error.startswith("oreo: ") and error.count("\n") == 1
     assert "foresee" not in error
     assert not (tmp_path / "b").exists() and not (tmp_path / "g").exists()
+
+
+def test_recipes_are_listed_and_shown_with_sources(oreo) -> None:
+    listed = json.loads(oreo("recipes", "--json")[1])
+    assert set(re.findall(r"^([\w.-]+)  ", oreo("recipes")[1], re.MULTILINE)) == set(listed)
+    code, out, _ = oreo("recipes", "show", "oreo-alfworld")
+    assert code == 0
+    assert re.search(r"^  epochs +3 .*appendix.*the released code: 5$", out, re.MULTILINE)
+    assert "oreo collect --agent MODEL --per-game 5 --max-steps 40 --temperature 1.0" in out
+    shown = json.loads(oreo("recipes", "show", "oreo-alfworld", "--json")[1])
+    assert shown["train"]["epochs"] == {"value": 3, "source": "appendix, hyper-parameters", "code": 5}
+    assert shown["results"]["ALFWorld unseen"] == 79.1
+
+
+def test_training_by_a_recipe_takes_its_settings_and_the_explicit_ones_over_them(oreo, buffer: Path) -> None:
+    command = ["train", buffer, "--recipe", "rejection-maths", "--epochs", 2, "--set", "bf16=false"]
+    code, _, error = oreo(*command, "--output", "o", "--track", "tensorboard", "--json")
+    assert code == 0, error
+    config = json.loads(Path("o/config.json").read_text())
+    assert (config["recipe"], config["method"]) == ("rejection-maths", "rejection")
+    assert (config["lr"], config["epochs"], config["bf16"]) == (5e-6, 2, False)
+    assert list(Path("o/tensorboard").rglob("events.*"))
+    code, _, error = oreo("train", buffer, "--recipe", "rejection-maths", "--method", "sft", "--output", "p")
+    assert code == 2 and "recipe rejection-maths is for method 'rejection', not 'sft'" in error
+
+
+def test_a_terminal_shows_all_that_is_logged_while_training(monkeypatch, capsys) -> None:
+    from oreo.cli.output import Updates
+
+    line = {"step": 3, "steps": 9, "phase": "oreo", "value_loss": 0.25, "auc_start": None, "tokens_per_second": 812.0}
+    for terminal in ("1", "0"):
+        monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+        monkeypatch.setenv("COLUMNS", "80")
+        with Updates("training") as seen:
+            seen(line)
+            seen._bar.refresh()
+        shown = re.sub(r"\x1b\[[\d;?]*\w", "", capsys.readouterr().err)
+        if terminal == "1":
+            assert "3/9" in shown and "value_loss 0.25" in shown and "tokens_per_second 812" in shown
+            assert "auc_start" not in shown
+        else:
+            assert shown == ""
 
 
 def test_missing_data_is_one_line_and_exit_code_1(oreo) -> None:

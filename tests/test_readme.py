@@ -17,6 +17,7 @@ FEWER = {
     "train": ["--epochs", "1"],
     "watch": ["--delay", "0"],
     "games": [],
+    "iterate": ["--episodes", "3", "--held-out", "2", "--rounds", "1"],
 }
 # Needs a download, or minutes; `oreo quickstart --fast` has its own test.
 NOT_HERE = re.compile(r"quickstart|valid_seen|games info|games pack|served:")

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 import oreo
+from oreo.cli.experiments import iterate, recipes_app
 from oreo.cli.look import replay, watch
 from oreo.cli.output import Stopped, complain, is_main_process, show_help
 from oreo.cli.stages import collect, evaluate, quickstart, train
@@ -26,8 +27,10 @@ app.command()(quickstart)
 app.command()(collect)
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(iterate)
 app.command()(watch)
 app.command()(replay)
+app.add_typer(recipes_app, name="recipes")
 app.add_typer(buffer_app, name="buffer")
 app.add_typer(games_app, name="games")
 app.command()(envs)

@@ -58,6 +58,7 @@ AgentArg = Annotated[
         "--agent-arg", metavar="KEY=VALUE", help="Any other argument of load_agent, such as value=FOLDER, server=URL."
     ),
 ]
+Recipe = Annotated[str | None, typer.Option(help="Settings of the paper's experiments: see `oreo recipes`.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output, nothing else.")]
 
 

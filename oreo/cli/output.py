@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from oreo.trajectory import Trajectory
 
 _SECONDS_BETWEEN_LINES = 10.0
-_SHOWN_METRICS = ("nll", "dpo_loss", "kto_loss", "value_loss", "policy_loss", "margin", "accuracy", "kl", "auc_middle")
+_SHOWN_METRICS = (
+    *("nll", "dpo_loss", "kto_loss", "value_loss", "policy_loss", "residual", "margin", "accuracy", "kl"),
+    *("auc_start", "auc_middle", "tokens_per_second"),
+)
 
 
 class Stopped(Exception):
@@ -99,7 +102,6 @@ class Progress:
     def __init__(self, what: str, total: int | None = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
-        from rich.progress import Progress as Bar
         from rich.progress import TimeElapsedColumn as Elapsed
         from rich.progress import TimeRemainingColumn as Remaining
 
@@ -108,7 +110,7 @@ class Progress:
         console = Console(stderr=True)
         note = TextColumn("{task.fields[note]}")
         columns = (SpinnerColumn(), TextColumn(what), BarColumn(bar_width=20), MofNCompleteColumn())
-        self._bar = Bar(
+        self._bar = _bar(
             *(*columns, Elapsed(), Remaining(compact=True), note),
             console=console,
             disable=not (console.is_terminal and is_main_process()),
@@ -133,6 +135,21 @@ class Progress:
             print(f"{self.what}: {done}{of} {note}".rstrip(), file=sys.stderr, flush=True)
 
 
+def _bar(*columns: Any, **settings: Any) -> Any:
+    """rich's progress bar, with room for something `below` it. (A function: rich is imported when it is needed.)"""
+    from rich.progress import Progress as Bar
+
+    class BarAndMore(Bar):
+        below: Any = None
+
+        def get_renderables(self) -> Iterator[Any]:
+            yield from super().get_renderables()
+            if self.below is not None:
+                yield self.below
+
+    return BarAndMore(*columns, **settings)
+
+
 class Episodes(Progress):
     """Counts episodes and how many were won: `oreo.rollout(..., on_episode=seen)`."""
 
@@ -147,10 +164,17 @@ class Episodes(Progress):
 
 
 class Updates(Progress):
-    """Follows training: `oreo.train(..., on_step=seen)`."""
+    """Follows training: `oreo.train(..., on_step=seen)`. On a terminal all that is logged stands below the bar."""
 
     def __call__(self, line: dict[str, Any]) -> None:
-        note = "  ".join(f"{name} {metric:.3g}" for name, metric in main_metrics(line).items())
+        from rich.columns import Columns
+
+        if self._bar.disable:
+            note = "  ".join(f"{name} {metric:.3g}" for name, metric in main_metrics(line).items())
+        else:
+            note = ""
+            numbers = {name: metric for name, metric in line.items() if isinstance(metric, float)}
+            self._bar.below = Columns([f"{name} {metric:.4g}" for name, metric in numbers.items()], equal=True)
         self.to(line["step"], total=line["steps"], note=note)
 
 

@@ -24,6 +24,7 @@ from oreo.cli.options import (
     Lookahead,
     MaxSteps,
     Ray,
+    Recipe,
     Seed,
     Split,
     Temperature,
@@ -108,11 +109,11 @@ def collect(
     from oreo.agents import load_agent
     from oreo.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import plan_games
+    from oreo.resumable import passes
     from oreo.rollouts import play
 
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
-    # Passes over the same games; where the episodes do not come out even, the last game has fewer.
-    counts = [(episodes + per_game - 1 - sample) // per_game for sample in range(per_game)]
+    counts = passes(episodes, per_game)
     playing: dict[str, Any] = {
         # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
         "games": plan_games(env, counts[0], seed=seed, max_steps=max_steps, env_kwargs=arguments).games,
@@ -121,7 +122,7 @@ def collect(
         "max_steps": max_steps,
         "env_kwargs": arguments,
     }
-    passes = [{**playing, "episodes": count, "sample": sample} for sample, count in enumerate(counts) if count]
+    sets = [{**playing, "episodes": count, "sample": sample} for sample, count in enumerate(counts)]
     settings = agent_settings(
         agent_arg,
         temperature=temperature,
@@ -142,13 +143,13 @@ def collect(
             if workers > 1 or ray:
                 name = agent
                 crowd: dict[str, Any] = {"workers": workers, "ray": ray, "into": into, "on_episode": seen.one}
-                for each in passes:
+                for each in sets:
                     crew.collect(env, agent=agent, agent_settings=settings, **crowd, **each)
             else:
                 player = load_agent(agent, **settings)
                 name = player.name
                 with TrajectoryBuffer(into) as buffer:
-                    for each in passes:
+                    for each in sets:
                         with closing(play(env, agent=player, **each)) as played:
                             for _, episode in played:  # none is kept in memory
                                 buffer.append(episode)
@@ -161,7 +162,10 @@ def collect(
 def train(
     buffer: Annotated[Path, typer.Argument(help="The buffer to learn from.")],
     output: Annotated[Path, typer.Option(help="A new folder for the models, the log and the checkpoint.")],
-    method: Annotated[str, typer.Option(help="oreo, dqo, dpo, kto, rejection or sft.")] = "oreo",
+    method: Annotated[
+        str | None, typer.Option(help="oreo, dqo, dpo, kto, rejection or sft; default: the recipe's, else oreo.")
+    ] = None,
+    recipe: Recipe = None,
     model: Annotated[str, typer.Option(help="What to start from: tiny, a folder or a Hub name.")] = "tiny",
     epochs: Annotated[int | None, typer.Option(help="Passes over the buffer.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Trajectories (dpo: pairs) for one update.")] = None,
@@ -184,13 +188,17 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other field of oreo.config.TrainConfig (repeatable)."),
     ] = None,
+    track: Annotated[
+        list[str] | None, typer.Option(help="Log to tensorboard, wandb or trackio as well (repeatable).")
+    ] = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     json: Json = False,
 ) -> None:
     """Train on a buffer.
 
-    A policy, and with --method oreo or dqo a value model. Defaults are the paper's.
+    A policy, and with --method oreo or dqo a value model. Defaults are the paper's for ALFWorld; --recipe names another
+    of its experiments. What is said explicitly wins.
 
     \b
     Example:
@@ -215,6 +223,8 @@ def train(
         "balance": balance,
         "pairs_per_game": pairs_per_game,
         "lora_r": lora_r,
+        "recipe": recipe,
+        "trackers": track or None,
     }
     given = {name: value for name, value in named.items() if value is not None}
     settings = key_values(setting, "--set") | given | {"seed": seed}

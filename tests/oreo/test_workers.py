@@ -85,7 +85,7 @@ def buried(writing: TrajectoryBuffer, given: list[int], stored: list[int], tell:
     dead = _Worker(_Process(job, 1), writing.writer_name, given, stored)
     dead.link.kill()
     writing._own_writer().journal.close()
-    crew = _Crew(job, TrajectoryBuffer(writing.path), 4, 1, tell, lambda: _Process(job, 1), _ready)
+    crew = _Crew(job, TrajectoryBuffer(writing.path), range(4), 1, tell, lambda: _Process(job, 1), _ready)
     crew.waiting = []
     crew.members.append(dead)
     crew.bury(dead)

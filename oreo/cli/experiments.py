@@ -1,0 +1,172 @@
+"""Settings of known experiments, and rounds of collecting and training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from oreo.cli.options import (
+    DEFAULT_ENV,
+    AgentArg,
+    BatchSize,
+    Device,
+    Dialect,
+    Engine,
+    Env,
+    EnvArg,
+    Json,
+    MaxSteps,
+    Recipe,
+    Seed,
+    Split,
+    Workers,
+    agent_settings,
+    env_arguments,
+    key_values,
+)
+from oreo.cli.output import kept, print_json, print_pairs, result_console
+from oreo.errors import UsageError
+
+recipes_app = typer.Typer()
+
+
+@recipes_app.callback(invoke_without_command=True)
+def recipes(context: typer.Context, json: Json = False) -> None:
+    """Settings of the paper's experiments, for --recipe.
+
+    \b
+    Example:
+      oreo recipes
+      oreo recipes show oreo-alfworld
+    """
+    from oreo.recipe import load_recipe, recipe_names
+
+    if context.invoked_subcommand is None:
+        about = {name: load_recipe(name).about for name in recipe_names()}
+        print_json(about) if json else print_pairs(about)
+
+
+@recipes_app.command()
+def show(name: Annotated[str, typer.Argument(help="One of `oreo recipes`.")], json: Json = False) -> None:
+    """Every value of a recipe, with its source.
+
+    \b
+    Example:
+      oreo recipes show oreo-alfworld
+    """
+    from oreo.recipe import load_recipe
+
+    recipe = load_recipe(name)
+    if json:
+        print_json(recipe.to_dict())
+        return
+    print(f"{recipe.name}: {recipe.about}\nThe paper (arXiv 2412.16145) starts from {recipe.start}; give yours.\n")
+    for title, settings in (("train", recipe.train), ("collect", recipe.collect)):
+        if settings:
+            print(title)
+            print_pairs({key: _said(setting) for key, setting in settings.items()}, "  ")
+    if recipe.collect:
+        options = " ".join(f"--{key.replace('_', '-')} {each.value}" for key, each in recipe.collect.items())
+        print(f"  oreo collect --agent MODEL {options} --split train --episodes … --into BUFFER")
+    for line in recipe.differs:
+        print(f"differs: {line}")
+    if recipe.results:
+        print("published, greedy, %")
+        print_pairs(recipe.results, "  ")
+
+
+def _said(setting: Any) -> str:
+    value = setting.value
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} {number}" for name, number in value.items())
+    parts = [f"{value!s:<12}  {setting.source}"]
+    if setting.code is not None:
+        parts.append(f"the released code: {setting.code}")
+    if setting.note:
+        parts.append(setting.note)
+    return "; ".join(parts)
+
+
+def iterate(
+    output: Annotated[Path, typer.Option(help="Folder for everything; the same command goes on in it.")],
+    rounds: Annotated[int, typer.Option(min=1, help="How many; more may be asked for later.")] = 3,
+    episodes: Annotated[int, typer.Option(min=1, help="Collected in each round.")] = 500,
+    held_out: Annotated[
+        int | None, typer.Option(min=1, help="Games to evaluate on; default: all of a real split, else 200.")
+    ] = None,
+    env: Env = DEFAULT_ENV,
+    split: Split = None,
+    held_out_split: Annotated[str | None, typer.Option(help="Which games are held out: valid_unseen, …")] = None,
+    engine: Engine = None,
+    dialect: Dialect = None,
+    env_arg: EnvArg = None,
+    model: Annotated[str, typer.Option(help="What to start from: tiny, a folder or a Hub name.")] = "tiny",
+    recipe: Recipe = None,
+    method: Annotated[str | None, typer.Option(help="As for `oreo train`.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any field of oreo.config.TrainConfig (repeatable)."),
+    ] = None,
+    reference: Annotated[
+        str, typer.Option(help="Each round starts from, and keeps close to: previous (round) or start (model).")
+    ] = "previous",
+    per_game: Annotated[int | None, typer.Option(min=1, help="Episodes of each game; default: 1.")] = None,
+    max_steps: MaxSteps = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="Of collecting; default: 1.")] = None,
+    eval_temperature: Annotated[float, typer.Option(min=0.0, help="Of evaluating; 0 is greedy.")] = 0.0,
+    batch_size: BatchSize = 32,
+    workers: Workers = 1,
+    device: Device = None,
+    agent_arg: AgentArg = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Collect, train, evaluate, again.
+
+    Each round plays with the policy of the round before, trains on the episodes of all rounds and plays the held-out
+    games. Everything is kept, and the same command goes on wherever it was stopped.
+
+    \b
+    Example:
+      oreo iterate --output runs/rounds --rounds 3 --episodes 500 --held-out 200 --max-steps 20 --set lr=1e-3
+    """
+    from rich.console import Console
+
+    from oreo.iterate import iterate as run
+    from oreo.iterate import render
+
+    if env == DEFAULT_ENV and split is None:
+        split, held_out_split = "generated", held_out_split or "generated_unseen"
+    if split is not None and held_out_split is None:
+        raise UsageError(f"--split {split}: say which games are held out, such as --held-out-split valid_unseen")
+    training = key_values(setting, "--set") | {
+        name: value for name, value in {"recipe": recipe, "method": method}.items() if value is not None
+    }
+    with kept(lambda: f"stopped; what was finished is in {output}, and the same command goes on from there"):
+        results = run(
+            output,
+            rounds=rounds,
+            episodes=episodes,
+            env=env,
+            env_kwargs=env_arguments(env_arg, split=split, engine=engine, dialect=dialect),
+            held_out=held_out,
+            held_out_kwargs={} if held_out_split is None else {"split": held_out_split},
+            model=model,
+            reference=reference,
+            per_game=per_game,
+            max_steps=max_steps,
+            temperature=temperature,
+            eval_temperature=eval_temperature,
+            agent_settings=agent_settings(agent_arg, **({} if device is None else {"device": device})),
+            batch_size=batch_size,
+            workers=workers,
+            seed=seed,
+            training=training,
+            console=Console(stderr=True),
+        )
+    if json:
+        print_json(results)
+    else:
+        result_console().print(render(results))

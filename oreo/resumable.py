@@ -1,0 +1,165 @@
+"""Stages that are done once: a folder that belongs to one job, episodes that are played once, a training run.
+
+`oreo quickstart` and `oreo iterate` are made of these. Each can be called again after an interruption of any kind and
+goes on from what is on disk. One process at a time may work in a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oreo.errors import UsageError
+
+if TYPE_CHECKING:
+    from oreo.trainer import OnStep, TrainResult
+    from oreo.trajectory import Trajectory
+
+Left = list[tuple[int, list[int]]]
+"""Episodes to play: (sample, indices), as `oreo.rollouts.play` takes them."""
+
+
+def claim(output: Path, marker: str, settings: dict[str, Any]) -> None:
+    """One folder, one job: remember its settings in the file `marker`, refuse a folder that is something else.
+
+    Raises:
+        UsageError: the folder holds other things, or the same job with other settings.
+    """
+    path = output / marker
+    settings = json.loads(json.dumps(settings))
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text())
+        except ValueError:
+            raise UsageError(f"{path} is damaged; give another --output, or delete {output}") from None
+        changed = [
+            f"{name}: {before.get(name)!r} then, {settings.get(name)!r} now"
+            for name in {**before, **settings}
+            if before.get(name) != settings.get(name)
+        ]
+        if changed:
+            raise UsageError(
+                f"{output} was begun with other settings ({'; '.join(changed)}); give another --output, or delete it"
+            )
+        return
+    if output.exists() and (not output.is_dir() or any(entry.name != _new(path).name for entry in output.iterdir())):
+        raise UsageError(f"{output} is not empty; give another --output")
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(path, settings)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    _new(path).write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(_new(path), path)
+
+
+def _new(path: Path) -> Path:
+    return path.with_suffix(".tmp")
+
+
+def passes(episodes: int, per_game: int) -> list[int]:
+    """How many episodes each pass over the same games has, with `per_game` passes: sample 0, 1, ….
+
+    Where the episodes do not come out even, the last game has fewer.
+    """
+    counts = [(episodes + per_game - 1 - sample) // per_game for sample in range(per_game)]
+    return [count for count in counts if count]
+
+
+def still_to_play(into: Path, episodes: int, *, seed: int, per_game: int = 1) -> Left:
+    """What the buffer `into` lacks of the first `episodes` of `seed`, `per_game` of each game.
+
+    An episode is known by the seed of its environment, which follows from (seed, index). Samples of a game share it;
+    they are played in order, so it is the last ones that are missing.
+    """
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.rollouts import seeds
+
+    there = Counter(number for number, _ in TrajectoryBuffer(into).stored_by())
+    left = []
+    for sample, count in enumerate(passes(episodes, per_game)):
+        missing = []
+        for index in range(count):
+            number, _ = seeds(seed, index)
+            if there[number]:
+                there[number] -= 1
+            else:
+                missing.append(index)
+        if missing:
+            left.append((sample, missing))
+    return left
+
+
+def play_left(
+    left: Left,
+    into: Path,
+    *,
+    agent: str,
+    agent_settings: dict[str, Any],
+    on_episode: Callable[[bool], object],
+    workers: int = 1,
+    **playing: Any,
+) -> None:
+    """Play what is left into a buffer.
+
+    Args:
+        agent, agent_settings: what `oreo.agents.load_agent` takes.
+        on_episode: called with whether it was won, for each that is stored.
+        workers: processes that play side by side. (Where this process is killed, each of them still ends a step and
+            stores an episode that ends with it: wait a moment before going on, or that one is played again.)
+        playing: env, seed, games, batch_size, max_steps, env_kwargs of `oreo.rollouts.play`.
+    """
+    from oreo.agents import load_agent
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.rollouts import play
+    from oreo.workers import collect
+
+    if not left:
+        return
+    if workers > 1:
+        crowd: dict[str, Any] = {"into": into, "workers": workers, "on_episode": on_episode}
+        for sample, indices in left:
+            collect(
+                agent=agent,
+                agent_settings=agent_settings,
+                episodes=len(indices),
+                indices=indices,
+                sample=sample,
+                **crowd,
+                **playing,
+            )
+        return
+    player = load_agent(agent, **agent_settings)
+    with TrajectoryBuffer(into) as buffer:
+        for sample, indices in left:
+            with closing(play(agent=player, indices=indices, sample=sample, **playing)) as played:
+                for _, episode in played:
+                    buffer.append(episode)
+                    on_episode(episode.won)
+
+
+def played(into: Path, episodes: int, *, seed: int) -> list[Trajectory]:
+    """The first `episodes` of `seed` from a buffer that has them all, in the order of their index."""
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.rollouts import seeds
+
+    place: dict[int | None, int] = {seeds(seed, index)[0]: index for index in range(episodes)}
+    return sorted(TrajectoryBuffer(into, create=False), key=lambda each: place[each.seed])
+
+
+def train_once(buffers: Sequence[Path], output: Path, *, on_step: OnStep | None, **settings: Any) -> TrainResult:
+    """`oreo.train` on all episodes of these buffers; an interrupted run is resumed, a finished one only looked up."""
+    from itertools import chain
+
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.trainer import train
+
+    data = chain.from_iterable(TrajectoryBuffer(buffer, create=False) for buffer in buffers)
+    resume = (output / "config.json").is_file()
+    return train(data, output=output, resume=resume, on_step=on_step, **settings)

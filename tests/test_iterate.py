@@ -1,0 +1,237 @@
+"""Collect, train, evaluate, again: on an environment that needs no skill, so nothing here says how well it learns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oreo.buffer import TrajectoryBuffer
+from oreo.errors import UsageError
+from oreo.iterate import iterate
+from oreo.resumable import passes, play_left, played, still_to_play
+from oreo.rollouts import seeds
+
+ROOT = Path(__file__).resolve().parent.parent
+LUCK = """
+import time
+from oreo.envs import TextEnv
+
+class Luck(TextEnv):
+    max_steps = 2
+
+    def start(self, rng):
+        self.lucky = rng.random() < 0.5
+        self.left = 2
+        return "Wait."
+
+    def act(self, text):
+        time.sleep({seconds})
+        self.left -= 1
+        won = self.lucky and not self.left
+        return "Wait on.", float(won), won
+
+    def expert_action(self):
+        return "wait"
+"""
+TRAINING = {"epochs": 1, "batch_size": 4, "lr": 1e-3, "value_lr": 1e-3}
+
+
+@pytest.fixture
+def luck(tmp_path: Path) -> str:
+    (tmp_path / "luck.py").write_text(LUCK.format(seconds=0))
+    return f"{tmp_path / 'luck.py'}:Luck"
+
+
+def run(output: Path, env: str, rounds: int = 2, **more: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {"episodes": 5, "held_out": 4, "agent_settings": {"max_new_tokens": 4}} | more
+    return iterate(output, rounds=rounds, env=env, **{"training": TRAINING} | settings)
+
+
+def files(output: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
+
+
+def config(output: Path, number: int) -> dict[str, Any]:
+    return json.loads((output / f"round-{number}" / "oreo" / "config.json").read_text())
+
+
+def stored(folder: Path) -> list[int | None]:
+    return sorted(each.seed for each in TrajectoryBuffer(folder, create=False))
+
+
+def test_each_round_plays_with_the_policy_before_it_learns_from_all_rounds_and_is_evaluated(tmp_path, luck) -> None:
+    output = tmp_path / "rounds"
+    results = run(output, luck)
+    assert json.loads((output / "results.json").read_text()) == results
+    assert [row["round"] for row in results["rounds"]] == [0, 1, 2]
+    for row in results["rounds"]:
+        assert row["episodes"] == 4 and 0 <= row["low"] <= row["success"] <= row["high"] <= 1
+        assert stored(output / f"round-{row['round']}" / "held_out") == sorted(seeds(0, i)[0] for i in range(4))
+    assert [row["collected"]["episodes"] for row in results["rounds"][1:]] == [5, 5]
+    players = [TrajectoryBuffer(output / f"round-{k}" / "buffer")[0].checkpoint for k in (1, 2)]
+    assert players == [row["checkpoint"] for row in results["rounds"][:2]] and players[0] != players[1]
+    assert [config(output, number)["run"]["steps"] for number in (1, 2)] == [2, 3]  # 5 and 10 episodes, in fours
+    assert stored(output / "round-1" / "buffer") != stored(output / "round-2" / "buffer")
+
+
+def test_a_second_call_does_nothing_again_and_more_rounds_go_on_where_it_ended(tmp_path, luck) -> None:
+    output = tmp_path / "rounds"
+    one = run(output, luck, rounds=1)
+    before = files(output)
+    assert run(output, luck, rounds=1) == one
+    assert {path for path, time_ in files(output).items() if before.get(path) != time_} == {output / "results.json"}
+    two = run(output, luck, rounds=2)
+    assert two["rounds"][:2] == one["rounds"] and len(two["rounds"]) == 3
+    assert files(output).items() > {(p, t) for p, t in before.items() if p.name != "results.json"}
+
+
+@pytest.mark.parametrize("reference", ["previous", "start"])
+def test_a_round_starts_from_the_round_before_or_from_the_start_as_it_is_told(tmp_path, luck, reference) -> None:
+    output = tmp_path / "rounds"
+    run(output, luck, reference=reference)
+    first, second = config(output, 1), config(output, 2)
+    assert (first["model"], first["value_model"]) == ("tiny", None)
+    if reference == "start":
+        assert (second["model"], second["value_model"], second["run"]["start"]) == ("tiny", None, first["run"]["start"])
+    else:
+        assert Path(second["model"]) == output / "round-1" / "oreo" / "policy"
+        assert Path(second["value_model"]) == output / "round-1" / "oreo" / "value"
+        assert second["run"]["start"] != first["run"]["start"]
+
+
+def test_a_recipe_sets_how_episodes_are_collected_and_trained_on(tmp_path, luck) -> None:
+    output = tmp_path / "rounds"
+    training = {"recipe": "rejection-alfworld", "bf16": False}
+    results = run(output, luck, rounds=1, episodes=20, temperature=0.7, training=training)
+    settings = results["settings"]
+    assert (settings["per_game"], settings["max_steps"], settings["temperature"]) == (5, 40, 0.7)
+    games = Counter(each.seed for each in TrajectoryBuffer(output / "round-1" / "buffer"))
+    assert sorted(games.values()) == [5] * 4
+    trained = json.loads((output / "round-1" / "rejection" / "config.json").read_text())
+    assert (trained["recipe"], trained["lr"]) == ("rejection-alfworld", 2e-5)
+
+
+def test_other_settings_in_the_same_folder_are_refused_and_named(tmp_path, luck) -> None:
+    output = tmp_path / "rounds"
+    run(output, luck, rounds=1)
+    before = files(output)
+    with pytest.raises(UsageError, match=r"episodes: 5 then, 6 now; training.lr: 0.001 then, 0.1 now\)"):
+        run(output, luck, rounds=1, episodes=6, training={**TRAINING, "lr": 0.1})
+    with pytest.raises(UsageError, match="reference 'last' is unknown"):
+        run(tmp_path / "other", luck, reference="last")
+    with pytest.raises(UsageError, match="not empty"):
+        run(output / "round-1", luck)
+    assert files(output) == before and not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_missing_is_played_and_nothing_is_played_twice(tmp_path, luck, workers) -> None:
+    def play(into: Path, left: Any) -> None:
+        play_left(
+            left,
+            into,
+            agent="random",
+            agent_settings={},
+            on_episode=lambda won: None,
+            workers=workers,
+            env=luck,
+            seed=3,
+            batch_size=2,
+        )
+
+    everything = still_to_play(tmp_path / "whole", 8, seed=3, per_game=3)
+    assert everything == [(0, [0, 1, 2]), (1, [0, 1, 2]), (2, [0, 1])]
+    play(tmp_path / "whole", everything)
+    # The first pass is there, and of the second the game in the middle.
+    play(tmp_path / "half", [(0, [2, 0, 1]), (1, [1])])
+    left = still_to_play(tmp_path / "half", 8, seed=3, per_game=3)
+    assert left == [(1, [0, 2]), (2, [0, 1])]
+    play(tmp_path / "half", left)
+    assert still_to_play(tmp_path / "half", 8, seed=3, per_game=3) == []
+
+    def said(folder: Path) -> list[Any]:
+        return sorted((each.seed, [step.action for step in each.steps]) for each in TrajectoryBuffer(folder))
+
+    assert said(tmp_path / "half") == said(tmp_path / "whole") and len(said(tmp_path / "half")) == 8
+    one = tmp_path / "one"
+    play(one, [(0, [2, 1, 0])])
+    assert [each.seed for each in played(one, 3, seed=3)] == [seeds(3, index)[0] for index in range(3)]
+
+
+def test_passes_share_episodes_out_to_games() -> None:
+    assert [passes(7, 3), passes(2, 5), passes(4, 1)] == [[3, 2, 2], [1, 1], [4]]
+
+
+def test_killed_while_collecting_and_while_training_it_goes_on_and_no_episode_is_there_twice(tmp_path) -> None:
+    (tmp_path / "luck.py").write_text(LUCK.format(seconds=0.2))
+    output = tmp_path / "rounds"
+    command = ["iterate", "--output", "rounds", "--rounds", "1", "--episodes", "6", "--held-out", "2", "--seed", "4"]
+    command += ["--env", "luck.py:Luck", "--batch-size", "1", "--agent-arg", "max_new_tokens=4", "--set", "lr=1e-3"]
+    command += ["--set", "epochs=8", "--set", "batch_size=1", "--set", "save_every=1"]
+
+    def start(*more: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        words = [sys.executable, "-m", "oreo", *command, *more]
+        return subprocess.Popen(words, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE)
+
+    def kill_when(happened: Any) -> None:
+        process, deadline = start(), time.monotonic() + 120
+        while not happened() and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+
+    def collected() -> list[int | None]:
+        there = output / "round-1" / "buffer" / "_buffer.json"
+        return stored(there.parent) if there.is_file() else []
+
+    def saved() -> list[Path]:
+        return list((output / "round-1" / "oreo" / "checkpoint").glob("step-*"))
+
+    kill_when(lambda: len(collected()) >= 2)
+    early = collected()
+    assert 2 <= len(early) < 6
+    kill_when(saved)
+    assert collected() == sorted(seeds(5, index)[0] for index in range(6)) and set(early) <= set(collected())
+    assert not (output / "round-1" / "oreo" / "policy").exists()
+    step = int(max(saved()).name.removeprefix("step-"))
+    process = start("--json")
+    printed, _ = process.communicate(timeout=120)
+    results = json.loads(printed)
+    assert process.returncode == 0 and len(results["rounds"]) == 2
+    lines = [json.loads(line) for line in (output / "round-1" / "oreo" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 49)) and 0 < step < 48
+    assert stored(output / "round-1" / "held_out") == sorted(seeds(4, index)[0] for index in range(2))
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path) -> None:
+    (tmp_path / "luck.py").write_text(LUCK.format(seconds=0.2))
+    words = ["iterate", "--env", "luck.py:Luck", "--output", "rounds", "--agent-arg", "max_new_tokens=4"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oreo", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "rounds").rglob("*.journal")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert error.splitlines()[-1] == (
+        "oreo: stopped; what was finished is in rounds, and the same command goes on from there"
+    )
