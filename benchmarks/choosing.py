@@ -38,11 +38,11 @@ from oreo.agents import load_agent
 from oreo.cli.output import Episodes, complain, result_console
 from oreo.errors import DataError, OreoError, UsageError
 from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
-from oreo.eval.kept import claim, play_into, read_json, stored, write_json
 from oreo.eval.plots import check_plot, success_over_k
 from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
 from oreo.models import digest, resolve_checkpoint
 from oreo.quickstart import ENV, HELD_OUT, MAX_STEPS, TEMPERATURE
+from oreo.resumable import claim, play_into, read_json, stored, write_json
 from oreo.trajectory import Trajectory
 
 
@@ -97,7 +97,7 @@ def claim_folder(args: argparse.Namespace) -> None:
         "seed": args.seed,
         "temperature": args.temperature,
     }
-    claim(args.into, "choosing", settings)
+    claim(args.into, "choosing.json", settings, option="--into")
 
 
 def episodes(row: Row, args: argparse.Namespace) -> dict[int, Trajectory]:

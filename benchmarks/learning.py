@@ -53,10 +53,10 @@ from oreo.cli.output import Episodes, Updates, complain, result_console
 from oreo.errors import OreoError, UsageError
 from oreo.eval import diagnostics
 from oreo.eval.evaluate import describe, summarise
-from oreo.eval.kept import claim, play_into, read_json, stored, write_json
 from oreo.eval.statistics import crossed_bootstrap, mcnemar_exact, percent
 from oreo.models import digest, load_policy, load_value
 from oreo.quickstart import BEST_OF, ENV, FULL, HELD_OUT, MAX_STEPS, TEMPERATURE, TRAIN
+from oreo.resumable import claim, play_into, read_json, stored, write_json
 from oreo.trainer import train
 from oreo.trajectory import Trajectory
 
@@ -430,7 +430,8 @@ def run(args: argparse.Namespace) -> None:
     if not recipes:
         raise UsageError(f"--only {' '.join(args.only)}: none of these is in --sweep {' '.join(args.sweep or [])}")
     start = digest(load_policy("tiny")[0])
-    claim(args.into, "learning", {"start": start, "episodes": args.episodes, "per_game": PER_GAME, **GAMES})
+    settings = {"start": start, "episodes": args.episodes, "per_game": PER_GAME, **GAMES}
+    claim(args.into, "learning.json", settings, option="--into")
     for seed in working:
         for recipe in recipes:
             if recipe.settings:

@@ -1,7 +1,7 @@
 """Stages that are done once: a folder that belongs to one job, episodes that are played once, a training run.
 
-`oreo quickstart` and `oreo iterate` are made of these. Each can be called again after an interruption of any kind and
-goes on from what is on disk. One process at a time may work in a folder.
+`oreo quickstart`, `oreo iterate` and benchmarks are made of these. Each can be called again after an interruption of
+any kind and goes on from what is on disk. One process at a time may work in a buffer.
 """
 
 from __future__ import annotations
@@ -9,23 +9,29 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oreo.errors import UsageError
+from oreo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from oreo.agents.agent import Agent
     from oreo.trainer import OnStep, TrainResult
     from oreo.trajectory import Trajectory
 
+_HALF = ".tmp"
+"""Ending of a file that is being written."""
 Left = list[tuple[int, list[int]]]
 """Episodes to play: (sample, indices), as `oreo.rollouts.play` takes them."""
 
 
-def claim(output: Path, marker: str, settings: dict[str, Any]) -> None:
+def claim(output: Path, marker: str, settings: dict[str, Any], *, option: str = "--output") -> None:
     """One folder, one job: remember its settings in the file `marker`, refuse a folder that is something else.
+
+    Args:
+        option: what the user named the folder by.
 
     Raises:
         UsageError: the folder holds other things, or the same job with other settings.
@@ -33,10 +39,7 @@ def claim(output: Path, marker: str, settings: dict[str, Any]) -> None:
     path = output / marker
     settings = json.loads(json.dumps(settings))
     if path.is_file():
-        try:
-            before = json.loads(path.read_text())
-        except ValueError:
-            raise UsageError(f"{path} is damaged; give another --output, or delete {output}") from None
+        before = read_json(path)
         changed = [
             f"{name}: {before.get(name)!r} then, {settings.get(name)!r} now"
             for name in {**before, **settings}
@@ -44,23 +47,28 @@ def claim(output: Path, marker: str, settings: dict[str, Any]) -> None:
         ]
         if changed:
             raise UsageError(
-                f"{output} was begun with other settings ({'; '.join(changed)}); give another --output, or delete it"
+                f"{output} was begun with other settings ({'; '.join(changed)}); give another {option}, or delete it"
             )
         return
-    if output.exists() and (not output.is_dir() or any(entry.name != _new(path).name for entry in output.iterdir())):
-        raise UsageError(f"{output} is not empty; give another --output")
+    if output.exists() and (not output.is_dir() or any(entry.suffix != _HALF for entry in output.iterdir())):
+        raise UsageError(f"{output} is not empty; give another {option}")
     output.mkdir(parents=True, exist_ok=True)
     write_json(path, settings)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise DataError(f"{path} is damaged; name another folder, or delete {path.parent}") from None
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Whole or not at all."""
-    _new(path).write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(_new(path), path)
-
-
-def _new(path: Path) -> Path:
-    return path.with_suffix(".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(f".{os.getpid()}{_HALF}")  # benchmarks play different rows side by side
+    new.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(new, path)
 
 
 def passes(episodes: int, per_game: int) -> list[int]:
@@ -116,8 +124,6 @@ def play_left(
         playing: env, seed, games, batch_size, max_steps, env_kwargs of `oreo.rollouts.play`.
     """
     from oreo.agents import load_agent
-    from oreo.buffer import TrajectoryBuffer
-    from oreo.rollouts import play
     from oreo.workers import collect
 
     if not left:
@@ -136,21 +142,39 @@ def play_left(
             )
         return
     player = load_agent(agent, **agent_settings)
-    with TrajectoryBuffer(into) as buffer:
-        for sample, indices in left:
-            with closing(play(agent=player, indices=indices, sample=sample, **playing)) as played:
-                for _, episode in played:
-                    buffer.append(episode)
-                    on_episode(episode.won)
+    for sample, indices in left:
+        play_into(
+            into, agent=player, indices=indices, sample=sample, on_episode=lambda each: on_episode(each.won), **playing
+        )
+
+
+def play_into(
+    folder: Path, env: str, agent: Agent, indices: Iterable[int], *, on_episode: Callable[[Trajectory], Any], **how: Any
+) -> None:
+    """Play these episodes; each is kept as it ends. `how`: further arguments of `oreo.rollouts.play`."""
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.rollouts import play
+
+    with TrajectoryBuffer(folder) as buffer, closing(play(env, agent=agent, indices=indices, **how)) as played:
+        for _, episode in played:
+            buffer.append(episode)
+            on_episode(episode)
+
+
+def stored(folder: Path, *, seed: int, episodes: int) -> dict[int, Trajectory]:
+    """Those of the first `episodes` of a seed that are there, by index."""
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.rollouts import seeds
+
+    found = {each.seed: each for each in TrajectoryBuffer(folder)} if folder.is_dir() else {}
+    by_index = {index: seeds(seed, index)[0] for index in range(episodes)}
+    return {index: found[each] for index, each in by_index.items() if each in found}
 
 
 def played(into: Path, episodes: int, *, seed: int) -> list[Trajectory]:
     """The first `episodes` of `seed` from a buffer that has them all, in the order of their index."""
-    from oreo.buffer import TrajectoryBuffer
-    from oreo.rollouts import seeds
-
-    place: dict[int | None, int] = {seeds(seed, index)[0]: index for index in range(episodes)}
-    return sorted(TrajectoryBuffer(into, create=False), key=lambda each: place[each.seed])
+    there = stored(into, seed=seed, episodes=episodes)
+    return [there[index] for index in range(episodes)]
 
 
 def train_once(buffers: Sequence[Path], output: Path, *, on_step: OnStep | None, **settings: Any) -> TrainResult:

@@ -158,9 +158,9 @@ def test_choosing_refuses_a_folder_of_other_episodes(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("")
     for changed, reason in (
-        (("--seed", "1"), "seed 0, not 1"),
-        (("--temperature", "0.7"), "temperature 0.5, not 0.7"),
-        (("--into", tmp_path / "other"), "holds no episodes of this benchmark"),
+        (("--seed", "1"), "seed: 0 then, 1 now"),
+        (("--temperature", "0.7"), "temperature: 0.5 then, 0.7 now"),
+        (("--into", tmp_path / "other"), "is not empty; give another --into"),
         (("--episodes", "0"), "expected 1 or more"),
         (("--plot", tmp_path / "choosing.gif"), ".png or .svg"),
     ):
@@ -225,7 +225,7 @@ def test_learning_goes_on_after_an_interruption_and_does_nothing_twice(
     monkeypatch.setattr(sys, "argv", ["learning.py", "--episodes", "12", "--into", str(into)])
     with pytest.raises(SystemExit) as stop:
         learning.main()
-    assert stop.value.code == 2 and "episodes 8, not 12" in capsys.readouterr().err
+    assert stop.value.code == 2 and "episodes: 8 then, 12 now" in capsys.readouterr().err
 
 
 def test_learning_compares_only_over_seeds_that_both_have(learning: ModuleType) -> None:
@@ -258,7 +258,7 @@ def test_learning_refuses_what_it_cannot_do(
         (("--games", "0"), "expected 1 or more"),
         (("--seeds", "2", "--only-seeds", "2"), "below --seeds 2"),
         (("--sweep", "beta", "--only", "kto"), "none of these is in --sweep beta"),
-        (("--into", str(tmp_path)), "holds no episodes of this benchmark"),
+        (("--into", str(tmp_path)), "is not empty; give another --into"),
     ):
         monkeypatch.setattr(sys, "argv", ["learning.py", *arguments])
         with pytest.raises(SystemExit) as stop:
