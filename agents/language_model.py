@@ -109,8 +109,7 @@ class LanguageModelAgent:
                 (model if device is None else model.to(device)).eval()
         self.policy = cache_for(policy)
         self.value = None if value is None else cache_for(value)
-        if context is not None and context < max_new_tokens + 3:
-            raise UsageError(f"context has to be well above max_new_tokens={max_new_tokens}, got {context}")
+        check_context(context, max_new_tokens)
         limits = [context, *(cache.limit for cache in (self.policy, self.value) if cache is not None)]
         self._limit = min((limit for limit in limits if limit), default=None)
         # A turn that is cut off has so many tokens, and the one that ends it where it is learnt from.
@@ -307,6 +306,11 @@ def observations_of(episode: Episode) -> list[str]:
     return [*(step.observation for step in episode.steps), episode.observation]
 
 
+def check_context(context: int | None, max_new_tokens: int) -> None:
+    if context is not None and context < max_new_tokens + 3:
+        raise UsageError(f"context has to be well above max_new_tokens={max_new_tokens}, got {context}")
+
+
 def check_same_tokens(policy: Any, value: Any) -> None:
     """A value model reads the policy's tokens, so it needs the same vocabulary."""
     one, other = (int(model.config.get_text_config().vocab_size) for model in (policy, value))
@@ -314,4 +318,13 @@ def check_same_tokens(policy: Any, value: Any) -> None:
         raise DataError(f"the policy knows {one} tokens and the value model {other}: they do not belong together")
 
 
-__all__ = ["LanguageModelAgent", "Turn", "action_of", "check_same_tokens", "decision", "different", "observations_of"]
+__all__ = [
+    "LanguageModelAgent",
+    "Turn",
+    "action_of",
+    "check_context",
+    "check_same_tokens",
+    "decision",
+    "different",
+    "observations_of",
+]

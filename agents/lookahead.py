@@ -20,6 +20,7 @@ from oreo.agents import BETA, CHOICES
 from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, _Story, action_of, check_same_tokens, decision, different
+from oreo.envs.text_env import step_limit
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate
 
@@ -223,11 +224,9 @@ def _decide(root: _State, value: float | None, beta: float) -> Decision:
 
 
 def _left(episode: Episode) -> int | None:
-    """Steps that gymnasium's TimeLimit still allows; it keeps its limit under this name and offers no other."""
-    name = "_max_episode_steps"
-    if not episode.env.has_wrapper_attr(name):
-        return None
-    return int(episode.env.get_wrapper_attr(name)) - len(episode.steps)
+    """Steps until the episode is truncated."""
+    limit = step_limit(episode.env)
+    return None if limit is None else limit - len(episode.steps)
 
 
 def _world(episode: Episode) -> Any:

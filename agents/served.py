@@ -31,7 +31,7 @@ from typing import Any
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.completions import Sample
 from oreo.agents.judge import Judge
-from oreo.agents.language_model import decision, different, observations_of
+from oreo.agents.language_model import check_context, decision, different, observations_of
 from oreo.agents.server import Refused, Server
 from oreo.encoding import TurnFormat, _leading_ids
 from oreo.errors import DataError, UsageError, did_you_mean
@@ -83,8 +83,7 @@ class ServedAgent:
             raise UsageError("best of several turns takes a value model to choose by")
         if tokenizer is None and (api == "text" or value is not None or context is not None):
             raise UsageError("api='text', a value model and context, which counts tokens, take a tokenizer")
-        if context is not None and context < max_new_tokens + 3:
-            raise UsageError(f"context has to be well above max_new_tokens={max_new_tokens}, got {context}")
+        check_context(context, max_new_tokens)
         self.server, self.api, self.k, self.instruction = server, api, k, instruction
         self.temperature, self.top_p, self.context = temperature, top_p, context
         self._asked: dict[str, Any] = {

@@ -35,8 +35,8 @@ from typing import Any
 from rich.table import Table
 
 from oreo.agents import load_agent
-from oreo.cli.output import Episodes, complain, result_console
-from oreo.errors import DataError, OreoError, UsageError
+from oreo.cli.output import Episodes, reported, result_console
+from oreo.errors import DataError, UsageError
 from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
 from oreo.eval.plots import check_plot, success_over_k
 from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
@@ -227,14 +227,8 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=Path("runs/choosing"), help="folder for the episodes")
     parser.add_argument("--plot", type=Path, help="draw success over K there: FILE.png or FILE.svg")
     args = parser.parse_args()
-    try:
+    with reported(f"stopped; what was played is in {args.into}, and the same command goes on from there"):
         run(args)
-    except OreoError as error:
-        complain(str(error))
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        complain(f"stopped; what was played is in {args.into}, and the same command goes on from there")
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ from typing import Any
 from rich.table import Table
 
 from oreo.agents import load_agent
-from oreo.cli.output import Episodes, Updates, complain, result_console
-from oreo.errors import OreoError, UsageError
+from oreo.cli.output import Episodes, Updates, reported, result_console
+from oreo.errors import UsageError
 from oreo.eval import diagnostics
 from oreo.eval.evaluate import describe, summarise
 from oreo.eval.statistics import crossed_bootstrap, mcnemar_exact, percent
@@ -515,14 +515,8 @@ def main() -> None:
     )
     parser.add_argument("--into", type=Path, default=Path("runs/learning"), help="folder for everything")
     args = parser.parse_args()
-    try:
+    with reported(f"stopped; what was done is in {args.into}, and the same command goes on from there"):
         run(args)
-    except OreoError as error:
-        complain(str(error))
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        complain(f"stopped; what was done is in {args.into}, and the same command goes on from there")
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -84,3 +84,9 @@ class TextEnv(gym.Env[str, str]):
     def render(self) -> str | None:
         """The last observation, in `render_mode="ansi"`."""
         return self._text if self.render_mode == "ansi" else None
+
+
+def step_limit(env: gym.Env[str, str]) -> int | None:
+    """After how many steps `env` is truncated; None: nothing limits them."""
+    # Gymnasium's TimeLimit keeps it under this name and offers no other.
+    return env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None

@@ -17,7 +17,6 @@ from oreo.eval.statistics import percent, wilson_interval
 from oreo.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    import gymnasium as gym
     from rich.console import RenderableType
 
     from oreo.agents.agent import Agent
@@ -154,6 +153,7 @@ def plan_games(
     import numpy as np
 
     from oreo.envs import make
+    from oreo.envs.text_env import step_limit
 
     if episodes is not None and episodes < 1:
         raise UsageError(f"episodes={episodes}: expected 1 or more")
@@ -167,12 +167,6 @@ def plan_games(
         return Plan(listed, episodes or len(listed), limit)
     order = np.random.default_rng(seed).permutation(len(listed))
     return Plan([listed[order[i % len(listed)]] for i in range(episodes)], episodes, limit)
-
-
-def step_limit(env: gym.Env[str, str]) -> int | None:
-    """After how many steps `env` is truncated."""
-    # Gymnasium's TimeLimit keeps it under this name and offers no other.
-    return env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None
 
 
 def summarise(trajectories: Sequence[Trajectory], settings: dict[str, Any] | None = None) -> Evaluation:

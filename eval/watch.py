@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from oreo.eval.evaluate import plan_games, step_limit
+from oreo.envs.text_env import step_limit
+from oreo.eval.evaluate import plan_games
 from oreo.eval.replay import view_at
 from oreo.eval.screen import View
 from oreo.eval.stage import Stage

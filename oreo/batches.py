@@ -75,8 +75,11 @@ def encode_all(
         DataError: nothing to learn from; a trajectory longer than `max_length` with overlong="refuse".
         UsageError: see `oreo.selection.select`.
     """
+    selecting = samples_per_game is not None or balance != "none" or method == "dpo"
     encoded: list[tuple[Encoded, ...]] = []
+    wins: list[bool] = []
     episodes: list[Episode] = []
+    """Only where there is something to select by them: each is a hash of all that was said."""
     names: list[str] = []
     seen = won = long = 0
     for trajectory in trajectories:
@@ -99,7 +102,9 @@ def encode_all(
             pieces = [piece for piece in pieces if piece.imitate.any()]
         if pieces:
             encoded.append(tuple(pieces))
-            episodes.append(Episode.of(trajectory))
+            wins.append(trajectory.won)
+            if selecting:
+                episodes.append(Episode.of(trajectory))
             names.append(trajectory.game or trajectory.task or trajectory.env_id)
     if long:
         done = "split between turns" if overlong == "split" else "dropped"
@@ -120,8 +125,8 @@ def encode_all(
         both = [(chosen[first], chosen[second]) for first, second in found]
         return [Example((encoded[first], encoded[second]), True, names[first]) for first, second in both]
     if method == "kto":
-        return [Example((encoded[i],), episodes[i].won, names[i]) for i in chosen]
-    return [Example(((piece,),), episodes[i].won, names[i]) for i in chosen for piece in encoded[i]]
+        return [Example((encoded[i],), wins[i], names[i]) for i in chosen]
+    return [Example(((piece,),), wins[i], names[i]) for i in chosen for piece in encoded[i]]
 
 
 def with_reward(trajectory: Trajectory, reward: str) -> Trajectory:

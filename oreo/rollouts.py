@@ -171,8 +171,10 @@ class _Maker:
             from oreo.envs import make
 
             return make(self.spec, max_steps=self.max_steps, **self.kwargs)
+        from oreo.envs.text_env import step_limit
+
         env = self.spec(**self.kwargs)
-        steps = self.max_steps or (None if env.has_wrapper_attr("_max_episode_steps") else _own_limit(env))
+        steps = self.max_steps or (_own_limit(env) if step_limit(env) is None else None)
         return env if steps is None else gym.wrappers.TimeLimit(env, steps)
 
 

@@ -100,8 +100,6 @@ def acting_agent(
     """The agent that is evaluated or watched: greedy unless told, sampling where candidates are to differ."""
     if temperature is None:
         temperature = 0.0 if best_of == 1 or choose == "admissible" else 1.0
-    if best_of > 1 and temperature == 0 and choose == "text":
-        raise UsageError("--best-of chooses among samples: give it a --temperature above 0, such as 1")
     from oreo.agents import load_agent
 
     settings = agent_settings(extra, temperature=temperature, best_of=best_of, choose=choose, **named)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from oreo.errors import OreoError
+
 if TYPE_CHECKING:
     from rich.console import Console
     from typing_extensions import Self
@@ -38,6 +40,19 @@ def is_main_process() -> bool:
 def complain(message: str) -> None:
     """`oreo: …` on standard error, in one line whatever the message holds."""
     print(f"oreo: {' '.join(message.split())}", file=sys.stderr)
+
+
+@contextmanager
+def reported(stopped: str) -> Iterator[None]:
+    """For scripts: ends with one line and an exit code where the block raises what the user can mend, or is stopped."""
+    try:
+        yield
+    except OreoError as error:
+        complain(str(error))
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        complain(stopped)
+        raise SystemExit(130) from None
 
 
 def show_help(context: typer.Context) -> None:

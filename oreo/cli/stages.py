@@ -103,14 +103,11 @@ def collect(
     Example:
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
     """
-    from contextlib import closing
-
     from oreo import workers as crew
     from oreo.agents import load_agent
     from oreo.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import plan_games
-    from oreo.resumable import passes
-    from oreo.rollouts import play
+    from oreo.resumable import passes, play_into
 
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
     counts = passes(episodes, per_game)
@@ -148,12 +145,8 @@ def collect(
             else:
                 player = load_agent(agent, **settings)
                 name = player.name
-                with TrajectoryBuffer(into) as buffer:
-                    for each in sets:
-                        with closing(play(env, agent=player, **each)) as played:
-                            for _, episode in played:  # none is kept in memory
-                                buffer.append(episode)
-                                seen(episode)
+                for each in sets:  # no episode is kept in memory
+                    play_into(into, env, player, range(each.pop("episodes")), on_episode=seen, **each)
     total = len(TrajectoryBuffer(into, create=False))
     result = {"buffer": str(into), "agent": name, "collected": seen.done, "won": seen.won, "episodes": total}
     print_json(result) if json else print_pairs(result)
