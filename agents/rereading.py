@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from oreo.agents.ragged_cache import RaggedCache, positions, rearranged
+from oreo.packing import windowed
 
 _TOKENS_AT_ONCE = 1 << 12
 
@@ -46,21 +47,12 @@ def _agrees(model: Any) -> bool:
         cache.keep([0, 1])
         outputs = [cache.read(rows), cache.grow(more, [0, 0, 1, 1]), cache.grow(more, [0, 1, 2, 3])]
         answers.append(torch.cat(outputs).float())
-        if isinstance(cache, RaggedCache) and _windowed(model) and not any(cache.windows):
+        if isinstance(cache, RaggedCache) and windowed(model) and not any(cache.windows):
             # Too long a window to be seen in a trial, and in a mask that our attention does not look at.
             raise NotImplementedError("its attention is told of windows by a mask alone")
     scale = float(answers[1].abs().max())
     tolerance = 1e-3 if model.dtype == torch.float32 else 5e-2
     return bool((answers[0] - answers[1]).abs().max() <= tolerance * max(scale, 1e-6))
-
-
-def _windowed(model: Any) -> bool:
-    """Whether tokens of some layers do not look back to the beginning."""
-    config = model.config.get_text_config()
-    kinds = getattr(config, "layer_types", None) or ()
-    # Some models make a mask with a window whatever their layers are said to be.
-    window = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
-    return bool(window) or any(kind in ("sliding_attention", "chunked_attention") for kind in kinds)
 
 
 class Rereading:

@@ -142,7 +142,7 @@ def soft_bellman_terms(
     values: list[list[float]] = [[] for _ in encoded]
     gains: list[list[float]] = [[] for _ in encoded]
     with torch.inference_mode():
-        for rows in micro_batches(range(len(encoded)), [len(each) for each in encoded], _TOKENS):
+        for rows in micro_batches(range(len(encoded)), [[len(each)] for each in encoded], _TOKENS):
             batch = collate([encoded[row] for row in rows], int(tokenizer.eos_token_id or 0)).to(device_of(policy))
             log_prob, reference_log_prob, _ = scorer(batch.input_ids, batch.action_mask, reference=other, kl=False)
             log_ratio, reward, start = merge_steps(

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from oreo.encoding import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
+from oreo.packing import Packing, pack
 from oreo.selection import Episode, pairs, select
 from oreo.trajectory import Trajectory
 
@@ -49,9 +50,17 @@ class Batch:
     step_start: Tensor
     reward: Tensor
     imitate: Tensor
+    packing: Packing | None = None
+    """The same rows without padding."""
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: each for name, each in vars(self).items() if isinstance(each, Tensor)}
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
+        packing = None if self.packing is None else self.packing.to(device)
+        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors.items()}
+        return Batch(**moved, packing=packing)
 
 
 def encode_all(
@@ -160,28 +169,31 @@ def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:
 
 
 def micro_batches(
-    rows: Sequence[int], lengths: Sequence[int], max_tokens: int, counts: Sequence[int] | None = None
+    rows: Sequence[int], lengths: Sequence[Sequence[int]], max_tokens: int, *, packed: bool = False
 ) -> list[list[int]]:
     """Cut rows into groups of similar length, each of at most `max_tokens` with its padding (or a single row).
 
-    Longest first: what does not fit into memory fails at once and not an hour later. `lengths` are those of a row's
-    longest sequence, `counts` how many sequences it has (None: one each).
+    Longest first: what does not fit into memory fails at once and not an hour later. `lengths` are those of each row's
+    sequences. With `packed` there is no padding.
     """
     groups: list[list[int]] = []
-    sequences = 0
-    for row in sorted(rows, key=lambda row: (-lengths[row], row)):
-        count = counts[row] if counts else 1
-        if groups and (sequences + count) * lengths[groups[-1][0]] <= max_tokens:
+    longest = total = sequences = 0
+    for row in sorted(rows, key=lambda row: (-max(lengths[row]), row)):
+        sequences += len(lengths[row])
+        total += sum(lengths[row])
+        if groups and (total if packed else sequences * longest) <= max_tokens:
             groups[-1].append(row)
-            sequences += count
         else:
             groups.append([row])
-            sequences = count
+            longest, total, sequences = max(lengths[row]), sum(lengths[row]), len(lengths[row])
     return groups
 
 
-def collate(encoded: Sequence[Encoded], pad_id: int) -> Batch:
-    """Pad on the right. Padding has no action token, so its id does not matter beyond being one the model knows."""
+def collate(encoded: Sequence[Encoded], pad_id: int, *, packed: bool = False) -> Batch:
+    """Pad on the right. Padding has no action token, so its id does not matter beyond being one the model knows.
+
+    With `packed`, the rows are also laid out without padding; what follows a row's last action is left out there.
+    """
     shape = (len(encoded), max(len(row) for row in encoded))
     arrays = {
         "input_ids": np.full(shape, pad_id, dtype=np.int64),
@@ -193,4 +205,8 @@ def collate(encoded: Sequence[Encoded], pad_id: int) -> Batch:
     for index, row in enumerate(encoded):
         for name, array in arrays.items():
             array[index, : len(row)] = getattr(row, name)
-    return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+    packing = None
+    if packed:
+        ends = [max(1, int(np.max(np.flatnonzero(row.action_mask), initial=1))) for row in encoded]
+        packing = pack([row.input_ids[:end] for row, end in zip(encoded, ends, strict=True)], shape[1])
+    return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()}, packing=packing)

@@ -98,8 +98,11 @@ class TrainConfig:
     """What to do with longer ones: "refuse" to train, "split" (their oldest turns leave, as an agent with so short a
     context would have been told of them) or "drop"; never cut and still paid."""
     micro_tokens: int | None = None
-    """Tokens, padding included, in one forward pass; None: 4,096 on a CPU, 16,384 elsewhere. Weights differ by
+    """Tokens, padding (if any) included, in one forward pass; None: 4,096 on a CPU, 16,384 elsewhere. Weights differ by
     rounding only."""
+    packed: bool = True
+    """Lay rows end to end without padding, what they begin with alike once (see oreo.packing); False: pad them. Weights
+    differ by rounding only."""
     bf16: bool = False
     """Compute in bfloat16, weights stay float32. Paper: bf16; off here, since few CPUs are faster with it."""
     seed: int = 0

@@ -148,9 +148,9 @@ def through(module: nn.Module, adapter: str) -> nn.Module:
 class Base(Policy):
     """The reference: the policy's model without its adapter. Asked for states in the middle of a policy's pass."""
 
-    def states(self, input_ids: Tensor, action_mask: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def states(self, *args: Any, **kwargs: Any) -> Tensor:
         switch(self.model, None)
-        return super().states(input_ids, action_mask, attention_mask)
+        return super().states(*args, **kwargs)
 
 
 def save_adapter(model: Any, adapter: str, base: str, tokenizer: Any | None, folder: Path) -> None:

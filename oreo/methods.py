@@ -62,14 +62,14 @@ class Method:
 
 def imitation(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
     """SFT and rejection sampling. Turns that are not to be imitated are state like any observation."""
-    log_prob, _, _ = update.policy(batch.input_ids, batch.imitate)
+    log_prob, _, _ = update.policy(batch.input_ids, batch.imitate, packing=batch.packing)
     return Outcome(*nll_loss(log_prob, batch.imitate))
 
 
 def soft_bellman(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
     """OREO, and DQO: its token level without KL term and without stop-gradient on later log-ratios."""
     config, mask = update.config, batch.action_mask
-    value = update.value(batch.input_ids, mask)
+    value = update.value(batch.input_ids, mask, packing=batch.packing)
     if update.value_only:
         # The policy still is the reference: log-ratio and KL are zero, and need no forward pass to know it.
         log_ratio = kl = torch.zeros_like(value)
@@ -161,7 +161,7 @@ def _joined(prompt: Encoded, completion: Encoded, max_length: int | None) -> Enc
 def _log_ratio(update: Update, batch: Batch, *, kl: bool) -> tuple[Tensor, Tensor]:
     """[B, T] ρ, and the exact KL to the reference where it is wanted. One that is only logged has no backward pass."""
     log_prob, reference_log_prob, divergence = update.policy(
-        batch.input_ids, batch.action_mask, reference=update.reference, kl=kl
+        batch.input_ids, batch.action_mask, reference=update.reference, kl=kl, packing=batch.packing
     )
     return log_prob - reference_log_prob, divergence
 

@@ -4,7 +4,8 @@ Everything here runs any causal language model of transformers. B rows, T positi
 vocabulary. No [B, T, V] tensor is made: the body of the model gives hidden states, those that precede an action token
 are gathered ([N, H]), and only they go through the output layer, in chunks (oreo.scoring).
 
-Padding goes on the right without an attention mask (causal attention never looks there), or anywhere with one.
+Padding goes on the right without an attention mask (causal attention never looks there), or anywhere with one, or
+nowhere: oreo.packing.
 Not here: training (oreo.trainer) and generation (oreo.agents.language_model).
 """
 
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from oreo.errors import DataError, MissingExtra, OreoError, UsageError, did_you_mean
+from oreo.packing import Packing
 from oreo.scoring import Layer, chunk_rows, chunks, plain_layer, score
 
 TINY = Path(__file__).parent / "tiny"
@@ -190,6 +192,15 @@ def load_reference(model: Any) -> Any:
     return reference.requires_grad_(False).eval()
 
 
+def aligned(model: Any) -> Any:
+    """The model with its weights where torch would have put them: those read from a file stand at any address, and the
+    last bits of matrix products on CPUs depend on it, so that a resumed run would end with others."""
+    for parameter in model.parameters():
+        if parameter.device.type == "cpu":
+            parameter.data = parameter.data.clone()
+    return model
+
+
 def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
@@ -274,13 +285,21 @@ class Policy(nn.Module):
         self.gathers = _body_and_head_are_all(model)
         """Whether the output layer can be run on chosen positions. Where not, full logits are made, and it is said."""
 
-    def states(self, input_ids: Tensor, action_mask: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def states(
+        self,
+        input_ids: Tensor,
+        action_mask: Tensor,
+        attention_mask: Tensor | None = None,
+        packing: Packing | None = None,
+    ) -> Tensor:
         """[N, H] final hidden states just before each action token, row by row ([N, V] logits where not `gathers`)."""
-        inputs = _inputs(self.model, input_ids, attention_mask)
+        inputs = _inputs(self.model, input_ids, attention_mask) if packing is None else packing.inputs(self.model)
         if self.gathers:
             hidden = self.model.base_model(**inputs).last_hidden_state
         else:
             hidden = self.model(**inputs).logits
+        if packing is not None:
+            return hidden[0, packing.place[:, :-1][action_mask[:, 1:]]]
         return hidden[:, :-1][action_mask[:, 1:]]
 
     def logits(self, states: Tensor) -> Tensor:
@@ -296,6 +315,7 @@ class Policy(nn.Module):
         reference: Policy | None = None,
         reference_states: Tensor | None = None,
         kl: bool = True,
+        packing: Packing | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Score the action tokens of a batch.
 
@@ -306,15 +326,16 @@ class Policy(nn.Module):
             reference: π_ref; None leaves its outputs zero.
             reference_states: [N, H] what `reference.states` gave for this very batch, computed here if None.
             kl: whether the KL is wanted; False leaves it zero.
+            packing: of the same rows; models that `oreo.packing.prepare` was called on need it, others cannot use it.
 
         Returns:
             log π(a_t|s_t), log π_ref(a_t|s_t) and KL(π(·|s_t) ‖ π_ref(·|s_t)), each [B, T] float32, zero elsewhere.
         """
-        states = self.states(input_ids, action_mask, attention_mask)
+        states = self.states(input_ids, action_mask, attention_mask, packing)
         targets = input_ids[action_mask]
         if reference is not None and reference_states is None:
             with torch.no_grad():
-                reference_states = reference.states(input_ids, action_mask, attention_mask)
+                reference_states = reference.states(input_ids, action_mask, attention_mask, packing)
         scores = self._scores(states, targets, reference, reference_states, kl)
         log_prob, reference_log_prob, divergence = (
             score.new_zeros(action_mask.shape).masked_scatter(action_mask, score) for score in scores
@@ -373,9 +394,19 @@ class Value(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: Tensor, action_mask: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        action_mask: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        packing: Packing | None = None,
+    ) -> Tensor:
         """[B, T] float32: at an action token the value of the state before it, zero elsewhere. Args as `Policy`."""
-        values = self.model(**_inputs(self.model, input_ids, attention_mask)).logits[..., 0].float()
+        if packing is not None:
+            values = self.model(**packing.inputs(self.model)).logits[0, :, 0].float()[packing.place]
+        else:
+            values = self.model(**_inputs(self.model, input_ids, attention_mask)).logits[..., 0].float()
         before = torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)
         return torch.where(action_mask, before, 0.0)
 

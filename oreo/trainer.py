@@ -53,6 +53,7 @@ from oreo.methods import METHODS, Update, mismatched, trajectory_log_ratios
 from oreo.models import (
     Policy,
     Value,
+    aligned,
     digest,
     is_adapter,
     is_model,
@@ -62,6 +63,7 @@ from oreo.models import (
     resolve_checkpoint,
     save_model,
 )
+from oreo.packing import prepare
 from oreo.preferences import kto_reference_point
 from oreo.trajectory import Trajectory
 
@@ -147,11 +149,11 @@ class _Run:
         # Weights that are trained stay float32; a frozen base may be what it is computed in.
         dtype = "bfloat16" if config.lora_r and config.bf16 else "float32"
         start, self.tokenizer = load_policy(config.model, dtype=dtype, trust_remote_code=config.trust_remote_code)
+        start = aligned(start)
         if config.instruction is not None:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.examples = self._encode(data, start)
-        self.lengths = [max(map(len, example.pieces)) for example in self.examples]
-        self.counts = [len(example.pieces) for example in self.examples]
+        self.lengths = [[len(piece) for piece in example.pieces] for example in self.examples]
         self.per_epoch = math.ceil(len(self.examples) / config.batch_size)
         self.warmup_steps = self.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.steps = self.warmup_steps + self.per_epoch * int(config.epochs or 0)
@@ -216,18 +218,23 @@ class _Run:
     def _build_models(self, start: Any, checkpoint: Path | None) -> None:
         """Policy, value and reference, each a model of its own."""
         config = self.config
-        if self.method.reference:
-            self.reference = distribute(self.accelerator, Policy(load_reference(start)), trained=False)
+        reference = Policy(load_reference(start)) if self.method.reference else None
         self.models: dict[str, Any] = {"policy": start}
         if checkpoint:
-            self.models["policy"], _ = load_policy(checkpoint / "policy", trust_remote_code=config.trust_remote_code)
+            policy, _ = load_policy(checkpoint / "policy", trust_remote_code=config.trust_remote_code)
+            self.models["policy"] = aligned(policy)
         if self.method.value:
             source = config.value_model or resolve_checkpoint(config.model)[0]
             source = str(checkpoint / "value") if checkpoint else source
-            self.models["value"] = load_value(source, trust_remote_code=config.trust_remote_code)
+            self.models["value"] = aligned(load_value(source, trust_remote_code=config.trust_remote_code))
         wrap: dict[str, Any] = {"policy": Policy, "value": Value}
-        for name, model in self.models.items():
-            module = distribute(self.accelerator, wrap[name](model))
+        modules = {name: wrap[name](model) for name, model in self.models.items()}
+        # Tried before they are spread over processes.
+        self._pack([*self.models.values(), *([reference.model] if reference else [])])
+        if reference is not None:
+            self.reference = distribute(self.accelerator, reference, trained=False)
+        for name, whole in modules.items():
+            module = distribute(self.accelerator, whole)
             self.modules[name] = module
             self.trained[name] = [parameter for parameter in module.parameters() if parameter.requires_grad]
 
@@ -260,6 +267,11 @@ class _Run:
             self.trained[name] = list(lora.parameters(model, name).values())
         if self.method.reference:
             self.reference = lora.Base(start)
+        self._pack(list(self.models.values()))
+
+    def _pack(self, models: Sequence[Any]) -> None:
+        with self.accelerator.autocast():
+            self.packed = self.config.packed and prepare(models)
 
     # The loop.
 
@@ -356,8 +368,8 @@ class _Run:
         world = self.accelerator.num_processes
         update = self._update(rows, value_only)
         whole = sum(self.method.weight(self.examples[row]) for row in rows)
-        by_length = sorted(rows, key=lambda row: (-self.lengths[row], row))
-        groups = self._groups(by_length, self.lengths, self.counts)
+        by_length = sorted(rows, key=lambda row: (-max(self.lengths[row]), row))
+        groups = self._groups(by_length, self.lengths)
         sums: dict[str, Tensor] = {}
         seen: list[tuple[float, float, bool]] = []
         for index, group in enumerate(groups):
@@ -387,14 +399,17 @@ class _Run:
             seen = gather_object(seen)
         return dict(zip(names, totals.tolist(), strict=True)), seen
 
-    def _groups(self, rows: Sequence[int], lengths: Sequence[int], counts: Sequence[int]) -> list[list[int]]:
+    def _groups(self, rows: Sequence[int], lengths: Sequence[Sequence[int]]) -> list[list[int]]:
         """This process's micro-batches. All get equally many, some of them empty: each has to take part in each."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        plans = [micro_batches(rows[each::world], lengths, self.micro_tokens, counts) for each in range(world)]
+        plans = [
+            micro_batches(rows[each::world], lengths, self.micro_tokens, packed=self.packed) for each in range(world)
+        ]
         return plans[rank] + [[] for _ in range(max(map(len, plans)) - len(plans[rank]))]
 
     def _batch(self, examples: Sequence[Example]) -> Batch:
-        batch = collate([piece for example in examples for piece in example.pieces], self.pad_id)
+        pieces = [piece for example in examples for piece in example.pieces]
+        batch = collate(pieces, self.pad_id, packed=self.packed)
         return batch.to(self.accelerator.device)
 
     def _update(self, rows: Sequence[int], value_only: bool) -> Update:
@@ -403,10 +418,10 @@ class _Run:
         if self.config.method != "kto":
             return update
         pairs = mismatched([self.examples[row] for row in rows], self.max_length)
-        lengths, counts = [max(map(len, pair.pieces)) for pair in pairs], [len(pair.pieces) for pair in pairs]
+        lengths = [[len(piece) for piece in pair.pieces] for pair in pairs]
         total = torch.zeros((), device=self.accelerator.device)
         with torch.no_grad():
-            for group in self._groups(range(len(pairs)), lengths, counts):
+            for group in self._groups(range(len(pairs)), lengths):
                 examples = [pairs[index] for index in group] or pairs[:1]
                 sums = trajectory_log_ratios(update, self._batch(examples), examples)
                 total += sums.sum() * bool(group)
@@ -429,7 +444,7 @@ class _Run:
 
             folder.mkdir(parents=True, exist_ok=True)
             batch = collate([piece for row in rows for piece in self.examples[row].pieces], self.pad_id)
-            save_file(vars(batch), folder / "batch.safetensors")
+            save_file(batch.tensors, folder / "batch.safetensors")
             about = {"metrics": {k: str(v) for k, v in metrics.items()}, "names": [self.examples[r].name for r in rows]}
             (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
         self.accelerator.wait_for_everyone()  # a launcher kills all processes when the first of them fails

@@ -88,7 +88,8 @@ def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
         reference_point=run._update(rows, False).reference_point,
     )
     examples = [run.examples[row] for row in rows]
-    outcome = METHODS[method].loss(update, run._batch(examples), examples)
+    padded = dataclasses.replace(run._batch(examples), packing=None)
+    outcome = METHODS[method].loss(update, padded, examples)
     outcome.loss.backward()
     assert metrics["loss"] == pytest.approx(outcome.loss.item(), rel=1e-5)
     for name, model in modules.items():
@@ -109,7 +110,7 @@ def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
 def test_saved_adapters_load_in_plain_peft_and_in_our_loaders_with_the_same_logits_and_values(
     start: Path, small: Any, tmp_path: Path
 ) -> None:
-    run = a_run(start, small, tmp_path / "run", moved=True)
+    run = a_run(start, small, tmp_path / "run", moved=True, packed=False)
     result = run.train(None)
     with torch.no_grad():
         oreo.lora.switch(run.models["policy"], "policy")

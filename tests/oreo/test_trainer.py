@@ -196,10 +196,13 @@ def gradient(run: Any, name: str = "policy") -> dict[str, torch.Tensor]:
 
 
 def log_ratio_of(run: Any, ids: Any, mask: Any) -> torch.Tensor:
-    """Σ log π/π_ref over the action tokens of one sequence, from full logits."""
+    """Σ log π/π_ref over the action tokens of one sequence, from full logits of plain models with the run's weights."""
     ids, chosen = torch.as_tensor(ids)[None], torch.as_tensor(mask)[1:]
-    ours = run.models["policy"](ids).logits.log_softmax(-1)
-    theirs = run.reference.model(ids).logits.log_softmax(-1).detach()
+    plain, _ = load_policy(run.config.model)
+    ours, theirs = (
+        torch.func.functional_call(plain, dict(model.named_parameters()), (ids,)).logits.log_softmax(-1)
+        for model in (run.models["policy"], run.reference.model)
+    )
     return (ours - theirs)[0, :-1].gather(-1, ids[0, 1:, None])[chosen].sum()
 
 
@@ -246,7 +249,7 @@ def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however
         settings |= dict(max_length=40, overlong="split")
     for micro in (1, 100, 100_000):
         run = a_run(rollouts(small), start, tmp_path, micro, **settings)
-        assert (max(run.counts) > {"dpo": 2, "kto": 1}[method]) == (pieces == "split")
+        assert (max(map(len, run.lengths)) > {"dpo": 2, "kto": 1}[method]) == (pieces == "split")
         metrics, _ = run._backward(range(len(run.examples)), False)
         found = gradient(run)
         run.models["policy"].zero_grad()
@@ -589,12 +592,18 @@ def test_every_epoch_is_a_permutation_of_its_own() -> None:
 
 def test_micro_batches_hold_every_row_once_within_their_tokens() -> None:
     lengths = [5, 90, 17, 17, 200, 3, 8]
-    groups = micro_batches(range(7), lengths, 100)
+    groups = micro_batches(range(7), [[length] for length in lengths], 100)
     assert sorted(row for group in groups for row in group) == list(range(7))
-    counts = [2, 2, 3, 2, 2, 4, 2]
-    groups_of_several = micro_batches(range(7), lengths, 100, counts)
-    assert groups_of_several == [[4], [1], [2, 3], [6, 0, 5]]
     assert groups[0] == [4] and all(len(g) * max(lengths[r] for r in g) <= 100 for g in groups[1:])
+    counts = [2, 2, 3, 2, 2, 4, 2]
+    several = [[length] * count for length, count in zip(lengths, counts, strict=True)]
+    assert micro_batches(range(7), several, 100) == [[4], [1], [2, 3], [6, 0, 5]]
+
+
+def test_micro_batches_of_packed_rows_are_as_large_as_their_tokens() -> None:
+    lengths = [[60, 10], [50], [20], [8, 8], [7]]
+    assert micro_batches(range(5), lengths, 100) == [[0], [1, 2], [3, 4]]
+    assert micro_batches(range(5), lengths, 100, packed=True) == [[0], [1, 2, 3, 4]]
 
 
 def test_auc_is_the_share_of_pairs_in_order() -> None:
