@@ -3,6 +3,7 @@
     python benchmarks/train_step.py
     python benchmarks/train_step.py --action-share 1
     python benchmarks/train_step.py --shape 0.5b --device cuda --dtype bfloat16 --tokens 8192
+    python benchmarks/train_step.py --shape deep --vocabulary 8000 --tokens 4096 --checkpoint-activations
 
 One forward and backward pass of OREO's policy loss (token level, with its KL term) through a randomly initialised Qwen2
 with 151,936 entries in its vocabulary and tied embeddings, on random tokens of which a share are actions (ALFWorld:
@@ -10,6 +11,7 @@ about 15 %). The value model, the same in both, and the optimiser are left out.
 
     ours          oreo.models.Policy: the output layer at action tokens only, in chunks, with its own backward pass
     full logits   log-softmax of policy and reference over [batch, length, vocabulary], as the paper's released code
+    ours, again   with --checkpoint-activations: ours, with the policy's blocks computed again (oreo.activations)
 
 Each runs in a process of its own. Memory is the most that the process (or the accelerator) held in an update, over what
 it held before, with both models and the policy's gradients in place.
@@ -40,17 +42,19 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from oreo.activations import checkpoint_activations
 from oreo.losses import policy_loss, trajectory_mean
 from oreo.models import Policy, load_reference
 
 SHAPES: dict[str, dict[str, int]] = {
-    # The latter two as Qwen2.5-0.5B and -1.5B; all have two key-value heads.
+    # The last two as Qwen2.5-0.5B and -1.5B; all have two key-value heads.
     "tiny": dict(hidden_size=256, intermediate_size=704, num_hidden_layers=2, num_attention_heads=4),
+    "deep": dict(hidden_size=256, intermediate_size=704, num_hidden_layers=24, num_attention_heads=4),
     "0.5b": dict(hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14),
     "1.5b": dict(hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12),
 }
 BETA, ALPHA = 0.03, 0.01
-FORMULATIONS = ("ours", "full logits")
+FORMULATIONS = ("ours", "full logits", "ours, again")
 
 
 def full_logits(model: Any, reference: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -157,16 +161,18 @@ def measure(args: argparse.Namespace) -> None:
     ids, mask = batch(args)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
+    if args.one == "ours, again":
+        checkpoint_activations(model)
     policy, other = Policy(model), Policy(reference)
 
     def update() -> Tensor:
         for parameter in model.parameters():
             assert parameter.grad is not None
             parameter.grad.zero_()
-        if args.one == "ours":
-            scores = policy(ids, mask, reference=other)
-        else:
+        if args.one == "full logits":
             scores = full_logits(model, reference, ids, mask)
+        else:
+            scores = policy(ids, mask, reference=other)
         loss = loss_of(scores, mask)
         loss.backward()
         return loss.detach()
@@ -201,8 +207,9 @@ def measure(args: argparse.Namespace) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     results: dict[str, dict[str, float]] = {}
+    names = FORMULATIONS if args.checkpoint_activations else FORMULATIONS[:2]
     with tempfile.TemporaryDirectory() as folder:
-        files = {name: Path(folder) / f"{index}.pt" for index, name in enumerate(FORMULATIONS)}
+        files = {name: Path(folder) / f"{index}.pt" for index, name in enumerate(names)}
         for name, file in files.items():
             done = subprocess.run(
                 [sys.executable, __file__, *sys.argv[1:], "--one", name, "--gradients", file],
@@ -212,30 +219,38 @@ def compare(args: argparse.Namespace) -> None:
             if done.returncode:
                 raise SystemExit(f"{name} failed; its error is above")
             results[name] = json.loads(done.stdout.splitlines()[-1])
-        ours, full = (torch.load(file) for file in files.values())
-    largest = max(float(each.abs().max()) for each in full.values())
-    off = max(float((ours[name] - full[name]).abs().max()) for name in full)
-    norm = sum(float(each.double().square().sum()) for each in full.values()) ** 0.5
-    apart = sum(float((ours[name] - full[name]).double().square().sum()) for name in full) ** 0.5
+        gradients = {name: torch.load(file) for name, file in files.items()}
 
-    first = results[FORMULATIONS[0]]
+    first = results[names[0]]
     share = first["actions"] / first["tokens"]
     title = f"{args.shape}, {args.dtype} on {args.device}, {first['tokens']:,} tokens, {share:.0%} of them actions"
-    table = Table("", *FORMULATIONS, "full / ours", title=f"{title}, vocabulary {args.vocabulary:,}")
+    table = Table(
+        "", *names, *(f"{name} / ours" for name in names[1:]), title=f"{title}, vocabulary {args.vocabulary:,}"
+    )
     for row, key, form in (
         ("seconds", "seconds", ".2f"),
         ("CPU seconds", "cpu", ".2f"),
         ("peak MB", "megabytes", ",.0f"),
     ):
-        numbers = [results[name][key] for name in FORMULATIONS]
-        table.add_row(row, *(format(number, form) for number in numbers), f"{numbers[1] / max(numbers[0], 1e-9):.2f}")
+        numbers = [results[name][key] for name in names]
+        ratios = (number / max(numbers[0], 1e-9) for number in numbers[1:])
+        table.add_row(row, *(format(number, form) for number in numbers), *(f"{ratio:.2f}" for ratio in ratios))
     table.add_row("tokens/s", *(f"{each['tokens'] / each['seconds']:,.0f}" for each in results.values()))
     table.add_row("loss", *(f"{each['loss']:.6f}" for each in results.values()))
     rate = max(each["rate"] for each in results.values())
     shares = (each["flop"] / each["seconds"] / rate for each in results.values())
     table.add_row("share of matrix rate", *(f"{each:.0%}" for each in shares))
     Console().print(table)
-    print(f"gradients: they differ by {off:.1e} at most, of {largest:.1e}; {apart / norm:.1e} of the norm of all")
+    full = gradients.pop("full logits")
+    largest = max(float(each.abs().max()) for each in full.values())
+    norm = sum(float(each.double().square().sum()) for each in full.values()) ** 0.5
+    for each, ours in gradients.items():
+        off = max(float((ours[name] - full[name]).abs().max()) for name in full)
+        apart = sum(float((ours[name] - full[name]).double().square().sum()) for name in full) ** 0.5
+        print(
+            f"gradients: {each} and full logits differ by {off:.1e} at most, of {largest:.1e}; {apart / norm:.1e} of "
+            "the norm of all"
+        )
     print(f"{first['flop'] / first['tokens'] / 1e9:.3f} GFLOP a token; matrix rate {rate / 1e9:,.0f} GFLOP/s")
 
 
@@ -250,6 +265,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=151936)
     parser.add_argument("--repeats", type=int, default=3, help="timed updates, after one that is not; the best counts")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--checkpoint-activations", action="store_true", help="one column more: blocks computed again")
     parser.add_argument("--one", choices=FORMULATIONS, help=argparse.SUPPRESS)
     parser.add_argument("--gradients", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -16,6 +16,7 @@ LEVELS = ("token", "step", "response")
 REWARDS = ("stored", "success", "signed")
 BALANCES = ("none", "game", "all")
 TRACKERS = ("tensorboard", "wandb", "trackio")
+LORA_MODELS = ("both", "value")
 
 # Per method (paper, appendix: table of hyper-parameters; ALFWorld column where it has one). It has no KTO for ALFWorld:
 # that of its 1.5B model. DQO is in table 3 without settings: OREO's.
@@ -25,7 +26,7 @@ _EPOCHS = {"sft": 2, "rejection": 1, "dpo": 1, "kto": 1, "dqo": 3, "oreo": 3}
 _BETA = {"dpo": 0.1, "kto": 0.1, "dqo": 0.03, "oreo": 0.03}
 # Per level (paper, appendix: 0.01 token, 0.1 step, 0.3 response).
 _ALPHA = {"token": 0.01, "step": 0.1, "response": 0.3}
-_MAY_CHANGE = {"save_every", "trackers", "recipe"}
+_MAY_CHANGE = {"checkpoint_activations", "save_every", "trackers", "recipe"}
 """Fields that may differ when a run is resumed: the weights do not depend on them."""
 
 
@@ -79,6 +80,9 @@ class TrainConfig:
     lora_r: int = 0
     """Rank of LoRA adapters, which are then trained in place of all weights: policy and value are two adapters on one
     base, and the base alone is the reference (see `oreo.lora`); 0: train all weights. Paper: 64 (its 7B value)."""
+    lora_models: str = "both"
+    """LoRA: "both", or "value": the policy is trained whole, and the value is an adapter on the reference. Paper: value
+    (7B)."""
     lora_alpha: float | None = None
     """LoRA: α; adapters are scaled by α/r. None: r (paper: 64 and 64)."""
     lora_targets: str = "all-linear"
@@ -105,6 +109,9 @@ class TrainConfig:
     differ by rounding only."""
     bf16: bool = False
     """Compute in bfloat16, weights stay float32. Paper: bf16; off here, since few CPUs are faster with it."""
+    checkpoint_activations: bool = False
+    """Keep only the inputs of each transformer block in the forward pass, and compute the rest again in the backward
+    pass: less memory, up to a third more time, the same weights."""
     seed: int = 0
     """Order of the data, and what is selected of it."""
     save_every: int = 100
@@ -122,15 +129,20 @@ class TrainConfig:
         _one_of("overlong", self.overlong, OVERLONG)
         _one_of("reward", self.reward, REWARDS)
         _one_of("balance", self.balance, BALANCES)
+        _one_of("lora_models", self.lora_models, LORA_MODELS)
         for name, methods in _ONLY.items():
             if self.method not in methods and getattr(self, name) != _default(name):
                 raise UsageError(f"{name} means nothing to method {self.method!r}; leave it out ({', '.join(methods)})")
         if self.method == "dqo" and self.alpha:
             raise UsageError("dqo has no KL term; leave alpha out, or train by method 'oreo'")
-        if not self.lora_r and (self.lora_alpha is not None or self.lora_targets != _default("lora_targets")):
-            raise UsageError("lora_alpha and lora_targets mean nothing without lora_r; give it a rank, such as 64")
+        for name in ("lora_alpha", "lora_targets", "lora_models"):
+            if not self.lora_r and getattr(self, name) != _default(name):
+                raise UsageError(
+                    f"{name} {getattr(self, name)!r} means nothing without lora_r; give that a rank, such as 64, or "
+                    f"leave {name} at {_default(name)!r}"
+                )
         if self.lora_r and self.value_model is not None:
-            raise UsageError("with lora_r the value is an adapter on the policy's base; leave value_model out")
+            raise UsageError("with lora_r the value is an adapter on the starting model; leave value_model out")
         fill = {
             "lora_alpha": self.lora_r or None,
             "epochs": _EPOCHS[self.method],
@@ -203,6 +215,7 @@ _ONLY = {
     "undesirable_weight": ("kto",),
     "pairs_per_game": ("dpo",),
     "balance": ("sft", "dpo", "kto", "dqo", "oreo"),
+    "lora_models": ("oreo", "dqo"),
 }
 """Fields that only some methods know. Given to another, they would do nothing."""
 _LEAST = {

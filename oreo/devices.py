@@ -33,9 +33,13 @@ def connect(bf16: bool, **more: Any) -> Any:
     if sharded():
         if os.environ.get("FSDP_VERSION", "1") != "2":
             raise UsageError("FSDP 1 is not supported; set fsdp_version: 2, as in fsdp2.yaml")
-        for flag in ("FSDP_ACTIVATION_CHECKPOINTING", "FSDP_OFFLOAD_PARAMS"):
-            if _is_set(flag):
-                raise UsageError(f"{flag.lower()} is not supported; leave it out, and set micro_tokens lower")
+        if _is_set("FSDP_ACTIVATION_CHECKPOINTING"):
+            raise UsageError(
+                "fsdp_activation_checkpointing is a setting of oreo's own; leave it out, and give oreo train "
+                "--set checkpoint_activations=true"
+            )
+        if _is_set("FSDP_OFFLOAD_PARAMS"):
+            raise UsageError("fsdp_offload_params is not supported; leave it out, and set micro_tokens lower")
         # With it, all processes but one would load empty weights. Each has to know the real ones.
         os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     # Accelerate keeps the precision of a process's first run for all later ones, unless told to forget it.

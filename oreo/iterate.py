@@ -62,6 +62,7 @@ def iterate(
     Which model a round starts from and keeps close to is open in the paper: it says that the policy is updated again,
     and of the first iteration that its reference is the SFT model. `reference="previous"` reads this as one step after
     another: each round starts from the policy and the value of the round before, so KL to the start may grow with each.
+    (A value that is a LoRA adapter belongs to the model it was trained on, and begins anew.)
     `reference="start"` trains each round anew from the start model on the larger data, which bounds that KL by β.
 
     Args:
@@ -110,7 +111,11 @@ def iterate(
         "eval_temperature": eval_temperature,
         "agent_settings": agent_settings or {},
         "reference": reference,
-        **{f"training.{k}": v for k, v in config.to_dict().items() if k not in ("save_every", "trackers")},
+        **{
+            f"training.{k}": v
+            for k, v in config.to_dict().items()
+            if k not in ("checkpoint_activations", "save_every", "trackers")
+        },
     }
     output = Path(output).expanduser().absolute()
     claim(output, "iterate.json", settings)
@@ -175,13 +180,15 @@ class _Job:
 
     def train(self, number: int, policy: str) -> str:
         """Returns the folder, as `load_agent` takes it."""
+        from oreo.models import is_model
+
         folder = self.output / f"round-{number}" / self.method
-        if (folder / "policy" / "config.json").is_file():
+        if is_model(folder / "policy"):
             return str(folder)
         start: dict[str, Any] = {}
         if self.settings["reference"] == "previous" and number > 1:
             start["model"] = str(Path(policy) / "policy")
-            if (Path(policy) / "value").is_dir():
+            if (Path(policy) / "value").is_dir() and not TrainConfig.of(**self.fields).lora_r:
                 start["value_model"] = str(Path(policy) / "value")
         buffers = [self.buffer(each) for each in range(1, number + 1)]
         with self._updates(f"{number}  Training on {number * self.settings['episodes']} episodes") as seen:

@@ -1,14 +1,15 @@
-"""LoRA: policy and value as two adapters on one base model in memory; the base without adapters is the reference.
+"""LoRA: policy and value, or the value alone, as adapters on one base in memory, which without them is the reference.
 
-The base's layers are peft's. The value is a token classification model whose body is the policy's own, with a head of
+The base's layers are peft's. The value is a token classification model whose body is the base's own, with a head of
 its own, so that `Policy` and `Value` of oreo.models see ordinary models. Which adapter a forward pass goes through is
-set just before it. Adapters are saved as peft saves them.
+set just before it, and again where a part of it is computed again. Adapters are saved as peft saves them.
 
 Not here: loading an adapter to act with, which merges it into its base (oreo.models).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from oreo.activations import Contexts
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.models import Policy, _quiet, replacing
 
@@ -39,13 +41,13 @@ def add_adapters(base: Any, names: tuple[str, ...], *, r: int, alpha: float, tar
 
     Args:
         base: the model; its own weights are frozen.
-        names: of ADAPTERS, "policy" first.
+        names: of ADAPTERS, in that order.
         r, alpha: rank and scale, α/r times the product of the factors is added.
         targets: "all-linear", or the ends of layers' names, such as "q_proj,v_proj".
         seed: of the first factors.
 
     Returns:
-        The models to train by name: the base, and for "value" a token classifier that shares its body.
+        The models to train by name: for "policy" the base, for "value" a token classifier that shares its body.
 
     Raises:
         UsageError: targets that the model does not have; the output layer among them.
@@ -70,10 +72,8 @@ def add_adapters(base: Any, names: tuple[str, ...], *, r: int, alpha: float, tar
     for name, parameter in base.named_parameters():
         if any(_is_of(name, each) for each in names):
             parameter.data = parameter.data.float()  # whatever the base is in
-    models = {"policy": base}
-    if "value" in names:
-        models["value"] = _classifier(base)
-    return models
+    made = {"policy": lambda: base, "value": lambda: _classifier(base)}
+    return {name: made[name]() for name in names}
 
 
 def _classifier(base: Any) -> Any:
@@ -131,6 +131,40 @@ def switch(model: Any, adapter: str | None) -> None:
     for name, parameter in model.named_parameters():
         if any(_is_of(name, each) for each in ADAPTERS):
             parameter.requires_grad_(True)
+
+
+def active(model: Any) -> str | None:
+    """Which adapter forward passes go through now."""
+    layer = next(_layers(model))
+    return None if layer.disable_adapters else str(layer.active_adapters[0])
+
+
+def again(model: Any) -> Contexts:
+    """For `oreo.activations`: blocks are computed again through the adapter that the forward pass went through.
+
+    By then others have been through the same blocks, the reference in the middle of the policy's pass among them.
+    """
+
+    @contextlib.contextmanager
+    def through_it(adapter: str | None) -> Iterator[None]:
+        if active(model) != adapter:  # so at the first block of a pass that is computed again
+            switch(model, adapter)
+        yield
+
+    return lambda: (contextlib.nullcontext(), through_it(active(model)))
+
+
+def hold_in_bfloat16(base: Any) -> None:
+    """Hold the matrices of a frozen model's blocks in bfloat16, for a run that computes in it. Call it before adapters.
+
+    Products round them to it anyway, so that such a reference still equals a float32 policy, to the bit. Embeddings and
+    norms, which are not rounded, stay as they are.
+    """
+    output = base.get_output_embeddings()
+    for module in base.modules():
+        # Conv1D is GPT-2's linear layer.
+        if (isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D") and module is not output:
+            module.weight.data = module.weight.data.bfloat16()
 
 
 def _layers(model: Any) -> Iterator[Any]:

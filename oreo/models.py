@@ -154,7 +154,7 @@ def load_value(
     Raises:
         DataError: no such model; an architecture that transformers has no token classification for.
     """
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, AutoConfig, AutoModelForTokenClassification
 
     policy, value = resolve_checkpoint(path)
     name = value or policy
@@ -165,6 +165,11 @@ def load_value(
     with _reading(name):
         config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
         config.classifier_dropout = 0.0
+        if type(config) not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING and not hasattr(config, "auto_map"):
+            raise DataError(
+                f"transformers has no token classification for the {config.model_type} in {name}, so it can have no "
+                "value; it can be trained by sft, rejection, dpo or kto"
+            )
         model, info = AutoModelForTokenClassification.from_pretrained(
             name,
             config=config,

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from oreo import lora, trackers
+from oreo.activations import checkpoint_activations
 from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches
 from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint, writing
 from oreo.config import TrainConfig
@@ -74,6 +75,7 @@ _AUC_WINDOW = 1024
 
 _HALF = ".half-"
 """Begins the names of files that are being written."""
+_WRAPS: dict[str, Any] = {"policy": Policy, "value": Value}
 
 
 class NonFiniteLoss(OreoError, ArithmeticError):
@@ -145,9 +147,11 @@ class _Run:
         if config.lora_r:
             lora.require_peft()
             if sharded():
-                raise UsageError("LoRA keeps a whole base on each device and cannot be sharded; use ddp.yaml")
+                raise UsageError(
+                    "LoRA keeps a whole base on each device and cannot be sharded; use ddp.yaml, or lora_r=0"
+                )
         # Weights that are trained stay float32; a frozen base may be what it is computed in.
-        dtype = "bfloat16" if config.lora_r and config.bf16 else "float32"
+        dtype = "bfloat16" if config.lora_r and config.lora_models == "both" and config.bf16 else "float32"
         start, self.tokenizer = load_policy(config.model, dtype=dtype, trust_remote_code=config.trust_remote_code)
         start = aligned(start)
         if config.instruction is not None:
@@ -199,10 +203,23 @@ class _Run:
         self.reference: Policy | None = None
         self.modules: dict[str, Any] = {}
         self.trained: dict[str, list[nn.Parameter]] = {}
-        if config.lora_r:
-            self._build_adapters(start, checkpoint)
+        self.models: dict[str, Any] = {}
+        self.adapted: tuple[str, ...] = ()
+        if config.lora_r and config.lora_models == "both":
+            self._build_adapters(start, checkpoint, lora.ADAPTERS if self.method.value else lora.ADAPTERS[:1])
         else:
             self._build_models(start, checkpoint)
+        with self.accelerator.autocast():
+            self.packed = config.packed and prepare(
+                [*self.models.values(), *([self.reference.model] if self.reference else [])]
+            )
+        # Only now: what is spread over processes cannot be tried out.
+        if self.reference is not None and not self.adapted:
+            self.reference = distribute(self.accelerator, self.reference, trained=False)
+        for name in self.models:
+            if name not in self.adapted:
+                self.modules[name] = distribute(self.accelerator, self.modules[name])
+                self.trained[name] = [each for each in self.modules[name].parameters() if each.requires_grad]
         rates = {"policy": config.lr, "value": config.value_lr}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             name: torch.optim.AdamW(
@@ -216,31 +233,28 @@ class _Run:
         }
 
     def _build_models(self, start: Any, checkpoint: Path | None) -> None:
-        """Policy, value and reference, each a model of its own."""
+        """Policy, value and reference, each a model of its own; or the value as an adapter on the reference."""
         config = self.config
-        reference = Policy(load_reference(start)) if self.method.reference else None
-        self.models: dict[str, Any] = {"policy": start}
-        if checkpoint:
-            policy, _ = load_policy(checkpoint / "policy", trust_remote_code=config.trust_remote_code)
-            self.models["policy"] = aligned(policy)
-        if self.method.value:
+        trusted: Any = {"trust_remote_code": config.trust_remote_code}
+        frozen = load_reference(start) if self.method.reference else None
+        policy = aligned(load_policy(checkpoint / "policy", **trusted)[0]) if checkpoint else start
+        whole = {"policy": policy}
+        if self.method.value and not config.lora_r:
             source = config.value_model or resolve_checkpoint(config.model)[0]
-            source = str(checkpoint / "value") if checkpoint else source
-            self.models["value"] = aligned(load_value(source, trust_remote_code=config.trust_remote_code))
-        wrap: dict[str, Any] = {"policy": Policy, "value": Value}
-        modules = {name: wrap[name](model) for name, model in self.models.items()}
-        # Tried before they are spread over processes.
-        self._pack([*self.models.values(), *([reference.model] if reference else [])])
-        if reference is not None:
-            self.reference = distribute(self.accelerator, reference, trained=False)
-        for name, whole in modules.items():
-            module = distribute(self.accelerator, whole)
-            self.modules[name] = module
-            self.trained[name] = [parameter for parameter in module.parameters() if parameter.requires_grad]
+            whole["value"] = aligned(load_value(checkpoint / "value" if checkpoint else source, **trusted))
+        for name, model in whole.items():
+            if config.checkpoint_activations:
+                checkpoint_activations(model)
+            self.models[name], self.modules[name] = model, _WRAPS[name](model)
+        if config.lora_r:
+            self._build_adapters(frozen, checkpoint, ("value",))
+        elif frozen is not None:
+            self.reference = Policy(frozen)
 
-    def _build_adapters(self, start: Any, checkpoint: Path | None) -> None:
-        """Policy and value as adapters on one base, which is the reference."""
+    def _build_adapters(self, start: Any, checkpoint: Path | None, names: tuple[str, ...]) -> None:
+        """Policy and value, or the value alone, as adapters on one base, which is the reference."""
         config = self.config
+        self.adapted = names
         self.base = resolve_checkpoint(config.model)[0]
         if is_adapter(self.base):
             # Adapters on an adapter: the sum of base and adapter is a model that nobody has stored yet.
@@ -251,27 +265,28 @@ class _Run:
                     save_model(start, self.tokenizer, self.base)
         if Path(self.base).exists():
             self.base = str(Path(self.base).resolve())
-        self.models = lora.add_adapters(
+        start.to(self.accelerator.device)
+        if config.bf16:
+            lora.hold_in_bfloat16(start)
+        models = lora.add_adapters(
             start,
-            lora.ADAPTERS if self.method.value else lora.ADAPTERS[:1],
+            names,
             r=config.lora_r,
             alpha=float(config.lora_alpha or config.lora_r),
             targets=config.lora_targets,
             seed=config.seed,
         )
-        wrap: dict[str, Any] = {"policy": Policy, "value": Value}
-        for name, model in self.models.items():
+        if config.checkpoint_activations:
+            checkpoint_activations(start, lora.again(start))
+        for name, model in models.items():
             if checkpoint:
                 lora.restore_adapter(model, name, checkpoint / name)
-            self.modules[name] = place(self.accelerator, lora.through(wrap[name](model), name))
+            self.models[name] = model
+            self.modules[name] = place(self.accelerator, lora.through(_WRAPS[name](model), name))
             self.trained[name] = list(lora.parameters(model, name).values())
         if self.method.reference:
-            self.reference = lora.Base(start)
-        self._pack(list(self.models.values()))
-
-    def _pack(self, models: Sequence[Any]) -> None:
-        with self.accelerator.autocast():
-            self.packed = self.config.packed and prepare(models)
+            with self.accelerator.autocast():  # it runs the model once, and that may hold float32 beside bfloat16
+                self.reference = lora.Base(start)
 
     # The loop.
 
@@ -388,8 +403,8 @@ class _Run:
                     (start, middle, example.won)
                     for example, (start, middle) in zip(examples, values.tolist(), strict=True)
                 ]
-        if self.config.lora_r:
-            average_gradients(self.accelerator, itertools.chain.from_iterable(self.trained.values()))
+        # Nothing else does it for adapters.
+        average_gradients(self.accelerator, itertools.chain.from_iterable(self.trained[name] for name in self.adapted))
         names = sorted(sums)
         totals = torch.stack([sums[name].float() for name in names])
         if world > 1:
@@ -472,7 +487,7 @@ class _Run:
     def _save_models(self, folder: Path, whole: dict[str, dict[str, Tensor] | None]) -> None:
         """Write policy/ and value/; the value first, so that an output folder with policy/ is complete."""
         for name in reversed(self.models):
-            if self.config.lora_r:
+            if name in self.adapted:
                 lora.save_adapter(self.models[name], name, self.base, self.tokenizer, folder / name)
             else:
                 save_model(self.models[name], self.tokenizer, folder / name, weights=whole[name])

@@ -108,6 +108,21 @@ def test_a_round_starts_from_the_round_before_or_from_the_start_as_it_is_told(tm
         assert second["run"]["start"] != first["run"]["start"]
 
 
+@pytest.mark.parametrize("models", ["both", "value"])
+def test_rounds_go_on_by_lora_with_a_value_that_begins_anew(tmp_path, luck, models) -> None:
+    output = tmp_path / "rounds"
+    training = TRAINING | {"lora_r": 4, "lora_models": models}
+    results = run(output, luck, training=training)
+    assert [row["round"] for row in results["rounds"]] == [0, 1, 2]
+    assert config(output, 2)["model"] == str(output / "round-1" / "oreo" / "policy")
+    first = [json.loads((output / f"round-{k}" / "oreo" / "log.jsonl").read_text().splitlines()[0]) for k in (1, 2)]
+    assert [(line["kl"], line["value"]) for line in first] == [(0.0, 0.0)] * 2
+    before = files(output)
+    run(output, luck, training=training)
+    changed = {path for path, when in files(output).items() if before.get(path) != when}
+    assert changed == {output / "results.json"}
+
+
 def test_a_recipe_sets_how_episodes_are_collected_and_trained_on(tmp_path, luck) -> None:
     output = tmp_path / "rounds"
     training = {"recipe": "rejection-alfworld", "bf16": False}

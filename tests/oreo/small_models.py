@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoModelForCausalLM,
     Gemma2Config,
-    Gemma2ForCausalLM,
+    Gemma3TextConfig,
+    GemmaConfig,
     GPT2Config,
-    GPT2LMHeadModel,
     LlamaConfig,
-    LlamaForCausalLM,
+    MistralConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
-    Qwen2ForCausalLM,
+    Qwen3Config,
 )
 
 from oreo.models import save_model
@@ -35,37 +36,61 @@ _SHAPE: dict[str, Any] = dict(
     eos_token_id=257,
     pad_token_id=256,
 )
+_GPT2: dict[str, Any] = dict(
+    vocab_size=260, n_embd=16, n_layer=2, n_head=2, n_positions=256, bos_token_id=257, eos_token_id=257
+)
+_WINDOW = 8
+"""Positions that an attention with a sliding window sees: fewer than sequences have."""
 KINDS: dict[str, Any] = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**_SHAPE, tie_word_embeddings=True)),
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**_SHAPE, tie_word_embeddings=False)),
+    "llama": lambda tied=True: LlamaConfig(**_SHAPE, tie_word_embeddings=tied),
+    "qwen2": lambda tied=False: Qwen2Config(**_SHAPE, tie_word_embeddings=tied),
+    "qwen3": lambda tied=True: Qwen3Config(**_SHAPE, head_dim=8, tie_word_embeddings=tied),
+    "mistral": lambda tied=False: MistralConfig(**_SHAPE, sliding_window=_WINDOW, tie_word_embeddings=tied),
     # Dropout on, as GPT-2 comes: loading has to turn it off.
-    "gpt2": lambda: GPT2LMHeadModel(
-        GPT2Config(vocab_size=260, n_embd=16, n_layer=2, n_head=2, n_positions=256, bos_token_id=257, eos_token_id=257)
+    "gpt2": lambda tied=True: GPT2Config(**_GPT2, tie_word_embeddings=tied),
+    # Scales its embeddings.
+    "gemma": lambda tied=True: GemmaConfig(**_SHAPE, head_dim=8, tie_word_embeddings=tied),
+    # Caps its logits; a sliding window in one of its layers.
+    "gemma2": lambda tied=True: Gemma2Config(
+        **_SHAPE, head_dim=8, final_logit_softcapping=0.5, sliding_window=_WINDOW, tie_word_embeddings=tied
     ),
-    # Caps its logits, scales its embeddings.
-    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**_SHAPE, head_dim=8, final_logit_softcapping=0.5)),
+    # Transformers has no token classification for it, so that it has no value.
+    "gemma3": lambda tied=True: Gemma3TextConfig(
+        **_SHAPE, head_dim=8, sliding_window=_WINDOW, tie_word_embeddings=tied
+    ),
 }
+TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'user' %}[{{ m.content }}]{% else %}{{ m.content }}<eos>{% endif %}"
+    "{% endfor %}"
+)
 
 
 @cache
-def tokenizer() -> Any:
+def tokenizer(template: str | None = None) -> Any:
     """One token per byte, padding and end of sequence."""
     bytes_ = sorted(pre_tokenizers.ByteLevel.alphabet())
     bpe = Tokenizer(models.BPE(vocab={byte: index for index, byte in enumerate(bytes_)}, merges=[]))
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<pad>", eos_token="<eos>")
+    made = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<pad>", eos_token="<eos>")
+    made.chat_template = template
+    return made
 
 
-def make_model(folder: Path, kind: str = "llama", seed: int = 0) -> Path:
-    """Save a random model of this kind, with weights large enough that its predictions differ."""
+def make_model(folder: Path, kind: str = "llama", seed: int = 0, template: str | None = None, **how: bool) -> Path:
+    """Save a random model of this kind, with weights large enough that its predictions differ.
+
+    Args:
+        template: of its chats.
+        how: tied=True or False, whether the output layer is the embedding; without it as the kind usually is.
+    """
     torch.manual_seed(seed)
-    model = KINDS[kind]()
+    model = AutoModelForCausalLM.from_config(KINDS[kind](**how))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(4.0)
-    save_model(model, tokenizer(), folder)
+    save_model(model, tokenizer(template), folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""oreo.lora: two adapters on one base, in memory and on disk."""
+"""oreo.lora: two adapters on one base, or one beside a whole policy, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 import torch
 from peft import AutoPeftModelForCausalLM, AutoPeftModelForTokenClassification
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 import oreo.trainer
+from oreo import lora
 from oreo.agents import load_agent
 from oreo.config import TrainConfig
 from oreo.errors import DataError, UsageError
@@ -99,8 +101,7 @@ def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
             if each.grad is not None and each.requires_grad
         }
         ours = {
-            key.replace(f".{name}.", "."): each.grad
-            for key, each in oreo.lora.parameters(run.models[name], name).items()
+            key.replace(f".{name}.", "."): each.grad for key, each in lora.parameters(run.models[name], name).items()
         }
         assert ours.keys() == theirs.keys()
         for key, gradient in ours.items():
@@ -113,11 +114,11 @@ def test_saved_adapters_load_in_plain_peft_and_in_our_loaders_with_the_same_logi
     run = a_run(start, small, tmp_path / "run", moved=True, packed=False)
     result = run.train(None)
     with torch.no_grad():
-        oreo.lora.switch(run.models["policy"], "policy")
+        lora.switch(run.models["policy"], "policy")
         logits = run.models["policy"](IDS).logits
-        oreo.lora.switch(run.models["value"], "value")
+        lora.switch(run.models["value"], "value")
         values = run.models["value"](IDS).logits
-        oreo.lora.switch(run.models["policy"], None)
+        lora.switch(run.models["policy"], None)
         assert torch.equal(run.models["policy"](IDS).logits, load_policy(start)[0](IDS).logits)
         policy = AutoPeftModelForCausalLM.from_pretrained(result.policy)
         value = AutoPeftModelForTokenClassification.from_pretrained(result.value, num_labels=1)
@@ -129,24 +130,27 @@ def test_saved_adapters_load_in_plain_peft_and_in_our_loaders_with_the_same_logi
     assert {path.name for path in result.output.iterdir()} == {"policy", "value", "config.json", "log.jsonl"}
 
 
-@pytest.mark.parametrize("method", ["sft", "oreo"])
+@pytest.mark.parametrize(
+    "fields", [dict(method="sft"), dict(method="oreo"), dict(method="oreo", lora_models="value", bf16=True)]
+)
 def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
-    method: str, start: Path, small: Any, tmp_path: Path
+    fields: dict[str, Any], start: Path, small: Any, tmp_path: Path
 ) -> None:
     def stop(line: dict[str, Any]) -> None:
         if line["step"] == 2:
             raise KeyboardInterrupt
 
-    settings = dict(method=method, model=start, **SETTINGS)
+    settings = dict(model=start, **SETTINGS, **fields)
     whole = train(small.episodes(), output=tmp_path / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
         train(small.episodes(), output=tmp_path / "run", on_step=stop, **settings)
     resumed = train(small.episodes(), output=tmp_path / "run", resume=True, **settings)
     assert train(small.episodes(), output=tmp_path / "run", resume=True, **settings) == resumed
-    for name in ("policy", "value"):
-        if (whole.output / name).exists():
-            ours, theirs = (load_file(run.output / name / "adapter_model.safetensors") for run in (whole, resumed))
-            assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    files = [file.relative_to(whole.output) for file in whole.output.glob("*/*model.safetensors")]
+    assert len(files) == (1 if fields["method"] == "sft" else 2)
+    for file in files:
+        ours, theirs = (load_file(run.output / file) for run in (whole, resumed))
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 def test_adapters_on_an_adapter_stand_on_a_base_beside_them_and_play(small: Any, tmp_path: Path) -> None:
@@ -176,9 +180,94 @@ def test_a_bfloat16_base_has_float32_adapters(small: Any, tmp_path: Path) -> Non
     assert run.train(None).steps == 3
 
 
+# The value alone.
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_beside_a_whole_policy_one_frozen_copy_is_reference_and_base_of_the_value_and_begins_equal_to_the_bit(
+    bf16: bool, start: Path, small: Any, tmp_path: Path
+) -> None:
+    run = a_run(start, small, tmp_path / "run", lora_models="value", bf16=bf16)
+    trained = {name: sum(each.numel() for each in each_of) for name, each_of in run.trained.items()}
+    whole = sum(parameter.numel() for parameter in load_policy(start)[0].parameters())
+    assert trained["policy"] == whole > trained["value"]
+    beside = [*run.modules["value"].parameters(), *run.reference.parameters()]
+    tensors = {each.data_ptr(): each for each in beside}
+    assert sum(each.numel() for each in tensors.values()) == whole + trained["value"]
+    assert not {each.data_ptr() for each in run.models["policy"].parameters()} & tensors.keys()
+    halved = [each for each in tensors.values() if each.dtype == torch.bfloat16]
+    assert all(each.ndim == 2 and not each.requires_grad for each in halved) and bool(halved) == bf16
+    assert run.reference.gathers
+    metrics, _ = run._backward(range(12), False)
+    assert metrics["kl"] == metrics["log_ratio"] == metrics["value"] == 0.0
+    ours = {id(each) for each_of in run.trained.values() for each in each_of}
+    for each in (*run.models["policy"].parameters(), *beside):
+        assert (each.grad is not None) == (id(each) in ours)
+
+
+def test_beside_a_whole_policy_gradients_are_those_of_the_runs_that_train_both_ways(
+    start: Path, small: Any, tmp_path: Path
+) -> None:
+    """The policy's that of whole models, the value's that of two adapters: where all of them begin, and V is zero."""
+    runs = {
+        name: a_run(start, small, tmp_path / name, **fields)
+        for name, fields in {"whole": dict(lora_r=0), "both": {}, "value": dict(lora_models="value")}.items()
+    }
+    for run in runs.values():
+        run._backward(range(12), False)
+    for name, other in (("policy", "whole"), ("value", "both")):
+        ours, theirs = (
+            {
+                key: each.grad
+                for key, each in run.models[name].named_parameters()
+                if any(each is one for one in run.trained[name])
+            }
+            for run in (runs["value"], runs[other])
+        )
+        assert ours.keys() == theirs.keys() and any(float(each.abs().max()) > 0 for each in ours.values())
+        for key, gradient in ours.items():
+            torch.testing.assert_close(gradient, theirs[key], rtol=1e-4, atol=1e-7)
+
+
+def test_a_whole_policy_and_an_adapter_for_its_value_load_in_plain_libraries_and_play(
+    start: Path, small: Any, tmp_path: Path
+) -> None:
+    run = a_run(start, small, tmp_path / "run", lora_models="value", epochs=3, packed=False)
+    result = run.train(None)
+    with torch.no_grad():
+        logits = run.models["policy"](IDS).logits
+        lora.switch(run.models["value"], "value")
+        values = run.models["value"](IDS).logits
+        lora.switch(run.models["value"], None)
+        before = load_policy(start)[0](IDS).logits
+        torch.testing.assert_close(run.reference.model(IDS).logits, before, rtol=0, atol=0)
+        policy = AutoModelForCausalLM.from_pretrained(result.policy)
+        value = AutoPeftModelForTokenClassification.from_pretrained(result.value, num_labels=1)
+        torch.testing.assert_close(policy(IDS).logits, logits)
+        torch.testing.assert_close(value(IDS).logits, values)
+        torch.testing.assert_close(load_value(result.output)(IDS).logits, values, rtol=1e-3, atol=1e-4)
+    assert values.std() > 0 and not torch.allclose(logits, before, atol=1e-2)
+    assert json.loads((result.value / "adapter_config.json").read_text())["base_model_name_or_path"] == str(start)
+    assert load_agent(str(result.output), best_of=2).value is not None  # type: ignore[attr-defined]
+
+
+def test_a_value_on_an_adapter_stands_on_a_base_beside_it(small: Any, tmp_path: Path) -> None:
+    start = small.make_model(tmp_path / "start")
+    sft = train(small.episodes(), method="sft", model=start, output=tmp_path / "sft", **SETTINGS)
+    fields = dict(lora_models="value", bf16=True)
+    result = train(small.episodes(), model=sft.output, output=tmp_path / "run", **SETTINGS, **fields)
+    assert digest(load_policy(sft.output)[0]) == digest(result.output / "base")
+    assert json.loads((result.output / "log.jsonl").read_text().splitlines()[0])["kl"] == 0.0
+    result.output.rename(tmp_path / "moved")
+    assert load_value(tmp_path / "moved")(IDS).logits.std() > 0
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        (dict(lora_models="value"), "lora_models 'value' means nothing without lora_r"),
+        (dict(lora_r=4, lora_models="policy"), "both, value"),
+        (dict(method="sft", lora_r=4, lora_models="value"), "lora_models means nothing to method 'sft'"),
         (dict(lora_r=4, lora_targets="nowhere"), "lora_targets 'nowhere' do not fit"),
         (dict(lora_r=4, lora_targets="lm_head,q_proj"), "output layer"),
         (dict(lora_r=0, lora_alpha=8), "without lora_r"),

@@ -34,7 +34,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return ids, mask
 
 
-@pytest.fixture(params=["llama", "qwen2", "gpt2", "gemma2"])
+@pytest.fixture(params=["llama", "qwen2", "qwen3", "mistral", "gpt2", "gemma", "gemma2"])
 def folder(request: Any, tmp_path: Path, small: Any) -> Path:
     return small.make_model(tmp_path / "model", request.param)
 
@@ -79,26 +79,48 @@ def test_scores_and_gradients_equal_the_full_log_softmax(folder: Path, chunk: in
     assert all(parameter.grad is None for parameter in reference.parameters())
 
 
-def test_padding_on_the_left_or_the_right_changes_nothing(folder: Path) -> None:
-    ids, mask = batch()
-    model, _ = load_policy(folder)
-    policy, value_model = Policy(model), load_value(folder)
+def padded(rows: list[torch.Tensor], width: int, *, left: bool) -> torch.Tensor:
+    pad = torch.nn.functional.pad
+    return torch.stack([pad(row, (width - len(row), 0) if left else (0, width - len(row))) for row in rows])
+
+
+@pytest.mark.parametrize("model", ["policy", "value"])
+def test_padding_on_the_left_or_the_right_changes_no_score_and_no_gradient(model: str, folder: Path) -> None:
+    """Against every row alone; rows are longer than the window of those that have one."""
+    random = torch.Generator().manual_seed(0)
+    rows = [torch.randint(0, 250, (length,), generator=random) for length in (23, 14, 9)]
+    masks = [(torch.rand(len(row), generator=random) < 0.5) & (torch.arange(len(row)) > 0) for row in rows]
+    weights = [torch.randn(len(row), generator=random) for row in rows]
+    module: Any
+    if model == "policy":
+        module, reference = Policy(load_policy(folder)[0]), Policy(load_policy(folder)[0].requires_grad_(False))
+    else:
+        module, reference = Value(load_value(folder)), None
     with torch.no_grad():
-        for name, parameter in value_model.named_parameters():
-            if not name.startswith(value_model.base_model_prefix):
-                parameter.fill_(0.1)
-        value = Value(value_model)
-        plain = policy(ids, mask)[0], value(ids, mask)
-        right_ids, right_mask = (torch.nn.functional.pad(x, (0, 4)) for x in (ids, mask))
-        left_ids, left_mask = (torch.nn.functional.pad(x, (4, 0)) for x in (ids, mask))
-        real = torch.nn.functional.pad(torch.ones_like(ids), (4, 0))
-        for each, before in zip((policy, value), plain, strict=True):
-            after_right, after_left = each(right_ids, right_mask), each(left_ids, left_mask, real)
-            if each is policy:
-                after_right, after_left = after_right[0], after_left[0]
-            torch.testing.assert_close(after_right[:, :11], before, rtol=1e-4, atol=1e-5)
-            torch.testing.assert_close(after_left[:, 4:], before, rtol=1e-4, atol=1e-5)
-            assert (after_right[:, 11:] == 0).all() and (after_left[:, :4] == 0).all()
+        for parameter in module.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+
+    def scores(*inputs: Any) -> torch.Tensor:
+        if model == "value":
+            return module(*inputs)
+        log_prob, theirs, kl = module(*inputs, reference=reference)
+        return log_prob - theirs / 2 + 3 * kl
+
+    def gradient(loss: torch.Tensor) -> list[torch.Tensor]:
+        module.zero_grad()
+        loss.backward()
+        return [torch.zeros(()) if each.grad is None else each.grad.clone() for each in module.parameters()]
+
+    alone = [scores(row[None], mask[None])[0] for row, mask in zip(rows, masks, strict=True)]
+    expected = gradient(sum((each * weight).sum() for each, weight in zip(alone, weights, strict=True)))
+    for left, told in ((False, False), (False, True), (True, True)):
+        ids, mask, weight, real = (
+            padded(each, 27, left=left) for each in (rows, masks, weights, [torch.ones_like(row) for row in rows])
+        )
+        found = scores(ids, mask, *([real] if told else []))
+        torch.testing.assert_close(found, padded(alone, 27, left=left), rtol=1e-4, atol=1e-5)
+        for ours, theirs in zip(gradient((found * weight).sum()), expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * max(1.0, float(theirs.abs().max())))
 
 
 def test_a_new_value_is_zero_everywhere_and_is_read_before_the_token(folder: Path) -> None:

@@ -21,9 +21,14 @@ from oreo.trainer import train
 
 CONFIGURATIONS = Path(__file__).parents[2] / "oreo" / "recipes" / "accelerate"
 SETTINGS: dict[str, Any] = dict(epochs=1, batch_size=5, lr=1e-3, value_lr=1e-3)
+LORA: dict[str, dict[str, Any]] = {
+    "lora": {"method": "oreo", "lora_r": 4, "lr": 1e-2, "checkpoint_activations": True},
+    "lora of the value": {"method": "oreo", "lora_r": 4, "lora_models": "value", "micro_tokens": 60},
+}
 RUNS = """
 import json, os, signal, sys
 import oreo
+from oreo.devices import disconnect
 
 def stop(line):
     if line["step"] == 2:
@@ -36,6 +41,7 @@ for settings in json.loads(sys.argv[1]):
         assert not stops
     except KeyboardInterrupt:
         assert stops
+disconnect()
 """
 
 
@@ -108,14 +114,17 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
         "kto": {"method": "kto", "micro_tokens": 60},
         "dpo": {"method": "dpo", "batch_size": 3},
         "oreo": {"method": "oreo", "alpha": 1.0, "micro_tokens": 60},
+        **(LORA if configuration == "ddp.yaml" else {}),
         # Only the value is trained in the first two updates.
-        **({"lora": {"method": "oreo", "lora_r": 4, "lr": 1e-2}} if configuration == "ddp.yaml" else {}),
         "gpt2": {"method": "oreo", "model": str(gpt2), "value_warmup_epochs": 2, "batch_size": 12},
+        "again": {"method": "oreo", "alpha": 1.0, "micro_tokens": 60, "checkpoint_activations": True},
+        "gpt2 again": {"method": "sft", "model": str(gpt2), "checkpoint_activations": True},
     }
     fixed = {"data": str(data / "buffer"), "model": str(data / "model"), **SETTINGS}
     runs = {name: {**fixed, **settings} for name, settings in runs.items()}
     for name, settings in runs.items():
-        train(**settings, output=tmp_path / name)
+        # One process keeps everything.
+        train(**settings | {"checkpoint_activations": False}, output=tmp_path / name)
     # Begun by one process.
     with pytest.raises(KeyboardInterrupt):
         train(**runs["oreo"], output=tmp_path / "ours", on_step=stop)
@@ -141,7 +150,10 @@ def stop(line: dict[str, Any]) -> None:
     ("environment", "message"),
     [
         ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "fsdp_version: 2"),
-        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_ACTIVATION_CHECKPOINTING": "true"}, "micro_tokens"),
+        (
+            {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_ACTIVATION_CHECKPOINTING": "true"},
+            "--set checkpoint_activations=true",
+        ),
         ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"}, "micro_tokens"),
         ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "lora_r": "4"}, "LoRA"),
         ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),

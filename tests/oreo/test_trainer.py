@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
+from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
 import oreo.methods
 import oreo.trainer
@@ -72,6 +72,44 @@ def test_every_method_trains_every_kind_of_model_into_folders_that_plain_transfo
     assert left == {"policy", "config.json", "log.jsonl"} | ({"value"} if method in WITH_VALUE else set())
     stored = json.loads((output / "config.json").read_text())
     assert stored["method"] == method and stored["lr"] == 1e-2 and stored["run"]["start"] == digest(model)
+
+
+@pytest.mark.parametrize("template", [False, True], ids=["plain", "template"])
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "mistral", "gpt2", "gemma", "gemma2", "gemma3"])
+def test_every_kind_with_tied_heads_and_without_with_a_chat_template_and_without_trains_into_what_plain_libraries_load(
+    kind: str, tied: bool, template: bool, small: Any, tmp_path: Path
+) -> None:
+    chat = small.TEMPLATE if template else None
+    start = small.make_model(tmp_path / "start", kind, tied=tied, template=chat)
+    method = "sft" if kind == "gemma3" else "oreo"
+    config = TrainConfig(method=method, model=str(start), epochs=1, **{**FAST, "batch_size": 12})
+    run = oreo.trainer._Run(rollouts(small), config, tmp_path / "run")
+    before = digest(run.models["policy"])
+    text = AutoTokenizer.from_pretrained(start).decode(run.examples[0].pieces[0].input_ids)
+    assert text.startswith("[") == template
+    assert run.packed
+    result = run.train(None)
+    assert result.steps == 1 and digest(result.policy) != before
+    ids = torch.arange(90).view(2, 45)  # longer than the windows of those that have one
+    for name, auto in (("policy", AutoModelForCausalLM), ("value", AutoModelForTokenClassification)):
+        if name in run.models:
+            plain = auto.from_pretrained(tmp_path / "run" / name)
+            run.models[name].set_attn_implementation(plain.config._attn_implementation)  # it only knows packed rows
+            with torch.no_grad():
+                torch.testing.assert_close(plain(ids).logits, run.models[name](ids).logits, rtol=1e-5, atol=1e-5)
+            assert AutoTokenizer.from_pretrained(tmp_path / "run" / name).chat_template == chat
+    policy = AutoModelForCausalLM.from_pretrained(result.policy)
+    assert (policy.get_output_embeddings().weight is policy.get_input_embeddings().weight) == tied
+    again = load_policy(result.output)[0]
+    assert digest(again) == digest(policy) == digest(result.policy)
+
+
+def test_a_kind_that_has_no_value_model_is_named_in_one_line(small: Any, tmp_path: Path) -> None:
+    start = small.make_model(tmp_path / "start", "gemma3")
+    with pytest.raises(DataError, match="gemma3_text .* can have no value; .* sft") as error:
+        train(rollouts(small), method="oreo", model=start, output=tmp_path / "run", epochs=1, **FAST)
+    assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
 
 
 def test_methods_are_known_by_the_same_names_everywhere() -> None:
