@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch.optim import Optimizer
+from torch import nn
 
 from oreo.devices import set_moments
 from oreo.errors import DataError
@@ -69,16 +69,17 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     return state
 
 
-def restore_optimizers(checkpoint: Path, optimizers: Mapping[str, Optimizer]) -> None:
-    """Put moments and random state back."""
+def restore_optimizers(
+    checkpoint: Path, optimizers: Mapping[str, Any], parameters: Mapping[str, Sequence[nn.Parameter]]
+) -> None:
+    """Put moments and random state back. Optimisers are torch's or DeepSpeed's, and are given their parameters."""
     tensors = load_file(checkpoint / "optimizer.safetensors")
     torch.set_rng_state(tensors.pop("rng.cpu"))
     if (cuda := tensors.pop("rng.cuda", None)) is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda)
     for name, optimizer in optimizers.items():
-        set_moments(
-            optimizer, {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
-        )
+        found = {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
+        set_moments(optimizer, parameters[name], found)
 
 
 @contextlib.contextmanager

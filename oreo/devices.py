@@ -1,20 +1,21 @@
-"""Processes and devices of a training run: alone, as copies (DDP), or as shards of one copy (FSDP2).
+"""Processes and devices of a training run: alone, as copies (DDP), or as shards of one copy (FSDP2, DeepSpeed ZeRO).
 
 The launcher (`accelerate launch`, torchrun) says which through the environment; configurations for it are in
 oreo/recipes/accelerate/. Accelerate finds the processes and makes copies; shards are torch's own `fully_shard`, which
-also runs on CPUs.
+also runs on CPUs, or DeepSpeed's (oreo.deepspeed_zero).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from oreo import deepspeed_zero
 from oreo.errors import UsageError
 
 
@@ -24,13 +25,18 @@ def connect(bf16: bool, **more: Any) -> Any:
     Raises:
         UsageError: a way of sharing work that is not supported, or processes that do not find each other.
     """
+    if not torch.accelerator.is_available():
+        # Where DeepSpeed is installed, used or not, it would remark on that on the standard output.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
+    from accelerate.utils import patch_environment
 
-    for flag, name in (("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"), ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM")):
-        if _is_set(flag):
-            raise UsageError(f"{name} is not supported; FSDP2 shards as its ZeRO stages do: configuration fsdp2.yaml")
-    if sharded():
+    if _is_set("ACCELERATE_USE_MEGATRON_LM"):
+        raise UsageError("Megatron-LM is not supported; FSDP2 and ZeRO shard models: configuration fsdp2.yaml")
+    if _zero():
+        deepspeed_zero.settings()
+    if _fsdp():
         if os.environ.get("FSDP_VERSION", "1") != "2":
             raise UsageError("FSDP 1 is not supported; set fsdp_version: 2, as in fsdp2.yaml")
         if _is_set("FSDP_ACTIVATION_CHECKPOINTING"):
@@ -45,10 +51,12 @@ def connect(bf16: bool, **more: Any) -> Any:
     # Accelerate keeps the precision of a process's first run for all later ones, unless told to forget it.
     AcceleratorState._reset_state()
     started = int(os.environ.get("WORLD_SIZE", "1"))
-    # Without a GPU, and not told to use the CPU, Accelerate would let every process believe that it is alone.
-    accelerator = Accelerator(
-        cpu=started > 1 and not torch.accelerator.is_available(), mixed_precision="bf16" if bf16 else "no", **more
-    )
+    # Accelerate would drive DeepSpeed itself, with one model and one optimiser. It is only to find the processes.
+    with patch_environment(ACCELERATE_USE_DEEPSPEED="false", ACCELERATE_GRADIENT_ACCUMULATION_STEPS="1"):
+        # Without a GPU, and not told to use the CPU, it would let every process believe that it is alone.
+        accelerator = Accelerator(
+            cpu=started > 1 and not torch.accelerator.is_available(), mixed_precision="bf16" if bf16 else "no", **more
+        )
     if accelerator.num_processes < started:
         raise UsageError(
             f"{started} processes were started, but this one finds only {accelerator.num_processes}; on CPUs set "
@@ -72,8 +80,16 @@ def disconnect() -> None:
 
 
 def sharded() -> bool:
-    """Whether models are to be shared out in shards, of which each process has one."""
+    """Whether FSDP2 or DeepSpeed is to share out models: the weights, or at least what is kept for training them."""
+    return _fsdp() or _zero()
+
+
+def _fsdp() -> bool:
     return _is_set("ACCELERATE_USE_FSDP")
+
+
+def _zero() -> bool:
+    return _is_set("ACCELERATE_USE_DEEPSPEED")
 
 
 def _is_set(name: str) -> bool:
@@ -83,9 +99,11 @@ def _is_set(name: str) -> bool:
 def distribute(accelerator: Any, module: nn.Module, *, trained: bool = True) -> Any:
     """A module (`oreo.models.Policy` or `Value`) on this process's device, as a copy or in shards.
 
-    Make its optimiser afterwards: shards are other parameters than those that were there before.
+    Make its optimiser afterwards: shards are other parameters than those that were there before. Then `join` them.
     """
-    if not sharded():
+    if _zero() and trained:
+        return module  # still whole and on the CPU; `join` shares it out
+    if not (_fsdp() or _zero() and deepspeed_zero.settings()["stage"] == 3):
         return accelerator.prepare_model(module) if trained else module.to(accelerator.device)
     from accelerate.utils import FullyShardedDataParallelPlugin
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
@@ -108,6 +126,13 @@ def distribute(accelerator: Any, module: nn.Module, *, trained: bool = True) -> 
     return module
 
 
+def join(accelerator: Any, module: Any, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
+    """A module that was distributed, and its optimiser, as they are to be used: DeepSpeed's forms of both, or these."""
+    if not _zero():
+        return module, optimizer
+    return deepspeed_zero.engine(module, optimizer, bf16=accelerator.mixed_precision == "bf16")
+
+
 def place(accelerator: Any, module: nn.Module) -> Any:
     """A module on this process's device, neither copied nor sharded; `average_gradients` is the caller's to call."""
     return accelerator.prepare_model(module, evaluation_mode=True)
@@ -128,14 +153,19 @@ def local(accelerator: Any, modules: Iterable[nn.Module]) -> Iterator[None]:
     Shards add theirs up at once: whole gradients of its own are what a process has no memory for.
     """
     with contextlib.ExitStack() as stack:
-        if accelerator.num_processes > 1 and not sharded():
+        if _zero():
+            stack.enter_context(deepspeed_zero.more_to_come(modules))
+        elif accelerator.num_processes > 1 and not _fsdp():
             for module in modules:
                 stack.enter_context(accelerator.no_sync(module))
         yield
 
 
-def clip_gradients(parameters: Iterable[Tensor], limit: float) -> float:
-    """Scale the gradient down to this norm; returns the norm before, of all shards together."""
+def clip_gradients(optimizer: Any, limit: float) -> float:
+    """Scale an optimiser's gradient down to this norm; returns the norm before, of all shards together."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return deepspeed_zero.clip_gradients(optimizer, limit)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     return float(whole(torch.nn.utils.clip_grad_norm_(parameters, limit)))
 
 
@@ -143,6 +173,10 @@ def whole(tensor: Tensor) -> Tensor:
     """The tensor of which this may be a shard. All processes have to ask for it."""
     from torch.distributed.tensor import DTensor
 
+    if hasattr(tensor, "ds_id"):  # ZeRO's, stage 3
+        from deepspeed.utils import safe_get_full_fp32_param
+
+        return safe_get_full_fp32_param(tensor)
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
@@ -169,14 +203,16 @@ def weights(model: nn.Module, *, keep: bool) -> dict[str, Tensor] | None:
         if id(tensor) in seen:  # tied, and stored once as transformers does
             continue
         seen.add(id(tensor))
-        tensor = whole(tensor.detach())
+        tensor = whole(tensor).detach()
         if keep:
-            found[name] = tensor.cpu()
+            found[name] = tensor.to("cpu", copy=True)  # ZeRO's whole weights are pieces of one tensor
     return found
 
 
-def moments(optimizer: torch.optim.Optimizer, *, keep: bool) -> dict[str, Tensor]:
-    """What an optimiser remembers, on the CPU, by `index.key` of its parameters. Otherwise as `weights`."""
+def moments(optimizer: Any, parameters: Sequence[nn.Parameter], *, keep: bool) -> dict[str, Tensor]:
+    """What an optimiser remembers of its parameters, on the CPU, by `index.key`. Otherwise as `weights`."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return deepspeed_zero.moments(optimizer, parameters, keep=keep)
     found: dict[str, Tensor] = {}
     for index, entries in optimizer.state_dict()["state"].items():
         for key, tensor in entries.items():
@@ -186,9 +222,10 @@ def moments(optimizer: torch.optim.Optimizer, *, keep: bool) -> dict[str, Tensor
     return found
 
 
-def set_moments(optimizer: torch.optim.Optimizer, found: dict[str, Tensor]) -> None:
+def set_moments(optimizer: Any, parameters: Sequence[nn.Parameter], found: dict[str, Tensor]) -> None:
     """Put `moments` back, whatever the number of processes was then."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return deepspeed_zero.set_moments(optimizer, parameters, found)
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in found.items():
         index, key = name.split(".", 1)

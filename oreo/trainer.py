@@ -42,6 +42,7 @@ from oreo.devices import (
     clip_gradients,
     connect,
     distribute,
+    join,
     local,
     moments,
     place,
@@ -165,7 +166,7 @@ class _Run:
         checkpoint = self._checkpoint() if resume else None
         self._build(start, checkpoint)
         if checkpoint:
-            restore_optimizers(checkpoint, self.optimizers)
+            restore_optimizers(checkpoint, self.optimizers, self.trained)
         if resume and self.accelerator.is_main_process:
             _clean(output, self.step)
 
@@ -221,16 +222,16 @@ class _Run:
                 self.modules[name] = distribute(self.accelerator, self.modules[name])
                 self.trained[name] = [each for each in self.modules[name].parameters() if each.requires_grad]
         rates = {"policy": config.lr, "value": config.value_lr}
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.AdamW(
+        self.optimizers: dict[str, Any] = {}
+        for name, parameters in self.trained.items():
+            optimizer = torch.optim.AdamW(
                 parameters,
                 lr=rates[name] or 0.0,
                 betas=config.adam_betas,
                 weight_decay=config.weight_decay,
                 fused=self.accelerator.device.type in ("cpu", "cuda"),
             )
-            for name, parameters in self.trained.items()
-        }
+            self.modules[name], self.optimizers[name] = join(self.accelerator, self.modules[name], optimizer)
 
     def _build_models(self, start: Any, checkpoint: Path | None) -> None:
         """Policy, value and reference, each a model of its own; or the value as an adapter on the reference."""
@@ -344,7 +345,7 @@ class _Run:
         self._check_finite(rows, metrics)
         active = [name for name in self.modules if not (value_only and name == "policy")]
         limit = self.config.max_grad_norm or math.inf
-        norms = {f"{name}_grad_norm": clip_gradients(self.trained[name], limit) for name in active}
+        norms = {f"{name}_grad_norm": clip_gradients(self.optimizers[name], limit) for name in active}
         self._check_finite(rows, norms)
         rates = {name: self._rate(name) for name in active}
         for name, rate in rates.items():
@@ -473,7 +474,7 @@ class _Run:
         """A checkpoint of this moment. All processes take part."""
         main = self.accelerator.is_main_process
         whole = self._whole()
-        found = {name: moments(optimizer, keep=main) for name, optimizer in self.optimizers.items()}
+        found = {name: moments(each, self.trained[name], keep=main) for name, each in self.optimizers.items()}
         if main:
             save_checkpoint(
                 self.output / "checkpoint",

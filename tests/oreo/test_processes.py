@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import socket
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from oreo.buffer import TrajectoryBuffer
-from oreo.errors import UsageError
+from oreo.errors import MissingExtra, UsageError
 from oreo.trainer import train
 
 CONFIGURATIONS = Path(__file__).parents[2] / "oreo" / "recipes" / "accelerate"
@@ -25,10 +27,18 @@ LORA: dict[str, dict[str, Any]] = {
     "lora": {"method": "oreo", "lora_r": 4, "lr": 1e-2, "checkpoint_activations": True},
     "lora of the value": {"method": "oreo", "lora_r": 4, "lora_models": "value", "micro_tokens": 60},
 }
+needs_deepspeed = pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="deepspeed is not installed")
+# Stage 3 as large models meet it: by default it keeps small tensors, all of these models, on every process.
+ZERO = {
+    "stage 1": {"stage": 1, "reduce_bucket_size": 500},
+    "stage 3": {"stage": 3, "stage3_param_persistence_threshold": 0, "stage3_prefetch_bucket_size": 100},
+}
 RUNS = """
 import json, os, signal, sys
-import oreo
+import oreo, oreo.scoring
 from oreo.devices import disconnect
+
+oreo.scoring.CHUNK["cpu"] = 3 * 260  # three rows, so that processes have different numbers of chunks
 
 def stop(line):
     if line["step"] == 2:
@@ -56,16 +66,21 @@ def data(small: Any, tmp_path_factory: Any) -> Path:
     return folder
 
 
-def launch(configuration: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def launch(configuration: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Two processes by `accelerate launch` with one of our configurations, over the loopback alone."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
     command += ["--config_file", str(CONFIGURATIONS / configuration), "--main_process_port", str(port)]
-    environment = {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **environment}
+    environment = {
+        "ACCELERATE_USE_CPU": "1",
+        "DS_ACCELERATOR": "cpu",
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
     done = subprocess.run(
-        [*command, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+        [*command, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -92,23 +107,37 @@ def assert_same(one: Path, other: Path, start: Path) -> None:
         assert apart < 1e-3 * moved
 
 
+@pytest.mark.parametrize("configuration", ["ddp.yaml", pytest.param("zero3.yaml", marks=needs_deepspeed)])
 def test_two_processes_started_as_the_readme_says_reach_the_weights_of_one_and_only_one_of_them_speaks(
-    data: Path, tmp_path: Path
+    configuration: str, data: Path, tmp_path: Path
 ) -> None:
     train(data / "buffer", method="oreo", model=data / "model", output=tmp_path / "one", **SETTINGS)
     options = ["--epochs", "1", "--batch-size", "5", "--lr", "1e-3", "--value-lr", "1e-3", "--json"]
     command = ["-m", "oreo", "train", str(data / "buffer"), "--model", str(data / "model"), *options]
-    done = launch("ddp.yaml", *command, "--output", str(tmp_path / "two"))
+    done = launch(configuration, *command, "--output", str(tmp_path / "two"))
     assert json.loads(done.stdout)["steps"] == 3
     assert_same(tmp_path / "one", tmp_path / "two", data / "model")
     assert json.loads((tmp_path / "two" / "config.json").read_text())["run"]["processes"] == 2
 
 
-@pytest.mark.parametrize("configuration", ["ddp.yaml", "fsdp2.yaml"])
+def zero_configuration(settings: dict[str, Any], folder: Path) -> Path:
+    """A configuration with DeepSpeed's own settings, which Accelerate takes from a file of their own."""
+    (folder / "zero.json").write_text(json.dumps({"zero_optimization": settings}))
+    configuration = yaml.safe_load((CONFIGURATIONS / "zero3.yaml").read_text())
+    configuration["deepspeed_config"] = {"deepspeed_config_file": str(folder / "zero.json")}
+    del configuration["mixed_precision"]
+    (folder / "zero.yaml").write_text(yaml.safe_dump(configuration))
+    return folder / "zero.yaml"
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    ["ddp.yaml", "fsdp2.yaml", *(pytest.param(c, marks=needs_deepspeed) for c in ("zero2.yaml", *ZERO))],
+)
 def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_loss_and_go_on_with_its_checkpoints(
     configuration: str, data: Path, small: Any, tmp_path: Path
 ) -> None:
-    gpt2 = small.make_model(tmp_path / "start", "gpt2")
+    gpt2, gemma2 = (small.make_model(tmp_path / f"start {kind}", kind) for kind in ("gpt2", "gemma2"))
     runs: dict[str, dict[str, Any]] = {
         "sft": {"method": "sft"},
         "kto": {"method": "kto", "micro_tokens": 60},
@@ -119,6 +148,8 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
         "gpt2": {"method": "oreo", "model": str(gpt2), "value_warmup_epochs": 2, "batch_size": 12},
         "again": {"method": "oreo", "alpha": 1.0, "micro_tokens": 60, "checkpoint_activations": True},
         "gpt2 again": {"method": "sft", "model": str(gpt2), "checkpoint_activations": True},
+        # Its output layer is run as a module.
+        "gemma2": {"method": "oreo", "model": str(gemma2), "alpha": 1.0},
     }
     fixed = {"data": str(data / "buffer"), "model": str(data / "model"), **SETTINGS}
     runs = {name: {**fixed, **settings} for name, settings in runs.items()}
@@ -131,7 +162,8 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
     two = [{**settings, "output": str(tmp_path / f"{name} two")} for name, settings in runs.items()]
     two.append({**runs["oreo"], "output": str(tmp_path / "ours"), "resume": True})
     two.append({**runs["oreo"], "output": str(tmp_path / "theirs"), "stops": True})
-    launch(configuration, str(data / "runs.py"), json.dumps(two))
+    file = zero_configuration(ZERO[configuration], tmp_path) if configuration in ZERO else configuration
+    launch(file, str(data / "runs.py"), json.dumps(two))
     for name, settings in runs.items():
         assert_same(tmp_path / name, tmp_path / f"{name} two", Path(settings["model"]))
     assert_same(tmp_path / "oreo", tmp_path / "ours", data / "model")
@@ -156,7 +188,19 @@ def stop(line: dict[str, Any]) -> None:
         ),
         ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"}, "micro_tokens"),
         ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "lora_r": "4"}, "LoRA"),
-        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
+        ({"ACCELERATE_USE_MEGATRON_LM": "true"}, "fsdp2.yaml"),
+        *(
+            pytest.param({"ACCELERATE_USE_DEEPSPEED": "true", **environment}, message, marks=needs_deepspeed)
+            for environment, message in [
+                ({"lora_r": "4"}, "LoRA"),
+                ({}, "accelerate launch"),
+                ({"ACCELERATE_DEEPSPEED_ZERO_STAGE": "0"}, "zero_stage: 3"),
+                ({"ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": "cpu"}, "offload_optimizer .* micro_tokens"),
+                ({"ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE": "cpu"}, "offload_param .* micro_tokens"),
+                ({"ACCELERATE_GRADIENT_CLIPPING": "0.5"}, "max_grad_norm"),
+                ({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, "micro_tokens"),
+            ]
+        ),
     ],
 )
 def test_ways_to_share_that_are_not_supported_are_refused_in_one_line(
@@ -168,3 +212,12 @@ def test_ways_to_share_that_are_not_supported_are_refused_in_one_line(
     with pytest.raises(UsageError, match=message):
         train(data / "buffer", method="sft", model=data / "model", output=tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is not None, reason="deepspeed is installed")
+def test_deepspeed_that_is_not_installed_is_named_with_its_install_line(
+    data: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(MissingExtra, match=r"oreo-agents\[deepspeed\]"):
+        train(data / "buffer", method="sft", model=data / "model", output=tmp_path / "run")
