@@ -4,6 +4,8 @@
     python benchmarks/train_step.py --action-share 1
     python benchmarks/train_step.py --shape 0.5b --device cuda --dtype bfloat16 --tokens 8192
     python benchmarks/train_step.py --shape deep --vocabulary 8000 --tokens 4096 --checkpoint-activations
+    python benchmarks/train_step.py --shape deep --vocabulary 8000 --tokens 4096 --length 512 --packed
+    python benchmarks/train_step.py --shape deep --vocabulary 8000 --tokens 4096 --length 512 --packed --shared 256
 
 One forward and backward pass of OREO's policy loss (token level, with its KL term) through a randomly initialised Qwen2
 with 151,936 entries in its vocabulary and tied embeddings, on random tokens of which a share are actions (ALFWorld:
@@ -12,6 +14,8 @@ about 15 %). The value model, the same in both, and the optimiser are left out.
     ours          oreo.models.Policy: the output layer at action tokens only, in chunks, with its own backward pass
     full logits   log-softmax of policy and reference over [batch, length, vocabulary], as the paper's released code
     ours, again   with --checkpoint-activations: ours, with the policy's blocks computed again (oreo.activations)
+    ours, packed  with --packed: ours, on packed rows (oreo.packing); the others pad to the longest. --shortest makes
+                  rows of unequal lengths, --shared has them begin with so many equal tokens, as with an instruction
 
 Each runs in a process of its own. Memory is the most that the process (or the accelerator) held in an update, over what
 it held before, with both models and the policy's gradients in place.
@@ -20,7 +24,7 @@ FLOP are those of matrix products that the update cannot do without, and the sam
 each weight of the policy's body, 2 for each of the reference's, and 8 · layers · hidden · length for causal attention
 (6 + 2 again, for two products over half the length); for each action token 8 · hidden · vocabulary in the output layers
 (6 + 2). Chunks that are computed again do not count, so the share of the machine's rate, that of a large product in the
-same dtype in the same run, is of useful work.
+same dtype in the same run, is of useful work. Nor does padding, and shared tokens count for each row.
 """
 
 from __future__ import annotations
@@ -45,6 +49,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from oreo.activations import checkpoint_activations
 from oreo.losses import policy_loss, trajectory_mean
 from oreo.models import Policy, load_reference
+from oreo.packing import Packing, pack, prepare
 
 SHAPES: dict[str, dict[str, int]] = {
     # The last two as Qwen2.5-0.5B and -1.5B; all have two key-value heads.
@@ -54,7 +59,7 @@ SHAPES: dict[str, dict[str, int]] = {
     "1.5b": dict(hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12),
 }
 BETA, ALPHA = 0.03, 0.01
-FORMULATIONS = ("ours", "full logits", "ours, again")
+FORMULATIONS = ("ours", "full logits", "ours, again", "ours, packed")
 
 
 def full_logits(model: Any, reference: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,20 +95,22 @@ def build(args: argparse.Namespace) -> tuple[Any, Any]:
     return model, reference
 
 
-def batch(args: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """[B, T] tokens, and which of them are actions: the last of every 20, by the share asked for."""
+def batch(args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor, Packing]:
+    """[B, T] tokens; which of them are actions, the last of every 20 by the share asked for; [B] lengths; the packing."""
     generator = torch.Generator().manual_seed(args.seed)
     ids = torch.randint(0, args.vocabulary, (args.tokens // args.length, args.length), generator=generator)
-    place = torch.arange(args.length) % 20
-    mask = (place >= round(20 * (1 - args.action_share))).expand(len(ids), -1).clone()
-    mask[:, 0] = False
-    return ids.to(args.device), mask.to(args.device)
+    ids[:, : args.shared] = ids[0, : args.shared]
+    place = torch.arange(args.length)
+    lengths = torch.linspace(args.length, args.shortest or args.length, len(ids)).long()
+    mask = ((place % 20 >= round(20 * (1 - args.action_share))) & (place > args.shared)).expand(len(ids), -1)
+    mask = mask & (place < lengths[:, None])
+    rows = [row[:length].numpy() for row, length in zip(ids, lengths, strict=True)]
+    return ids.to(args.device), mask.to(args.device), lengths, pack(rows, args.length).to(args.device)
 
 
 def loss_of(scores: tuple[Tensor, Tensor, Tensor], mask: Tensor) -> Tensor:
     log_prob, reference_log_prob, kl = scores
-    reward = torch.zeros_like(log_prob)
-    reward[:, -1] = 1.0
+    reward = (mask & (mask.cumsum(1) == mask.sum(1, keepdim=True))).to(log_prob)
     loss, _ = policy_loss(
         torch.full_like(log_prob, 0.5), log_prob - reference_log_prob, reward, mask, beta=BETA, level="token"
     )
@@ -145,25 +152,28 @@ def matrix_rate(args: argparse.Namespace) -> float:
     return 2 * size**3 / best
 
 
-def flop(args: argparse.Namespace, model: Any, mask: Tensor) -> float:
+def flop(args: argparse.Namespace, model: Any, lengths: Tensor, actions: int) -> float:
     """Of one update, as the head of this file says."""
     config = model.config
     weight = model.get_output_embeddings().weight
     body = sum(p.numel() for p in model.parameters() if p.ndim > 1 and p is not weight)
-    attention = config.num_hidden_layers * config.hidden_size * args.length
-    return mask.numel() * (8 * body + 8 * attention) + int(mask.sum()) * 8 * weight.numel()
+    attention = config.num_hidden_layers * config.hidden_size * lengths.square()
+    return float((8 * body * lengths + 8 * attention).sum()) + actions * 8 * weight.numel()
 
 
 def measure(args: argparse.Namespace) -> None:
     """One formulation, in this process. Figures go to standard output as JSON, gradients into a file."""
     device = torch.device(args.device)
     model, reference = build(args)
-    ids, mask = batch(args)
+    ids, mask, lengths, packing = batch(args)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     if args.one == "ours, again":
         checkpoint_activations(model)
     policy, other = Policy(model), Policy(reference)
+    packed = {"packing": packing} if args.one == "ours, packed" else {}
+    if packed:
+        assert prepare([model, reference])
 
     def update() -> Tensor:
         for parameter in model.parameters():
@@ -172,7 +182,7 @@ def measure(args: argparse.Namespace) -> None:
         if args.one == "full logits":
             scores = full_logits(model, reference, ids, mask)
         else:
-            scores = policy(ids, mask, reference=other)
+            scores = policy(ids, mask, reference=other, **packed)
         loss = loss_of(scores, mask)
         loss.backward()
         return loss.detach()
@@ -197,9 +207,9 @@ def measure(args: argparse.Namespace) -> None:
         "seconds": seconds,
         "cpu": cpu,
         "megabytes": megabytes,
-        "flop": flop(args, model, mask),
+        "flop": flop(args, model, lengths, int(mask.sum())),
         "actions": int(mask.sum()),
-        "tokens": mask.numel(),
+        "tokens": int(lengths.sum()),
         "rate": matrix_rate(args),
     }
     print(json.dumps(found))
@@ -207,7 +217,8 @@ def measure(args: argparse.Namespace) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     results: dict[str, dict[str, float]] = {}
-    names = FORMULATIONS if args.checkpoint_activations else FORMULATIONS[:2]
+    wanted = {"ours, again": args.checkpoint_activations, "ours, packed": args.packed}
+    names = [name for name in FORMULATIONS if wanted.get(name, True)]
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{index}.pt" for index, name in enumerate(names)}
         for name, file in files.items():
@@ -266,11 +277,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="timed updates, after one that is not; the best counts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint-activations", action="store_true", help="one column more: blocks computed again")
+    parser.add_argument("--packed", action="store_true", help="one column more: packed rows")
+    parser.add_argument("--shortest", type=int, help="the shortest sequence; others lie evenly between it and --length")
+    parser.add_argument("--shared", type=int, default=0, help="tokens that all sequences begin with")
     parser.add_argument("--one", choices=FORMULATIONS, help=argparse.SUPPRESS)
     parser.add_argument("--gradients", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.tokens % args.length or not 0 < args.action_share <= 1:
         parser.error("--tokens has to be a multiple of --length, --action-share above 0 and at most 1")
+    if not 0 <= args.shared <= (args.shortest or args.length) - 20 or (args.shortest or 0) > args.length:
+        parser.error("--shortest has to be at most --length, and --shared 20 less than that")
     measure(args) if args.one else compare(args)
 
 

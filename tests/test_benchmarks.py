@@ -22,7 +22,10 @@ QUICK = {
     "acting.py": ["--episodes", "2", "--batch-size", "2", "--turns", "2"],
     "alfworld_engines.py": ["--games", "1", "--steps", "2", "--resets", "0"],
     "experts.py": ["--games", "3"],
-    "train_step.py": "--vocabulary 500 --tokens 128 --length 64 --repeats 1 --checkpoint-activations".split(),
+    "train_step.py": (
+        "--vocabulary 500 --tokens 256 --length 64 --shortest 60 --shared 40 --repeats 1 "
+        "--packed --checkpoint-activations"
+    ).split(),
 }
 
 
