@@ -96,7 +96,7 @@ def build(args: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def batch(args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor, Packing]:
-    """[B, T] tokens; which of them are actions, the last of every 20 by the share asked for; [B] lengths; the packing."""
+    """[B, T] tokens; which are actions, the last of every 20 by the share asked for; [B] lengths; the packing."""
     generator = torch.Generator().manual_seed(args.seed)
     ids = torch.randint(0, args.vocabulary, (args.tokens // args.length, args.length), generator=generator)
     ids[:, : args.shared] = ids[0, : args.shared]
