@@ -61,7 +61,7 @@ class AdmissibleAgent(LanguageModelAgent):
             [] if story.full else self._sayable(story.ids, commands_of(episode.info))
             for episode, story in zip(episodes, stories, strict=True)
         ]
-        ids = [[self.format.turn(command) for command in each] for each in commands]
+        ids = [[self._turn_ids(story, each) for each in row] for story, row in zip(stories, commands, strict=True)]
         scores = self.policy.score(logits, ids)
         picked = [
             self._pick(score, episode.rng.random(len(score))) for score, episode in zip(scores, episodes, strict=True)

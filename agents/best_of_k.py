@@ -41,7 +41,10 @@ class BestOfKAgent(LanguageModelAgent):
         assert self.value is not None
         kinds = [[(each[index].text, index) for index in different(each)] for each in turns]
         # Tokenised again, a turn may be longer than it was; there is room for so many.
-        ids = [[self.format.turn(text)[:-1][: self.max_new_tokens] for text, _ in each] for each in kinds]
+        ids = [
+            [self._turn_ids(story, text)[:-1][: self.max_new_tokens] for text, _ in each]
+            for story, each in zip(stories, kinds, strict=True)
+        ]
         weighed = self.value.weigh([[each for each in row if each] for row in ids])
         said, decisions, kept = [], [], []
         for story, each, kind, row_ids, found, here in zip(stories, turns, kinds, ids, weighed, values, strict=True):

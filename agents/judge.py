@@ -45,7 +45,10 @@ class Judge(LanguageModelAgent):
         """V of each turn of each episode read last: after its last token, before the one that ends it."""
         rows = [texts[index] for index in self._order]
         # A text of many tokens of ours may have been few of the server's; there is room for so many.
-        self._ids = [[self.format.turn(text)[:-1][: self.max_new_tokens] for text in row] for row in rows]
+        self._ids = [
+            [self._turn_ids(story, text)[:-1][: self.max_new_tokens] for text in row]
+            for story, row in zip(self._shown, rows, strict=True)
+        ]
         weighed = self.policy.weigh([[ids for ids in row if ids] for row in self._ids])
         found = iter([float(output[0]) for row in weighed for output in row])
         worth = []

@@ -20,11 +20,14 @@ from torch import Tensor
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.rereading import cache_for
 from oreo.agents.sampling import draw
-from oreo.encoding import TurnFormat
+from oreo.encoding import TurnFormat, tail
+from oreo.envs.text_env import goes_on
 from oreo.errors import DataError, UsageError
 
 _ACTION = re.compile(r"^[ \t]*action[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 _CACHED_TEXTS = 1 << 16
+_TAIL = 8
+"""Tokens at the end of a turn in which a text that ends it is looked for."""
 
 
 def action_of(turn: str) -> str:
@@ -43,7 +46,7 @@ class Turn:
     log_prob: float
     """Summed over its tokens and the one that ended it."""
     read: int
-    """How many of the tokens the policy's cache has seen: all, or all but the last where the turn was cut off."""
+    """How many of the tokens the policy's cache has seen: all, or all but the last where none was drawn after it."""
 
 
 @dataclass
@@ -59,6 +62,10 @@ class _Story:
     """The step from which it is told; older turns have left (`TurnFormat.leave`)."""
     full: bool = False
     """No room for another turn."""
+    behind: str = ""
+    """What the next turn stands right behind (`oreo.encoding.tail`); "": it begins a message."""
+    stop: tuple[str, ...] = ()
+    """Texts that end the next turn and not its message (`oreo.envs.text_env.goes_on`)."""
 
 
 class LanguageModelAgent:
@@ -117,7 +124,7 @@ class LanguageModelAgent:
         """Tokens of an episode before its next turn; None: any number."""
         self._stories: dict[int, _Story] = {}
         self._rows = 0
-        self._texts: dict[tuple[int, ...], str] = {}
+        self._texts: dict[tuple[str, tuple[int, ...]], str] = {}
 
     @property
     def name(self) -> str:
@@ -165,7 +172,7 @@ class LanguageModelAgent:
             values: V(s) of the state each turn is chosen in.
         """
         uniform = np.stack([episode.rng.random((self.candidates, self.max_new_tokens)) for episode in episodes])
-        turns = self._sample(logits, uniform, np.array([story.full for story in stories]))
+        turns = self._sample(logits, uniform, [None if story.full else story for story in stories])
         return self._decide(stories, turns, values)
 
     # What the models are told.
@@ -185,14 +192,15 @@ class LanguageModelAgent:
         return _Story(self._rows, self.format.start(observations_of(episode)[0]))
 
     def _continue(self, episode: Episode, story: _Story) -> None:
-        observations, turns = observations_of(episode), [step.text for step in episode.steps]
-        for index in range(story.steps, len(turns)):
-            story.ids += self.format.turn(turns[index]) + self.format.between(observations[index + 1])
-        story.steps = len(turns)
+        observations, steps = observations_of(episode), episode.steps
+        for index in range(story.steps, len(steps)):
+            story.ids += self.format.step(steps[index], observations[index + 1], story.behind)
+            story.behind = tail(steps[index], observations[index + 1])
+        story.steps, story.stop = len(steps), tuple(episode.info.get("stop", ()))
         if self._fits(story.ids) and not story.full:
             return
         assert self.room is not None
-        start = self.format.leave(observations, turns, story.context_start, self.room)
+        start = self.format.leave(steps, episode.observation, story.context_start, self.room)
         story.full = start is None
         if start is None:
             warnings.warn(
@@ -204,7 +212,9 @@ class LanguageModelAgent:
         warnings.warn(
             f"an episode is longer than a context of {self._limit} tokens: its oldest turns leave", stacklevel=2
         )
-        story.context_start, story.ids = start, self.format.history(observations, turns, start)
+        story.context_start, story.ids = start, self.format.history(steps, episode.observation, start)
+        if start == len(steps):
+            story.behind = ""
 
     def _sayable(self, ids: list[int], turns: Sequence[str]) -> list[str]:
         """Those of some turns that the models have positions for behind an episode."""
@@ -225,18 +235,27 @@ class LanguageModelAgent:
         assert self.value.keys == self.policy.keys, "two caches with one history hold their rows in one order"
         return self.value.read([story.ids for story in stories])[:, 0].float().tolist()
 
-    def _sample(self, logits: Tensor, uniform: np.ndarray, idle: np.ndarray) -> list[list[Turn]]:
+    def _turn_ids(self, story: Any, text: str) -> list[int]:
+        """What a turn of the story is to training, the token that ends it included."""
+        return self.format.turn(text, goes_on=goes_on(text, story.stop), behind=story.behind)
+
+    def _sample(self, logits: Tensor, uniform: np.ndarray, stories: Sequence[Any]) -> list[list[Turn]]:
         """K turns of every row.
 
         Args:
             logits: [n, V] for the first token.
             uniform: [n, K, T] a number for each token that may be drawn.
-            idle: [n] rows that are to say nothing.
+            stories: [n] what the rows tell (their `stop` and `behind` are looked at); None: it is to say nothing.
         """
+        idle = np.array([story is None for story in stories])
+        stops = [() if story is None else story.stop for story in stories]
+        stopping = np.array([[bool(stop)] for stop in stops])
+        behind = ["" if story is None else story.behind for story in stories]
         rows, branches, steps = uniform.shape
         tokens = np.zeros((rows, branches, steps), dtype=np.int64)
         log_prob = np.zeros((rows, branches))
         count = np.zeros((rows, branches), dtype=np.int64)
+        cut = np.zeros((rows, branches), dtype=bool)
         alive = np.broadcast_to(~idle[:, None], (rows, branches)).copy()
         # Turns of a row that have begun alike draw from one output: which it is, and the row of each output.
         source = np.repeat(np.arange(rows)[:, None], branches, axis=1)
@@ -248,6 +267,12 @@ class LanguageModelAgent:
             alive &= ~np.isin(token, self._ends)
             tokens[:, :, step] = token
             count += alive
+            for row, k in zip(*np.nonzero(alive & stopping), strict=True):
+                if (beyond := self._stopped(tokens[row, k, : step + 1], stops[row])) is not None:
+                    alive[row, k], cut[row, k] = False, not beyond
+                    if beyond:  # it begins with what follows the stop, and will be drawn again for the next turn
+                        count[row, k] -= 1
+                        log_prob[row, k] -= each[source[row, k], k]
             if step + 1 == steps or not alive.any():
                 break
             vocabulary = logits.shape[-1]
@@ -258,7 +283,9 @@ class LanguageModelAgent:
             source[alive] = place
         return [
             [
-                self._turn(tokens[row, k, : count[row, k]], log_prob[row, k], bool(alive[row, k]))
+                self._turn(
+                    tokens[row, k, : count[row, k]], log_prob[row, k], bool(alive[row, k] or cut[row, k]), behind[row]
+                )
                 for k in range(branches)
             ]
             for row in range(rows)
@@ -267,13 +294,23 @@ class LanguageModelAgent:
     def _draw(self, logits: Tensor, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return draw(logits, uniform, temperature=self.temperature, top_p=self.top_p)
 
-    def _turn(self, ids: np.ndarray, log_prob: float, cut: bool) -> Turn:
+    def _stopped(self, ids: np.ndarray, stop: Sequence[str]) -> bool | None:
+        """Whether the last token is beyond the text that ends a turn, or is in it; None: there is no such text yet."""
+        tokenizer = self.format.tokenizer
+        text = tokenizer.decode(ids[-_TAIL:].tolist(), clean_up_tokenization_spaces=False)
+        found = [text.find(mark) + len(mark.rstrip(" ")) for mark in stop if mark in text]
+        if not found:
+            return None
+        before = tokenizer.decode(ids[-_TAIL:-1].tolist(), clean_up_tokenization_spaces=False)
+        return min(found) <= len(before)
+
+    def _turn(self, ids: np.ndarray, log_prob: float, cut: bool, behind: str) -> Turn:
         key = tuple(ids.tolist())
-        text = self._texts.get(key)
+        text = self._texts.get((behind, key))
         if text is None:
             if len(self._texts) >= _CACHED_TEXTS:
                 self._texts.clear()
-            text = self._texts[key] = self.format.decode(key)
+            text = self._texts[behind, key] = self.format.decode(key, behind)
         return Turn(list(key), text, float(log_prob), len(key) - cut)
 
     def _decide(

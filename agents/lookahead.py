@@ -20,9 +20,10 @@ from oreo.agents import BETA, CHOICES
 from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, _Story, action_of, check_same_tokens, decision, different
-from oreo.envs.text_env import step_limit
+from oreo.encoding import tail
+from oreo.envs.text_env import goes_on, step_limit
 from oreo.errors import UsageError, did_you_mean
-from oreo.trajectory import Candidate
+from oreo.trajectory import Candidate, Step
 
 
 @dataclass
@@ -37,6 +38,8 @@ class _State:
     world: Any
     """The environment's snapshot."""
     info: dict[str, Any]
+    behind: str = ""
+    """As of `language_model._Story`."""
     left: int | None = None
     """Steps until the episode is truncated; None: nothing limits them."""
     parent: int = 0
@@ -50,6 +53,10 @@ class _State:
     """Turns and their log-probabilities."""
     children: list[_State] = field(default_factory=list)
     """What each of them leads to."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        return tuple(self.info.get("stop", ()))
 
     def ranks(self, beta: float) -> list[float]:
         """By which the best of the proposed turns is taken."""
@@ -115,7 +122,14 @@ class LookaheadAgent(LanguageModelAgent):
     ) -> list[Decision]:
         roots = [
             _State(
-                episode, story.row, story.ids, _world(episode).snapshot(), episode.info, _left(episode), over=story.full
+                episode,
+                story.row,
+                story.ids,
+                _world(episode).snapshot(),
+                episode.info,
+                story.behind,
+                _left(episode),
+                over=story.full,
             )
             for episode, story in zip(episodes, stories, strict=True)
         ]
@@ -142,7 +156,11 @@ class LookaheadAgent(LanguageModelAgent):
         rows = [states.get(key) for key in self.policy.keys]
         if self.choose == "admissible":
             commands = [[] if state is None else self._sayable(state.ids, commands_of(state.info)) for state in rows]
-            scores = self.policy.score(logits, [[self.format.turn(each) for each in row] for row in commands])
+            turns = [
+                [] if state is None else [self._turn_ids(state, each) for each in row]
+                for state, row in zip(rows, commands, strict=True)
+            ]
+            scores = self.policy.score(logits, turns)
             for state, row, score in zip(rows, commands, scores, strict=True):
                 if state is not None:
                     best = np.argsort(-score, kind="stable")[: self.candidates]
@@ -152,8 +170,7 @@ class LookaheadAgent(LanguageModelAgent):
         # Each episode draws for its own states, in their order, whoever else is there.
         drawn = {state.key: state.episode.rng.random(shape) for state in level}
         uniform = np.stack([drawn.get(key, np.zeros(shape)) for key in self.policy.keys])
-        turns = self._sample(logits, uniform, np.array([state is None for state in rows]))
-        for state, row_turns in zip(rows, turns, strict=True):
+        for state, row_turns in zip(rows, self._sample(logits, uniform, rows), strict=True):
             if state is not None:
                 state.proposed = [(row_turns[index].text, row_turns[index].log_prob) for index in different(row_turns)]
 
@@ -166,7 +183,8 @@ class LookaheadAgent(LanguageModelAgent):
             observation, reward, terminated, truncated, info = world.step(action_of(text))
             left = None if state.left is None else state.left - 1
             over = bool(terminated or truncated) or left == 0
-            ids = state.ids + self.format.turn(text) + self.format.between(observation)
+            step = Step(state.episode.observation, text, goes_on=goes_on(text, state.stop))
+            ids = state.ids + self.format.step(step, observation, state.behind)
             self._rows += 1
             state.children.append(
                 _State(
@@ -175,6 +193,7 @@ class LookaheadAgent(LanguageModelAgent):
                     ids,
                     None if over else world.snapshot(),
                     info,
+                    tail(step, observation),
                     left,
                     parent=state.key,
                     returned=state.returned + float(reward),

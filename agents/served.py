@@ -120,6 +120,11 @@ class ServedAgent:
         return f"served:{self.server.model}"
 
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        if any(episode.info.get("stop") for episode in episodes):
+            raise UsageError(
+                f"{self.server.model} is asked for whole messages, and this environment wants one in several steps; "
+                "let a step be the whole of it (oreo/Math-v0: step='solution'), or load the model here"
+            )
         live = {episode.key for episode in episodes}
         self._starts = {key: step for key, step in self._starts.items() if key in live}
         told = dict(self._starts)
@@ -177,10 +182,9 @@ class ServedAgent:
 
     async def _turns(self, episode: Episode, seed: int) -> list[Sample]:
         count = self.k if self.temperature > 0 else 1
-        told = observations_of(episode), [step.text for step in episode.steps]
         while True:
             try:
-                body = self._asked | {"seed": seed} | self._prompt(episode.key, *told)
+                body = self._asked | {"seed": seed} | self._prompt(episode)
                 return await self.server.samples(PATHS[self.api], body, count)
             except Refused as error:
                 start, last = self._starts.get(episode.key, 0), len(episode.steps)
@@ -192,25 +196,26 @@ class ServedAgent:
                 else:
                     raise
 
-    def _prompt(self, key: int, observations: list[str], turns: list[str]) -> dict[str, Any]:
+    def _prompt(self, episode: Episode) -> dict[str, Any]:
         """What the server is told of an episode."""
+        observations, steps, key = observations_of(episode), episode.steps, episode.key
         start = self._starts.get(key, 0)
         if self._room is not None:
             assert self.format is not None
-            if len(self.format.history(observations, turns, start)) > self._room:
+            if len(self.format.history(steps, episode.observation, start)) > self._room:
                 # Where not even the present fits, the server has the last word.
-                start = self.format.leave(observations, turns, start, self._room) or len(turns)
+                start = self.format.leave(steps, episode.observation, start, self._room) or len(steps)
                 self._starts[key] = start
         if self.api == "text":
             assert self.format is not None
-            ids = self.format.history(observations, turns, start)
+            ids = self.format.history(steps, episode.observation, start)
             return {"prompt": ids if self._takes_ids else _as_text(self.format.tokenizer, ids)}
         # As `TurnFormat.history`.
         first = f"{observations[0]}\n{observations[start]}" if start else observations[0]
         messages = [{"role": "system", "content": self.instruction}] if self.instruction else []
         messages.append({"role": "user", "content": first})
-        for turn, after in zip(turns[start:], observations[start + 1 :], strict=True):
-            messages += [{"role": "assistant", "content": turn}, {"role": "user", "content": after}]
+        for step, after in zip(steps[start:], observations[start + 1 :], strict=True):
+            messages += [{"role": "assistant", "content": step.text}, {"role": "user", "content": after}]
         return {"messages": messages}
 
 

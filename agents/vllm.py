@@ -29,7 +29,6 @@ from typing import Any, cast
 
 from oreo.agents.agent import Episode
 from oreo.agents.completions import Sample
-from oreo.agents.language_model import observations_of
 from oreo.agents.served import ServedAgent, _load_tokenizer
 from oreo.errors import DataError, EngineError, MissingExtra, UsageError, did_you_mean
 
@@ -150,10 +149,7 @@ class VllmAgent(ServedAgent):
 
     def _ask(self, episodes: Sequence[Episode], seeds: Sequence[int]) -> list[list[Sample]]:
         assert self._room is not None
-        prompts = [
-            self._prompt(episode.key, observations_of(episode), [step.text for step in episode.steps])["prompt"]
-            for episode in episodes
-        ]
+        prompts = [self._prompt(episode)["prompt"] for episode in episodes]
         asked = [place for place, ids in enumerate(prompts) if len(ids) <= self._room]
         if len(asked) < len(prompts):
             warnings.warn(

@@ -33,7 +33,7 @@ from rich.table import Table
 from oreo.agents.admissible import AdmissibleAgent
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.best_of_k import BestOfKAgent
-from oreo.agents.language_model import LanguageModelAgent, decision, observations_of
+from oreo.agents.language_model import LanguageModelAgent, decision
 from oreo.encoding import TurnFormat
 from oreo.envs import make
 from oreo.models import load_policy, load_value, resolve_checkpoint
@@ -66,9 +66,7 @@ class Generate:
 
     @torch.inference_mode()
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
-        histories = [
-            self.format.history(observations_of(episode), [step.text for step in episode.steps]) for episode in episodes
-        ]
+        histories = [self.format.history(episode.steps, episode.observation) for episode in episodes]
         longest, device = max(map(len, histories)), next(self.model.parameters()).device
         ids = torch.full((len(histories), longest), self.format.end)
         mask = torch.zeros_like(ids)

@@ -6,6 +6,7 @@ Not here: time limits (gymnasium's TimeLimit, set by `oreo.envs.make` from `max_
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium as gym
@@ -30,7 +31,7 @@ class TextEnv(gym.Env[str, str]):
                 return "higher", 0.0, False          # observation, reward, done
 
     `info` always holds `won`; an environment that knows more says so in `info()` under these names:
-    task, task_type, game, dialect, admissible_commands (list of str), action_valid (bool).
+    task, task_type, game, dialect, admissible_commands (list of str), action_valid (bool), stop (see `goes_on`).
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
@@ -84,6 +85,16 @@ class TextEnv(gym.Env[str, str]):
     def render(self) -> str | None:
         """The last observation, in `render_mode="ansi"`."""
         return self._text if self.render_mode == "ansi" else None
+
+
+def goes_on(turn: str, stop: Iterable[str]) -> bool:
+    """Whether the agent's message goes on after this turn, so that the next one stands right behind it.
+
+    Args:
+        stop: the environment's `info["stop"]`. Where an agent writes one message step by step, it holds the texts at
+            the first of which a turn ends while the message does not. Blanks at their end belong to what follows.
+    """
+    return any(turn.rstrip(" ").endswith(mark.rstrip(" ")) for mark in stop)
 
 
 def step_limit(env: gym.Env[str, str]) -> int | None:

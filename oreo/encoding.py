@@ -9,6 +9,10 @@ A turn is its text and one end-of-turn token; these are the action tokens, the r
 action like any other, so the position before it is a trained state: V there is the value of having said this turn,
 and candidates are compared by it (a state after the end token is in no loss). A step's reward stands on its end token.
 
+Where a message of the agent goes on after a turn (Step.goes_on: solutions written step by step), that turn has no end
+token, and the observation, often empty, and the next turn stand right behind it as they are. Its last token takes the
+place of the end token: it carries the reward, and the position before it is where candidates are compared.
+
 Plain models: `observation\\n> turn<eos>\\nobservation\\n> turn<eos>…`. Chat models: the pieces of their chat template
 (chat_templates.py). Text of environments and agents is never parsed for special tokens.
 A sampled turn is stored as text and tokenised again here, which is not always the way it was sampled.
@@ -28,7 +32,7 @@ import numpy as np
 
 from oreo.chat_templates import template_pieces
 from oreo.errors import DataError
-from oreo.trajectory import Trajectory
+from oreo.trajectory import Step, Trajectory
 
 PROMPT = "\n> "
 """What invites a plain model to write its turn."""
@@ -53,7 +57,7 @@ class Encoded:
     step_start: np.ndarray
     """[T] bool: first token of a turn."""
     reward: np.ndarray
-    """[T] float32: a step's reward at its end-of-turn token, 0 elsewhere."""
+    """[T] float32: a step's reward at its last token, which ends the turn, 0 elsewhere."""
     imitate: np.ndarray
     """[T] bool: action tokens of the steps with `imitate`."""
 
@@ -140,68 +144,104 @@ class TurnFormat:
         """Everything before the first token of the agent."""
         return self._before + self._ids(self._opening_text(observation)) + self._prompt
 
-    def turn(self, text: str) -> list[int]:
-        """What the agent writes, end-of-turn token included."""
-        return [*self._ids(self._turn_text(text)), self.end]
+    def turn(self, text: str, *, goes_on: bool = False, behind: str = "") -> list[int]:
+        """What the agent writes, end-of-turn token included.
 
-    def between(self, observation: str) -> list[int]:
-        """Everything from a turn's end token (not included) to the next token of the agent."""
+        Args:
+            goes_on: the message does not end with this turn: no such token.
+            behind: the end of what stands before it in the same message (see `tail`); "": it begins one.
+        """
+        return self._ids(self._turn_text(text, behind)) + ([] if goes_on else [self.end])
+
+    def between(self, observation: str, behind: str = "") -> list[int]:
+        """Everything from a turn's last token (not included) to the next token of the agent.
+
+        Args:
+            behind: the end of that turn, if the message goes on; "": it has ended.
+        """
+        if behind:
+            return self._ids((behind, observation))
         return self._after + self._ids(self._joint_text(observation)) + self._prompt
 
     def restart(self, first_observation: str, observation: str) -> list[int]:
         """A `start` in mid-episode, after what no longer fits was left behind: the task, then where it goes on."""
         return self.start(f"{first_observation}\n{observation}")
 
-    def history(self, observations: Sequence[str], turns: Sequence[str], context_start: int = 0) -> list[int]:
+    def step(self, step: Step, observation: str, behind: str = "") -> list[int]:
+        """A turn and what the environment said then.
+
+        Args:
+            observation: which came after it.
+            behind: as of `turn`.
+        """
+        turn = self.turn(step.text, goes_on=step.goes_on, behind=behind)
+        return turn + self.between(observation, step.text[-1:] if step.goes_on else "")
+
+    def history(self, steps: Sequence[Step], observation: str, context_start: int = 0) -> list[int]:
         """An episode up to the next token of the agent.
 
         Args:
-            observations: all of them, one more than turns.
-            turns: texts of all turns.
+            steps: all of them.
+            observation: the present one.
             context_start: the step from which it is told, beside the first observation; 0: all of it.
         """
+        observations = [*(step.observation for step in steps), observation]
         first, here = observations[0], observations[context_start]
         ids = self.restart(first, here) if context_start else self.start(first)
-        for turn, after in zip(turns[context_start:], observations[context_start + 1 :], strict=True):
-            ids += self.turn(turn) + self.between(after)
+        behind = ""
+        for step, after in zip(steps[context_start:], observations[context_start + 1 :], strict=True):
+            ids += self.step(step, after, behind)
+            behind = tail(step, after)
         return ids
 
-    def leave(self, observations: Sequence[str], turns: Sequence[str], context_start: int, most: int) -> int | None:
+    def leave(self, steps: Sequence[Step], observation: str, context_start: int, most: int) -> int | None:
         """The step from which an episode is told that has outgrown `most` tokens: its oldest turns leave.
 
         Half of what is there for turns is freed at once. Each departure makes everything behind it new to the models,
         and a context that is always full would have them read it again at every turn.
 
         Args:
-            observations, turns, context_start: as of `history`; context_start is the present one.
+            steps, observation, context_start: as of `history`; context_start is the present one.
 
         Returns:
             A later one, or None where the task and the present observation alone are too long.
         """
-        last = len(turns)
+        last = len(steps)
         if last <= context_start:
             return None
+        observations = [*(step.observation for step in steps), observation]
         first = observations[0]
-        least = len(self.restart(first, observations[last]))
+        least = len(self.restart(first, observation))
         if least > most:
             return None
         target = least + (most - least) // 2
         kept = 0
-        for step in range(last - 1, context_start, -1):
-            kept += len(self.turn(turns[step])) + len(self.between(observations[step + 1]))
-            if len(self.restart(first, observations[step])) + kept > target:
-                return step + 1
+        for at in range(last - 1, context_start, -1):
+            kept += len(self.step(steps[at], observations[at + 1], tail(steps[at - 1], observations[at])))
+            if len(self.restart(first, observations[at])) + kept > target:
+                return at + 1
         return min(context_start + 1, last)
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of a turn: its ids up to the first that ends it, special tokens left out."""
+    def decode(self, ids: Iterable[int], behind: str = "") -> str:
+        """The text of a turn: its ids up to the first that ends it, special tokens left out.
+
+        Args:
+            behind: as of `turn`.
+        """
         kept = []
         for token in ids:
             if int(token) in self.end_ids:
                 break
             kept.append(int(token))
-        text: str = self.tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text.removeprefix(self._turn_lead)
+        if behind:
+            # Some tokenizers drop the blank of a text's first token.
+            before = self._ids(("", behind))
+            return self._decoded([*before, *kept]).removeprefix(self._decoded(before))
+        return self._decoded(kept).removeprefix(self._turn_lead)
+
+    def _decoded(self, ids: list[int]) -> str:
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
 
     # Whole trajectories.
 
@@ -235,40 +275,48 @@ class TurnFormat:
         if not steps:
             raise DataError(f"{_name(trajectory)} has no steps")
         self._tokenize(self._texts(trajectory))
-        observations, turns = [step.observation for step in steps], [step.text for step in steps]
+        observations = [step.observation for step in steps]
         returns = [*trajectory.returns_to_go, 0.0]
         starts = self._context_starts(trajectory, max_length)
         pieces: list[Encoded] = []
         for start, group in itertools.groupby(range(len(steps)), key=starts.__getitem__):
             indices = list(group)
             first, last = indices[0], indices[-1]
-            piece = _Piece(self.history(observations[: first + 1], turns[:first], start))
+            piece = _Piece(self.history(steps[:first], observations[first], start))
             for index in indices:
-                lead = self.between(observations[index]) if index > first else []
-                piece.add(lead, self.turn(turns[index]), steps[index].reward, steps[index].imitate)
+                step, before = steps[index], steps[index - 1] if index > start else None
+                lead = []
+                if index > first and before is not None:
+                    lead = self.between(observations[index], before.text[-1:] if before.goes_on else "")
+                behind = tail(before, observations[index]) if before is not None else ""
+                turn = self.turn(step.text, goes_on=step.goes_on, behind=behind)
+                piece.add(lead, turn, step.reward, step.imitate)
             pieces.append(piece.encoded(returns[last + 1]))
         return pieces
 
     def _context_starts(self, trajectory: Trajectory, max_length: int | None) -> list[int]:
         """For each step the one from which its agent was told, later where that is more than `max_length` tokens."""
-        observations, turns = [step.observation for step in trajectory.steps], [step.text for step in trajectory.steps]
+        steps = trajectory.steps
         starts: list[int] = []
-        start, length = 0, len(self.start(observations[0]))
-        for index, step in enumerate(trajectory.steps):
-            turn = len(self.turn(step.text))
+        start, length = 0, len(self.start(steps[0].observation))
+        for index, step in enumerate(steps):
+            behind = ""
             if index:
-                length += len(self.between(step.observation))
+                before = steps[index - 1]
+                length += len(self.between(step.observation, before.text[-1:] if before.goes_on else ""))
+                behind = tail(before, step.observation)
+            turn = len(self.turn(step.text, goes_on=step.goes_on, behind=behind))
             wanted = max(start, min(step.context_start, index))
             if wanted > start:
-                length = len(self.history(observations[: index + 1], turns[:index], wanted))
+                length = len(self.history(steps[:index], step.observation, wanted))
             if max_length is not None and length + turn > max_length:
-                shorter = self.leave(observations[: index + 1], turns[:index], wanted, max_length - turn)
+                shorter = self.leave(steps[:index], step.observation, wanted, max_length - turn)
                 if shorter is None:
-                    need = len(self.restart(observations[0], step.observation)) if index else length
+                    need = len(self.restart(steps[0].observation, step.observation)) if index else length
                     raise DataError(
                         f"step {index} of {_name(trajectory)} alone has {need + turn} tokens, {max_length} allowed"
                     )
-                wanted, length = shorter, len(self.history(observations[: index + 1], turns[:index], shorter))
+                wanted, length = shorter, len(self.history(steps[:index], step.observation, shorter))
             start, length = wanted, length + turn
             starts.append(start)
         return starts
@@ -281,14 +329,17 @@ class TurnFormat:
     def _joint_text(self, observation: str) -> _Text:
         return self._joint_behind, self._joint + observation + self._prompt_text
 
-    def _turn_text(self, text: str) -> _Text:
-        return self._turn_behind, self._turn_lead + text
+    def _turn_text(self, text: str, behind: str = "") -> _Text:
+        return (behind, text) if behind else (self._turn_behind, self._turn_lead + text)
 
     def _texts(self, trajectory: Trajectory) -> list[_Text]:
         """All texts that encoding this trajectory needs, to be tokenised in one call."""
-        first, *rest = trajectory.steps
-        texts = [self._opening_text(first.observation), *(self._joint_text(step.observation) for step in rest)]
-        return texts + [self._turn_text(step.text) for step in trajectory.steps]
+        first = trajectory.steps[0]
+        texts = [self._opening_text(first.observation), self._turn_text(first.text)]
+        for before, step in itertools.pairwise(trajectory.steps):
+            said = (before.text[-1:], step.observation) if before.goes_on else self._joint_text(step.observation)
+            texts += [said, self._turn_text(step.text, tail(before, step.observation))]
+        return texts
 
     def _ids(self, text: _Text) -> list[int]:
         if text not in self._cache:
@@ -337,6 +388,15 @@ class TurnFormat:
         parts = [text[start:end] for start, end in itertools.pairwise(edges)]
         ids = [token for part in self._plain_ids(parts) for token in part]
         return [token for token in ids if token not in self._special]
+
+
+def tail(step: Step, observation: str) -> str:
+    """The last character of what the next turn stands right behind; "" where that turn begins a message.
+
+    Args:
+        observation: what came after the step.
+    """
+    return (observation or step.text)[-1:] if step.goes_on else ""
 
 
 def check_length(encoded: Encoded, trajectory: Trajectory, max_length: int | None) -> None:

@@ -15,8 +15,9 @@ import pyarrow as pa
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
-VERSION = 2
-"""Of the schema; a reader refuses a higher one. 2: steps have `context_start`, 0 in what version 1 stored."""
+VERSION = 3
+"""Of the schema; a reader refuses a higher one. 2: steps have `context_start`, 0 in what version 1 stored. 3: they have
+`goes_on`, False in what earlier ones stored."""
 FORMAT = "oreo-trajectories"
 
 _CANDIDATE = pa.struct(
@@ -39,6 +40,7 @@ _STEP = pa.struct(
         pa.field("candidates", pa.list_(_CANDIDATE), nullable=False),
         pa.field("imitate", pa.bool_(), nullable=False),
         pa.field("context_start", pa.int32()),
+        pa.field("goes_on", pa.bool_()),
     ]
 )
 SCHEMA = pa.schema(
@@ -106,6 +108,7 @@ def _step_record(step: Step) -> dict[str, Any]:
         "candidates": [_candidate_record(each) for each in step.candidates],
         "imitate": _flag(step.imitate, "imitate"),
         "context_start": _index(step.context_start, "context_start"),
+        "goes_on": _flag(step.goes_on, "goes_on"),
     }
 
 
@@ -215,8 +218,9 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
 def _steps(array: pa.StructArray) -> list[Step]:
     columns = dict(zip((field.name for field in array.type), array.flatten(), strict=True))
     values = {name: _values(columns[name]) for name in columns if name not in ("admissible_commands", "candidates")}
-    if "context_start" in values:  # missing before version 2, and null where a later one sealed such a journal
-        values["context_start"] = [start or 0 for start in values["context_start"]]
+    for name, default in (("context_start", 0), ("goes_on", False)):
+        if name in values:  # missing where an earlier version stored it, null where a later one sealed its journal
+            values[name] = [default if value is None else value for value in values[name]]
     values["admissible_commands"] = _lists(columns["admissible_commands"], _values)
     values["candidates"] = _lists(columns["candidates"], _candidates)
     names = list(values)

@@ -33,7 +33,8 @@ class Episode:
         """Two episodes are of one game if name, else task, else seed of their reset are equal, in one environment."""
         name = trajectory.game or trajectory.task or f"seed {trajectory.seed}"
         content = [
-            (step.observation, step.text, step.reward, step.imitate, step.context_start) for step in trajectory.steps
+            (step.observation, step.text, step.reward, step.imitate, step.context_start, *(("on",) * step.goes_on))
+            for step in trajectory.steps
         ]
         return cls(f"{trajectory.env_id} {name}", trajectory.won, _digest(trajectory.won, content))
 

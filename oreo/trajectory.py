@@ -42,6 +42,9 @@ class Step:
     """All turns that were considered, the chosen one among them; empty where only one was."""
     imitate: bool = True
     """False for a turn made worse on purpose (noise): training by imitation skips it and learns the recovery."""
+    goes_on: bool = False
+    """The agent's message goes on after this turn: the turn has no end-of-turn token, and what the environment says, if
+    anything, and the next turn stand right behind it. So with solutions that are written step by step."""
     context_start: int = 0
     """The step from which the agent was told of the episode here, beside the first observation: older turns had left a
     full context. 0: of all of it."""

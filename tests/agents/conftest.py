@@ -86,6 +86,19 @@ class Babble(TextEnv):
         return " ".join(self.rng.choice(WORDS, int(self.rng.integers(low, high))))
 
 
+class Lines(Babble):
+    """Wants one message in several turns, and at times says something into it."""
+
+    stop: tuple[str, ...] = ("\n", "w12", "w25", "w31", "w44", "w50", "w58")
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        observation, reward, done = super().act(text)
+        return "" if self.rng.random() < 0.5 else observation, reward, done
+
+    def info(self) -> dict[str, Any]:
+        return super().info() | {"stop": self.stop}
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     return make_tokenizer()

@@ -9,12 +9,13 @@ import torch
 
 from oreo.agents.best_of_k import BestOfKAgent
 from oreo.agents.language_model import LanguageModelAgent
-from oreo.encoding import TurnFormat
+from oreo.encoding import TurnFormat, tail
+from oreo.envs.text_env import goes_on
 from oreo.errors import DataError
 from oreo.rollouts import rollout
 from oreo.trajectory import Step, Trajectory
 
-from .conftest import Babble, make_model
+from .conftest import Babble, Lines, make_model
 
 
 def make_agent(architecture: str, tokenizer: Any, k: int, **settings: Any) -> BestOfKAgent:
@@ -24,9 +25,11 @@ def make_agent(architecture: str, tokenizer: Any, k: int, **settings: Any) -> Be
 
 def prefix_of(turn_format: TurnFormat, steps: tuple[Step, ...]) -> list[int]:
     """Tokens up to where the last of `steps` chose its turn, put together from the pieces."""
-    ids = turn_format.start(steps[0].observation)
+    ids, behind = turn_format.start(steps[0].observation), ""
     for step, after in zip(steps, steps[1:], strict=False):
-        ids += turn_format.turn(step.text) + turn_format.between(after.observation)
+        ids += turn_format.turn(step.text, goes_on=step.goes_on, behind=behind)
+        ids += turn_format.between(after.observation, step.text[-1:] if step.goes_on else "")
+        behind = tail(step, after.observation)
     return ids
 
 
@@ -35,16 +38,17 @@ def plain(model: Any, ids: list[int]) -> torch.Tensor:
         return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
 
 
-def check(agent: BestOfKAgent, trajectory: Trajectory) -> None:
+def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = ()) -> None:
     assert agent.value is not None
+    behind = ""
     for index, step in enumerate(trajectory.steps):
         prefix = prefix_of(agent.format, trajectory.steps[: index + 1])
         assert step.value == pytest.approx(float(plain(agent.value.model, prefix)[-1, 0]), abs=1e-4)
         texts = [candidate.text for candidate in step.candidates]
         assert len(texts) == len(set(texts))
         for candidate in step.candidates:
-            ids = agent.format.turn(candidate.text)
-            # Before the end token, whether or not it was reached.
+            ids = agent.format.turn(candidate.text, goes_on=goes_on(candidate.text, stop), behind=behind)
+            # Before the last token, which ends the turn, whether or not it was reached.
             worth = float(plain(agent.value.model, prefix + ids[:-1])[-1, 0])
             assert candidate.value == pytest.approx(worth, abs=1e-4)
             said = ids[: agent.max_new_tokens]
@@ -54,6 +58,7 @@ def check(agent: BestOfKAgent, trajectory: Trajectory) -> None:
             assert candidate.log_prob == pytest.approx(expected, abs=2e-4)
         best = max(step.candidates, key=lambda candidate: candidate.value or 0.0)
         assert (step.text, step.log_prob) == (best.text, best.log_prob)
+        behind = tail(step, (*trajectory.steps, step)[index + 1].observation)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma2"])
@@ -63,6 +68,14 @@ def test_the_candidate_of_highest_value_is_said(architecture: str, tokenizer: An
     assert max(len(step.candidates) for each in played for step in each.steps) == 4
     for trajectory in played:
         check(agent, trajectory)
+
+
+def test_candidates_for_one_turn_of_a_message_are_compared_before_the_token_that_ends_it(tokenizer: Any) -> None:
+    agent = make_agent("llama", tokenizer, k=4)
+    played = rollout(Lines, agent=agent, episodes=5, batch_size=3)
+    assert {step.goes_on for each in played for step in each.steps} == {False, True}
+    for trajectory in played:
+        check(agent, trajectory, Lines.stop)
 
 
 def test_equal_candidates_count_once(tokenizer: Any) -> None:

@@ -12,12 +12,12 @@ import torch
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, action_of
 from oreo.agents.ragged_cache import RaggedCache, rearranged
-from oreo.encoding import TurnFormat
+from oreo.encoding import TurnFormat, tail
 from oreo.errors import UsageError
 from oreo.rollouts import rollout
 from oreo.trajectory import Trajectory
 
-from .conftest import ARCHITECTURES, Babble, make_model
+from .conftest import ARCHITECTURES, Babble, Lines, make_model
 
 
 def reread(model: Any, ids: list[int]) -> torch.Tensor:
@@ -37,8 +37,10 @@ def check_against_rereading(
         found += [
             ((logits / (temperature or 1.0)).log_softmax(-1), start) for start in np.flatnonzero(encoded.step_start)
         ]
-    for step, (log_probs, start) in zip(trajectory.steps, found, strict=True):
-        ids = turn_format.turn(step.text)
+    before = [*zip(trajectory.steps, trajectory.steps[1:], strict=False)]
+    behind = ["", *(tail(step, after.observation) for step, after in before)]
+    for step, end, (log_probs, start) in zip(trajectory.steps, behind, found, strict=True):
+        ids = turn_format.turn(step.text, goes_on=step.goes_on, behind=end)
         if len(ids) > MAX_NEW_TOKENS:
             ids = ids[:-1]  # cut off: its end was not sampled
         rows = range(start - 1, start - 1 + len(ids))
@@ -277,6 +279,45 @@ def test_the_model_is_told_what_was_done_and_not_what_it_meant_to_do(tokenizer: 
                 ids = agent.format.turn(step.text)[:MAX_NEW_TOKENS]
                 expected = sum(float(log_probs[start - 1 + at, token]) for at, token in enumerate(ids))
                 assert step.log_prob == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.0])
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "mistral"])
+def test_a_message_in_several_turns_is_read_as_training_reads_it(
+    architecture: str, temperature: float, tokenizer: Any
+) -> None:
+    agent = agent_of(architecture, tokenizer, temperature=temperature)
+    played = rollout(Lines, agent=agent, episodes=12, batch_size=5)
+    steps = [step for each in played for step in each.steps]
+    assert {step.goes_on for step in steps} == {False, True}
+    for step in steps:
+        marks = [mark for mark in Lines.stop if mark in step.text]
+        assert step.goes_on == bool(marks) and all(step.text.endswith(mark) for mark in marks)
+    for trajectory in played:
+        check_against_rereading(agent.policy.model, tokenizer, trajectory, temperature)
+
+
+class Sentences(Lines):
+    """A turn ends before a blank, which is seen when the next word is there."""
+
+    stop = ("w12 ", "w25 ", "w31 ", "w44 ", "w50 ", "w58 ", "w7 ", "w9 ")
+
+
+def test_what_was_drawn_beyond_the_end_of_a_turn_is_drawn_again_and_not_counted(tokenizer: Any) -> None:
+    agent = agent_of("llama", tokenizer)
+    played = rollout(Sentences, agent=agent, episodes=12, batch_size=5)
+    on = [step for each in played for step in each.steps if step.goes_on]
+    assert on and not any(mark in step.text for step in on for mark in Sentences.stop)
+    for trajectory in played:
+        encoded = agent.format.encode(trajectory)
+        log_probs = reread(agent.policy.model, encoded.input_ids.tolist()).log_softmax(-1)
+        turn_of = np.cumsum(encoded.step_start) * encoded.action_mask
+        for index, step in enumerate(trajectory.steps):
+            places = np.flatnonzero(turn_of == index + 1)[:MAX_NEW_TOKENS]
+            expected = sum(float(log_probs[at - 1, encoded.input_ids[at]]) for at in places)
+            # Whether a message ended behind such a word or went on cannot be told.
+            ended = expected + float(log_probs[places[-1], agent.format.end]) * step.goes_on
+            assert step.log_prob in (pytest.approx(expected, abs=2e-4), pytest.approx(ended, abs=2e-4))
 
 
 class Recorded(LanguageModelAgent):

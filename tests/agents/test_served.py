@@ -28,7 +28,7 @@ from oreo.errors import DataError, UsageError
 from oreo.rollouts import rollout
 from oreo.trajectory import Trajectory
 
-from .conftest import Babble, make_model
+from .conftest import Babble, Lines, make_model
 
 pytest.importorskip("openai", reason="served models need the openai package: pip install 'oreo-agents[served]'")
 
@@ -170,11 +170,16 @@ def test_a_context_that_is_set_holds_for_a_server_too(api: str, protocol: Protoc
     turn_format = TurnFormat.from_tokenizer(tokenizer)
     assert max(step.context_start for each in played for step in each.steps) > 0
     for trajectory in played:
-        observations, turns = [step.observation for step in trajectory.steps], [s.text for s in trajectory.steps]
         for at, step in enumerate(trajectory.steps):
-            assert len(turn_format.history(observations[: at + 1], turns[:at], step.context_start)) <= 70 - 9
+            told = turn_format.history(trajectory.steps[:at], step.observation, step.context_start)
+            assert len(told) <= 70 - 9
     with pytest.raises(UsageError, match="which counts tokens, take a tokenizer"):
         ServedAgent(Server(protocol.url, "rule"), context=70)
+
+
+def test_messages_in_several_turns_are_for_models_that_are_loaded_here(protocol: ProtocolServer) -> None:
+    with pytest.raises(UsageError, match="asked for whole messages"):
+        rollout(Lines, agent=ServedAgent(Server(protocol.url, "rule")), episodes=1)
 
 
 def test_a_model_that_only_thinks_is_pointed_out(protocol: ProtocolServer) -> None:

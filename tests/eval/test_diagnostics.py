@@ -161,9 +161,9 @@ def _turn_log_probs(model: Any, tokenizer: Any, trajectory: Trajectory) -> np.nd
 
     turn_format = TurnFormat.from_tokenizer(tokenizer)
     sums = []
-    observations, turns = [step.observation for step in trajectory.steps], [step.text for step in trajectory.steps]
-    for index, text in enumerate(turns):
-        before, turn = turn_format.history(observations[: index + 1], turns[:index]), turn_format.turn(text)
+    for index, step in enumerate(trajectory.steps):
+        before = turn_format.history(trajectory.steps[:index], step.observation)
+        turn = turn_format.turn(step.text)
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([before + turn])).logits[0].log_softmax(-1)
         sums.append(sum(float(logits[len(before) + place - 1, token]) for place, token in enumerate(turn)))

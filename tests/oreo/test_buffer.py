@@ -67,6 +67,7 @@ steps = st.builds(
     candidates=st.lists(candidates, max_size=3).map(tuple),
     imitate=st.booleans(),
     context_start=st.integers(0, 2**31 - 1),
+    goes_on=st.booleans(),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
@@ -341,7 +342,10 @@ def test_a_newer_buffer_is_refused(tmp_path: Path) -> None:
         TrajectoryBuffer(tmp_path)
 
 
-def test_what_version_1_stored_is_read_with_whole_contexts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "later"), [("1", ("context_start", "goes_on")), ("2", ("goes_on",))])
+def test_what_earlier_versions_stored_is_read_with_whole_contexts_and_turns_that_end(
+    version: str, later: tuple[str, ...], tmp_path: Path
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -351,11 +355,11 @@ def test_what_version_1_stored_is_read_with_whole_contexts(tmp_path: Path) -> No
     table = pq.read_table(shard)
     at = table.schema.get_field_index("steps")
     step = table.schema.field("steps").type.value_type
-    kept = [field for field in step if field.name != "context_start"]
+    kept = [field for field in step if field.name not in later]
     rows = [[{field.name: each[field.name] for field in kept} for each in row] for row in table["steps"].to_pylist()]
     older = table.set_column(at, "steps", pa.array(rows, pa.list_(pa.struct(kept))))
-    assert "context_start" not in str(older.schema)
-    metadata = {**table.schema.metadata, b"oreo.version": b"1"}
+    assert not any(name in str(older.schema) for name in later)
+    metadata = {**table.schema.metadata, b"oreo.version": version.encode()}
     pq.write_table(older.replace_schema_metadata(metadata), shard)
     assert same(tuple(TrajectoryBuffer(tmp_path)), (episode("a"), episode("b", steps=0)))
 

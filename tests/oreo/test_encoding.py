@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from oreo.encoding import TurnFormat
+from oreo.encoding import TurnFormat, tail
 from oreo.errors import DataError
 from oreo.trajectory import Step, Trajectory
 
@@ -186,7 +186,8 @@ def test_a_history_has_the_tokens_of_the_whole_template_rendered_at_once(
     rendered = make().apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     # Llama 2's template puts a space between an answer and its end, where no model has one when it ends its turn.
     whole = make()(rendered.replace(" <eos>", "<eos>"), add_special_tokens=False)["input_ids"]
-    assert TurnFormat.from_tokenizer(make()).history(observations, answers) == whole
+    steps = [Step(*each) for each in zip(observations, answers, strict=False)]
+    assert TurnFormat.from_tokenizer(make()).history(steps, observations[-1]) == whole
 
 
 @pytest.mark.parametrize("instruction", ["", "Be quick."])
@@ -307,19 +308,73 @@ def test_what_leaves_a_full_context_is_the_oldest_and_no_more_than_makes_room(
     steps: list[tuple[str, str, float, bool]], room: int, start: int
 ) -> None:
     form = turn_format("plain")
-    observations, turns = [step[0] for step in steps], [step[1] for step in steps[:-1]]
-    start, last = min(start, len(turns)), len(turns)
-    least = len(form.history(observations, turns, last))
+    *past, (observation, *_) = steps
+    told = [Step(seen, said) for seen, said, *_ in past], observation
+    start, last = min(start, len(past)), len(past)
+    least = len(form.history(*told, last))
     for most in (least - 1, least + room):
-        found = form.leave(observations, turns, start, most)
+        found = form.leave(*told, start, most)
         if start == last or least > most:
             assert found is None
             continue
         # The first later beginning that leaves half of the room for turns to come, tried one by one.
         target = least + (most - least) // 2
-        fits = [at for at in range(start + 1, last + 1) if len(form.history(observations, turns, at)) <= target]
+        fits = [at for at in range(start + 1, last + 1) if len(form.history(*told, at)) <= target]
         assert found == fits[0]
-        assert len(form.history(observations, turns, found)) <= most
+        assert len(form.history(*told, found)) <= most
+
+
+# Messages written in several turns.
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_a_message_told_in_turns_is_the_message_told_at_once(kind: str) -> None:
+    form = turn_format(kind)
+    lines = ["Two and 3 are 5.\n", "\n", "So it is 5.\n", "#### 5"]
+    steps = [Step("What is 2 + 3?" if not at else "", line, goes_on=at < 3) for at, line in enumerate(lines)]
+    whole = [Step("What is 2 + 3?", "".join(lines))]
+    assert form.history(steps, "Next?") == form.history(whole, "Next?")
+    encoded = form.encode(trajectory_of(steps, reward=1.0))
+    at_once = form.encode(trajectory_of(whole, reward=1.0))
+    for name in ("input_ids", "action_mask", "reward", "imitate"):
+        assert (getattr(encoded, name) == getattr(at_once, name)).all()
+    assert encoded.step_start.sum() == 4 and encoded.reward[-1] == 1.0
+
+
+def trajectory_of(steps: list[Step], reward: float = 0.0) -> Trajectory:
+    steps = [*steps[:-1], replace(steps[-1], reward=reward)]
+    return Trajectory("test", tuple(steps), "", terminated=True, truncated=False, won=False)
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(st.tuples(text, text.filter(bool), st.booleans()), min_size=1, max_size=5))
+def test_what_the_environment_says_into_an_open_message_stands_in_it_and_is_no_action(
+    kind: str, steps: list[tuple[str, str, bool]]
+) -> None:
+    form = turn_format(kind)
+    said = [Step(seen, turn, goes_on=on) for seen, turn, on in steps]
+    encoded = form.encode(trajectory_of(said))
+    turn_of = np.cumsum(encoded.step_start) * encoded.action_mask
+    before = ""
+    for index, step in enumerate(said):
+        own = encoded.input_ids[turn_of == index + 1].tolist()
+        assert form.decode(own, before) == step.text
+        assert (own[-1] == form.end) == (not step.goes_on)
+        after = said[index + 1].observation if index + 1 < len(said) else ""
+        if step.goes_on and index + 1 < len(said):
+            first, last = np.flatnonzero(turn_of == index + 1)[-1] + 1, np.flatnonzero(turn_of == index + 2)[0]
+            assert form.tokenizer.decode(encoded.input_ids[first:last]) == after
+        before = tail(step, after)
+
+
+def test_a_piece_that_begins_within_a_message_is_told_as_its_agent_was() -> None:
+    form = turn_format("chatml")
+    steps = [Step("Sum?" if not at else "", f"line {at}\n", goes_on=True) for at in range(6)]
+    split = form.split(trajectory_of(steps), 40)
+    assert len(split) > 1 and all(len(piece) <= 40 for piece in split)
+    turns = [piece.input_ids[piece.action_mask].tolist() for piece in split]
+    assert form.decode([token for each in turns for token in each]) == "".join(step.text for step in steps)
 
 
 def test_a_recorded_context_and_a_shorter_one_for_training_hold_together() -> None:
