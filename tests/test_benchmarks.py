@@ -22,6 +22,7 @@ QUICK = {
     "acting.py": ["--episodes", "2", "--batch-size", "2", "--turns", "2"],
     "alfworld_engines.py": ["--games", "1", "--steps", "2", "--resets", "0"],
     "experts.py": ["--games", "3"],
+    "grading.py": ["--plain", "200", "--latex", "3"],
     "train_step.py": (
         "--vocabulary 500 --tokens 256 --length 64 --shortest 60 --shared 40 --repeats 1 "
         "--packed --checkpoint-activations"

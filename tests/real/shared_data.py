@@ -21,6 +21,8 @@ SHARED = Path(os.environ.get("OREO_SHARED") or Path(__file__).resolve().parents[
 GAMES = SHARED / "alfworld"
 TRAJECTORIES = SHARED / "trajectories" / "expert_train.jsonl.xz"
 needs_games = pytest.mark.skipif(not GAMES.is_dir(), reason=f"no real games at {GAMES} (set OREO_SHARED)")
+GSM8K = SHARED / "gsm8k"
+needs_gsm8k = pytest.mark.skipif(not GSM8K.is_dir(), reason=f"no GSM8K at {GSM8K} (set OREO_SHARED)")
 needs_trajectories = pytest.mark.skipif(
     not TRAJECTORIES.is_file(), reason=f"no recorded episodes at {TRAJECTORIES} (set OREO_SHARED)"
 )
@@ -49,6 +51,13 @@ def lines_of(split: str) -> Iterator[str]:
 
 def real_games(split: str, dialect: str = "put", every: int = 1) -> Iterator[Game]:
     return (game_of(line, dialect) for line in islice(lines_of(split), 0, None, every))
+
+
+def gsm8k_problems() -> Iterator[dict[str, str]]:
+    """`question` and `answer` of the 8,792 problems, train and then test."""
+    for split in ("train", "test"):
+        with open(GSM8K / f"{split}.jsonl", encoding="utf-8") as lines:
+            yield from (json.loads(line) for line in lines)
 
 
 def unpack(folder: Path, dialect: str, *options: str) -> Path:

@@ -1,0 +1,320 @@
+"""Right or wrong: pairs of answers as people and models write them, and answers written to do harm."""
+
+from __future__ import annotations
+
+import sys
+import time
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oreo.envs.math import grading, pool
+from oreo.envs.math.grading import grade
+from oreo.errors import MissingExtra, UsageError
+
+BOMBS = {
+    "a tower of powers": r"9^{9^{9^9}}",
+    "a million digits": r"10^{10^{10}}",
+    "a memory bomb": r"(10^{10^{8}})^{10^{3}}",
+    "a factorial": r"(10^9)!",
+    "an expansion": r"(x+y+z)^{100000}",
+    "a sum without end": r"\sum_{k=1}^{10^9} \frac{1}{k^2+1}",
+    "an integral": r"\int_0^1 x^{x^x} dx",
+    "deep fractions": r"\frac{1}{" * 180 + "2" + "}" * 180,
+    "open fractions": r"\frac{" * 300,
+    "deep roots": r"\sqrt{" * 200 + "2" + "}" * 200,
+    "brackets": "(" * 900 + "x" + ")" * 900,
+    "braces by the megabyte": "{" * 500_000 + "}" * 500_000,
+    "digits by the megabyte": "7" * 1_000_000,
+    "a long sum": "+".join(["x"] * 900),
+    "nulls": "\x00" * 100,
+    "half a character": "\ud800",
+    "characters that JSON writes long": "\U0001f600" * 1_990 + r"\pi",
+}
+
+# gold, answer. None of these takes a process.
+EQUAL_AT_ONCE = [
+    ("72", "72"),
+    ("72", "72.00"),
+    ("72", "$72"),
+    ("72", "72 clips."),
+    ("72", r"\text{72 clips}"),
+    ("72", "x = 72"),
+    ("72", "Total = $72"),
+    ("72", "12*6"),
+    ("72", "12*6 = 72"),
+    ("72", "8 \\times 9"),
+    ("72", r"\frac{144}{2}"),
+    ("72", r"\frac{100+44}{2}"),
+    ("1,200", "1200"),
+    ("1200", "1,200 dollars"),
+    ("0.5", "1/2"),
+    ("0.5", r"\dfrac{1}{2}"),
+    (r"\frac{1}{2}", r"\frac{2}{4}"),
+    (r"-\frac{1}{3}", "-1/3"),
+    ("3 1/2", r"\frac{7}{2}"),
+    ("3.5", "3½"),
+    ("50%", "0.5"),
+    ("50%", "50"),
+    ("50", "50%"),
+    (r"50\%", "50 percent"),
+    ("1/3", "0.333333"),
+    ("2/3", "0.666667"),
+    ("2/3", "0.666666"),
+    ("1/3", r"0.\overline{3}"),
+    ("0.33333333", "1/3"),
+    ("5 million", "5,000,000"),
+    ("-5", "−5"),
+    ("5", "(5)"),
+    ("5", "5 cm"),
+    ("5 cm", "5"),
+    ("5 cm", "5 centimeters"),
+    ("1000", "10^3"),
+    ("1500", r"1.5 \times 10^3"),
+    ("yes", "Yes."),
+    (r"\text{Tuesday}", "tuesday"),
+    ("June 20", r"\text{June 20}"),
+    ("twenty-five", "Twenty five"),
+    ("(C)", "C"),
+    ("A", r"\textbf{(A) } 12"),
+    ("B", "b."),
+    ("B", "B) the second"),
+    (r"\left( 3, \frac{\pi}{2} \right)", r"(3,\frac{\pi}{2})"),
+    (r"\sqrt{2}", r"$\sqrt{2}$"),
+]
+DIFFERENT_AT_ONCE = [
+    ("72", "73"),
+    ("72", "-72"),
+    ("72", "7.2"),
+    ("72", "72 or 73"),
+    ("72", "72, 73"),
+    ("72", "72x"),
+    ("72", "x = 73"),
+    ("72", "6*6"),
+    ("72", "seventy"),
+    ("72", "7 2"),
+    ("72", "10^10^10"),
+    ("72", "1e999999999"),
+    ("72", "9" * 5000),
+    ("50", "0.5"),
+    ("0.5%", "50%"),
+    ("1/3", "0.33"),
+    ("1/3", "0.333334"),
+    ("0.25", "0.250001"),
+    ("1234567/1000000", "1.23456"),
+    ("5 cm", "5 m"),
+    ("5 cm", "5 cm^2"),
+    ("$5", "5 cents"),
+    ("yes", "no"),
+    ("yes", "eys"),
+    ("no", "on"),
+    ("odd", "even"),
+    ("Tuesday", "5"),
+    ("A", "B"),
+    ("(A)", "(B) 12"),
+    ("14_5", "14_6"),
+]
+# These take mathematics.
+EQUAL = [
+    ("2", r"\sqrt{4}"),
+    (r"2\sqrt{2}", r"\sqrt{8}"),
+    (r"\frac{\pi}{2}", r"\pi/2"),
+    ("x^2+2x+1", "(x+1)^2"),
+    ("p-q", "-q+p"),
+    ("xy", "yx"),
+    ("x=5", "5"),
+    (r"\frac{1}{x}", "x^{-1}"),
+    (r"\{1,2,3\}", r"\{3,1,2\}"),
+    ("1,2,3", "3, 2, 1"),
+    (r"5 \text{ or } 6", r"6 \text{ or } 5"),
+    ("[0,1)", r"\left[0, 1\right)"),
+    (r"(-\infty,1)\cup(2,\infty)", r"(2,\infty)\cup(-\infty,1)"),
+    ("1<x<2", "(1,2)"),
+    ("(1,2)", "1<x<2"),
+    (r"x \ge 3", r"[3,\infty)"),
+    ("3+2i", "2i+3"),
+    ("14_5", "14_{5}"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{bmatrix}1\\2\end{bmatrix}"),
+    (r"\frac{\sqrt{3}}{2}", "0.8660254"),
+    (r"3\pi \text{ cm}", r"3\pi"),
+    (r"\sin x", r"\sin(x)"),
+    (r"\infty", r"+\infty"),
+]
+DIFFERENT = [
+    ("2", r"\sqrt{5}"),
+    ("5", r"\foo( 5"),
+    (r"2\sqrt{2}", r"\sqrt{9}"),
+    (r"\pi", "3.14"),
+    ("x^2+1", "x^2-1"),
+    ("p-q", "q-p"),
+    ("x=5", "y=5"),
+    ("(1,2)", "(2,1)"),
+    ("(1,2)", "[1,2]"),
+    ("(3,4]", "(3,4)"),
+    (r"\{1,2\}", r"\{1,2,3\}"),
+    (r"\{1,2\}", "(1,2)"),
+    (r"\{1,2\}", "1<x<2"),
+    ("(1,2)", r"\{1,2\}"),
+    (r"\emptyset", "no solution"),
+    ("3+2i", "3-2i"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"),
+]
+# Right for no question but their own; math-verify alone finds the first two equal to 72 or to 2\sqrt{2}.
+EMPTY = [
+    r"9\infty^{9}",
+    r"\pi\infty^{9}",
+    r"\infty",
+    r"\pi\infty",
+    r"\frac{5}{0}",
+    r"\frac{0}{0}",
+    r"\tan(\pi/2)",
+    r"\log 0",
+    "0^{-1}",
+    r"0\cdot\infty",
+]
+EMPTY += [
+    "x",
+    "x=x",
+    "1=1",
+    r"\{\}",
+    "()",
+    r"\emptyset",
+    r"\mathbb{R}",
+    r"(-\infty,\infty)",
+    r"\text{}",
+    r"\,",
+    "?",
+    "0",
+]
+
+
+def boxed(answer: str) -> str:
+    return f"Thus, we see, \\boxed{{{answer}}}."
+
+
+@pytest.fixture()
+def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting one is an error."""
+    pool.close()
+    pool.verified.cache_clear()
+    monkeypatch.setattr(pool, "WORKERS", 0)
+    monkeypatch.setattr(pool._Pool, "worker", None)
+
+
+@pytest.mark.usefixtures("no_process")
+@pytest.mark.parametrize(("gold", "answer"), EQUAL_AT_ONCE)
+def test_numbers_and_words_that_are_equal_are_correct_at_once(gold: str, answer: str) -> None:
+    assert grade(boxed(answer), gold).outcome == "correct"
+    assert grade(f"#### {answer}", gold) == grading.Grade("correct", answer)
+
+
+@pytest.mark.usefixtures("no_process")
+@pytest.mark.parametrize(("gold", "answer"), DIFFERENT_AT_ONCE)
+def test_numbers_and_words_that_differ_are_wrong_at_once(gold: str, answer: str) -> None:
+    assert grade(boxed(answer), gold) == grading.Grade("wrong", answer)
+
+
+@pytest.mark.parametrize(("gold", "answer"), EQUAL)
+def test_equal_mathematics_is_correct(gold: str, answer: str) -> None:
+    assert grade(boxed(answer), gold, seconds=60).outcome == "correct"
+
+
+@pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
+def test_different_mathematics_is_wrong(gold: str, answer: str) -> None:
+    assert grade(boxed(answer), gold, seconds=60).outcome == "wrong"
+
+
+@pytest.mark.parametrize("answer", EMPTY)
+def test_an_answer_that_says_nothing_or_all_is_wrong(answer: str) -> None:
+    for gold in ("72", r"2\sqrt{2}", "x+1", "(1,2]", r"\{1,2\}", "x=5", "yes"):
+        assert grade(f"#### {answer}", gold, seconds=60).outcome == "wrong"
+
+
+@pytest.mark.parametrize("gold", sorted({gold for gold, _ in EQUAL_AT_ONCE + EQUAL}))
+def test_every_gold_answer_is_correct_by_itself(gold: str) -> None:
+    assert grade(boxed(gold), gold).correct
+    assert grade(boxed(gold), boxed(gold)).correct
+
+
+@pytest.mark.parametrize("response", ["", "72", "The answer is 72.", r"\boxed{}", "####", r"\boxed{72"])
+def test_a_response_that_marks_no_answer_has_none(response: str) -> None:
+    assert grade(response, "72").outcome == "no_answer"
+
+
+def test_a_pattern_says_where_the_answer_is() -> None:
+    assert grade("Answer: 72!", "72", pattern=r"Answer: (\d+)").correct
+    assert grade(r"Answer: 72 \boxed{5}", "5", pattern=r"Answer: (\d+)").outcome == "wrong"
+    assert grade("a" * 5000 + "!", "72", pattern="(a|aa)+$").outcome == "timeout"
+    with pytest.raises(UsageError, match="regular expression"):
+        grade("72", "72", pattern="(")
+
+
+@pytest.fixture()
+def without_math_verify(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool.verified.cache_clear()
+    monkeypatch.setitem(sys.modules, "math_verify", None)
+
+
+@pytest.mark.usefixtures("without_math_verify")
+def test_without_math_verify_numbers_and_words_are_graded_and_formulas_name_the_extra() -> None:
+    assert grade("#### 72", "72").correct
+    assert grade("#### yes", "no").outcome == "wrong"
+    assert grade(r"\boxed{\sqrt{2}}", r"\sqrt{2}").correct
+    with pytest.raises(MissingExtra, match=r"pip install 'oreo-agents\[math\]'"):
+        grade(r"\boxed{\sqrt{8}}", r"2\sqrt{2}")
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_graded_within_the_deadline(bomb: str) -> None:
+    pool.verified.cache_clear()  # so that this line starts a process, which is not what is timed
+    grade(boxed(r"\sqrt{8}"), r"2\sqrt{2}", seconds=60)
+    for gold in ("72", r"\sqrt{2}"):
+        began = time.monotonic()
+        assert grade(f"#### {BOMBS[bomb]}", gold, seconds=1.0).outcome in ("wrong", "timeout")
+        assert time.monotonic() - began < 3
+    assert grade(boxed(r"\sqrt{18}"), r"3\sqrt{2}", seconds=60).correct
+
+
+def test_a_gold_answer_that_is_a_bomb_is_a_timeout_and_no_more() -> None:
+    assert grade(boxed("5"), BOMBS["a tower of powers"], seconds=0.5).outcome == "timeout"
+    assert grade(boxed(BOMBS["a tower of powers"]), BOMBS["a tower of powers"]).outcome == "correct"
+
+
+PIECES = [*r"{ } \ ^ _ $ ( ) [ ] , . - + = % & 0 1 9 x y".split(), " ", "\n"]
+PIECES += [r"\frac{", r"\sqrt{", r"\boxed{", "#### ", r"\text{", r"\left(", r"\right)", r"\pi", r"\infty", r"\cup", "!"]
+PIECES += [
+    r"\int_0^1",
+    r"\sum_{k=1}^{99}",
+    r"\begin{pmatrix}",
+    r"\end{pmatrix}",
+    r"\\",
+    r"\%",
+    "99999999",
+    "^{9}",
+    "e9",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    answer=st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=30),
+    gold=st.sampled_from(["72", r"2\sqrt{2}", r"\frac{\pi}{3}", r"(1,2]", "x+1", r"\{1,2\}"]),
+)
+def test_whatever_the_answer_is_it_is_graded(answer: str, gold: str) -> None:
+    result: Any = grade(boxed(answer), gold, seconds=2.0)
+    assert result.outcome in ("correct", "wrong", "no_answer", "timeout")
+    assert (result.answer is None) == (result.outcome == "no_answer")
+
+
+@given(st.text(), st.text())
+def test_any_two_texts_are_compared_at_once_or_left_to_mathematics(gold: str, answer: str) -> None:
+    assert grading._at_once(gold, answer) in (True, False, None)
+    assert grading._at_once(gold, gold) is True
+
+
+@given(st.fractions(max_denominator=1000), st.fractions(max_denominator=1000))
+def test_numbers_are_equal_when_their_values_are(one: Fraction, other: Fraction) -> None:
+    assert grade(f"#### {one}", str(other)).correct == (one == other)
