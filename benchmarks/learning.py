@@ -149,7 +149,8 @@ SWEEPS = {
     "baselines": [
         *(MAIN["sft"].vary(f"lr_{lr:g}", lr=lr) for lr in (1e-4, 3e-4)),
         *(_REJECTION.vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 2e-3)),
-        *(MAIN[method].vary(f"lr_{lr:g}", lr=lr) for method in ("dpo", "kto") for lr in (3e-5, 3e-4)),
+        *(MAIN["dpo"].vary(f"lr_{lr:g}", lr=lr) for lr in (3e-6, 1e-5)),
+        *(MAIN["kto"].vary(f"lr_{lr:g}", lr=lr) for lr in (3e-5, 3e-4)),
     ],
 }
 RECIPES = MAIN | {recipe.name: recipe for sweep in SWEEPS.values() for recipe in sweep}
