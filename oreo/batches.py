@@ -20,7 +20,7 @@ from torch import Tensor
 from oreo.encoding import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
 from oreo.packing import Packing, pack
-from oreo.selection import Episode, pairs, select
+from oreo.selection import Episode, game_of, pairs, select
 from oreo.trajectory import Trajectory
 
 
@@ -29,11 +29,12 @@ class Example:
     """One row of the data, encoded, with what logs and errors say about it."""
 
     trajectories: tuple[tuple[Encoded, ...], ...]
-    """Each as its pieces. One trajectory with all of them (KTO) or with one (imitation, OREO and DQO, where each piece
-    is a row of its own), or two: the won one and the lost one (DPO)."""
+    """Each as its pieces. One trajectory (imitation: one piece of one), or two: the won one and the lost one (DPO)."""
     won: bool
     """Of the first trajectory."""
     name: str
+    game: str = ""
+    """Equal for samples of one game, which begin alike."""
 
     @property
     def pieces(self) -> list[Encoded]:
@@ -89,7 +90,7 @@ def encode_all(
     wins: list[bool] = []
     episodes: list[Episode] = []
     """Only where there is something to select by them: each is a hash of all that was said."""
-    names: list[str] = []
+    names: list[tuple[str, str]] = []
     seen = won = long = 0
     for trajectory in trajectories:
         seen += 1
@@ -114,7 +115,7 @@ def encode_all(
             wins.append(trajectory.won)
             if selecting:
                 episodes.append(Episode.of(trajectory))
-            names.append(trajectory.game or trajectory.task or trajectory.env_id)
+            names.append((trajectory.game or trajectory.task or trajectory.env_id, game_of(trajectory)))
     if long:
         done = "split between turns" if overlong == "split" else "dropped"
         warnings.warn(f"{long} of {seen} trajectories have more than {max_length} tokens and were {done}", stacklevel=2)
@@ -132,10 +133,10 @@ def encode_all(
     if method == "dpo":
         found = pairs([episodes[i] for i in chosen], seed=seed, pairs_per_game=pairs_per_game or len(chosen) ** 2)
         both = [(chosen[first], chosen[second]) for first, second in found]
-        return [Example((encoded[first], encoded[second]), True, names[first]) for first, second in both]
-    if method == "kto":
-        return [Example((encoded[i],), wins[i], names[i]) for i in chosen]
-    return [Example(((piece,),), wins[i], names[i]) for i in chosen for piece in encoded[i]]
+        return [Example((encoded[first], encoded[second]), True, *names[first]) for first, second in both]
+    if method in ("sft", "rejection"):
+        return [Example(((piece,),), wins[i], *names[i]) for i in chosen for piece in encoded[i]]
+    return [Example((encoded[i],), wins[i], *names[i]) for i in chosen]
 
 
 def with_reward(trajectory: Trajectory, reward: str) -> Trajectory:
@@ -163,22 +164,60 @@ def fingerprint(examples: Sequence[Example]) -> str:
     return total.hexdigest()[:16]
 
 
-def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:
-    """A permutation of 0 … count−1 that depends on (seed, epoch) and nothing else."""
-    return np.random.default_rng((seed, epoch)).permutation(count).tolist()
+def epoch_order(count: int, *, seed: int, epoch: int, games: Sequence[str] | None = None) -> list[int]:
+    """A permutation of 0 … count−1 that depends on (seed, epoch), and on `games`, and nothing else.
+
+    Args:
+        games: the game of each row; rows of a game then stand together, in an order that is drawn like that of games.
+    """
+    order: list[int] = np.random.default_rng((seed, epoch)).permutation(count).tolist()
+    if games is None:
+        return order
+    first: dict[str, int] = {}
+    for place, row in enumerate(order):
+        first.setdefault(games[row], place)
+    return sorted(order, key=lambda row: first[games[row]])
+
+
+def share_out(
+    rows: Sequence[int], lengths: Sequence[Sequence[int]], games: Sequence[str], processes: int
+) -> list[list[int]]:
+    """Rows for each process, about equally many tokens, those of a game together."""
+    shares: list[list[int]] = [[] for _ in range(processes)]
+    tokens = [0] * processes
+    families: dict[str, list[int]] = {}
+    for row in rows:
+        families.setdefault(games[row], []).append(row)
+    sizes = {game: sum(sum(lengths[row]) for row in family) for game, family in families.items()}
+    for game in sorted(families, key=lambda game: (-sizes[game], families[game])):
+        least = min(range(processes), key=lambda process: (tokens[process], process))
+        shares[least] += families[game]
+        tokens[least] += sizes[game]
+    return shares
 
 
 def micro_batches(
-    rows: Sequence[int], lengths: Sequence[Sequence[int]], max_tokens: int, *, packed: bool = False
+    rows: Sequence[int],
+    lengths: Sequence[Sequence[int]],
+    max_tokens: int,
+    *,
+    games: Sequence[str] | None = None,
+    packed: bool = False,
 ) -> list[list[int]]:
     """Cut rows into groups of similar length, each of at most `max_tokens` with its padding (or a single row).
 
     Longest first: what does not fit into memory fails at once and not an hour later. `lengths` are those of each row's
-    sequences. With `packed` there is no padding.
+    sequences. With `packed` there is no padding, and rows of one of the `games` stand together: they begin alike.
     """
     groups: list[list[int]] = []
     longest = total = sequences = 0
-    for row in sorted(rows, key=lambda row: (-max(lengths[row]), row)):
+    lead: dict[str, int] = {}
+    by_length = sorted(rows, key=lambda row: (-max(lengths[row]), row))
+    if packed and games is not None:
+        for place, row in enumerate(by_length):
+            lead.setdefault(games[row], place)
+        by_length.sort(key=lambda row: lead[games[row]])
+    for row in by_length:
         sequences += len(lengths[row])
         total += sum(lengths[row])
         if groups and (total if packed else sequences * longest) <= max_tokens:

@@ -4,8 +4,12 @@ each with its source; where the paper names none, the doc line says so."""
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from oreo.errors import UsageError, did_you_mean
 from oreo.recipe import load_recipe
@@ -32,7 +36,12 @@ _MAY_CHANGE = {"checkpoint_activations", "save_every", "trackers", "recipe"}
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of `oreo.train`. A None that depends on method or level is filled in when the config is made."""
+    """Settings of `oreo.train`. A None that depends on method or level is filled in when the config is made; one that
+    the method does not know stays None.
+
+    Raises:
+        UsageError: a value of another type than its field's, out of range, or of a field that would do nothing.
+    """
 
     method: str = "oreo"
     """"sft" imitates every trajectory, "rejection" the won ones; "dpo" prefers the won to the lost of the same game,
@@ -104,6 +113,9 @@ class TrainConfig:
     micro_tokens: int | None = None
     """Tokens, padding (if any) included, in one forward pass; None: 4,096 on a CPU, 16,384 elsewhere. Weights differ by
     rounding only."""
+    games_together: bool = False
+    """Draw the order of games, and not of rows: samples of a game are learnt from in one update, and the prompt that
+    they share is computed once (with `packed`). The paper does not say; off: all rows in random order."""
     packed: bool = True
     """Lay rows end to end without padding, what they begin with alike once (see oreo.packing); False: pad them. Weights
     differ by rounding only."""
@@ -115,7 +127,7 @@ class TrainConfig:
     seed: int = 0
     """Order of the data, and what is selected of it."""
     save_every: int = 100
-    """Updates between checkpoints; 0: only when interrupted."""
+    """Updates between checkpoints; 0: only when the run is interrupted, or stopped by a loss that is not finite."""
     trust_remote_code: bool = False
     """Run Python that comes with the model."""
     trackers: tuple[str, ...] = ()
@@ -124,6 +136,11 @@ class TrainConfig:
     """Where `of` takes what is not given to it; see oreo.recipe."""
 
     def __post_init__(self) -> None:
+        trackers = [self.trackers] if isinstance(self.trackers, str) else self.trackers
+        object.__setattr__(self, "trackers", trackers)
+        _check_types(vars(self))
+        object.__setattr__(self, "trackers", tuple(dict.fromkeys(trackers)))
+        object.__setattr__(self, "adam_betas", tuple(self.adam_betas))
         _one_of("method", self.method, METHODS)
         _one_of("level", self.level, LEVELS)
         _one_of("overlong", self.overlong, OVERLONG)
@@ -132,7 +149,9 @@ class TrainConfig:
         _one_of("lora_models", self.lora_models, LORA_MODELS)
         for name, methods in _ONLY.items():
             if self.method not in methods and getattr(self, name) != _default(name):
-                raise UsageError(f"{name} means nothing to method {self.method!r}; leave it out ({', '.join(methods)})")
+                raise UsageError(
+                    f"{name} means nothing to method {self.method!r}; leave it out (it is for {', '.join(methods)})"
+                )
         if self.method == "dqo" and self.alpha:
             raise UsageError("dqo has no KL term; leave alpha out, or train by method 'oreo'")
         for name in ("lora_alpha", "lora_targets", "lora_models"):
@@ -147,28 +166,25 @@ class TrainConfig:
             "lora_alpha": self.lora_r or None,
             "epochs": _EPOCHS[self.method],
             "lr": _LR[self.method],
-            "value_lr": _LR["oreo"],
+            "value_lr": _LR["oreo"] if self.method in _ONLY["value_lr"] else None,
             "beta": _BETA.get(self.method),
-            "alpha": 0.0 if self.method == "dqo" else _ALPHA[self.level],
+            "alpha": {"oreo": _ALPHA[self.level], "dqo": 0.0}.get(self.method),
             "pairs_per_game": 5 if self.method == "dpo" else None,
         }
         for name, default in fill.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
-        object.__setattr__(self, "adam_betas", tuple(self.adam_betas))
-        trackers = (self.trackers,) if isinstance(self.trackers, str) else tuple(self.trackers)
-        object.__setattr__(self, "trackers", tuple(dict.fromkeys(trackers)))
         for name in self.trackers:
             _one_of("tracker", name, TRACKERS)
-        for name, least in _LEAST.items():
+        for name, (least, most) in _RANGE.items():
             number = getattr(self, name)
-            # `not >=` also catches NaN.
-            if number is not None and not number >= least:
-                raise UsageError(f"{name} is {number}; expected at least {least}")
+            if number is not None and not least <= number <= most:
+                expected = f"at least {least}" if most == math.inf else f"a number from {least} to {most}"
+                raise UsageError(f"{name} is {number}; expected {expected}")
         if self.method in _BETA and not (self.beta or 0.0) > 0:
             raise UsageError(f"beta is {self.beta}; expected a number above 0")
-        if self.lambda_ > 1:
-            raise UsageError(f"lambda_ is {self.lambda_}; expected a number from 0 to 1")
+        if not all(0 <= each < 1 for each in self.adam_betas):
+            raise UsageError(f"adam_betas is {list(self.adam_betas)}; expected two numbers from 0 to below 1")
         if self.level == "response" and self.lambda_ != 1:
             raise UsageError(f'lambda_ is {self.lambda_}, but level "response" has nothing to mix; leave it at 1')
         if self.epochs == 0 and self.value_warmup_epochs == 0:
@@ -181,12 +197,11 @@ class TrainConfig:
         Raises:
             UsageError: a field or a recipe that does not exist, with the near one; values that do not fit.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise UsageError(f"unknown training option {name!r}; {did_you_mean(name, known)}")
+        check_names(fields)
         fields = {name: value for name, value in fields.items() if value is not None}
         if "recipe" in fields:
+            # What a recipe looks things up by.
+            _check_types({name: fields[name] for name in ("recipe", "level") if name in fields})
             fields = load_recipe(fields["recipe"]).settings(fields)
         return cls(**fields)
 
@@ -197,17 +212,25 @@ class TrainConfig:
     def differences(self, other: dict[str, Any]) -> list[str]:
         """`lr: 5e-06 then, 0.0001 now` for each field that differs from a stored `to_dict` and must not.
 
-        A field that did not exist when that was stored had what is its default now.
+        A field that did not exist when that was stored had what is its default now. One that the method does not know
+        may have been stored with any value.
         """
         before = {name: other.get(name, _default(name)) for name in self.to_dict()}
         return [
             f"{name}: {before[name]!r} then, {value!r} now"
             for name, value in self.to_dict().items()
-            if name not in _MAY_CHANGE and before[name] != value
+            if name not in _MAY_CHANGE
+            and before[name] != value
+            and (before["method"] != self.method or self.method in _ONLY.get(name, METHODS))
         ]
 
 
 _ONLY = {
+    "value_model": ("oreo", "dqo"),
+    "value_warmup_epochs": ("oreo", "dqo"),
+    "value_lr": ("oreo", "dqo"),
+    "beta": ("dpo", "kto", "oreo", "dqo"),
+    "alpha": ("oreo", "dqo"),  # dqo: 0, see above
     "level": ("oreo",),
     "lambda_": ("oreo", "dqo"),
     "reward": ("oreo", "dqo"),
@@ -218,27 +241,35 @@ _ONLY = {
     "lora_models": ("oreo", "dqo"),
 }
 """Fields that only some methods know. Given to another, they would do nothing."""
-_LEAST = {
-    "epochs": 0,
-    "value_warmup_epochs": 0,
-    "batch_size": 1,
-    "lr": 0.0,
-    "value_lr": 0.0,
-    "beta": 0.0,
-    "alpha": 0.0,
-    "lambda_": 0.0,
-    "desirable_weight": 0.0,
-    "undesirable_weight": 0.0,
-    "samples_per_game": 1,
-    "pairs_per_game": 1,
-    "lora_r": 0,
-    "lora_alpha": 0.0,
-    "warmup": 0.0,
-    "weight_decay": 0.0,
-    "max_grad_norm": 0.0,
-    "max_length": 1,
-    "micro_tokens": 1,
-    "save_every": 0,
+_RANGE: dict[str, tuple[float, float]] = {
+    "epochs": (0, math.inf),
+    "value_warmup_epochs": (0, math.inf),
+    "batch_size": (1, math.inf),
+    "lr": (0, math.inf),
+    "value_lr": (0, math.inf),
+    "beta": (0, math.inf),
+    "alpha": (0, math.inf),
+    "lambda_": (0, 1),
+    "desirable_weight": (0, math.inf),
+    "undesirable_weight": (0, math.inf),
+    "samples_per_game": (1, math.inf),
+    "pairs_per_game": (1, math.inf),
+    "lora_r": (0, math.inf),
+    "lora_alpha": (0, math.inf),
+    "warmup": (0, 1),
+    "weight_decay": (0, math.inf),
+    "max_grad_norm": (0, math.inf),
+    "max_length": (1, math.inf),
+    "micro_tokens": (1, math.inf),
+    "save_every": (0, math.inf),
+    "seed": (0, 2**63 - 1),
+}
+"""Least and most."""
+_EXPECTED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text (what looks like a number, in double quotes)",
 }
 
 
@@ -249,3 +280,44 @@ def _default(name: str) -> Any:
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UsageError(f"{name} {value!r} is unknown; {did_you_mean(value, choices)}")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises UsageError for what is no field of `TrainConfig`."""
+    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"unknown training option {name!r}; {did_you_mean(name, known)}")
+
+
+def _check_types(fields: dict[str, Any]) -> None:
+    """Raises UsageError where a value is not what its field is annotated with."""
+    kinds = get_type_hints(TrainConfig)
+    for name, value in fields.items():
+        if not _fits(value, kinds[name]):
+            raise UsageError(f"{name} is {value!r}; expected {_expected(kinds[name])}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether it is of this type: a union, a tuple (for which JSON has lists) or a plain one. Numbers are finite, a
+    whole one is a float as well, and a boolean is no number."""
+    parts = get_args(kind)
+    if isinstance(kind, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            return False
+        same = parts[-1] is Ellipsis
+        return (same or len(value) == len(parts)) and all(_fits(each, parts[0]) for each in value)
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
+
+
+def _expected(kind: Any) -> str:
+    parts = [part for part in get_args(kind) if part is not NoneType]
+    if get_origin(kind) is tuple:
+        return f"a list, each {_expected(parts[0])}" if parts[-1] is Ellipsis else f"a list of {len(parts)} numbers"
+    return _EXPECTED[parts[0] if parts else kind]

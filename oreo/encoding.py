@@ -263,10 +263,8 @@ class TurnFormat:
 
         What does not fit into `max_length` is treated as an agent with a context of that size would have been: old
         turns leave (`leave`). A later piece begins with the first observation, which says the task, and with what was
-        left of the past; that past is context there and no action, so each turn is learnt from once. What is earned
-        after a piece belongs to its states as well, so the return of what follows is added to its last reward: every
-        R_t is as in the whole trajectory. What pieces do lose is the log-ratio of later ones: within a piece, the
-        policy counts as the reference from the cut on.
+        left of the past; that past is context there and no action, so each turn is learnt from once. Losses put the
+        actions of all pieces together again (oreo.methods).
 
         Raises:
             DataError: no steps; a single turn that does not fit.
@@ -276,12 +274,11 @@ class TurnFormat:
             raise DataError(f"{_name(trajectory)} has no steps")
         self._tokenize(self._texts(trajectory))
         observations = [step.observation for step in steps]
-        returns = [*trajectory.returns_to_go, 0.0]
         starts = self._context_starts(trajectory, max_length)
         pieces: list[Encoded] = []
         for start, group in itertools.groupby(range(len(steps)), key=starts.__getitem__):
             indices = list(group)
-            first, last = indices[0], indices[-1]
+            first = indices[0]
             piece = _Piece(self.history(steps[:first], observations[first], start))
             for index in indices:
                 step, before = steps[index], steps[index - 1] if index > start else None
@@ -291,7 +288,7 @@ class TurnFormat:
                 behind = tail(before, observations[index]) if before is not None else ""
                 turn = self.turn(step.text, goes_on=step.goes_on, behind=behind)
                 piece.add(lead, turn, step.reward, step.imitate)
-            pieces.append(piece.encoded(returns[last + 1]))
+            pieces.append(piece.encoded())
         return pieces
 
     def _context_starts(self, trajectory: Trajectory, max_length: int | None) -> list[int]:
@@ -314,7 +311,8 @@ class TurnFormat:
                 if shorter is None:
                     need = len(self.restart(steps[0].observation, step.observation)) if index else length
                     raise DataError(
-                        f"step {index} of {_name(trajectory)} alone has {need + turn} tokens, {max_length} allowed"
+                        f"step {index} of {_name(trajectory)} alone has {need + turn} tokens, {max_length} allowed, so "
+                        'nothing is left to split; raise max_length, or choose overlong="drop"'
                     )
                 wanted, length = shorter, len(self.history(steps[:index], step.observation, shorter))
             start, length = wanted, length + turn
@@ -426,7 +424,7 @@ class _Piece:
         self.rewards.append(reward)
         self.imitate.append(imitate)
 
-    def encoded(self, later_return: float) -> Encoded:
+    def encoded(self) -> Encoded:
         length = len(self.ids)
         action_mask, step_start, imitate = (np.zeros(length, dtype=bool) for _ in range(3))
         reward = np.zeros(length, dtype=np.float32)
@@ -435,7 +433,6 @@ class _Piece:
             step_start[start] = True
             imitate[start:end] = shown
             reward[end - 1] = paid
-        reward[self.ends[-1] - 1] += later_return
         return Encoded(np.array(self.ids, dtype=np.int64), action_mask, step_start, reward, imitate)
 
 

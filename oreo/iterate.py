@@ -10,8 +10,10 @@
     round-K/held_out/       episodes of that policy on the held-out games
     results.json            success of each round, written anew when a round is done
 
-Called again it goes on from wherever it was stopped, killed included. More rounds may be asked for later.
-Not here: several machines; training takes the processes that run this one.
+Called again it goes on from wherever it was stopped, killed included, and ends with the models of a run that was left
+alone. More rounds may be asked for later.
+Not here: several devices or machines. One process trains and evaluates, and `workers` of them collect; to be started
+by a launcher (torchrun, accelerate launch) is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from oreo.config import TrainConfig
 from oreo.errors import UsageError, did_you_mean
-from oreo.resumable import Left, claim, passes, play_left, played, still_to_play, train_once, write_json
+from oreo.resumable import Left, claim, one_process, passes, play_left, played, still_to_play, train_once, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -78,24 +80,29 @@ def iterate(
             limit holds for held-out games as well.
         eval_temperature: at which held-out games are played; 0 is greedy.
         agent_settings: more for `oreo.agents.load_agent`.
-        batch_size, workers: episodes under way at a time, and processes that collect; they change no result.
+        batch_size, workers: episodes under way at a time, and processes that collect; they change no result (but for
+            the rounding of a model that answers more of them, or fewer, in one pass).
         seed: of games, sampling and training.
-        training: fields of `oreo.config.TrainConfig`, method and recipe among them.
+        training: fields of `oreo.config.TrainConfig`, method and recipe among them; not model and seed.
         console: where to say what is being done, beside progress on standard error; None: silent.
 
     Returns:
         What results.json holds: rounds, protocol, settings.
 
     Raises:
-        UsageError: wrong options; a folder that was begun with other ones.
+        UsageError: wrong options; a folder that was begun with other ones; a launcher started several processes.
         OreoError: whatever environment, agent or training find wrong.
     """
     from oreo.eval.evaluate import plan_games
 
+    one_process("oreo iterate", instead="start it once, with --workers N to collect in several")
     if rounds < 1 or episodes < 1:
         raise UsageError(f"rounds is {rounds}, episodes is {episodes}; expected at least 1")
     if reference not in REFERENCES:
         raise UsageError(f"reference {reference!r} is unknown; {did_you_mean(reference, REFERENCES)}")
+    for name, value in {"model": model, "seed": seed}.items():
+        if name in (training or {}):
+            raise UsageError(f"{name} is an argument of its own (now {value!r}); leave it out of training")
     fields = {**(training or {}), "model": model, "seed": seed}
     config = TrainConfig.of(**fields)
     collecting = _collecting(config.recipe, per_game=per_game, max_steps=max_steps, temperature=temperature)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from oreo.activations import Contexts
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.models import Policy, _quiet, replacing
+from oreo.value_models import value_class
 
 ADAPTERS = ("policy", "value")
 _TASKS = {"policy": "CAUSAL_LM", "value": "TOKEN_CLS"}
@@ -80,15 +81,10 @@ def _classifier(base: Any) -> Any:
     """A token classification model on the base's own body; its head is zero and trained whole."""
     import copy
 
-    from transformers import AutoModelForTokenClassification
-
     config = copy.deepcopy(base.config)
     config.num_labels, config.classifier_dropout = 1, 0.0
-    try:
-        with torch.device("meta"), _quiet():
-            model = AutoModelForTokenClassification.from_config(config)
-    except ValueError as error:
-        raise DataError(f"transformers has no token classification for a {type(base).__name__}") from error
+    with torch.device("meta"), _quiet():
+        model = value_class(config, base.name_or_path)(config)
     if model.base_model_prefix != base.base_model_prefix:
         raise DataError(f"{type(base).__name__} and {type(model).__name__} name their bodies differently")
     setattr(model, model.base_model_prefix, base.base_model)

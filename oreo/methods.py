@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     loss: Tensor
     metrics: dict[str, Tensor]
     values: Tensor | None = None
-    """[B, 2] V at the first and the middle action token, where there is a value."""
+    """[N, 2] V at the first and the middle action of each trajectory, where there is a value."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,18 @@ def imitation(update: Update, batch: Batch, examples: Sequence[Example]) -> Outc
 
 def soft_bellman(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
     """OREO, and DQO: its token level without KL term and without stop-gradient on later log-ratios."""
-    config, mask = update.config, batch.action_mask
-    value = update.value(batch.input_ids, mask, packing=batch.packing)
+    config = update.config
+    value = update.value(batch.input_ids, batch.action_mask, packing=batch.packing)
     if update.value_only:
         # The policy still is the reference: log-ratio and KL are zero, and need no forward pass to know it.
         log_ratio = kl = torch.zeros_like(value)
     else:
         log_ratio, kl = _log_ratio(update, batch, kl=True)
-    terms = (log_ratio, batch.reward, mask)
+    mask, joined = _whole(batch.action_mask, examples)
+    value, log_ratio, kl, reward, step_start = map(joined, (value, log_ratio, kl, batch.reward, batch.step_start))
+    terms = (log_ratio, reward, mask)
     beta = float(config.beta or 0.0)
-    states = merge_steps(*terms, batch.step_start) if config.level == "step" else terms
+    states = merge_steps(*terms, step_start) if config.level == "step" else terms
     loss, metrics = value_loss(value, *states, beta=beta, lambda_=config.lambda_)
     if not update.value_only:
         on_policy, more = policy_loss(
@@ -85,7 +87,7 @@ def soft_bellman(update: Update, batch: Batch, examples: Sequence[Example]) -> O
             *terms,
             beta=beta,
             level=config.level,
-            step_start=batch.step_start,
+            step_start=step_start,
             lambda_=config.lambda_,
             through_later=config.method == "dqo",
         )
@@ -166,8 +168,27 @@ def _log_ratio(update: Update, batch: Batch, *, kl: bool) -> tuple[Tensor, Tenso
     return log_prob - reference_log_prob, divergence
 
 
+def _whole(action_mask: Tensor, examples: Sequence[Example]) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Whole trajectories, whatever pieces they are in: their actions alone, one after the other.
+
+    Returns:
+        a [N, A] mask of the actions of N trajectories, and what brings [B, T] entries of the pieces into that shape.
+    """
+    pieces = torch.tensor([len(example.pieces) for example in examples], device=action_mask.device)
+    trajectory = torch.repeat_interleave(torch.arange(len(examples), device=action_mask.device), pieces)
+    counts = torch.zeros_like(pieces).index_add(0, trajectory, action_mask.sum(1))
+    mask = torch.arange(int(counts.max()), device=action_mask.device) < counts[:, None]
+
+    def joined(entries: Tensor) -> Tensor:
+        return torch.zeros(mask.shape, dtype=entries.dtype, device=entries.device).masked_scatter(
+            mask, entries[action_mask]
+        )
+
+    return mask, joined
+
+
 def _first_and_middle(value: Tensor, action_mask: Tensor) -> Tensor:
-    """[B, 2] V at the first action token and at the one in the middle, by count."""
+    """[N, 2] V at the first action and at the one in the middle, by count."""
     order = action_mask.cumsum(1)
     middle = (order[:, -1:] + 1) // 2
     first = (action_mask & (order == 1)).long().argmax(1, keepdim=True)

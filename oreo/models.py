@@ -29,6 +29,7 @@ from torch.utils.checkpoint import checkpoint
 from oreo.errors import DataError, MissingExtra, OreoError, UsageError, did_you_mean
 from oreo.packing import Packing
 from oreo.scoring import Layer, chunk_rows, chunks, plain_layer, score
+from oreo.value_models import value_class
 
 TINY = Path(__file__).parent / "tiny"
 """The embedded model, named "tiny" wherever a model is asked for."""
@@ -143,7 +144,7 @@ def load_value(
     device: str | torch.device | None = None,
     trust_remote_code: bool = False,
 ) -> Any:
-    """A language model with one number per position in place of logits: AutoModelForTokenClassification, no dropout.
+    """A language model with one number per position in place of logits: token classification, no dropout.
 
     V(s_t), the value of the state before the token at position t, is `model(ids).logits[:, t - 1, 0]`.
 
@@ -152,9 +153,9 @@ def load_value(
             everywhere. An output folder of `oreo train` means its value, or else its policy.
 
     Raises:
-        DataError: no such model; an architecture that transformers has no token classification for.
+        DataError: no such model; one that is no causal language model.
     """
-    from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, AutoConfig, AutoModelForTokenClassification
+    from transformers import AutoConfig
 
     policy, value = resolve_checkpoint(path)
     name = value or policy
@@ -165,17 +166,8 @@ def load_value(
     with _reading(name):
         config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
         config.classifier_dropout = 0.0
-        if type(config) not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING and not hasattr(config, "auto_map"):
-            raise DataError(
-                f"transformers has no token classification for the {config.model_type} in {name}, so it can have no "
-                "value; it can be trained by sft, rejection, dpo or kto"
-            )
-        model, info = AutoModelForTokenClassification.from_pretrained(
-            name,
-            config=config,
-            dtype=_dtype(dtype),
-            trust_remote_code=trust_remote_code,
-            output_loading_info=True,
+        model, info = value_class(config, name).from_pretrained(
+            name, config=config, dtype=_dtype(dtype), output_loading_info=True
         )
     body = f"{model.base_model_prefix}."
     missing = [key for key in info["missing_keys"] if key.startswith(body)]
@@ -318,7 +310,6 @@ class Policy(nn.Module):
         attention_mask: Tensor | None = None,
         *,
         reference: Policy | None = None,
-        reference_states: Tensor | None = None,
         kl: bool = True,
         packing: Packing | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -329,7 +320,6 @@ class Policy(nn.Module):
             action_mask: [B, T] bool, False at position 0: the first token has no state before it.
             attention_mask: [B, T], needed where padding is not on the right.
             reference: π_ref; None leaves its outputs zero.
-            reference_states: [N, H] what `reference.states` gave for this very batch, computed here if None.
             kl: whether the KL is wanted; False leaves it zero.
             packing: of the same rows; models that `oreo.packing.prepare` was called on need it, others cannot use it.
 
@@ -338,7 +328,8 @@ class Policy(nn.Module):
         """
         states = self.states(input_ids, action_mask, attention_mask, packing)
         targets = input_ids[action_mask]
-        if reference is not None and reference_states is None:
+        reference_states = None
+        if reference is not None:
             with torch.no_grad():
                 reference_states = reference.states(input_ids, action_mask, attention_mask, packing)
         scores = self._scores(states, targets, reference, reference_states, kl)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oreo.cli.output import Episodes, Updates
-from oreo.resumable import claim, play_left, played, still_to_play, train_once, write_json
+from oreo.resumable import claim, one_process, play_left, played, still_to_play, train_once, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,8 +99,9 @@ def run(output: Path, *, seed: int = 0, fast: bool = False, console: Console) ->
     Returns:
         What results.json holds.
     Raises:
-        UsageError: `output` holds something else.
+        UsageError: `output` holds something else; a launcher started several processes.
     """
+    one_process("oreo quickstart")
     began = time.monotonic()
     size = FAST if fast else FULL
     claim(output, "quickstart.json", {"seed": seed, "fast": fast})

@@ -1,11 +1,12 @@
 """Stages that are done once: a folder that belongs to one job, episodes that are played once, a training run.
 
 `oreo quickstart`, `oreo iterate` and benchmarks are made of these. Each can be called again after an interruption of
-any kind and goes on from what is on disk. One process at a time may work in a buffer.
+any kind and goes on from what is on disk, to the same end. One process at a time may work in a buffer.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -25,6 +26,24 @@ _HALF = ".tmp"
 """Ending of a file that is being written."""
 Left = list[tuple[int, list[int]]]
 """Episodes to play: (sample, indices), as `oreo.rollouts.play` takes them."""
+
+
+def one_process(command: str, *, instead: str = "start it once") -> None:
+    """Refuse to be one of several processes that a launcher started: each would play every episode.
+
+    Args:
+        command: what the user typed.
+        instead: what to do.
+
+    Raises:
+        UsageError: there are others.
+    """
+    processes = int(os.environ.get("WORLD_SIZE") or 1)
+    if processes > 1:
+        raise UsageError(
+            f"{command} was started in {processes} processes (WORLD_SIZE), and each would play every episode; "
+            f"{instead}, without torchrun or accelerate launch (of all commands, only oreo train shares its work)"
+        )
 
 
 def claim(output: Path, marker: str, settings: dict[str, Any], *, option: str = "--output") -> None:
@@ -177,13 +196,33 @@ def played(into: Path, episodes: int, *, seed: int) -> list[Trajectory]:
     return [there[index] for index in range(episodes)]
 
 
+def in_order(buffer: Path) -> list[Trajectory]:
+    """All episodes of a buffer by the seeds of their environments, without commands and candidates (they fill memory).
+
+    A buffer has them as they ended, which is another order for each batch size, number of workers and interruption.
+    Samples of one game have one seed and go by what happened in them: where that is equal, training sees no difference.
+    """
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.selection import Episode
+
+    light = map(_light, TrajectoryBuffer(buffer, create=False))
+    return sorted(light, key=lambda each: (each.seed or 0, Episode.of(each).key))
+
+
+def _light(trajectory: Trajectory) -> Trajectory:
+    steps = tuple(dataclasses.replace(step, admissible_commands=None, candidates=()) for step in trajectory.steps)
+    return dataclasses.replace(trajectory, steps=steps)
+
+
 def train_once(buffers: Sequence[Path], output: Path, *, on_step: OnStep | None, **settings: Any) -> TrainResult:
-    """`oreo.train` on all episodes of these buffers; an interrupted run is resumed, a finished one only looked up."""
+    """`oreo.train` on all episodes of these buffers; an interrupted run is resumed, a finished one only looked up.
+
+    Which weights come out depends on what is in each buffer, and not on the order in which it got there.
+    """
     from itertools import chain
 
-    from oreo.buffer import TrajectoryBuffer
     from oreo.trainer import train
 
-    data = chain.from_iterable(TrajectoryBuffer(buffer, create=False) for buffer in buffers)
+    data = chain.from_iterable(map(in_order, buffers))  # read one after the other, and only where they are wanted
     resume = (output / "config.json").is_file()
     return train(data, output=output, resume=resume, on_step=on_step, **settings)

@@ -31,12 +31,16 @@ class Episode:
     @classmethod
     def of(cls, trajectory: Trajectory) -> Episode:
         """Two episodes are of one game if name, else task, else seed of their reset are equal, in one environment."""
-        name = trajectory.game or trajectory.task or f"seed {trajectory.seed}"
         content = [
             (step.observation, step.text, step.reward, step.imitate, step.context_start, *(("on",) * step.goes_on))
             for step in trajectory.steps
         ]
-        return cls(f"{trajectory.env_id} {name}", trajectory.won, _digest(trajectory.won, content))
+        return cls(game_of(trajectory), trajectory.won, _digest(trajectory.won, content))
+
+
+def game_of(trajectory: Trajectory) -> str:
+    """What several episodes of one game have in common; see `Episode.of`."""
+    return f"{trajectory.env_id} {trajectory.game or trajectory.task or f'seed {trajectory.seed}'}"
 
 
 def select(
@@ -89,15 +93,21 @@ def pairs(episodes: Sequence[Episode], *, seed: int, pairs_per_game: int) -> lis
 
     At most `pairs_per_game` of all a game has, without replacement: no pair comes twice, while an episode may be in
     several. (The paper caps ALFWorld, with 5 rollouts of a game, at 5 pairs; were episodes used up, there could be 2.)
+    Equal episodes count as one: their pairs would be equal, too.
 
     Raises:
         DataError: no game has both a won and a lost episode.
     """
-    ranks = _ranks(episodes, seed)
+    first: dict[Episode, int] = {}
+    for index, episode in enumerate(episodes):
+        first.setdefault(episode, index)
+    different = list(first)
+    ranks = _ranks(different, seed)
     chosen = []
-    for won, lost in _by_game(episodes, ranks).values():
+    for won, lost in _by_game(different, ranks).values():
         every = itertools.product(won, lost)
-        chosen += sorted(every, key=lambda pair: _digest(seed, ranks[pair[0]], ranks[pair[1]]))[:pairs_per_game]
+        few = sorted(every, key=lambda pair: _digest(seed, ranks[pair[0]], ranks[pair[1]]))[:pairs_per_game]
+        chosen += [(first[different[one]], first[different[other]]) for one, other in few]
     if not chosen:
         raise DataError(
             f"no game has both a won and a lost episode among {_count(episodes)}, and DPO learns from such pairs; "

@@ -24,6 +24,7 @@ import shutil
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ from torch import Tensor, nn
 
 from oreo import lora, trackers
 from oreo.activations import checkpoint_activations
-from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches
+from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches, share_out
 from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint, writing
 from oreo.config import TrainConfig
 from oreo.devices import (
@@ -80,7 +81,7 @@ _WRAPS: dict[str, Any] = {"policy": Policy, "value": Value}
 
 
 class NonFiniteLoss(OreoError, ArithmeticError):
-    """A loss or gradient became NaN or infinite. The weights are those from before; the batch is saved."""
+    """A loss or gradient became NaN or infinite. Its batch is saved, and a checkpoint of the weights from before."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def train(
         method: "sft", "rejection", "dpo", "kto", "dqo" or "oreo"; None: the recipe's, else "oreo".
         model: the starting policy; see `oreo.models.resolve_checkpoint`.
         output: a new or empty folder; gets policy/, value/, config.json, log.jsonl, and checkpoint/ until done.
-        resume: go on where an interrupted run with the same settings and data stopped.
+        resume: go on where an interrupted run with the same settings and data stopped; begin where nothing is
+            there yet.
         on_step: called with each line of the log, which also says `steps`, the number of all updates. Of several
             processes only the main one calls it.
         fields: of `oreo.config.TrainConfig`, recipe="oreo-alfworld" for the settings of a known experiment.
@@ -159,6 +161,7 @@ class _Run:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.examples = self._encode(data, start)
         self.lengths = [[len(piece) for piece in example.pieces] for example in self.examples]
+        self.games = [example.game for example in self.examples]
         self.per_epoch = math.ceil(len(self.examples) / config.batch_size)
         self.warmup_steps = self.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.steps = self.warmup_steps + self.per_epoch * int(config.epochs or 0)
@@ -303,7 +306,7 @@ class _Run:
             with _asked_to_stop(self.accelerator.num_processes > 1) as asked:
                 while self.step < self.steps:
                     began = time.perf_counter()
-                    rows = _batch_rows(len(self.examples), self.config, *divmod(self.step, self.per_epoch))
+                    rows = self._rows(*divmod(self.step, self.per_epoch))
                     value_only = self.step < self.warmup_steps
                     metrics, seen = self._backward(rows, value_only)
                     with _uninterrupted():
@@ -384,8 +387,7 @@ class _Run:
         world = self.accelerator.num_processes
         update = self._update(rows, value_only)
         whole = sum(self.method.weight(self.examples[row]) for row in rows)
-        by_length = sorted(rows, key=lambda row: (-max(self.lengths[row]), row))
-        groups = self._groups(by_length, self.lengths)
+        groups = self._groups(rows, self.lengths, self.games)
         sums: dict[str, Tensor] = {}
         seen: list[tuple[float, float, bool]] = []
         for index, group in enumerate(groups):
@@ -415,13 +417,18 @@ class _Run:
             seen = gather_object(seen)
         return dict(zip(names, totals.tolist(), strict=True)), seen
 
-    def _groups(self, rows: Sequence[int], lengths: Sequence[Sequence[int]]) -> list[list[int]]:
+    def _rows(self, epoch: int, index: int) -> list[int]:
+        """Of one update."""
+        games = self.games if self.config.games_together else None
+        order = epoch_order(len(self.examples), seed=self.config.seed, epoch=epoch, games=games)
+        return order[index * self.config.batch_size : (index + 1) * self.config.batch_size]
+
+    def _groups(self, rows: Sequence[int], lengths: Sequence[Sequence[int]], games: Sequence[str]) -> list[list[int]]:
         """This process's micro-batches. All get equally many, some of them empty: each has to take part in each."""
-        world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        plans = [
-            micro_batches(rows[each::world], lengths, self.micro_tokens, packed=self.packed) for each in range(world)
-        ]
-        return plans[rank] + [[] for _ in range(max(map(len, plans)) - len(plans[rank]))]
+        shares = share_out(rows, lengths, games, self.accelerator.num_processes)
+        plans = [micro_batches(each, lengths, self.micro_tokens, games=games, packed=self.packed) for each in shares]
+        own = plans[self.accelerator.process_index]
+        return own + [[] for _ in range(max(map(len, plans)) - len(own))]
 
     def _batch(self, examples: Sequence[Example]) -> Batch:
         pieces = [piece for example in examples for piece in example.pieces]
@@ -437,7 +444,7 @@ class _Run:
         lengths = [[len(piece) for piece in pair.pieces] for pair in pairs]
         total = torch.zeros((), device=self.accelerator.device)
         with torch.no_grad():
-            for group in self._groups(range(len(pairs)), lengths):
+            for group in self._groups(range(len(pairs)), lengths, [str(each) for each in range(len(pairs))]):
                 examples = [pairs[index] for index in group] or pairs[:1]
                 sums = trajectory_log_ratios(update, self._batch(examples), examples)
                 total += sums.sum() * bool(group)
@@ -458,14 +465,21 @@ class _Run:
         if self.accelerator.is_main_process:
             from safetensors.torch import save_file
 
-            folder.mkdir(parents=True, exist_ok=True)
             batch = collate([piece for row in rows for piece in self.examples[row].pieces], self.pad_id)
-            save_file(batch.tensors, folder / "batch.safetensors")
             about = {"metrics": {k: str(v) for k, v in metrics.items()}, "names": [self.examples[r].name for r in rows]}
-            (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                save_file(batch.tensors, folder / "batch.safetensors")
+                (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
         self.accelerator.wait_for_everyone()  # a launcher kills all processes when the first of them fails
+        what = f"{', '.join(bad)} not finite at update {self.step + 1}; its batch is in {folder}"
+        if not self.step:
+            raise NonFiniteLoss(f"{what}; nothing was trained yet, so a lower lr will not help: look at model and data")
+        self.save()
+        good = self.output / "checkpoint" / f"step-{self.step:08d}"
         raise NonFiniteLoss(
-            f"{', '.join(bad)} not finite at update {self.step + 1}; its batch is in {folder}; a lower lr may help"
+            f"{what}, the weights from before it in {good}; --resume makes this update again and most likely ends the "
+            f"same, so begin a new run with a lower lr, from the start or from {good / 'policy'} (its reference, then)"
         )
 
     # State on disk.
@@ -581,21 +595,19 @@ def _value_summary(recent: Iterable[tuple[float, float, bool]]) -> dict[str, flo
     }
 
 
-def _batch_rows(count: int, config: TrainConfig, epoch: int, index: int) -> list[int]:
-    order = epoch_order(count, seed=config.seed, epoch=epoch)
-    return order[index * config.batch_size : (index + 1) * config.batch_size]
-
-
 def _claim(output: Path, config: TrainConfig, resume: bool) -> None:
-    """Refuse an output folder in use, and resuming what is not there or was set otherwise."""
-    if not resume:
-        # A run that was killed while it began to write leaves nothing but half a file.
-        if output.exists() and not (output.is_dir() and all(path.name.startswith(_HALF) for path in output.iterdir())):
-            raise UsageError(f"{output} is not empty; give a new folder, or resume (--resume) to go on with its run")
+    """Refuse an output folder in use, and resuming what is something else or was set otherwise."""
+    # A run that is killed before its config.json is whole leaves no folder, or one with nothing but half a file.
+    new = not output.exists() or output.is_dir() and all(path.name.startswith(_HALF) for path in output.iterdir())
+    if new:
+        if resume:
+            warnings.warn(f"{output} holds nothing to resume yet: the run begins", stacklevel=3)
         return
+    if not resume:
+        raise UsageError(f"{output} is not empty; give a new folder, or resume (--resume) to go on with its run")
     stored = output / "config.json"
     if not stored.is_file():
-        raise UsageError(f"there is no run to resume in {output}; leave resume out to start one")
+        raise UsageError(f"{output} holds other things and no run to resume; give that of the run, or a new folder")
     try:
         before = json.loads(stored.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:

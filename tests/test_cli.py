@@ -69,6 +69,27 @@ def buffer(oreo, tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("quickstart", ["--output", "made"]),
+        ("collect", ["--env", GUESS, "--episodes", 1, "--into", "made"]),
+        ("eval", ["--env", GUESS, "--episodes", 1, "--agent", "random", "--into", "made"]),
+        ("iterate", ["--output", "made"]),
+    ],
+)
+def test_what_plays_refuses_a_launcher_in_one_line_of_its_first_process_before_anything_is_written(
+    oreo, monkeypatch, command: str, options: list[object]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        code, out, error = oreo(command, *options)
+        assert (code, out, error.count("\n")) == (2, "", 1 - int(rank))
+        assert rank == "1" or error.startswith(f"oreo: oreo {command} was started in 2 processes")
+        assert not Path("made").exists()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example_of_itself(oreo, command: str) -> None:
     code, out, _ = oreo(*command.split(), "--help")
@@ -92,6 +113,50 @@ def test_help_costs_less_than_half_a_second() -> None:
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(cost() for _ in range(3)) < 0.5  # processor time: the machine may be busy with other tests
+
+
+WRONG_SETTINGS = [
+    (["seed=5"], "--set seed: seed has an option of its own; give --seed in its place"),
+    (["method=sft"], "give --method in its place"),
+    (["model=tiny"], "give --model in its place"),
+    (["lambda_=0.5"], "give --lambda in its place"),
+    (["lora_r=4"], "give --lora in its place"),
+    (["trackers=3"], "give --track in its place"),
+    (["lr=abc"], "give --lr in its place"),
+    (["output=there"], "unknown training option 'output'"),
+    (["on_step=1"], "unknown training option 'on_step'"),
+    (["bf16=no"], "bf16 is 'no'; expected true or false"),
+    (["micro_tokens=4k"], "micro_tokens is '4k'; expected a whole number"),
+    (["adam_betas=0.9"], "adam_betas is 0.9; expected a list of 2 numbers"),
+    (["instruction=True"], "instruction is True; expected text"),
+    (["packed=False", "checkpoint_activations=TRUE", "bf16="], "bf16 is ''; expected true or false"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), WRONG_SETTINGS, ids=lambda each: " ".join(each)[:30])
+def test_a_wrong_setting_of_training_is_one_line_that_says_what_is_expected(oreo, settings, message) -> None:
+    assert oreo("collect", "--env", GUESS, "--agent", "expert", "--episodes", 1, "--into", "b")[0] == 0
+    given = [each for setting in settings for each in ("--set", setting)]
+    code, out, error = oreo("train", "b", "--output", "o", *given)
+    assert (code, out, error.count("\n")) == (2, "", 1) and message in error
+    assert not Path("o").exists()
+
+
+@pytest.mark.parametrize("setting", ["seed=5", "model=nosuch", "method=sft", "recipe=oreo-alfworld"])
+def test_rounds_do_not_ignore_a_setting_that_has_an_option_of_its_own(oreo, setting: str) -> None:
+    code, out, error = oreo("iterate", "--output", "o", "--set", setting)
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert f"give --{setting.partition('=')[0]} in its place" in error and not Path("o").exists()
+
+
+@pytest.mark.parametrize("no", ["False", "false", "FALSE"])
+def test_settings_are_switched_off_in_any_case(oreo, no: str) -> None:
+    assert oreo("collect", "--env", GUESS, "--agent", "expert", "--episodes", 2, "--into", "b")[0] == 0
+    off = [each for name in ("bf16", "packed", "checkpoint_activations") for each in ("--set", f"{name}={no}")]
+    code, _, error = oreo("train", "b", "--method", "sft", "--epochs", 1, "--output", "o", *off, "--json")
+    assert code == 0, error
+    stored = json.loads(Path("o", "config.json").read_text())
+    assert (stored["bf16"], stored["packed"], stored["checkpoint_activations"]) == (False, False, False)
 
 
 WRONG_USAGE = [

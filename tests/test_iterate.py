@@ -17,8 +17,9 @@ import pytest
 from oreo.buffer import TrajectoryBuffer
 from oreo.errors import UsageError
 from oreo.iterate import iterate
-from oreo.resumable import passes, play_left, played, still_to_play
+from oreo.resumable import in_order, one_process, passes, play_left, played, still_to_play
 from oreo.rollouts import seeds
+from oreo.selection import Episode
 
 ROOT = Path(__file__).resolve().parent.parent
 LUCK = """
@@ -26,11 +27,11 @@ import time
 from oreo.envs import TextEnv
 
 class Luck(TextEnv):
-    max_steps = 2
+    max_steps = 3
 
     def start(self, rng):
         self.lucky = rng.random() < 0.5
-        self.left = 2
+        self.left = int(rng.integers(1, 4))  # so episodes end in another order than they begin in
         return "Wait."
 
     def act(self, text):
@@ -68,6 +69,13 @@ def stored(folder: Path) -> list[int | None]:
     return sorted(each.seed for each in TrajectoryBuffer(folder, create=False))
 
 
+def weights(output: Path) -> dict[str, bytes]:
+    """Every trained model of a folder, by its place in there."""
+    found = {str(path.relative_to(output)): path.read_bytes() for path in output.glob("round-*/*/*/model.safetensors")}
+    assert found
+    return found
+
+
 def test_each_round_plays_with_the_policy_before_it_learns_from_all_rounds_and_is_evaluated(tmp_path, luck) -> None:
     output = tmp_path / "rounds"
     results = run(output, luck)
@@ -92,6 +100,13 @@ def test_a_second_call_does_nothing_again_and_more_rounds_go_on_where_it_ended(t
     two = run(output, luck, rounds=2)
     assert two["rounds"][:2] == one["rounds"] and len(two["rounds"]) == 3
     assert files(output).items() > {(p, t) for p, t in before.items() if p.name != "results.json"}
+
+
+@pytest.mark.parametrize("field", ["model", "seed"])
+def test_what_is_an_argument_of_its_own_is_not_ignored_among_the_settings_of_training(tmp_path, luck, field) -> None:
+    with pytest.raises(UsageError, match=f"^{field} is an argument of its own .*; leave it out of training$"):
+        run(tmp_path / "rounds", luck, training=TRAINING | {field: 5})
+    assert not (tmp_path / "rounds").exists()
 
 
 @pytest.mark.parametrize("reference", ["previous", "start"])
@@ -121,6 +136,48 @@ def test_rounds_go_on_by_lora_with_a_value_that_begins_anew(tmp_path, luck, mode
     run(output, luck, training=training)
     changed = {path for path, when in files(output).items() if before.get(path) != when}
     assert changed == {output / "results.json"}
+
+
+def test_batch_size_and_workers_change_no_weights(tmp_path, luck) -> None:
+    settings: dict[str, Any] = {"episodes": 12, "per_game": 2, "held_out": 1}
+    others: dict[str, dict[str, Any]] = {
+        "together": {"batch_size": 32},
+        "alone": {"batch_size": 1},
+        "workers": {"batch_size": 3, "workers": 2},
+    }
+    for name, more in others.items():
+        run(tmp_path / name, luck, rounds=1, **settings, **more)
+        assert weights(tmp_path / name) == weights(tmp_path / "together"), name
+    orders = [
+        [each.seed for each in TrajectoryBuffer(tmp_path / name / "round-1" / "buffer")]
+        for name in ("together", "alone")
+    ]
+    assert sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1], "they did end in different orders"
+
+
+def test_a_launcher_of_several_processes_is_refused_before_anything_is_written(tmp_path, luck, monkeypatch) -> None:
+    for processes in ("", "1"):
+        monkeypatch.setenv("WORLD_SIZE", processes)
+        one_process("oreo iterate")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match=r"^oreo iterate was started in 2 processes .* --workers N .*without torchrun"):
+        run(tmp_path / "rounds", luck)
+    assert not (tmp_path / "rounds").exists()
+
+
+def test_episodes_are_in_the_order_of_their_seeds_whatever_the_order_in_the_buffer(tmp_path, luck) -> None:
+    run(tmp_path / "rounds", luck, rounds=1, episodes=10, per_game=2)
+    with TrajectoryBuffer(tmp_path / "rounds" / "round-1" / "buffer") as buffer:
+        episodes = list(buffer)
+    with TrajectoryBuffer(tmp_path / "reversed") as buffer:
+        buffer.extend(reversed(episodes))
+    ordered = in_order(tmp_path / "rounds" / "round-1" / "buffer")
+    assert [each.seed for each in ordered] == sorted(each.seed for each in episodes if each.seed is not None)
+    assert len({each.seed for each in ordered}) == 5 < len({Episode.of(each) for each in ordered})
+    there, here = (
+        [Episode.of(each) for each in each_order] for each_order in (ordered, in_order(tmp_path / "reversed"))
+    )
+    assert there == here
 
 
 def test_a_recipe_sets_how_episodes_are_collected_and_trained_on(tmp_path, luck) -> None:
@@ -186,11 +243,13 @@ def test_passes_share_episodes_out_to_games() -> None:
     assert [passes(7, 3), passes(2, 5), passes(4, 1)] == [[3, 2, 2], [1, 1], [4]]
 
 
-def test_killed_while_collecting_and_while_training_it_goes_on_and_no_episode_is_there_twice(tmp_path) -> None:
+def test_killed_while_collecting_and_while_training_it_ends_as_if_left_alone_and_no_episode_is_there_twice(
+    tmp_path,
+) -> None:
     (tmp_path / "luck.py").write_text(LUCK.format(seconds=0.2))
     output = tmp_path / "rounds"
     command = ["iterate", "--output", "rounds", "--rounds", "1", "--episodes", "6", "--held-out", "2", "--seed", "4"]
-    command += ["--env", "luck.py:Luck", "--batch-size", "1", "--agent-arg", "max_new_tokens=4", "--set", "lr=1e-3"]
+    command += ["--env", "luck.py:Luck", "--batch-size", "2", "--agent-arg", "max_new_tokens=4", "--set", "lr=1e-3"]
     command += ["--set", "epochs=8", "--set", "batch_size=1", "--set", "save_every=1"]
 
     def start(*more: str) -> subprocess.Popen[str]:
@@ -227,6 +286,13 @@ def test_killed_while_collecting_and_while_training_it_goes_on_and_no_episode_is
     lines = [json.loads(line) for line in (output / "round-1" / "oreo" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 49)) and 0 < step < 48
     assert stored(output / "round-1" / "held_out") == sorted(seeds(4, index)[0] for index in range(2))
+    alone = start("--output", "alone", "--batch-size", "6")
+    alone.communicate(timeout=120)
+    orders = [
+        [each.seed for each in TrajectoryBuffer(each / "round-1" / "buffer")] for each in (output, tmp_path / "alone")
+    ]
+    assert alone.returncode == 0 and orders[0] != orders[1]
+    assert weights(output) == weights(tmp_path / "alone")
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path) -> None:

@@ -54,6 +54,29 @@ def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_on
     assert json.loads((output / "results.json").read_text())["agents"] == results["agents"]
 
 
+def test_what_was_collected_before_an_interruption_changes_no_weights(tmp_path):
+    run(tmp_path / "whole")
+    episodes = list(TrajectoryBuffer(tmp_path / "whole" / "buffer", create=False))
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "quickstart.json").write_bytes((tmp_path / "whole" / "quickstart.json").read_bytes())
+    with TrajectoryBuffer(half / "buffer") as buffer:
+        buffer.extend(episodes[9:3:-1])
+    run(half)
+    seeds = [[each.seed for each in TrajectoryBuffer(each / "buffer")] for each in (tmp_path / "whole", half)]
+    assert sorted(seeds[0]) == sorted(seeds[1]) and seeds[0] != seeds[1]
+    for model in ("rejection/policy", "oreo/policy", "oreo/value"):
+        file = f"{model}/model.safetensors"
+        assert (half / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), model
+
+
+def test_a_launcher_of_several_processes_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="oreo quickstart was started in 2 processes .*without torchrun"):
+        run(tmp_path / "quickstart")
+    assert not (tmp_path / "quickstart").exists()
+
+
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):

@@ -24,7 +24,7 @@ from oreo.cli.options import (
     Workers,
     agent_settings,
     env_arguments,
-    key_values,
+    other_fields,
 )
 from oreo.cli.output import kept, print_json, print_pairs, result_console
 from oreo.errors import UsageError
@@ -107,7 +107,7 @@ def iterate(
     method: Annotated[str | None, typer.Option(help="As for `oreo train`.")] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any field of oreo.config.TrainConfig (repeatable)."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other field of oreo.config.TrainConfig (repeatable)."),
     ] = None,
     reference: Annotated[
         str, typer.Option(help="Each round starts from, and keeps close to: previous (round) or start (model).")
@@ -141,9 +141,7 @@ def iterate(
         split, held_out_split = "generated", held_out_split or "generated_unseen"
     if split is not None and held_out_split is None:
         raise UsageError(f"--split {split}: say which games are held out, such as --held-out-split valid_unseen")
-    training = key_values(setting, "--set") | {
-        name: value for name, value in {"recipe": recipe, "method": method}.items() if value is not None
-    }
+    training = other_fields(setting, ("recipe", "method", "model", "seed")) | {"recipe": recipe, "method": method}
     with kept(lambda: f"stopped; what was finished is in {output}, and the same command goes on from there"):
         results = run(
             output,

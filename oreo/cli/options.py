@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ EnvArg = Annotated[
         "--env-arg",
         metavar="KEY=VALUE",
         help="Any other argument of the environment, such as floor_plans=Kitchen, objects=Mug, goals=human, data=FILE "
-        "(repeatable; JSON, or text as it is).",
+        "(repeatable; JSON, true or True, or text as it is).",
     ),
 ]
 AgentName = Annotated[
@@ -60,6 +61,8 @@ AgentArg = Annotated[
 ]
 Recipe = Annotated[str | None, typer.Option(help="Settings of the paper's experiments: see `oreo recipes`.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output, nothing else.")]
+_OPTIONS = {"lambda_": "--lambda", "lora_r": "--lora", "trackers": "--track"}
+"""Of fields of TrainConfig, where they are not called as these are."""
 
 
 def env_arguments(extra: list[str] | None, **named: Any) -> dict[str, Any]:
@@ -69,16 +72,37 @@ def env_arguments(extra: list[str] | None, **named: Any) -> dict[str, Any]:
 
 
 def key_values(pairs: list[str] | None, option: str) -> dict[str, Any]:
-    """`a=1` -> {"a": 1}. A value that is no JSON is taken as text: `a=put`."""
+    """`a=1` -> {"a": 1}. True and false are these in any case; what else is no JSON is taken as text: `a=put`."""
     found: dict[str, Any] = {}
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier():
             raise UsageError(f"{option} {pair!r}: expected KEY=VALUE, such as {option} max_objects=8")
         try:
-            found[key] = json.loads(value)
+            # As text, False would be as good as true to whoever asks `if`.
+            found[key] = json.loads(value.lower() if value.lower() in ("true", "false") else value)
         except ValueError:
             found[key] = value
+    return found
+
+
+def other_fields(pairs: list[str] | None, own: Iterable[str]) -> dict[str, Any]:
+    """Fields of `oreo.config.TrainConfig` from --set.
+
+    Args:
+        own: those that the command has options of their own for.
+
+    Raises:
+        UsageError: a field that does not exist, or has an option of its own: one of the two would be ignored.
+    """
+    from oreo.config import check_names
+
+    found = key_values(pairs, "--set")
+    check_names(found)
+    for name in found:
+        if name in own:
+            option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+            raise UsageError(f"--set {name}: {name} has an option of its own; give {option} in its place")
     return found
 
 

@@ -34,7 +34,7 @@ from oreo.cli.options import (
     agent_settings,
     env_arguments,
     existing_buffer,
-    key_values,
+    other_fields,
 )
 from oreo.cli.output import (
     Episodes,
@@ -107,8 +107,9 @@ def collect(
     from oreo.agents import load_agent
     from oreo.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import plan_games
-    from oreo.resumable import passes, play_into
+    from oreo.resumable import one_process, passes, play_into
 
+    one_process("oreo collect", instead="start it once, with --workers N to play in several")
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
     counts = passes(episodes, per_game)
     playing: dict[str, Any] = {
@@ -185,7 +186,9 @@ def train(
         list[str] | None, typer.Option(help="Log to tensorboard, wandb or trackio as well (repeatable).")
     ] = None,
     seed: Seed = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted run stopped, if there is one.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train on a buffer.
@@ -197,12 +200,10 @@ def train(
     Example:
       oreo train runs/kitchen --model tiny --output checkpoints/kitchen --lr 1e-4 --set value_warmup_epochs=1
     """
-    existing_buffer(buffer)  # before seconds go by for torch
-    from oreo.buffer import TrajectoryBuffer
-    from oreo.devices import disconnect
-    from oreo.trainer import train as run
-
     named = {
+        "method": method,
+        "model": model,
+        "seed": seed,
         "epochs": epochs,
         "batch_size": batch_size,
         "lr": lr,
@@ -219,17 +220,19 @@ def train(
         "recipe": recipe,
         "trackers": track or None,
     }
-    given = {name: value for name, value in named.items() if value is not None}
-    settings = key_values(setting, "--set") | given | {"seed": seed}
+    settings = other_fields(setting, named) | named
+    existing_buffer(buffer)  # before seconds go by for torch
+    from oreo.buffer import TrajectoryBuffer
+    from oreo.devices import disconnect
+    from oreo.trainer import train as run
+
     with Updates("training") as seen:
 
         def message() -> str:
             return f"stopped after update {seen.done} of {seen.total or '?'}; the same command with --resume goes on"
 
         with kept(message), TrajectoryBuffer(buffer, create=False) as stored:
-            result: Any = run(
-                stored, method=method, model=model, output=output, resume=resume, on_step=seen, **settings
-            )
+            result: Any = run(stored, output=output, resume=resume, on_step=seen, **settings)
     disconnect()
     if not is_main_process():
         return
@@ -277,7 +280,9 @@ def evaluate(
     from oreo.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import evaluate as run
     from oreo.eval.evaluate import plan_games, render
+    from oreo.resumable import one_process
 
+    one_process("oreo eval")
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
     plan = plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments)
     with Episodes("evaluating", plan.episodes) as seen:

@@ -14,8 +14,11 @@ from transformers import (
     Gemma3TextConfig,
     GemmaConfig,
     GPT2Config,
+    GraniteConfig,
     LlamaConfig,
     MistralConfig,
+    Olmo2Config,
+    OPTConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
@@ -54,10 +57,18 @@ KINDS: dict[str, Any] = {
     "gemma2": lambda tied=True: Gemma2Config(
         **_SHAPE, head_dim=8, final_logit_softcapping=0.5, sliding_window=_WINDOW, tie_word_embeddings=tied
     ),
-    # Transformers has no token classification for it, so that it has no value.
+    # Transformers has no token classification for these.
     "gemma3": lambda tied=True: Gemma3TextConfig(
         **_SHAPE, head_dim=8, sliding_window=_WINDOW, tie_word_embeddings=tied
     ),
+    "olmo2": lambda tied=False: Olmo2Config(**_SHAPE, tie_word_embeddings=tied),
+    "opt": lambda tied=True: OPTConfig(
+        **{key: each for key, each in _SHAPE.items() if key != "intermediate_size"},
+        ffn_dim=32,
+        word_embed_proj_dim=16,
+        tie_word_embeddings=tied,
+    ),
+    "granite": lambda tied=True: GraniteConfig(**_SHAPE, logits_scaling=2.0, tie_word_embeddings=tied),
 }
 TEMPLATE = (
     "{% for m in messages %}{% if m.role == 'user' %}[{{ m.content }}]{% else %}{{ m.content }}<eos>{% endif %}"

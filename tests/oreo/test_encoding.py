@@ -279,25 +279,22 @@ def test_too_long_a_trajectory_is_refused() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(steps=episodes, room=st.integers(0, 60))
-def test_pieces_hold_every_turn_once_and_keep_every_return(
-    steps: list[tuple[str, str, float, bool]], room: int
-) -> None:
+def test_pieces_hold_every_turn_once_with_its_reward(steps: list[tuple[str, str, float, bool]], room: int) -> None:
     form = turn_format("plain")
     episode = trajectory([s[1] for s in steps], [s[0] for s in steps], [s[2] for s in steps])
     need = len(form.start(steps[0][0])) + len(form.turn(steps[0][1]))
     need = max(need, *(len(form.restart(steps[0][0], s.observation)) + len(form.turn(s.text)) for s in episode.steps))
     pieces = form.split(episode, need + room)
     assert all(len(piece) <= need + room for piece in pieces)
-    turns, returns = [], []
+    turns, rewards = [], []
     for piece in pieces:
-        to_go = np.cumsum(piece.reward[::-1].astype(float))[::-1]
         for start in np.flatnonzero(piece.step_start):
             end = start + int(np.argmin([*piece.action_mask[start:], False]))
             ends = np.flatnonzero(piece.input_ids[start:end] == form.end)
             turns.append(form.decode(piece.input_ids[start : start + int(ends[0]) + 1]))
-            returns.append(to_go[start])
+            rewards.append(piece.reward[start : start + int(ends[0]) + 1].sum())
     assert turns == [step.text for step in episode.steps]
-    assert returns == pytest.approx(episode.returns_to_go, abs=1e-5)
+    assert rewards == pytest.approx([step.reward for step in episode.steps], abs=1e-5)
     with pytest.raises(DataError, match="allowed"):
         form.split(episode, 1)
 

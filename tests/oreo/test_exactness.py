@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from oreo.batches import Batch, collate
+from oreo.batches import Batch, Example, collate
 from oreo.buffer import TrajectoryBuffer
 from oreo.config import TrainConfig
 from oreo.encoding import TurnFormat
@@ -84,7 +84,7 @@ class Table(nn.Module):
         return rows.log_softmax(-1)[self.state, self.column]
 
     def forward(
-        self, ids: Tensor, mask: Tensor, *, reference: None = None, kl: bool = True
+        self, ids: Tensor, mask: Tensor, *, reference: None = None, kl: bool = True, packing: None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         log_prob = self.log_prob()
         of_state = torch.zeros(self.shape[0], dtype=torch.float64)
@@ -100,7 +100,7 @@ class Values(nn.Module):
         self.state = policy.state
         self.values = nn.Parameter(torch.zeros(policy.shape[0], dtype=torch.float64))
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, mask: Tensor, *, packing: None = None) -> Tensor:
         return self.values[self.state][ids]
 
 
@@ -123,6 +123,12 @@ def laid_out(process: Any, walks: list[Any], moves: list[Any]) -> Batch:
         torch.tensor([[entry[k] for entry in row] for row in padded], dtype=kind) for k, kind in enumerate(kinds)
     )
     return Batch(ids, mask, start, reward, mask)
+
+
+def in_one_piece(batch: Batch) -> list[Example]:
+    """A trajectory for each row; nothing else is asked of them."""
+    piece: Any = None
+    return [Example(((piece,),), False, "")] * len(batch.input_ids)
 
 
 def train_tables(
@@ -151,7 +157,7 @@ def train_tables(
     optimizer = torch.optim.SGD(groups, momentum=0.95)
     for _ in range(updates):
         optimizer.zero_grad()
-        loss = soft_bellman(Update(config, policy, value), batch, ()).loss
+        loss = soft_bellman(Update(config, policy, value), batch, in_one_piece(batch)).loss
         if loss.item() < 1e-11:
             break
         loss.backward()
@@ -298,7 +304,7 @@ def test_what_no_episode_shows_is_left_open_and_the_value_with_it(level: str, ex
         config = TrainConfig(level=level, beta=beta, alpha=alpha)
         for model in (policy, value):
             model.zero_grad()
-        outcome = soft_bellman(Update(config, policy, value), batch, ())
+        outcome = soft_bellman(Update(config, policy, value), batch, in_one_piece(batch))
         outcome.loss.backward()
         assert policy.logits.grad is not None and value.values.grad is not None
         assert outcome.metrics["value_loss"] < 1e-25 and outcome.metrics["policy_loss"] < 1e-25

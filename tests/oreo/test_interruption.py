@@ -78,7 +78,7 @@ def test_a_run_killed_at_any_moment_and_resumed_ends_with_the_same_bits(command:
     assert run([*command, str(whole)], lambda: None, errors) == 0
     output, moments, kills = tmp_path / "run", random.Random(0), 0
     for _ in range(100):
-        resume = ["--resume"] if (output / "config.json").exists() else []
+        resume = ["--resume"] if kills else []
         ended = run([*command, str(output), *resume], killed_at(moments.randint(1, 60), output), errors)
         if ended == 0:
             break

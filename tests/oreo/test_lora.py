@@ -24,6 +24,7 @@ from oreo.trainer import train
 
 torch.set_num_threads(1)
 SETTINGS: dict[str, Any] = dict(batch_size=5, lr=1e-2, value_lr=1e-2, lora_r=4, epochs=1)
+SFT: dict[str, Any] = dict(method="sft", value_lr=None)
 IDS = torch.arange(60).view(2, 30)
 
 
@@ -130,9 +131,7 @@ def test_saved_adapters_load_in_plain_peft_and_in_our_loaders_with_the_same_logi
     assert {path.name for path in result.output.iterdir()} == {"policy", "value", "config.json", "log.jsonl"}
 
 
-@pytest.mark.parametrize(
-    "fields", [dict(method="sft"), dict(method="oreo"), dict(method="oreo", lora_models="value", bf16=True)]
-)
+@pytest.mark.parametrize("fields", [SFT, dict(method="oreo"), dict(method="oreo", lora_models="value", bf16=True)])
 def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
     fields: dict[str, Any], start: Path, small: Any, tmp_path: Path
 ) -> None:
@@ -140,7 +139,7 @@ def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
         if line["step"] == 2:
             raise KeyboardInterrupt
 
-    settings = dict(model=start, **SETTINGS, **fields)
+    settings = dict(model=start, **{**SETTINGS, **fields})
     whole = train(small.episodes(), output=tmp_path / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
         train(small.episodes(), output=tmp_path / "run", on_step=stop, **settings)
@@ -155,7 +154,7 @@ def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
 
 def test_adapters_on_an_adapter_stand_on_a_base_beside_them_and_play(small: Any, tmp_path: Path) -> None:
     start = small.make_model(tmp_path / "start")
-    sft = train(small.episodes(), method="sft", model=start, output=tmp_path / "sft", **SETTINGS)
+    sft = train(small.episodes(), model=start, output=tmp_path / "sft", **{**SETTINGS, **SFT})
     result = train(small.episodes(), method="oreo", model=sft.output, output=tmp_path / "run", **SETTINGS)
     assert digest(load_policy(sft.output)[0]) == digest(result.output / "base")
     lines = [json.loads(line) for line in (result.output / "log.jsonl").read_text().splitlines()]
@@ -253,7 +252,7 @@ def test_a_whole_policy_and_an_adapter_for_its_value_load_in_plain_libraries_and
 
 def test_a_value_on_an_adapter_stands_on_a_base_beside_it(small: Any, tmp_path: Path) -> None:
     start = small.make_model(tmp_path / "start")
-    sft = train(small.episodes(), method="sft", model=start, output=tmp_path / "sft", **SETTINGS)
+    sft = train(small.episodes(), model=start, output=tmp_path / "sft", **{**SETTINGS, **SFT})
     fields = dict(lora_models="value", bf16=True)
     result = train(small.episodes(), model=sft.output, output=tmp_path / "run", **SETTINGS, **fields)
     assert digest(load_policy(sft.output)[0]) == digest(result.output / "base")
@@ -284,7 +283,7 @@ def test_wrong_settings_give_one_clear_line(fields: dict[str, Any], message: str
 
 def test_an_adapter_without_its_base_is_named_and_vllm_is_not_given_one(small: Any, tmp_path: Path) -> None:
     start = small.make_model(tmp_path / "start")
-    result = train(small.episodes(), method="sft", model=start, output=tmp_path / "run", **SETTINGS)
+    result = train(small.episodes(), model=start, output=tmp_path / "run", **{**SETTINGS, **SFT})
     with pytest.raises(DataError, match="is a LoRA adapter"):
         load_agent(f"vllm:{result.output}")
     start.rename(tmp_path / "elsewhere")

@@ -53,6 +53,28 @@ for settings in json.loads(sys.argv[1]):
         assert stops
 disconnect()
 """
+NOT_FINITE = """
+import json, math, os, sys
+import oreo, oreo.methods
+from oreo.devices import disconnect
+from oreo.trainer import NonFiniteLoss
+
+plain, calls = oreo.methods.nll_loss, []
+
+def breaks(*arguments):
+    calls.append(arguments)
+    loss, metrics = plain(*arguments)
+    return (loss * math.nan, metrics) if len(calls) == 3 and os.environ["RANK"] == "1" else (loss, metrics)
+
+oreo.methods.nll_loss = breaks
+try:
+    oreo.train(**json.loads(sys.argv[1]))
+except NonFiniteLoss as error:
+    assert "update 3" in str(error)
+    disconnect()
+    sys.exit()
+raise AssertionError
+"""
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +161,15 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
 ) -> None:
     gpt2, gemma2 = (small.make_model(tmp_path / f"start {kind}", kind) for kind in ("gpt2", "gemma2"))
     runs: dict[str, dict[str, Any]] = {
-        "sft": {"method": "sft"},
-        "kto": {"method": "kto", "micro_tokens": 60},
-        "dpo": {"method": "dpo", "batch_size": 3},
+        "sft": {"method": "sft", "value_lr": None},
+        "kto": {"method": "kto", "micro_tokens": 60, "value_lr": None},
+        "dpo": {"method": "dpo", "batch_size": 3, "value_lr": None},
         "oreo": {"method": "oreo", "alpha": 1.0, "micro_tokens": 60},
         **(LORA if configuration == "ddp.yaml" else {}),
         # Only the value is trained in the first two updates.
         "gpt2": {"method": "oreo", "model": str(gpt2), "value_warmup_epochs": 2, "batch_size": 12},
         "again": {"method": "oreo", "alpha": 1.0, "micro_tokens": 60, "checkpoint_activations": True},
-        "gpt2 again": {"method": "sft", "model": str(gpt2), "checkpoint_activations": True},
+        "gpt2 again": {"method": "sft", "value_lr": None, "model": str(gpt2), "checkpoint_activations": True},
         # Its output layer is run as a module.
         "gemma2": {"method": "oreo", "model": str(gemma2), "alpha": 1.0},
     }
@@ -171,6 +193,21 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
     assert [path.name for path in (tmp_path / "theirs" / "checkpoint").iterdir()] == ["step-00000002"]
     train(**runs["oreo"], output=tmp_path / "theirs", resume=True)
     assert_same(tmp_path / "oreo", tmp_path / "theirs", data / "model")
+
+
+@pytest.mark.parametrize("configuration", ["ddp.yaml", "fsdp2.yaml"])
+def test_a_loss_that_is_not_finite_on_one_process_stops_all_with_a_checkpoint_from_before(
+    configuration: str, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run.py").write_text(NOT_FINITE)
+    fixed = {"data": str(data / "buffer"), "model": str(data / "model"), "method": "sft", "epochs": 1, "batch_size": 5}
+    settings: dict[str, Any] = {**fixed, "lr": 1e-3}
+    train(**settings, output=tmp_path / "one")
+    launch(configuration, str(tmp_path / "run.py"), json.dumps({**settings, "output": str(tmp_path / "two")}))
+    assert (tmp_path / "two" / "nonfinite-step-00000003" / "batch.safetensors").is_file()
+    assert [path.name for path in (tmp_path / "two" / "checkpoint").iterdir()] == ["step-00000002"]
+    train(**settings, output=tmp_path / "two", resume=True)
+    assert_same(tmp_path / "one", tmp_path / "two", data / "model")
 
 
 def stop(line: dict[str, Any]) -> None:

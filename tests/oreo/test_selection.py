@@ -98,20 +98,45 @@ def test_pairs_are_of_one_game_bounded_without_replacement_and_independent_of_or
 ) -> None:
     possible = collections.Counter[str]()
     for game in "abc":
-        won, lost = won_and_lost([episode for episode in episodes if episode.game == game])
+        won, lost = won_and_lost(list({episode for episode in episodes if episode.game == game}))
         possible[game] = won * lost
     if not possible.total():
         with pytest.raises(DataError, match="no game has both a won and a lost episode"):
             pairs(episodes, seed=seed, pairs_per_game=most)
         return
     found = pairs(episodes, seed=seed, pairs_per_game=most)
-    assert len(set(found)) == len(found)
+    assert len({(episodes[w], episodes[x]) for w, x in found}) == len(found)
     counts = collections.Counter(episodes[won].game for won, _ in found)
     assert all(episodes[w].won and not episodes[x].won and episodes[w].game == episodes[x].game for w, x in found)
     assert all(counts[game] == min(most, possible[game]) for game in "abc")
     shuffled = random.sample(episodes, len(episodes))
     again = [(shuffled[w], shuffled[x]) for w, x in pairs(shuffled, seed=seed, pairs_per_game=most)]
     assert again == [(episodes[w], episodes[x]) for w, x in found]
+
+
+@given(EPISODES, st.integers(1, 5), st.integers(0, 3), st.randoms())
+def test_an_episode_that_is_there_again_changes_no_pair(
+    episodes: list[Episode], most: int, seed: int, random: Any
+) -> None:
+    def found(among: list[Episode]) -> list[tuple[Episode, Episode]]:
+        try:
+            return [(among[w], among[x]) for w, x in pairs(among, seed=seed, pairs_per_game=most)]
+        except DataError:
+            return []
+
+    once = list(dict.fromkeys(episodes))
+    assert found(episodes + random.choices(episodes, k=5)) == found(once)
+
+
+def test_three_equal_won_and_two_equal_lost_episodes_make_one_pair() -> None:
+    episodes = [Episode("a", won, f"{won}") for won in (True, False, True, True, False)]
+    assert pairs(episodes, seed=0, pairs_per_game=5) == [(0, 1)]
+
+
+def test_pairs_of_different_episodes_are_drawn_as_they_always_were() -> None:
+    episodes = [Episode("ab"[index % 3 == 0], index % 2 == 0, str(index)) for index in range(12)]
+    assert pairs(episodes, seed=0, pairs_per_game=3) == [(2, 1), (2, 11), (4, 11), (6, 9), (0, 3), (6, 3)]
+    assert pairs(episodes, seed=1, pairs_per_game=3) == [(2, 11), (4, 1), (10, 7), (0, 3), (0, 9), (6, 3)]
 
 
 def test_another_seed_draws_others_and_every_episode_has_the_same_chance() -> None:
