@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 BUILT_IN = {
     "oreo/ALFWorld-v0": "oreo.envs.alfworld.env:ALFWorldEnv",
+    "oreo/Math-v0": "oreo.envs.math.env:MathEnv",
 }
 MAX_STEPS = {
     "oreo/ALFWorld-v0": 50,
+    "oreo/Math-v0": 32,
 }
 SHORT_NAMES = {
     "alfworld": "oreo/ALFWorld-v0",
+    "math": "oreo/Math-v0",
 }
 ENTRY_POINT_GROUP = "oreo.envs"
 

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from oreo.agents.agent import Agent, Decision, Episode
     from oreo.buffer import TrajectoryBuffer
 
-_PACKAGES = ("oreo-agents", "alfworld", "textworld", "gymnasium", "torch", "transformers")
+_PACKAGES = (
+    "oreo-agents",
+    "alfworld",
+    "textworld",
+    "gymnasium",
+    "math-verify",
+    "reasoning-gym",
+    "torch",
+    "transformers",
+)
 """Packages whose version may change what happens in an episode."""
 
 

@@ -20,7 +20,7 @@ FEWER = {
     "iterate": ["--episodes", "3", "--held-out", "2", "--rounds", "1"],
 }
 # Needs a download, or minutes; `oreo quickstart --fast` has its own test.
-NOT_HERE = re.compile(r"quickstart|valid_seen|games info|games pack|served:")
+NOT_HERE = re.compile(r"quickstart|valid_seen|games info|games pack|served:|gsm8k:")
 
 
 def blocks(language: str) -> list[str]:

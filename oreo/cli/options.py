@@ -27,8 +27,8 @@ EnvArg = Annotated[
     typer.Option(
         "--env-arg",
         metavar="KEY=VALUE",
-        help="Any other argument of the environment, such as floor_plans=Kitchen, objects=Mug, goals=human, data=FILE "
-        "(repeatable; JSON, true or True, or text as it is).",
+        help="Any other argument of the environment, such as floor_plans=Kitchen, objects=Mug, goals=human, data=FILE, "
+        "source=gsm8k:PATH (repeatable; JSON, true or True, or text as it is).",
     ),
 ]
 AgentName = Annotated[

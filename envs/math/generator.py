@@ -1,0 +1,216 @@
+"""Generated problems: seeded, as many as wanted, with worked solutions whose every number is computed.
+
+    generate(7)                                   # problem 7 of the split train
+    generate(7, "test", Knobs(steps=(3,), largest=50))
+
+What they say is in stories.py. Here: the settings, the names (a name holds all that makes the problem), and how train
+and test are kept apart. A problem's key is the multiset of its calculations, with the operands of sums and products
+sorted: 3*4 and 12+5, however they are dressed. Whether a key belongs to test is decided by its hash, for all seeds and
+settings alike, and a problem is drawn again until its key belongs to the split that was asked for. So no calculation of
+a test problem, taken as a whole, is ever seen in train: not in other words, nor with other distractors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from oreo.envs.alfworld.draws import Draws
+from oreo.envs.math.problems import SPLITS, Problem
+from oreo.envs.math.stories import Draft, Limits, draft, subjects_of
+from oreo.errors import UsageError, did_you_mean
+
+MOST_STEPS = 6
+TEST_SHARE = 5
+"""One in so many keys belongs to test."""
+ATTEMPTS = 500
+"""Draws of a problem until one has to be in the split."""
+OPERATIONS = "+-*/"
+PREFIX = "generated"
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Settings of generated problems. Any of them may be given to the environment."""
+
+    seed: int = 0
+    """Of the whole set: problem 7 of seed 1 has nothing to do with problem 7 of seed 0."""
+    steps: tuple[int, ...] = (2, 3, 4)
+    """How many calculations a problem takes: any of these. The environment is told 3, or [2, 4], from 2 to 4."""
+    largest: int = 20
+    """No given number is larger. Factors and divisors have one digit."""
+    digits: int = 3
+    """No number on the way has more digits."""
+    operations: str = OPERATIONS
+    distractors: int = 0
+    """Sentences in each problem whose number is of no use."""
+    subjects: tuple[str, ...] = ()
+    """Kinds of problems, of `oreo.envs.math.stories.SUBJECTS`; none: all that these operations allow."""
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.largest, 10**self.digits - 1, self.operations)
+
+
+def generate(number: int, split: str = "train", knobs: Knobs | None = None) -> Problem:
+    """Problem `number` of a split: always the same one.
+
+    Raises:
+        UsageError: nothing can be drawn with these settings for this split.
+    """
+    knobs = knobs or Knobs()
+    draws = Draws(knobs.seed, SPLITS.index(split), number)
+    for _ in range(ATTEMPTS):
+        found = draft(draws, knobs.limits, knobs.steps, knobs.subjects, knobs.distractors)
+        if found is not None and is_test(key(found)) == (split == "test"):
+            return Problem(
+                name=name_of(number, split, knobs),
+                question=found.question,
+                answer=str(found.answer),
+                solution=found.solution,
+                subject=found.subject,
+                level=str(len(found.calculations)),
+            )
+    raise UsageError(
+        f"no problem of the split {split} found in {ATTEMPTS} draws with {_settings(knobs) or 'these settings'}: "
+        "allow larger numbers, more operations or other steps"
+    )
+
+
+def key(found: Draft) -> str:
+    """What makes two problems the same: their calculations, in any order and any words."""
+    written = []
+    for operator, operands in found.calculations:
+        in_order = sorted(operands) if operator in "+*" else operands
+        written.append(operator.join(map(str, in_order)))
+    return ";".join(sorted(written))
+
+
+def is_test(problem_key: str) -> bool:
+    digest = hashlib.sha256(problem_key.encode()).digest()
+    return int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
+
+
+# Names.
+
+
+def name_of(number: int, split: str, knobs: Knobs) -> str:
+    """Such as generated/train/7, or generated/test/7/steps=3,largest=50 with settings that are not the default."""
+    settings = _settings(knobs)
+    return f"{PREFIX}/{split}/{number}" + (f"/{settings}" if settings else "")
+
+
+def _settings(knobs: Knobs) -> str:
+    said = []
+    for each in fields(Knobs):
+        value = getattr(knobs, each.name)
+        if value != each.default:
+            said.append(f"{each.name}={'_'.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return ",".join(said)
+
+
+def by_name(name: str) -> Problem:
+    """The problem that a name stands for, whatever was set when it was made.
+
+    Raises:
+        UsageError: no name of a generated problem.
+    """
+    try:
+        prefix, split, number, *rest = name.split("/", 3)
+        said = dict(pair.split("=", 1) for pair in rest[0].split(",")) if rest else {}
+        if prefix != PREFIX or split not in SPLITS or not number.isdecimal() or len(number) > 18:
+            raise ValueError
+        knobs = check_knobs({what: _read(what, value) for what, value in said.items()})
+        found = generate(int(number), split, knobs)
+    except (ValueError, KeyError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"no problem {name!r}: expected one like {PREFIX}/train/7") from None
+    if found.name != name:
+        raise UsageError(f"no problem {name!r}: it is called {found.name}")
+    return found
+
+
+def _read(what: str, value: str) -> Any:
+    if what in ("steps", "subjects"):
+        return tuple(int(each) if what == "steps" else each for each in value.split("_"))
+    return value if what == "operations" else int(value)
+
+
+# Settings as they are given.
+
+
+def check_knobs(said: dict[str, Any], levels: Sequence[str] | None = None) -> Knobs:
+    """Knobs of these settings, where a list of two steps has been read as a range already.
+
+    Args:
+        levels: of these numbers of steps only.
+    Raises:
+        UsageError: an unknown setting, or one that allows no problem.
+    """
+    known = [each.name for each in fields(Knobs)]
+    for name in said:
+        if name not in known:
+            raise UsageError(f"unknown argument {name!r} of generated problems: {did_you_mean(name, known)}")
+    for name, low, high in (("seed", 0, 2**63 - 1), ("largest", 4, 10**6), ("digits", 1, 9), ("distractors", 0, 3)):
+        value = said.get(name, low)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise UsageError(f"{name}={value!r}: expected a whole number from {low} to {high:,}")
+    operations = said.get("operations", OPERATIONS)
+    if not isinstance(operations, str) or not operations or set(operations) - set(OPERATIONS):
+        raise UsageError(f"operations={operations!r}: expected some of {OPERATIONS}, such as '+-'")
+    steps = said.get("steps", Knobs.steps)
+    if not steps or not all(type(each) is int and 1 <= each <= MOST_STEPS for each in steps):
+        raise UsageError(f"steps={steps!r}: expected a number from 1 to {MOST_STEPS}, or a range such as [2, 4]")
+    if levels is not None:
+        if not set(levels) <= {str(each) for each in steps}:
+            raise UsageError(
+                f"levels={list(levels)}: the level of a generated problem is its steps, here {sorted(steps)}; "
+                f"set steps to have others, 1 to {MOST_STEPS}"
+            )
+        steps = [each for each in steps if str(each) in levels]
+    knobs = Knobs(
+        **{
+            **said,
+            "operations": "".join(sorted(set(operations), key=OPERATIONS.index)),
+            "steps": tuple(sorted(set(steps))),
+            "subjects": tuple(sorted(set(said.get("subjects", ())))),
+        }
+    )
+    for each in knobs.steps:
+        subjects_of(each, knobs.operations, knobs.subjects)
+    return knobs
+
+
+def as_range(steps: Any) -> Any:
+    """3 -> (3,); [2, 4] -> (2, 3, 4). What is neither stays as it is, to be refused."""
+    if type(steps) is int:
+        return (steps,)
+    if isinstance(steps, list | tuple) and len(steps) == 2 and all(type(each) is int for each in steps):
+        return tuple(range(steps[0], steps[1] + 1))
+    return (steps,)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Generated problems as a source: without end, or the first so many."""
+
+    split: str
+    knobs: Knobs
+    limit: int | None = None
+
+    @property
+    def games(self) -> list[str] | None:
+        if self.limit is None:
+            return None
+        return [name_of(number, self.split, self.knobs) for number in range(self.limit)]
+
+    def draw(self, rng: np.random.Generator) -> Problem:
+        return generate(int(rng.integers(2**31 if self.limit is None else self.limit)), self.split, self.knobs)
+
+    def named(self, name: str) -> Problem:
+        return by_name(name)

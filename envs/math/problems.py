@@ -1,0 +1,104 @@
+"""A mathematical problem, and where problems come from as the environment sees it.
+
+`Problem` is the data, `Problems` what every source offers, `Listed` the source that has all its problems in memory.
+Sources without an end are in generator.py and reasoning.py; which is meant by a name is in sources.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from oreo.errors import UsageError, did_you_mean
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Problem:
+    name: str
+    """The stable id, such as gsm8k/test/12."""
+    question: str
+    answer: str
+    """The right answer, for grading alone."""
+    solution: str = ""
+    """A worked solution that ends in the marked answer; empty without one."""
+    subject: str = ""
+    level: str = ""
+    check: Callable[[str, float], bool] | None = field(default=None, compare=False, repr=False)
+    """Whether an answer is right, found out within so many seconds (else TimeoutError), where the source brings a
+    checker of its own."""
+
+
+class Problems(Protocol):
+    """What a source offers. It never changes, so copies of an environment share it."""
+
+    @property
+    def games(self) -> list[str] | None:
+        """The ids, None where there is no end of them."""
+        ...
+
+    def draw(self, rng: np.random.Generator) -> Problem: ...
+
+    def named(self, name: str) -> Problem:
+        """UsageError where there is no problem of that name."""
+        ...
+
+
+class Listed:
+    """Problems that were all read."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self._problems = {problem.name: problem for problem in problems}
+        self.games: list[str] | None = list(self._problems)
+
+    def draw(self, rng: np.random.Generator) -> Problem:
+        assert self.games
+        return self._problems[self.games[int(rng.integers(len(self.games)))]]
+
+    def named(self, name: str) -> Problem:
+        assert self.games
+        if name not in self._problems:
+            raise UsageError(f"no problem {name!r}: expected one like {self.games[0]}, one of {len(self.games)}")
+        return self._problems[name]
+
+
+def chosen(
+    problems: Sequence[Problem],
+    source: str,
+    levels: Sequence[str] | None,
+    subjects: Sequence[str] | None,
+    limit: int | None,
+) -> list[Problem]:
+    """The problems of these levels and subjects, the first `limit` of them.
+
+    Raises:
+        UsageError: a level or subject that no problem has.
+    """
+    for what, wanted in (("level", levels), ("subject", subjects)):
+        there = sorted({getattr(problem, what) for problem in problems} - {""})
+        for each in wanted or ():
+            if each not in there:
+                hint = did_you_mean(each, there) if there else f"its problems name no {what}s"
+                raise UsageError(f"no {what} {each!r} in {source}: {hint}")
+    found = [
+        problem
+        for problem in problems
+        if (levels is None or problem.level in levels) and (subjects is None or problem.subject in subjects)
+    ]
+    if not found:
+        raise UsageError(f"{source}: no problem has both levels={levels} and subjects={subjects}")
+    return found[:limit]
+
+
+def texts(what: str, value: Any) -> tuple[str, ...] | None:
+    """One level or subject, or several, as texts: 5 -> ("5",); None stays None."""
+    if value is None:
+        return None
+    several = [value] if isinstance(value, str | int) else list(value)
+    if not several or not all(isinstance(each, str | int) for each in several):
+        raise UsageError(f"{what}={value!r}: expected one or several, such as {what}=[1, 2] (JSON on the command line)")
+    return tuple(str(each).removeprefix("Level ") if what == "levels" else str(each) for each in several)

@@ -1,0 +1,245 @@
+"""Generated problems: the numbers are right, the splits are apart, the names bring them back."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oreo.envs.alfworld.draws import Draws
+from oreo.envs.math.calculator import calculate
+from oreo.envs.math.generator import Knobs, as_range, by_name, check_knobs, generate, is_test, key
+from oreo.envs.math.problems import SPLITS, Problem
+from oreo.envs.math.stories import SUBJECTS, Draft, draft, subjects_of
+from oreo.errors import UsageError
+
+ANNOTATION = re.compile(r"<<([^<>=]+)=([^<>=]+)>>")
+
+numbers = st.integers(0, 2**31)
+splits = st.sampled_from(SPLITS)
+
+
+@st.composite
+def knobs(draw: st.DrawFn) -> Knobs:
+    """Any settings with which something can be told."""
+    return check_knobs(
+        {
+            "seed": draw(st.integers(0, 3)),
+            "steps": tuple(draw(st.sets(st.integers(1, 6), min_size=1))),
+            "largest": draw(st.integers(20, 500)),
+            "digits": draw(st.integers(3, 6)),
+            "operations": draw(st.sampled_from(["+-*/", "+", "+-", "+-*", "*/+"])),
+            "distractors": draw(st.integers(0, 3)),
+        }
+    )
+
+
+def lines(problem: Problem) -> list[str]:
+    return problem.solution.split("\n")
+
+
+@settings(deadline=None)
+@given(numbers, splits, knobs())
+def test_every_line_of_a_solution_is_what_the_calculator_says(number: int, split: str, knobs: Knobs) -> None:
+    problem = generate(number, split, knobs)
+    *worked, last = lines(problem)
+    value = ""
+    for line in worked:
+        ((expression, value),) = ANNOTATION.findall(line)
+        assert calculate(expression) == calculate(value)
+        shown, _, result = ANNOTATION.sub("", line).rpartition(" = ")
+        assert shown.replace(" ", "").endswith(expression) and result.split()[0] == value
+    assert last == f"#### {value}" and problem.answer == value
+    assert problem.level == str(len(worked)) and len(worked) in knobs.steps
+
+
+@settings(deadline=None)
+@given(numbers, splits, knobs())
+def test_no_number_is_beyond_the_knobs(number: int, split: str, knobs: Knobs) -> None:
+    problem = generate(number, split, knobs)
+    given_numbers = [int(each) for each in re.findall(r"\d+", problem.question)]
+    assert max(given_numbers) <= knobs.largest
+    for expression, value in ANNOTATION.findall(problem.solution):
+        assert all(0 < int(each) < 10**knobs.digits for each in re.findall(r"\d+", f"{expression} {value}"))
+        assert set(re.findall(r"[-+*/]", expression)) <= set(knobs.operations)
+
+
+@settings(deadline=None)
+@given(numbers, splits, knobs())
+def test_every_number_of_the_solution_is_given_or_computed(number: int, split: str, knobs: Knobs) -> None:
+    problem = generate(number, split, knobs)
+    known = re.findall(r"\d+", problem.question)
+    for expression, value in ANNOTATION.findall(problem.solution):
+        assert set(re.findall(r"\d+", expression)) <= set(known)
+        known.append(value)
+
+
+@settings(deadline=None)
+@given(numbers, splits, knobs())
+def test_an_arithmetic_question_is_the_calculation_itself(number: int, split: str, knobs: Knobs) -> None:
+    plain = check_knobs({"steps": knobs.steps, "operations": knobs.operations, "subjects": ("arithmetic",)})
+    problem = generate(number, split, plain)
+    expression = re.search(r"[(\d].*[\d)]", problem.question)
+    assert expression and calculate(expression.group()) == calculate(problem.answer)
+
+
+@settings(deadline=None)
+@given(numbers, knobs())
+def test_distractors_are_sentences_that_no_line_uses(number: int, knobs: Knobs) -> None:
+    problem = generate(number, "train", knobs)
+    sentences = re.findall(r"[^.?]+[.?]", problem.question)
+    asides = [each for each in sentences if re.search(r"years old|weeks old|in the park|seats|lives at|street", each)]
+    assert len(asides) == knobs.distractors
+
+
+@settings(max_examples=300, deadline=None)
+@given(numbers, splits, knobs())
+def test_the_hash_of_the_calculations_decides_the_split_whatever_the_seed_and_settings(
+    number: int, split: str, knobs: Knobs
+) -> None:
+    """So no test problem can ever be a train problem: the two sets of keys have no element in common."""
+    assert is_test(key_of(generate(number, split, knobs))) == (split == "test")
+
+
+def key_of(problem: Problem) -> str:
+    """The key, read again from the solution as a reader sees it."""
+    calculations = []
+    for expression, _ in ANNOTATION.findall(problem.solution):
+        operator = re.search(r"[-+*/]", expression)
+        assert operator
+        operands = [int(each) for each in re.split(r"[-+*/]", expression)]
+        in_order = sorted(operands) if operator.group() in "+*" else operands
+        calculations.append(operator.group().join(map(str, in_order)))
+    return ";".join(sorted(calculations))
+
+
+def test_keys_do_not_depend_on_words_order_or_distractors() -> None:
+    one, other = Draft("story"), Draft("shop", ["A cat is 3 weeks old."])
+    one.calculate("", "*", (3, 4), "")
+    one.calculate("", "+", (12, 5), "")
+    other.calculate("They cost ", "+", (5, 12), " dollars.")
+    other.calculate("Then ", "*", (4, 3), "")
+    assert key(one) == key(other) == "3*4;5+12"
+    less, more = Draft("story"), Draft("story")
+    less.calculate("", "-", (9, 4), "")
+    more.calculate("", "-", (9, 5), "")
+    assert key(less) != key(more)
+
+
+def test_no_question_of_test_is_a_question_of_train_even_where_there_are_few() -> None:
+    few = check_knobs({"steps": (1,), "largest": 9, "digits": 2})
+    asked = {split: {generate(number, split, few).question for number in range(600)} for split in SPLITS}
+    assert min(map(len, asked.values())) > 50
+    assert not asked["train"] & asked["test"]
+
+
+def test_about_a_fifth_of_all_problems_belong_to_test() -> None:
+    limits, draws = Knobs().limits, Draws(1)
+    drafts = [draft(draws, limits, (2, 3, 4), (), 0) for _ in range(3000)]
+    keys = [key(each) for each in drafts if each is not None]
+    assert len(keys) > 2500
+    assert 0.17 < sum(map(is_test, keys)) / len(keys) < 0.23
+
+
+@settings(deadline=None)
+@given(numbers, splits, knobs())
+def test_a_name_brings_the_problem_back(number: int, split: str, knobs: Knobs) -> None:
+    problem = generate(number, split, knobs)
+    assert by_name(problem.name) == problem == generate(number, split, knobs)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "generated",
+        "generated/train",
+        "generated/valid/3",
+        "generated/train/-3",
+        "generated/train/3/",
+        "generated/train/3/steps=x",
+        "generated/train/3/steps",
+        "generated/train/3/steps=2_3_4",  # the default goes without saying
+        "generated/train/3/steps=9",
+        "generated/train/3/colour=4",
+        "generated/train/03",
+        "gsm8k/train/3",
+    ],
+)
+def test_what_is_no_name_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        by_name(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_problems_differ_and_every_kind_comes_up() -> None:
+    problems = [generate(number) for number in range(1000)]
+    assert len({problem.question for problem in problems}) > 990
+    assert {problem.subject for problem in problems} == set(SUBJECTS)
+    assert {problem.level for problem in problems} == {"2", "3", "4"}
+
+
+def test_texts_are_short_and_of_few_words() -> None:
+    problems = [generate(number) for number in range(2000)]
+    assert max(len(problem.question) for problem in problems) <= 200
+    assert max(len(lines(problem)) for problem in problems) <= 5
+    words = {word for each in problems for word in re.findall(r"[A-Za-z]+", f"{each.question} {each.solution}")}
+    assert len(words) < 150
+
+
+def test_thousands_are_made_in_a_second() -> None:
+    start = time.process_time()
+    for number in range(1000):
+        generate(number)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("steps", range(1, 7))
+def test_every_kind_is_told_in_every_number_of_steps_it_claims(subject: str, steps: int) -> None:
+    for operations in ("+-*/", "*", "+-", "-/"):
+        if not SUBJECTS[subject].possible(steps, operations):
+            with pytest.raises(UsageError, match=f"takes {steps} steps"):
+                subjects_of(steps, operations, (subject,))
+            continue
+        knobs = Knobs(steps=(steps,), operations=operations, subjects=(subject,), digits=6, largest=60)
+        if "+" in operations:  # without, some chains come to an end at 1
+            problem = generate(3, "train", knobs)
+            assert (problem.subject, problem.level) == (subject, str(steps))
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ({"colour": 1}, "unknown argument 'colour'"),
+        ({"step": 1}, "did you mean 'steps'"),
+        ({"steps": (0,)}, "1 to 6"),
+        ({"steps": ("2",)}, "1 to 6"),
+        ({"steps": ()}, "1 to 6"),
+        ({"largest": 3}, "from 4"),
+        ({"digits": True}, "digits=True"),
+        ({"distractors": 9}, "distractors=9"),
+        ({"operations": "^"}, "some of"),
+        ({"operations": "+", "subjects": ("shop",)}, "allow more operations"),
+        ({"subjects": ("shopp",)}, "did you mean 'shop'"),
+    ],
+)
+def test_a_setting_that_allows_nothing_is_refused_in_one_line(said: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_knobs(said)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_settings_that_leave_a_split_empty_are_told() -> None:
+    one = check_knobs({"steps": (6,), "largest": 4, "digits": 1, "operations": "-"})
+    with pytest.raises(UsageError, match="allow larger numbers"):
+        generate(0, "test", one)
+
+
+@pytest.mark.parametrize(("given", "read"), [(3, (3,)), ([2, 4], (2, 3, 4)), ((5, 5), (5,)), ([4, 2], ())])
+def test_steps_are_a_number_or_a_range(given: Any, read: Any) -> None:
+    assert as_range(given) == read

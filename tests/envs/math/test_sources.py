@@ -1,0 +1,365 @@
+"""Problems from files, data sets and reasoning-gym: what is read, how it is named, what is said of bad files."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from oreo.envs.math import sources
+from oreo.envs.math.env import MathEnv
+from oreo.envs.math.problems import SPLITS, Problem
+from oreo.errors import DataError, MissingExtra, OreoError, UsageError
+
+GSM8K = [
+    {"question": f"What is {n} + {n}?", "answer": f"It is {n}+{n} = <<{n}+{n}={2 * n}>>{2 * n}.\n#### {2 * n}"}
+    for n in range(1, 6)
+]
+MATH = [
+    {
+        "problem": f"Solve $x = {n}$.",
+        "level": f"Level {1 + n % 3}",
+        "type": "Algebra" if n % 2 else "Geometry",
+        "solution": f"Easy. Thus $x = \\boxed{{{n}}}.$ Done.",
+    }
+    for n in range(6)
+]
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """In the format of its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def problems(source: str, **made: Any) -> list[Problem]:
+    env = MathEnv(source=source, **made)
+    assert env.games is not None
+    return [env._problems.named(name) for name in env.games]
+
+
+def won(source: str, **made: Any) -> bool:
+    """Whether the expert wins every problem."""
+    env = MathEnv(source=source, **made)
+    for game in env.games or ():
+        env.reset(options={"game": game})
+        while not env.snapshot()[0].over:
+            _, reward, *_ = env.step(env.expert_action())
+        if reward != 1:
+            return False
+    return True
+
+
+def message(call: Any, kind: type[OreoError]) -> str:
+    with pytest.raises(kind) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# GSM8K.
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.parquet"])
+def test_gsm8k_is_a_folder_of_splits_or_a_file_and_ids_are_the_same(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, GSM8K)
+    write(tmp_path / name.replace("train", "test"), GSM8K[:2])
+    train = problems(f"gsm8k:{tmp_path}")
+    assert train == problems(f"gsm8k:{tmp_path}", split="train") == problems(f"gsm8k:{tmp_path}/{name}")
+    assert [each.name for each in train] == [f"gsm8k/train/{n}" for n in range(5)]
+    assert (train[2].question, train[2].answer) == ("What is 3 + 3?", "6")
+    assert [each.name for each in problems(f"gsm8k:{tmp_path}", split="test")] == ["gsm8k/test/0", "gsm8k/test/1"]
+    assert won(f"gsm8k:{tmp_path}") and won(f"gsm8k:{tmp_path}", tool="calculator")
+
+
+def test_shards_of_a_split_are_one_and_their_rows_are_counted_through(tmp_path: Path) -> None:
+    write(tmp_path / "train-00000-of-00002.parquet", GSM8K[:3])
+    write(tmp_path / "train-00001-of-00002.parquet", GSM8K[3:])
+    write(tmp_path / "training-notes.parquet", [{"x": 1}])
+    assert [each.name for each in problems(f"gsm8k:{tmp_path}")] == [f"gsm8k/train/{n}" for n in range(5)]
+
+
+# MATH.
+
+
+def test_math_is_read_from_its_folders_of_subjects(tmp_path: Path) -> None:
+    for split, rows in (("train", MATH), ("test", MATH[:2])):
+        for number, row in enumerate(rows):
+            write(tmp_path / "MATH" / split / row["type"].lower() / f"{number}.json", [row])
+    train = problems(f"math:{tmp_path}/MATH")
+    assert train[0].name == "math/train/algebra/1" and len(train) == 6
+    assert (train[0].subject, train[0].level, train[0].answer) == ("Algebra", "2", "1")
+    assert problems(f"math:{tmp_path}/MATH/train") == train
+    assert problems(f"math:{tmp_path}/MATH/test") == problems(f"math:{tmp_path}/MATH", split="test")
+    assert len(problems(f"math:{tmp_path}/MATH/test")) == 2
+    for step in ("line", "sentence", "solution"):
+        assert won(f"math:{tmp_path}/MATH", step=step)
+
+
+def test_math_is_read_from_rows_too_as_in_math_500(tmp_path: Path) -> None:
+    rows = [{**row, "subject": row["type"], "level": 5, "answer": str(n)} for n, row in enumerate(MATH)]
+    for row in rows:
+        del row["type"]
+    (tmp := tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = problems(f"math:{tmp}")
+    assert [(each.name, each.level, each.subject) for each in found[:2]] == [
+        ("math/test/0", "5", "Geometry"),
+        ("math/test/1", "5", "Algebra"),
+    ]
+    assert won(f"math:{tmp}", step="sentence")
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({"levels": 2}, [1, 4]),
+        ({"levels": ["Level 2", 3]}, [1, 2, 4, 5]),
+        ({"subjects": "Algebra"}, [1, 3, 5]),
+        ({"subjects": ["Algebra"], "levels": [2]}, [1]),
+        ({"subjects": ["Algebra"], "limit": 2}, [1, 3]),
+        ({"limit": 99}, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_filters_keep_the_ids(tmp_path: Path, filters: dict[str, Any], names: list[int]) -> None:
+    source = f"math:{write(tmp_path / 'train.jsonl', MATH)}"
+    assert [each.name for each in problems(source, **filters)] == [f"math/train/{n}" for n in names]
+
+
+# Rows of any kind.
+
+
+@pytest.mark.parametrize("name", ["mine.jsonl", "mine.parquet"])
+def test_any_rows_are_read_by_the_names_of_their_fields(tmp_path: Path, name: str) -> None:
+    row = {"prompt": "2+2?", "target": 4, "steps": "Two and two.\nThat is 4.", "kind": "sums", "hard": 3}
+    source = f"jsonl:{write(tmp_path / name, [row])}"
+    named = {"question_field": "prompt", "answer_field": "target"}
+    (plain,) = problems(source, **named)
+    assert plain == Problem("jsonl/mine/0", "2+2?", "4")
+    (full,) = problems(source, **named, solution_field="steps", subject_field="kind", level_field="hard")
+    assert (full.subject, full.level) == ("sums", "3")
+    assert full.solution == "Two and two.\nThat is 4.\n#### 4", "a solution ends in the marked answer"
+    assert won(source, **named, solution_field="steps")
+
+
+def test_an_answer_may_be_a_worked_solution_that_marks_it(tmp_path: Path) -> None:
+    rows = [*GSM8K, {"question": "?", "answer": "\\boxed{5}"}, {"question": "?", "answer": "7"}]
+    found = problems(f"jsonl:{write(tmp_path / 'a.jsonl', rows)}")
+    assert [each.answer for each in found] == ["2", "4", "6", "8", "10", "5", "7"]
+    assert [bool(each.solution) for each in found] == [True] * 5 + [False] * 2
+
+
+def test_texts_that_hold_odd_line_ends_stay_whole(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text(
+        json.dumps({"question": "a\u2028b\x85c", "answer": "1"}, ensure_ascii=False) + "\n\n", encoding="utf-8"
+    )
+    assert problems(f"jsonl:{path}")[0].question == "a\u2028b\x85c"
+
+
+# Bad files.
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "says"),
+    [
+        ("gsm8k", "{", "line 2: not JSON"),
+        ("gsm8k", "[1]", "line 2: expected a JSON object"),
+        ("gsm8k", '{"question": "?"}', "line 2: no field 'answer'; the fields are question"),
+        ("gsm8k", "{}", "line 2: no field 'question'; the fields are none"),
+        ("gsm8k", '{"question": "?", "answer": "72"}', "line 2: no answer, neither"),
+        ("gsm8k", '{"question": "?", "answer": ["72"]}', "line 2: 'answer' is text or a number, got list"),
+        ("gsm8k", '{"question": "", "answer": "#### 72"}', "line 2: an empty question"),
+        ("jsonl", '{"question": "?", "answer": null}', "line 2: no field 'answer'"),
+        ("jsonl", '{"question": "?", "answer": true}', "line 2: 'answer' is text or a number, got bool"),
+        ("jsonl", '{"question": "?", "answer": ""}', "line 2: no answer"),
+    ],
+)
+def test_a_bad_row_is_told_with_file_and_line(tmp_path: Path, source: str, line: str, says: str) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text(f"{json.dumps(GSM8K[0])}\n{line}\n")
+    said = message(lambda: MathEnv(source=f"{source}:{path}"), DataError)
+    assert said.startswith(f"{path}, {says}")
+
+
+def test_bad_files_and_folders_are_told(tmp_path: Path) -> None:
+    def said(source: str, kind: type[OreoError] = DataError, **made: Any) -> str:
+        return message(lambda: MathEnv(source=source, **made), kind)
+
+    assert "no such file" in said(f"gsm8k:{tmp_path}/nowhere")
+    assert "expected train.jsonl" in said(f"gsm8k:{tmp_path}")
+    (tmp_path / "train.jsonl").write_bytes(b"\xff\xfe")
+    assert "not UTF-8" in said(f"gsm8k:{tmp_path}")
+    (tmp_path / "test.parquet").write_bytes(b"not parquet")
+    assert "not a Parquet file" in said(f"gsm8k:{tmp_path}", split="test")
+    (tmp_path / "train.jsonl").write_text("\n")
+    assert "no problem in it" in said(f"gsm8k:{tmp_path}")
+    (tmp_path / "notes.txt").write_text("x")
+    assert ".jsonl or .parquet" in said(f"gsm8k:{tmp_path}/notes.txt", UsageError)
+    odd = {**MATH[0], "type": "Number Theory", "level": "Level ?"}
+    good = write(tmp_path / "good.jsonl", [*MATH, odd])
+    assert "split of its own" in said(f"math:{good}", UsageError, split="test")
+    assert "did you mean 'Algebra'" in said(f"math:{good}", UsageError, subjects=["Algebr"])
+    assert "no level '9'" in said(f"math:{good}", UsageError, levels=[9])
+    assert "no problem has both" in said(f"math:{good}", UsageError, levels=[3], subjects="Number Theory")
+    assert "name no levels" in said(f"gsm8k:{write(tmp_path / 'g.jsonl', GSM8K)}", UsageError, levels=[1])
+    assert "unknown argument 'steps'" in said(f"math:{good}", UsageError, steps=3)
+    broken = write(tmp_path / "MATH" / "train" / "algebra" / "7.json", [{"problem": "?"}])
+    assert said(f"math:{tmp_path}/MATH").startswith(f"{broken}: no field 'solution'")
+
+
+# Economy.
+
+
+def test_a_file_is_read_once_for_all_environments_and_again_when_it_changes(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.jsonl", GSM8K)
+    one, other = (MathEnv(source=f"gsm8k:{path}") for _ in range(2))
+    assert one._problems.named("gsm8k/train/0") is other._problems.named("gsm8k/train/0")
+    assert copy.deepcopy(one)._problems is one._problems
+    write(path, GSM8K[:1])
+    assert MathEnv(source=f"gsm8k:{path}").games == ["gsm8k/train/0"]
+
+
+# Data sets of the Hub.
+
+
+@pytest.mark.parametrize(
+    ("rows", "made"),
+    [
+        (GSM8K, {}),
+        (MATH, {}),
+        (
+            [{"q": "1+1?", "a": "#### 2", "s": "Sum.\n#### 2"}],
+            {f"{n}_field": n[0] for n in ("question", "answer", "solution")},
+        ),
+    ],
+)
+def test_a_data_set_is_read_by_its_columns_or_by_named_fields(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], made: dict[str, str]
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    write(tmp_path / "data" / "train.jsonl", rows)
+    source = f"hub:{tmp_path}/data"
+    found = problems(source, **made)
+    assert [each.name for each in found] == [f"hub/{tmp_path}/data/train/{n}" for n in range(len(rows))]
+    assert won(source, **made)
+    (tmp_path / "empty").mkdir()
+    assert "split train" in message(lambda: MathEnv(source=f"hub:{tmp_path}/empty"), DataError)
+
+
+@pytest.mark.parametrize(
+    ("source", "package", "extra"),
+    [("hub:some/set", "datasets", "datasets"), ("reasoning_gym:x", "reasoning_gym", "math")],
+)
+def test_a_missing_package_is_told_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, source: str, package: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    sources._hub.cache_clear()
+    assert f"pip install 'oreo-agents[{extra}]'" in message(lambda: MathEnv(source=source), MissingExtra)
+
+
+# reasoning-gym.
+
+
+@pytest.fixture
+def gym_tasks() -> None:
+    pytest.importorskip("reasoning_gym")
+
+
+def said_to(env: MathEnv, game: str, text: str) -> tuple[float, Any]:
+    env.reset(options={"game": game})
+    _, reward, _, _, info = env.step(text)
+    return reward, info["grade"]
+
+
+@pytest.mark.usefixtures("gym_tasks")
+@pytest.mark.parametrize("task", ["leg_counting", "chain_sum", "polynomial_equations", "countdown", "word_ladder"])
+def test_a_task_is_judged_by_its_own_checker(task: str) -> None:
+    env = MathEnv(source=f"reasoning_gym:{task}", limit=4, step="solution")
+    assert env.games is not None and len(set(env.games)) == 4
+    for game in env.games:
+        answer = env._problems.named(game).answer
+        assert said_to(env, game, f"So #### {answer}") == (1.0, "correct")
+        assert said_to(env, game, "#### a guess") == (0.0, "wrong")
+        assert said_to(env, game, "no idea") == (0.0, "no_answer")
+    assert pickle.loads(pickle.dumps(env)).reset(seed=1) == env.reset(seed=1)
+    with pytest.raises(UsageError, match="no worked solution"):
+        env.reset(seed=0)
+        env.expert_action()
+
+
+@pytest.mark.usefixtures("gym_tasks")
+def test_a_checker_accepts_what_is_right_in_another_way() -> None:
+    env = MathEnv(source="reasoning_gym:countdown", step="solution")
+    env.reset(seed=5)
+    game = env.info()["game"]
+    answer = env._problems.named(game).answer
+    assert said_to(env, game, f"#### ({answer})") == (1.0, "correct")
+
+
+@pytest.mark.usefixtures("gym_tasks")
+def test_an_answer_that_is_computed_for_ever_is_a_timeout_and_the_next_is_judged() -> None:
+    env = MathEnv(source="reasoning_gym:simple_integration", step="solution", seconds=1.5)
+    game = "reasoning_gym/simple_integration/1"
+    answer = env._problems.named(game).answer
+    assert said_to(env, game, "#### 9**9**9**9") == (0.0, "timeout")
+    assert env.info()["answer"] == "9**9**9**9"
+    assert said_to(env, game, f"#### {answer}") == (1.0, "correct")
+
+
+@pytest.mark.usefixtures("gym_tasks")
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "__import__('pathlib').Path('{made}').touch()",
+        "＿＿import＿＿('pathlib').Path('{made}').touch()",
+        "open('{made}', 'w')",
+        "exec('import os; os.mkdir(\"{made}\")')",
+        "exec('import os; os.system(\"touch {made}\")')",
+        'exec(\'import subprocess; subprocess.run(["touch", "{made}"])\')',
+    ],
+)
+@pytest.mark.parametrize("task", ["countdown", "simple_integration", "polynomial_multiplication"])
+def test_an_answer_that_is_a_program_is_wrong_and_does_nothing(tmp_path: Path, task: str, attack: str) -> None:
+    env = MathEnv(source=f"reasoning_gym:{task}", step="solution")
+    made = tmp_path / "made"
+    assert said_to(env, f"reasoning_gym/{task}/1", f"#### {attack.format(made=made)}") == (0.0, "wrong")
+    assert not made.exists()
+
+
+@pytest.mark.usefixtures("gym_tasks")
+def test_the_questions_of_train_and_test_are_apart_and_settings_are_in_the_names() -> None:
+    train, test = (
+        {each.question for each in problems("reasoning_gym:chain_sum", split=split, limit=300)} for split in SPLITS
+    )
+    assert len(train) == len(test) == 300 and not train & test
+    more = MathEnv(source="reasoning_gym:chain_sum", seed=3, max_terms=3)
+    more.reset(seed=0)
+    assert more.info()["game"].endswith("/max_terms=3,seed=3")
+    assert "no problem" in message(lambda: more.reset(options={"game": "reasoning_gym/chain_sum/1"}), UsageError)
+
+
+@pytest.mark.usefixtures("gym_tasks")
+@pytest.mark.parametrize(
+    ("source", "made", "says"),
+    [
+        ("reasoning_gym:leg_count", {}, "did you mean 'leg_counting'"),
+        ("reasoning_gym:chain_sum", {"colour": 3}, "does not take"),
+        ("reasoning_gym:chain_sum", {"min_terms": -3}, "does not take"),
+        ("reasoning_gym:chain_sum", {"levels": [3]}, "levels, subjects"),
+    ],
+)
+def test_a_wrong_task_or_setting_is_told(source: str, made: dict[str, Any], says: str) -> None:
+    assert says in message(lambda: MathEnv(source=source, **made), UsageError)
