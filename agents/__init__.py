@@ -28,6 +28,8 @@ def load_agent(
     best_of: int = 1,
     choose: str = "text",
     lookahead: int = 0,
+    search: str | None = None,
+    budget: int | None = None,
     beta: float = BETA,
     max_new_tokens: int = MAX_NEW_TOKENS,
     context: int | None = None,
@@ -61,6 +63,10 @@ def load_agent(
             of so many of them.
         lookahead: try the best_of turns in a copy of the environment, so many turns deep, and take the one that leads
             to the best state by the value model. That is planning with the world's own dynamics; 0: do not.
+        search: find a whole message that is written in several turns before its first is said, among best_of:
+            "beam" search over its steps by value, the "best" of so many messages by value, or the "vote" of their
+            answers. It asks a copy of the environment what follows a step, and looks at no reward.
+        budget: of a search, in tokens sampled for one message.
         beta: with choose="admissible" and a value model, how much value a nat of a command's log-likelihood is worth;
             OREO's β. 0: value alone.
         noise: share of the expert's actions that is replaced by others.
@@ -95,8 +101,8 @@ def load_agent(
     if engine is not None and not spec.startswith(VLLM):
         raise UsageError(f"engine is for models that vLLM runs, such as {VLLM}{spec}, not for {spec!r}")
     if spec in ("random", "expert"):
-        if best_of != 1 or choose != "text" or lookahead:
-            raise UsageError(f"best_of, choose and lookahead are for language models, not for {spec!r}")
+        if best_of != 1 or choose != "text" or lookahead or search:
+            raise UsageError(f"best_of, choose, lookahead and search are for language models, not for {spec!r}")
         return _simple(spec, noise)
     if noise:
         raise UsageError(f"noise is for the expert; {spec!r} is made noisier by its temperature")
@@ -108,6 +114,10 @@ def load_agent(
         raise UsageError(
             f"lookahead={lookahead} with best_of={best_of}: it tries best_of turns, which has to be above 1"
         )
+    if search is None and budget is not None:
+        raise UsageError(f"budget={budget} is of a search; give it one, such as search='beam'")
+    if search is not None and (choose != "text" or lookahead):
+        raise UsageError(f"search={search!r} samples whole messages; leave choose and lookahead out")
     if best_of > 1 and temperature == 0 and choose == "text":
         raise UsageError("best_of chooses among samples; give it a temperature above 0, such as 1")
     loading: dict[str, Any] = {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code}
@@ -119,11 +129,12 @@ def load_agent(
         "instruction": instruction,
     }
     if not spec.startswith((SERVED, VLLM)):
-        return _local(spec, value, loading, best_of, choose, lookahead, beta, settings)
-    if choose != "text" or lookahead:
+        searching = None if search is None else {"search": search, "width": best_of, "budget": budget}
+        return _local(spec, value, loading, best_of, choose, lookahead, searching, beta, settings)
+    if choose != "text" or lookahead or search:
         raise UsageError(
-            f"{spec}: choose and lookahead are for models that are loaded here, by transformers; servers do not say "
-            "enough"
+            f"{spec}: choose, lookahead and search are for models that are loaded here, by transformers; servers do "
+            "not say enough"
         )
     if spec.startswith(VLLM):
         from oreo.agents.vllm import load_vllm
@@ -148,14 +159,18 @@ def load_agent(
 
 def _check_types(given: dict[str, Any]) -> None:
     """Numbers are numbers: on the command line any text is let through."""
-    whole = ("best_of", "lookahead", "max_new_tokens", "context", "concurrency")
+    whole = ("best_of", "lookahead", "max_new_tokens", "context", "budget", "concurrency")
     for setting in (*whole, "temperature", "top_p", "beta", "noise", "timeout", "deadline"):
         value = given[setting]
         known: Any = int if setting in whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, known) and not (setting == "context" and value is None):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, known)
+            and not (setting in ("context", "budget") and value is None)
+        ):
             expected = "a whole number" if setting in whole else "a number"
             raise UsageError(f"{setting}={value!r}: expected {expected}")
-    for setting in ("choose", "api", "dtype", "value", "server", "tokenizer", "instruction", "device"):
+    for setting in ("choose", "search", "api", "dtype", "value", "server", "tokenizer", "instruction", "device"):
         value = given[setting]
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{setting}={value!r}: expected text")
@@ -168,6 +183,7 @@ def _local(
     best_of: int,
     choose: str,
     lookahead: int,
+    searching: dict[str, Any] | None,
     beta: float,
     settings: dict[str, Any],
 ) -> Agent:
@@ -180,13 +196,17 @@ def _local(
 
     policy_path, value_path = resolve_checkpoint(spec)
     value_path = value or value_path
-    if best_of > 1 and value_path is None:
+    if (best_of > 1 or searching) and value_path is None and (searching or {}).get("search") != "vote":
         raise DataError(
             f"{spec} has no value model to choose by; train one with method oreo, name one, or leave best_of at 1"
         )
     policy, tokenizer = load_policy(policy_path, **loading)
     critic = None if value_path is None else load_value(value_path, **loading)
     settings = settings | {"checkpoint": digest(policy)}
+    if searching:
+        from oreo.agents.message_search import MessageSearchAgent
+
+        return MessageSearchAgent(policy, critic, tokenizer, **searching, **settings)
     if lookahead:
         planning: dict[str, Any] = {"width": best_of, "depth": lookahead, "choose": choose, "beta": beta}
         return LookaheadAgent(policy, critic, tokenizer, **planning, **settings)

@@ -1,0 +1,276 @@
+"""Search for a whole message, step by step: beam search by value, and beside it the best of N messages, and their vote.
+
+    beam    every one of B beams samples B next steps; of these B² (equal messages count once) and of the beams that are
+            finished, the B of highest V are kept (arXiv 2412.16145, section 4.4)
+    best    N messages are sampled; the one of highest V is said
+    vote    N messages are sampled; one of those with the most frequent answer (`info["answer"]`) is said, without V
+
+For environments whose agents write one message in several turns (`oreo.envs.text_env.goes_on`) and that can be set back
+(`snapshot`, `restore`). The environment is asked what follows each step, a calculator's result or nothing; what it pays
+and how it grades is not looked at. V of a step is read before its last token (best_of_k.py).
+
+A message is found before its first step is said; if it does not end the episode, the search begins anew behind it.
+`tokens` counts all that were sampled, so that ways to search can be compared at equal cost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oreo.agents.agent import Decision, Episode
+from oreo.agents.language_model import (
+    LanguageModelAgent,
+    Turn,
+    _Story,
+    action_of,
+    check_same_tokens,
+    decision,
+    different,
+)
+from oreo.agents.lookahead import _left, _world
+from oreo.encoding import tail
+from oreo.envs.text_env import goes_on
+from oreo.errors import UsageError, did_you_mean
+from oreo.trajectory import Candidate, Step
+
+SEARCHES = ("beam", "best", "vote")
+
+
+@dataclass
+class _Beam:
+    """A beginning of a message, or all of it."""
+
+    episode: Episode
+    key: int
+    """Of its row in the caches."""
+    ids: list[int]
+    """The episode up to here, as the models read it."""
+    behind: str
+    stop: tuple[str, ...]
+    """As of `language_model._Story`."""
+    world: Any
+    """The environment's snapshot."""
+    left: int | None
+    """Steps until the episode is truncated; None: nothing limits them."""
+    here: float | None = None
+    """V of the state in which its next step is chosen."""
+    parent: int = 0
+    """The key of the beam it goes on from."""
+    decisions: tuple[Decision, ...] = ()
+    """What is said and done on the way here."""
+    message: str = ""
+    value: float = 0.0
+    """V before the last token of its last step."""
+    log_prob: float = 0.0
+    ended: bool = False
+    """The environment says that the episode is over."""
+    over: bool = False
+    """Nothing comes after it: it has ended, or there is no room, or the budget is spent."""
+    answer: Any = None
+    turns: list[Turn] = field(default_factory=list)
+    """The different next steps sampled."""
+
+
+class MessageSearchAgent(LanguageModelAgent):
+    """Says the message that a search has found."""
+
+    def __init__(
+        self,
+        policy: Any,
+        value: Any,
+        tokenizer: Any,
+        *,
+        search: str = "beam",
+        width: int = 5,
+        budget: int | None = None,
+        **settings: Any,
+    ) -> None:
+        """Args:
+        policy, tokenizer, settings: as of `LanguageModelAgent`.
+        value: token-classification model with one label and the same tokenizer; "vote" takes None too.
+        search: "beam", "best" or "vote".
+        width: B beams, or N messages.
+        budget: of a message, in sampled tokens of all beams together: when they are spent, no step is begun. None: any.
+        """
+        if search not in SEARCHES:
+            raise UsageError(f"unknown search {search!r}: {did_you_mean(str(search), SEARCHES)}")
+        if width < 1 or (budget is not None and budget < 1):
+            raise UsageError(f"width and budget are at least 1, got {width} and {budget}")
+        if value is None and search != "vote":
+            raise UsageError(f"search={search!r} takes a value model to choose by")
+        if value is not None:
+            check_same_tokens(policy, value)
+        super().__init__(policy, tokenizer, value=value, **settings)
+        self.search, self.width, self.budget = search, width, budget
+        self.tokens = 0
+        """Sampled so far, in all."""
+        self._found: dict[int, list[Decision]] = {}
+
+    @property
+    def name(self) -> str:
+        budget = "" if self.budget is None else f", budget={self.budget}"
+        return f"{self.search}(width={self.width}, {self._settings()}{budget})"
+
+    @torch.inference_mode()
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        self._found = {episode.key: self._found.get(episode.key, []) for episode in episodes}
+        if without := [episode for episode in episodes if not self._found[episode.key]]:
+            self._search(without)
+        return [self._found[episode.key].pop(0) for episode in episodes]
+
+    def _search(self, episodes: Sequence[Episode]) -> None:
+        order, stories = self._ordered(episodes)
+        logits = self.policy.read([story.ids for story in stories])
+        values = self._values(stories)
+        roots = [_root(episodes[index], story, here) for index, story, here in zip(order, stories, values, strict=True)]
+        beams = {root.episode.key: [root] for root in roots}
+        spent = dict.fromkeys(beams, 0)
+        while level := [beam for each in beams.values() for beam in each if not beam.over]:
+            self._propose(level, logits, spent, first=level[0].parent == 0)
+            worth = self._worth(level)
+            for key, each in beams.items():
+                children = [child for beam in each for child in self._children(beam, worth, spent[key])]
+                beams[key] = self._kept([*(beam for beam in each if beam.over), *children])
+            logits = self._go_on([beam for each in beams.values() for beam in each if not beam.over])
+        for root, story in zip(roots, stories, strict=True):
+            _world(root.episode).restore(root.world)
+            best = self._choice(beams[root.episode.key])
+            found = [replace(each, context_start=story.context_start) for each in best.decisions]
+            self._found[root.episode.key] = found or [Decision("", value=root.here, imitate=False)]
+
+    def _propose(self, level: list[_Beam], logits: Tensor, spent: dict[int, int], *, first: bool) -> None:
+        """Next steps for each beam of a level. `logits`: [rows, V] of the policy after each row of its cache."""
+        count = self.width if first or self.search == "beam" else 1
+        beams = {beam.key: beam for beam in level}
+        rows = [beams.get(key) for key in self.policy.keys]
+        shape = (count, self.max_new_tokens)
+        # Each episode draws for its own beams, in their order, whoever else is there.
+        drawn = {beam.key: beam.episode.rng.random(shape) for beam in level}
+        uniform = np.stack([drawn.get(key, np.zeros(shape)) for key in self.policy.keys])
+        for beam, turns in zip(rows, self._sample(logits, uniform, rows), strict=True):
+            if beam is not None:
+                sampled = sum(len(turn.ids) + 1 for turn in turns)
+                spent[beam.episode.key] += sampled
+                self.tokens += sampled
+                # Equal beams of one set are the same; N messages are N, whatever they say.
+                beam.turns = [turns[index] for index in different(turns)] if self.search == "beam" else turns
+
+    def _worth(self, level: list[_Beam]) -> dict[int, list[float]]:
+        """V of each next step of each beam, before the step's last token; by the beam's key."""
+        if self.value is None:
+            return {beam.key: [0.0] * len(beam.turns) for beam in level}
+        beams = {beam.key: beam for beam in level}
+        rows = [beams.get(key) for key in self.value.keys]
+        ids = [
+            [] if beam is None else [self._turn_ids(beam, turn.text)[:-1][: self.max_new_tokens] for turn in beam.turns]
+            for beam in rows
+        ]
+        weighed = self.value.weigh([[each for each in row if each] for row in ids])
+        found: dict[int, list[float]] = {}
+        for beam, row, outputs in zip(rows, ids, weighed, strict=True):
+            if beam is not None:
+                # A step of one token ends where it began.
+                left = iter(outputs)
+                found[beam.key] = [float(next(left)[0]) if each else float(beam.here or 0.0) for each in row]
+        return found
+
+    def _children(self, beam: _Beam, worth: dict[int, list[float]], spent: int) -> list[_Beam]:
+        """What the next steps of a beam lead to."""
+        if beam.over:
+            return []
+        world = _world(beam.episode)
+        candidates = tuple(
+            Candidate(turn.text, turn.log_prob, value if self.value is not None else None)
+            for turn, value in zip(beam.turns, worth[beam.key], strict=True)
+        )
+        found = []
+        for turn, value in zip(beam.turns, worth[beam.key], strict=True):
+            world.restore(beam.world)
+            observation, _, terminated, truncated, info = world.step(action_of(turn.text))
+            step = Step("", turn.text, goes_on=goes_on(turn.text, beam.stop))
+            ids = beam.ids + self.format.step(step, observation, beam.behind)
+            left = None if beam.left is None else beam.left - 1
+            ended = bool(terminated or truncated)
+            over = ended or left == 0 or not self._fits(ids) or (self.budget is not None and spent >= self.budget)
+            self._rows += 1
+            found.append(
+                _Beam(
+                    beam.episode,
+                    self._rows,
+                    ids,
+                    tail(step, observation),
+                    tuple(info.get("stop", ())),
+                    None if over else world.snapshot(),
+                    left,
+                    parent=beam.key,
+                    decisions=(
+                        *beam.decisions,
+                        decision(turn.text, log_prob=turn.log_prob, value=beam.here, candidates=candidates),
+                    ),
+                    message=beam.message + turn.text + observation,
+                    value=value,
+                    log_prob=beam.log_prob + turn.log_prob,
+                    ended=ended,
+                    over=over,
+                    answer=info.get("answer"),
+                )
+            )
+        return found
+
+    def _kept(self, beams: list[_Beam]) -> list[_Beam]:
+        """The most valuable ones, in order; of equal messages the first."""
+        if self.search != "beam":
+            return beams
+        unlike = {beam.message: beam for beam in reversed(beams)}
+        kept = [beam for beam in beams if unlike[beam.message] is beam]
+        return sorted(kept, key=_rank, reverse=True)[: self.width]
+
+    def _go_on(self, level: list[_Beam]) -> Tensor:
+        """Rows of the caches for these beams alone; what the policy says after each."""
+        ids = {beam.key: beam.ids for beam in level}
+        logits = torch.zeros(0)
+        for cache in (self.policy, self.value):
+            if cache is None:
+                continue
+            cache.fork({beam.key: beam.parent for beam in level})
+            cache.keep(list(ids))
+            if not level:
+                continue
+            outputs = cache.read([ids[key] for key in cache.keys])
+            if cache is self.policy:
+                logits = outputs
+            else:
+                here = dict(zip(cache.keys, outputs[:, 0].float().tolist(), strict=True))
+                for beam in level:
+                    beam.here = here[beam.key]
+        return logits
+
+    def _choice(self, beams: list[_Beam]) -> _Beam:
+        """What is said: one that has ended the episode, if any has."""
+        beams = [beam for beam in beams if beam.ended] or beams
+        if self.search == "vote":
+            answers = Counter(beam.answer for beam in beams if beam.answer is not None)
+            if answers:
+                most = answers.most_common(1)[0][0]  # of equally frequent ones the one that was given first
+                beams = [beam for beam in beams if beam.answer == most]
+            return beams[0]
+        return max(beams, key=_rank)
+
+
+def _root(episode: Episode, story: _Story, here: float | None) -> _Beam:
+    world = _world(episode).snapshot()
+    return _Beam(
+        episode, story.row, story.ids, story.behind, story.stop, world, _left(episode), here=here, over=story.full
+    )
+
+
+def _rank(beam: _Beam) -> tuple[float, float]:
+    """By value; among equals by likelihood, then (sorting is stable) by age."""
+    return beam.value, beam.log_prob

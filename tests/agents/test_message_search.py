@@ -1,0 +1,209 @@
+"""The search for whole messages against one that is written out: no caches, no batch, every state read anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oreo.agents.language_model import LanguageModelAgent, action_of
+from oreo.agents.message_search import MessageSearchAgent
+from oreo.agents.sampling import draw
+from oreo.encoding import tail
+from oreo.envs.text_env import TextEnv, goes_on
+from oreo.errors import UsageError
+from oreo.rollouts import rollout
+from oreo.trajectory import Step
+
+from .conftest import WORDS, Babble, make_model
+from .test_best_of_k import plain
+
+STOP = ("\n", *(f"w{number}" for number in range(20, 60, 3)))
+
+
+class Spell(TextEnv):
+    """A message of up to four steps, in which the environment says a word at times; some words end it."""
+
+    max_steps = 4
+
+    def start(self, rng: np.random.Generator) -> str:
+        self.said: tuple[str, ...] = ()
+        self.ended: str | None = None
+        return " ".join(rng.choice(WORDS, 5))
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        self.said += (text,)
+        words = text.split()
+        done = bool(words) and words[-1] in WORDS[::4]
+        self.ended = f"{len(words)} words" if done else None
+        # A reward that would mislead whoever looks at it.
+        return "w2" if len(text) % 3 == 0 else "", float(len(text)), done
+
+    def info(self) -> dict[str, Any]:
+        return {"stop": STOP, "answer": self.ended}
+
+    def snapshot(self) -> Any:
+        return self.said, self.ended
+
+    def restore(self, snapshot: Any) -> None:
+        self.said, self.ended = snapshot
+
+
+def make_agent(tokenizer: Any, **settings: Any) -> MessageSearchAgent:
+    policy, value = make_model("llama"), make_model("llama", seed=1, value=True)
+    return MessageSearchAgent(policy, value, tokenizer, **{"max_new_tokens": 3} | settings)
+
+
+def sampled(agent: MessageSearchAgent, ids: list[int], uniform: np.ndarray, behind: str) -> tuple[str, float, int]:
+    """A turn, token by token: its text, log-probability and number of tokens."""
+    said: list[int] = []
+    total = 0.0
+    for number in uniform:
+        logits = plain(agent.policy.model, ids + said)[-1:]
+        token, log_prob = draw(logits, np.array([[number]]), temperature=agent.temperature)
+        total += float(log_prob[0, 0])
+        if int(token[0, 0]) in agent.format.end_ids:
+            break
+        said.append(int(token[0, 0]))
+        if any(mark in agent.format.decode(said, behind) for mark in STOP):
+            break
+    return agent.format.decode(said, behind), total, len(said)
+
+
+def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple[list[str], int]:
+    """The turns of the message that the search finds in an episode, and the tokens it samples."""
+    world = Spell()
+    world.reset(seed=trajectory.seed)
+    from oreo.rollouts import seeds
+
+    rng = seeds(0, index)[1]
+    start = agent.format.start(trajectory.steps[0].observation)
+    beams: list[dict[str, Any]] = [
+        {"ids": start, "behind": "", "turns": [], "message": "", "world": world.snapshot(), "over": False}
+    ]
+    tokens = 0
+    for depth in range(Spell.max_steps):
+        grown = [beam for beam in beams if beam["over"]]
+        draws = {
+            place: rng.random((agent.width if agent.search == "beam" or not depth else 1, agent.max_new_tokens))
+            for place, beam in enumerate(beams)
+            if not beam["over"]
+        }
+        for place, uniform in draws.items():
+            beam = beams[place]
+            turns = [sampled(agent, beam["ids"], row, beam["behind"]) for row in uniform]
+            tokens += sum(count + 1 for *_, count in turns)
+            texts = [text for text, *_ in turns]
+            if agent.search == "beam":
+                turns = [turn for place, turn in enumerate(turns) if texts.index(turn[0]) == place]
+            for text, log_prob, _ in turns:
+                on = goes_on(text, STOP)
+                ids = agent.format.turn(text, goes_on=on, behind=beam["behind"])[:-1]
+                worth = float(plain(agent.value.model, beam["ids"] + ids)[-1, 0])  # type: ignore[union-attr]
+                world.restore(beam["world"])
+                observation, _, done, _, info = world.step(action_of(text))
+                step = Step("", text, goes_on=on)
+                grown.append(
+                    {
+                        "ids": beam["ids"] + agent.format.step(step, observation, beam["behind"]),
+                        "behind": tail(step, observation),
+                        "turns": [*beam["turns"], text],
+                        "message": beam["message"] + text + observation,
+                        "world": world.snapshot(),
+                        "rank": (round(worth, 4), beam.get("likely", 0.0) + log_prob),
+                        "likely": beam.get("likely", 0.0) + log_prob,
+                        "ended": done,
+                        "over": done or depth + 1 == Spell.max_steps,
+                        "answer": info["answer"],
+                    }
+                )
+        if agent.search == "beam":
+            first = {beam["message"]: place for place, beam in reversed(list(enumerate(grown)))}
+            grown = [beam for place, beam in enumerate(grown) if first[beam["message"]] == place]
+            grown = sorted(grown, key=lambda beam: beam["rank"], reverse=True)[: agent.width]
+        beams = grown
+        if all(beam["over"] for beam in beams):
+            break
+    ended = [beam for beam in beams if beam["ended"]] or beams
+    if agent.search == "vote":
+        most = Counter(beam["answer"] for beam in ended if beam["answer"]).most_common(1)
+        return next((b["turns"] for b in ended if most and b["answer"] == most[0][0]), ended[0]["turns"]), tokens
+    return max(ended, key=lambda beam: beam["rank"])["turns"], tokens
+
+
+@pytest.mark.parametrize("search", ["beam", "best", "vote"])
+@pytest.mark.parametrize("width", [1, 3])
+def test_it_finds_what_a_search_finds_that_is_written_out(search: str, width: int, tokenizer: Any) -> None:
+    agent = make_agent(tokenizer, search=search, width=width)
+    played = rollout(Spell, agent=agent, episodes=6, batch_size=4)
+    assert len({len(each) for each in played}) > 1
+    total = 0
+    for index, trajectory in enumerate(played):
+        expected, tokens = written_out(agent, trajectory, index)
+        assert [step.text for step in trajectory.steps] == expected
+        total += tokens
+    assert agent.tokens == total
+
+
+def test_one_beam_at_temperature_0_is_greedy(tokenizer: Any) -> None:
+    settings = {"temperature": 0.0, "max_new_tokens": 3}
+    searched = rollout(Spell, agent=make_agent(tokenizer, width=1, **settings), episodes=6, batch_size=4)
+    greedy = rollout(Spell, agent=LanguageModelAgent(make_model("llama"), tokenizer, **settings), episodes=6)
+    assert [[step.text for step in each.steps] for each in searched] == [
+        [step.text for step in each.steps] for each in greedy
+    ]
+
+
+def test_an_episode_does_not_depend_on_the_batch_it_is_in(tokenizer: Any) -> None:
+    played = [rollout(Spell, agent=make_agent(tokenizer, width=3), episodes=6, batch_size=size) for size in (1, 6)]
+    for one, other in zip(*played, strict=True):
+        assert [step.text for step in one.steps] == [step.text for step in other.steps]
+        assert one.steps[0].candidates[0].value == pytest.approx(other.steps[0].candidates[0].value, abs=1e-4)
+
+
+def test_with_the_true_value_a_wider_search_wins_whatever_can_be_won(tokenizer: Any) -> None:
+    class Count(Spell):
+        """Won by a message whose every word is even."""
+
+        def act(self, text: str) -> tuple[str, float, bool]:
+            self.said += (text,)
+            good = all(int(word[1:] or 1) % 2 == 0 for word in " ".join(self.said).split() if word in WORDS)
+            done = len(self.said) == 3
+            return "", float(done and good), done
+
+    class Oracle(MessageSearchAgent):
+        def _worth(self, level: Any) -> dict[int, list[float]]:
+            def worth(message: str) -> float:
+                return float(all(int(word[1:]) % 2 == 0 for word in message.split() if word in WORDS))
+
+            return {beam.key: [worth(f"{beam.message} {turn.text}") for turn in beam.turns] for beam in level}
+
+    policy, value = make_model("llama"), make_model("llama", seed=1, value=True)
+    won = {}
+    for width in (1, 12):
+        agent = Oracle(policy, value, tokenizer, width=width, max_new_tokens=1, temperature=5.0)
+        won[width] = sum(each.won for each in rollout(Count, agent=agent, episodes=20, batch_size=10))
+    assert won[12] == 20 > won[1]
+
+
+def test_a_spent_budget_begins_no_further_step(tokenizer: Any) -> None:
+    free, bound = make_agent(tokenizer, width=3), make_agent(tokenizer, width=3, budget=1)
+    for agent in (free, bound):
+        rollout(Spell, agent=agent, episodes=4)
+    assert bound.tokens < free.tokens
+
+
+def test_wrong_settings_and_worlds_that_cannot_be_set_back_give_one_clear_line(tokenizer: Any) -> None:
+    for settings, message in (
+        ({"search": "bean"}, "did you mean 'beam'"),
+        ({"width": 0}, "at least 1"),
+        ({"budget": 0}, "at least 1"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            make_agent(tokenizer, **settings)
+    with pytest.raises(UsageError, match="takes a value model"):
+        MessageSearchAgent(make_model("llama"), None, tokenizer)
+    with pytest.raises(UsageError, match="snapshot and restore"):
+        rollout(Babble, agent=make_agent(tokenizer), episodes=1)
