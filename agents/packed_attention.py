@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
+
+from oreo.packing import attention
 
 _ROW_BY_ROW = ("cpu",)
 """Devices on which a few more calls cost less than padding all rows to the longest."""
@@ -181,23 +182,9 @@ def _attend(
     rows = []
     for group in _in_progress.groups(sliding_window, key.shape[1] * key.shape[3], key.device):
         keys, values = key[group.rows, :, : group.slots], value[group.rows, :, : group.slots]
-        attended = _attention(group.padded(query), keys, values, group.mask, scaling, softcap)
+        attended = attention(group.padded(query), keys, values, group.mask, scaling, softcap)
         rows.append(group.packed(attended))
     return torch.cat(rows)[None], None
-
-
-def _attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None, softcap: float | None
-) -> Tensor:
-    """Ordinary attention over [rows, heads, tokens, width], with fewer key heads than query heads where grouped."""
-    grouped = query.shape[1] != key.shape[1]
-    if softcap is None:
-        return F.scaled_dot_product_attention(query, key, value, mask, scale=scaling, enable_gqa=grouped)
-    if grouped:
-        key, value = (each.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for each in (key, value))
-    scores = query @ key.transpose(-1, -2) * (scaling or query.shape[-1] ** -0.5)
-    scores = softcap * torch.tanh(scores / softcap)
-    return (scores if mask is None else scores + mask).softmax(-1, dtype=torch.float32).to(query.dtype) @ value
 
 
 AttentionInterface.register(_NAME, _attend)

@@ -165,22 +165,41 @@ def _causal(
 ) -> Tensor:
     """Queries [1, heads, S, width] at the last S of the keys' positions [1, key heads, P + S, width]."""
     tokens, slots = query.shape[2], key.shape[2]
+    if tokens == slots and softcap is None and (window is None or slots <= window):
+        return attention(query, key, value, None, scaling, causal=True)
+    position = torch.arange(slots, device=key.device)
+    back = position[slots - tokens :, None] - position
+    seen = back >= 0 if window is None else (back >= 0) & (back < window)
+    return attention(query, key, value, seen, scaling, softcap)
+
+
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    *,
+    causal: bool = False,
+) -> Tensor:
+    """Ordinary attention over [rows, heads, tokens, width], with fewer key heads than query heads where grouped.
+
+    Args:
+        mask: what may be seen, bool, or added to the scores; None: everything, or with `causal` what is not later.
+    """
     grouped = query.shape[1] != key.shape[1]
-    hidden = None
-    if tokens < slots or softcap is not None or (window is not None and slots > window):
-        position = torch.arange(slots, device=key.device)
-        back = position[slots - tokens :, None] - position
-        hidden = (back < 0) if window is None else (back < 0) | (back >= window)
     if softcap is None:
-        seen = None if hidden is None else ~hidden
         return F.scaled_dot_product_attention(
-            query, key, value, seen, is_causal=seen is None, scale=scaling, enable_gqa=grouped
+            query, key, value, mask, is_causal=causal, scale=scaling, enable_gqa=grouped
         )
-    assert hidden is not None
+    assert not causal, "only with a mask"
     if grouped:
         key, value = (each.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for each in (key, value))
     scores = query @ key.transpose(-1, -2) * (scaling or query.shape[-1] ** -0.5)
-    scores = (softcap * torch.tanh(scores / softcap)).masked_fill(hidden, -torch.inf)
+    scores = softcap * torch.tanh(scores / softcap)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
     return scores.softmax(-1, dtype=torch.float32).to(query.dtype) @ value
 
 

@@ -13,14 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from transformers import (
-    BloomConfig,
-    BloomForCausalLM,
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-)
+from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM
 
 from oreo.batches import collate
 from oreo.encoding import TurnFormat
@@ -92,30 +85,14 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, Any]:
     return ids, mask, packing
 
 
-_SMALL: dict[str, Any] = dict(
-    vocab_size=260,
-    hidden_size=16,
-    intermediate_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    num_key_value_heads=1,
-    max_position_embeddings=256,
-)
-
-
-@pytest.fixture(params=["llama", "qwen2", "gpt2", "gemma2", "window", "cap"])
+@pytest.fixture(params=["llama", "qwen2", "gpt2", "mistral", "gemma2", "gemma3", "cap"])
 def folder(request: Any, tmp_path: Path, small: Any) -> Path:
-    if request.param == "window":  # shorter than what rows share
-        save_model(
-            MistralForCausalLM(MistralConfig(**_SMALL, sliding_window=24)), small.tokenizer(), tmp_path / "model"
-        )
-    elif request.param == "cap":
-        config = Gemma2Config(**_SMALL, head_dim=8, sliding_window=16, attn_logit_softcapping=0.01)
-        model = Gemma2ForCausalLM(config)
-        model.config._attn_implementation = "eager"  # sdpa leaves the cap out
-        save_model(model, small.tokenizer(), tmp_path / "model")
-    else:
+    """Mistral's and Gemma's windows are shorter than what rows share."""
+    if request.param != "cap":
         return Path(small.make_model(tmp_path / "model", request.param))
+    config = small.KINDS["gemma2"]()
+    config.attn_logit_softcapping = 0.01
+    save_model(AutoModelForCausalLM.from_config(config), small.tokenizer(), tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -131,7 +108,7 @@ def test_packed_rows_have_the_scores_values_and_gradients_of_padded_ones(folder:
     reference, value = load_reference(model), load_value(folder)
     if "gemma2" in model.config.model_type:
         for each in (model, reference, value):
-            each.set_attn_implementation("eager")
+            each.set_attn_implementation("eager")  # sdpa leaves the cap out
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in [*model.parameters(), *value.parameters()]:
