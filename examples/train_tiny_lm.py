@@ -1,22 +1,28 @@
-"""Train the tiny causal LM that ships in oreo/tiny/: from nothing, by imitation of the explorer in generated games.
+"""Train the tiny causal LMs that ship in oreo/tiny/ and oreo/tiny_math/: from nothing, by imitation of an expert.
 
-A small Llama (4 layers, 128 wide) and a tokenizer whose tokens are whole words, numbers and the game's set phrases.
-Episodes are fresh: no game is seen twice. A share of the expert's actions is replaced by pointless or refused ones;
-those are context, never a target, so the model learns to recover and not to err.
+A small Llama (4 layers, 128 wide) and a tokenizer whose tokens are whole words: for ALFWorld with its set phrases and
+numbers, for mathematics with single digits. Episodes are fresh: none is seen twice. In ALFWorld the expert is the
+explorer, a share of whose actions is replaced by pointless or refused ones; those are context, never a target, so the
+model learns to recover and not to err. In mathematics it writes the worked solutions of generated problems.
 
     python examples/train_tiny_lm.py --output runs/tiny --episodes 36032
+    python examples/train_tiny_lm.py --world math --output runs/tiny_math --episodes 64000
 
-Left out: anything that would make it strong. The embedded model is a starting point that OREO has to improve on.
+Left out: anything that would make them strong. An embedded model is a starting point that OREO has to improve on.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import json
 import multiprocessing
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,9 +79,9 @@ PHRASES = (
 )
 
 
-def build_tokenizer(texts: list[str], smallest_count: int = 5) -> PreTrainedTokenizerFast:
-    """Tokens are the phrases, words and numbers of `texts`; anything else falls back to bytes, so nothing is lost."""
-    pattern = Regex("|".join(_escape(phrase) for phrase in PHRASES) + r"| ?[a-z]+| ?[0-9]+|[\s\S]")
+def build_tokenizer(texts: list[str], pieces: str, smallest_count: int = 5) -> PreTrainedTokenizerFast:
+    """Tokens are those pieces of `texts` (a pattern); anything else falls back to bytes, so nothing is lost."""
+    pattern = Regex(pieces + r"|[\s\S]")
     splitter = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(pattern, "isolated"),
@@ -96,29 +102,42 @@ def _escape(text: str) -> str:
     return "".join("\\" + c if c in ".+*?()[]{}|^$\\-/" else c for c in text)
 
 
-def expert_episodes(first: int, count: int, noise: float) -> list[Trajectory]:
-    """Episodes number first … first+count-1 of the noisy explorer in generated games of the train floor plans."""
+@dataclass(frozen=True)
+class World:
+    env: str
+    env_kwargs: dict[str, Any]
+    pieces: str
+    """Pattern of its tokens."""
+    noise: float
+    corpus: Callable[[], list[str]]
+    """Texts in which every word of the world occurs."""
+    episodes: int
+    observation_weight: float
+    """Weight of predicting what the environment says."""
+
+
+def expert_episodes(world: World, first: int, count: int, noise: float) -> list[Trajectory]:
+    """Episodes number first … first+count-1 of the expert in generated games or problems for training."""
     from oreo.agents import load_agent
 
-    agent = load_agent("expert", noise=noise)
     return rollout(
-        "oreo/ALFWorld-v0",
-        agent=agent,
+        world.env,
+        agent=load_agent("expert", noise=noise),
         episodes=count,
         seed=1_000_000 + first,  # far from the seeds of evaluations
         batch_size=64,
-        env_kwargs={"split": "generated"},
+        env_kwargs=world.env_kwargs,
     )
 
 
 def _produce(
-    queue: multiprocessing.Queue, tokenizer_path: str, stop: int, noise: float, observation_weight: float
+    queue: multiprocessing.Queue, world: str, tokenizer_path: str, stop: int, noise: float, observation_weight: float
 ) -> None:
     torch.set_num_threads(1)
     form = TurnFormat.from_tokenizer(PreTrainedTokenizerFast.from_pretrained(tokenizer_path))
     for first in range(0, stop, 64):
         batch = []
-        for trajectory in expert_episodes(first, min(64, stop - first), noise):
+        for trajectory in expert_episodes(WORLDS[world], first, min(64, stop - first), noise):
             coded = form.encode(trajectory)
             acted, imitate = np.asarray(coded.action_mask, dtype=bool), np.asarray(coded.imitate, dtype=bool)
             weight = np.where(acted, np.where(imitate, 1.0, 0.0), observation_weight)  # what noise did is no target
@@ -130,22 +149,25 @@ def _produce(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--episodes", type=int, default=36_032)
-    parser.add_argument("--noise", type=float, default=0.2, help="share of the expert's actions that are replaced")
+    parser.add_argument("--world", choices=WORLDS, default="alfworld")
+    parser.add_argument("--episodes", type=int, help="None: the world's own number")
+    parser.add_argument("--noise", type=float, help="share of the expert's actions that are replaced")
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64, help="episodes per step")
     parser.add_argument("--lr", type=float, default=1.7e-3)
-    parser.add_argument("--observation-weight", type=float, default=0.3, help="weight of predicting what the game says")
     parser.add_argument("--save-every", type=int, default=4_000, help="episodes between two saved models")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    world = WORLDS[args.world]
+    args.episodes = world.episodes if args.episodes is None else args.episodes
+    args.noise = world.noise if args.noise is None else args.noise
     torch.manual_seed(args.seed)
     args.output.mkdir(parents=True, exist_ok=True)
 
     print("building the tokenizer")
-    tokenizer = build_tokenizer([text for dialect in ("put", "move") for text in tokenizer_corpus(dialect)])
+    tokenizer = build_tokenizer(world.corpus(), world.pieces)
     tokenizer.save_pretrained(args.output)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -165,7 +187,9 @@ def main() -> None:
 
     queue: multiprocessing.Queue = multiprocessing.get_context("spawn").Queue(maxsize=32)
     producer = multiprocessing.get_context("spawn").Process(
-        target=_produce, args=(queue, str(args.output), args.episodes, args.noise, args.observation_weight), daemon=True
+        target=_produce,
+        args=(queue, args.world, str(args.output), args.episodes, args.noise, world.observation_weight),
+        daemon=True,
     )
     producer.start()
 
@@ -215,12 +239,12 @@ def main() -> None:
     producer.join()
 
 
-def tokenizer_corpus(dialect: str) -> list[str]:
-    """Texts in which every word, number and phrase of the world occurs: expert play in houses of all sizes."""
+def alfworld_corpus() -> list[str]:
+    """Expert play in houses of all sizes, in both dialects."""
     from oreo.agents import load_agent
 
     texts = []
-    for size, count in ((8, 300), (None, 300)):
+    for dialect, size, count in itertools.product(("put", "move"), (8, None), (300,)):
         kwargs = {"split": "generated", "dialect": dialect, "max_receptacles": size, "max_objects": size and 14}
         played = rollout("oreo/ALFWorld-v0", agent=load_agent("expert", noise=0.3), episodes=count, env_kwargs=kwargs)
         for trajectory in played:
@@ -228,6 +252,38 @@ def tokenizer_corpus(dialect: str) -> list[str]:
                 texts += ["\n" + step.observation, *(step.admissible_commands or ()), step.action]
             texts.append("\n" + trajectory.final_observation + "\n> ")
     return texts
+
+
+def math_corpus() -> list[str]:
+    """Generated problems of all kinds with distractors, and their solutions."""
+    from oreo.envs.math.generator import Knobs, generate
+
+    problems = [generate(number, "train", Knobs(seed=1, distractors=number % 3)) for number in range(3000)]
+    return [f"{problem.question}\n> {problem.solution}\n" for problem in problems]
+
+
+WORLDS = {
+    "alfworld": World(
+        env="oreo/ALFWorld-v0",
+        env_kwargs={"split": "generated"},
+        pieces="|".join(_escape(phrase) for phrase in PHRASES) + "| ?[a-z]+| ?[0-9]+",
+        noise=0.2,
+        corpus=alfworld_corpus,
+        episodes=36_032,
+        observation_weight=0.3,
+    ),
+    # A digit a token: sums and products are learnt digit by digit. What the environment says is the problem, whose
+    # numbers nobody can predict.
+    "math": World(
+        env="oreo/Math-v0",
+        env_kwargs={"source": "generated", "split": "train"},
+        pieces=r"\n> |####|<<|>>| ?[A-Za-z]+| ?[-+*/=(]| ?[0-9]",
+        noise=0.0,
+        corpus=math_corpus,
+        episodes=64_000,
+        observation_weight=0.05,
+    ),
+}
 
 
 def imitation_loss(
