@@ -213,10 +213,12 @@ class _Run:
             self._build_adapters(start, checkpoint, lora.ADAPTERS if self.method.value else lora.ADAPTERS[:1])
         else:
             self._build_models(start, checkpoint)
+        models = [*self.models.values(), *([self.reference.model] if self.reference else [])]
+        if not sharded():
+            for model in models:
+                model.to(self.accelerator.device)  # where trying them out takes less time
         with self.accelerator.autocast():
-            self.packed = config.packed and prepare(
-                [*self.models.values(), *([self.reference.model] if self.reference else [])]
-            )
+            self.packed = config.packed and prepare(models)
         # Only now: what is spread over processes cannot be tried out.
         if self.reference is not None and not self.adapted:
             self.reference = distribute(self.accelerator, self.reference, trained=False)
