@@ -121,7 +121,9 @@ MAIN = {
         Recipe("kto", KTO, "rejection"),
         Recipe("oreo", OREO, "rejection", best_of=True),
         Recipe("oreo_step", {**OREO, "level": "step"}, "rejection"),
-        Recipe("oreo_response", {**OREO, "level": "response"}, "rejection"),
+        # Its one residual sums the log-ratios of all tokens: with OREO's rate it fell below the start, and with a third
+        # of it.
+        Recipe("oreo_response", {**OREO, "level": "response", "lr": 1e-4}, "rejection"),
     )
 }
 _OREO, _REJECTION = MAIN["oreo"], MAIN["rejection"]
@@ -144,7 +146,8 @@ SWEEPS = {
     ],
     # Log-ratios of a step or an episode are sums over tokens, as with preferences: less may be more.
     "levels": [
-        MAIN[f"oreo_{level}"].vary(f"lr_{lr:g}", lr=lr) for level in ("step", "response") for lr in (5e-4, 1e-4)
+        *(MAIN["oreo_step"].vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 1e-4)),
+        *(MAIN["oreo_response"].vary(f"lr_{lr:g}", lr=lr) for lr in (1.5e-3, 5e-4, 3e-5)),
     ],
     "baselines": [
         *(MAIN["sft"].vary(f"lr_{lr:g}", lr=lr) for lr in (1e-4, 3e-4)),
