@@ -119,10 +119,12 @@ def _limit_memory() -> None:
 
 
 def _memory_held() -> int:
-    """The most bytes this process has held at once."""
+    """Bytes this process holds now; 0 where that is not told.
+
+    (Not its peak, which on Linux begins with that of the process it was started from.)
+    """
     try:
-        import resource
-    except ImportError:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
         return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -370,7 +370,7 @@ def test_the_key_is_sent_and_shown_nowhere(protocol: ProtocolServer, monkeypatch
         (
             "served:m",
             {"server": "http://127.0.0.1:1/v1", "choose": "admissible"},
-            "choose and lookahead are for models that are loaded here",
+            "choose, lookahead and search are for models that are loaded here",
         ),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "api": "chatty"}, "did you mean 'chat'"),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "api": "text"}, "tokenizer"),

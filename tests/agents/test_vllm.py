@@ -264,7 +264,7 @@ def test_a_training_output_is_loaded_with_its_value_model(stand_in: None, checkp
         ("vllm:tiny", {"engine": "fast"}, UsageError, "engine='fast': expected arguments of vLLM"),
         ("vllm:tiny", {"engine": {"tensor_paralel_size": 2}}, UsageError, "did you mean 'tensor_parallel_size'"),
         ("vllm:tiny", {"engine": {"dtype": "half"}}, UsageError, "engine may not set dtype"),
-        ("vllm:tiny", {"choose": "admissible"}, UsageError, "choose and lookahead"),
+        ("vllm:tiny", {"choose": "admissible"}, UsageError, "choose, lookahead and search"),
         ("vllm:tiny", {"noise": 0.1}, UsageError, "noise"),
         ("vllm:tiny", {"temperature": -1.0}, UsageError, "temperature=-1"),
         ("vllm:tiny", {"server": "http://127.0.0.1:1/v1"}, UsageError, "server is for served models"),

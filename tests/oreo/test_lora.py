@@ -70,7 +70,8 @@ def test_it_begins_at_the_reference_exactly_and_gradient_flows_to_adapters_and_h
 def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
     method: str, start: Path, small: Any, tmp_path: Path
 ) -> None:
-    run = a_run(start, small, tmp_path / "run", method=method, moved=True)
+    rate = SETTINGS["value_lr"] if method == "oreo" else None
+    run = a_run(start, small, tmp_path / "run", method=method, value_lr=rate, moved=True)
     rows = range(len(run.examples))
     run._save_models(tmp_path / "saved", {})
     metrics, _ = run._backward(rows, False)

@@ -63,6 +63,12 @@ def test_processes_start_when_needed_serve_again_and_end_with_close() -> None:
     assert pids() == [] and gone(before, 0)
 
 
+def test_it_does_not_matter_how_much_the_process_holds_that_asks() -> None:
+    much = bytearray(b"x") * (verifier.RETIRES_AT + (50 << 20))
+    assert right(3) and len(pids()) == 1
+    assert len(much) > verifier.RETIRES_AT
+
+
 def test_verdicts_are_remembered_and_timeouts_are_not() -> None:
     assert right(3)
     pool.close()
