@@ -290,7 +290,7 @@ class Policy(nn.Module):
         packing: Packing | None = None,
     ) -> Tensor:
         """[N, H] final hidden states just before each action token, row by row ([N, V] logits where not `gathers`)."""
-        inputs = _inputs(self.model, input_ids, attention_mask) if packing is None else packing.inputs(self.model)
+        inputs = _inputs(self.model, input_ids, attention_mask, packing)
         if self.gathers:
             hidden = self.model.base_model(**inputs).last_hidden_state
         else:
@@ -399,15 +399,16 @@ class Value(nn.Module):
         packing: Packing | None = None,
     ) -> Tensor:
         """[B, T] float32: at an action token the value of the state before it, zero elsewhere. Args as `Policy`."""
+        values = self.model(**_inputs(self.model, input_ids, attention_mask, packing)).logits[..., 0].float()
         if packing is not None:
-            values = self.model(**packing.inputs(self.model)).logits[0, :, 0].float()[packing.place]
-        else:
-            values = self.model(**_inputs(self.model, input_ids, attention_mask)).logits[..., 0].float()
+            values = values[0, packing.place]
         before = torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)
         return torch.where(action_mask, before, 0.0)
 
 
-def _inputs(model: Any, input_ids: Tensor, attention_mask: Tensor | None) -> dict[str, Any]:
+def _inputs(model: Any, input_ids: Tensor, attention_mask: Tensor | None, packing: Packing | None) -> dict[str, Any]:
+    if packing is not None:
+        return packing.inputs(model)
     inputs: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
     if attention_mask is not None:
         inputs["attention_mask"] = attention_mask

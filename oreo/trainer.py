@@ -162,6 +162,8 @@ class _Run:
         self.examples = self._encode(data, start)
         self.lengths = [[len(piece) for piece in example.pieces] for example in self.examples]
         self.games = [example.game for example in self.examples]
+        self.order: tuple[int, list[int]] | None = None
+        """The epoch that rows were last drawn for, and its order: drawn once an epoch and not for each update."""
         self.per_epoch = math.ceil(len(self.examples) / config.batch_size)
         self.warmup_steps = self.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.steps = self.warmup_steps + self.per_epoch * int(config.epochs or 0)
@@ -213,7 +215,9 @@ class _Run:
             self._build_adapters(start, checkpoint, lora.ADAPTERS if self.method.value else lora.ADAPTERS[:1])
         else:
             self._build_models(start, checkpoint)
-        models = [*self.models.values(), *([self.reference.model] if self.reference else [])]
+        models = list(self.models.values())
+        if self.reference is not None and self.reference.model not in models:
+            models.append(self.reference.model)
         if not sharded():
             for model in models:
                 model.to(self.accelerator.device)  # where trying them out takes less time
@@ -421,9 +425,10 @@ class _Run:
 
     def _rows(self, epoch: int, index: int) -> list[int]:
         """Of one update."""
-        games = self.games if self.config.games_together else None
-        order = epoch_order(len(self.examples), seed=self.config.seed, epoch=epoch, games=games)
-        return order[index * self.config.batch_size : (index + 1) * self.config.batch_size]
+        if self.order is None or self.order[0] != epoch:
+            games = self.games if self.config.games_together else None
+            self.order = epoch, epoch_order(len(self.examples), seed=self.config.seed, epoch=epoch, games=games)
+        return self.order[1][index * self.config.batch_size : (index + 1) * self.config.batch_size]
 
     def _groups(self, rows: Sequence[int], lengths: Sequence[Sequence[int]], games: Sequence[str]) -> list[list[int]]:
         """This process's micro-batches. All get equally many, some of them empty: each has to take part in each."""
