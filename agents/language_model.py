@@ -291,6 +291,22 @@ class LanguageModelAgent:
             for row in range(rows)
         ]
 
+    def _sample_for(self, states: Sequence[Any], logits: Tensor, count: int) -> list[tuple[Any, list[Turn]]]:
+        """So many turns for each of some states in a search, in the order of the policy cache's rows.
+
+        Args:
+            states: with `key`, that of their row, `episode`, `stop` and `behind`.
+            logits: [rows, V] of the policy after each row of its cache; rows of other states say nothing.
+        """
+        by_key = {state.key: state for state in states}
+        rows = [by_key.get(key) for key in self.policy.keys]
+        shape = (count, self.max_new_tokens)
+        # Each episode draws for its own states, in their order, whoever else is there.
+        drawn = {state.key: state.episode.rng.random(shape) for state in states}
+        uniform = np.stack([drawn.get(key, np.zeros(shape)) for key in self.policy.keys])
+        sampled = zip(rows, self._sample(logits, uniform, rows), strict=True)
+        return [(state, turns) for state, turns in sampled if state is not None]
+
     def _draw(self, logits: Tensor, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return draw(logits, uniform, temperature=self.temperature, top_p=self.top_p)
 

@@ -152,27 +152,22 @@ class LookaheadAgent(LanguageModelAgent):
 
     def _propose(self, level: list[_State], logits: Tensor) -> None:
         """Turns for each state of a level. `logits`: [rows, V] of the policy after each row of its cache."""
-        states = {state.key: state for state in level}
-        rows = [states.get(key) for key in self.policy.keys]
         if self.choose == "admissible":
+            states = {state.key: state for state in level}
+            rows = [states.get(key) for key in self.policy.keys]
             commands = [[] if state is None else self._sayable(state.ids, commands_of(state.info)) for state in rows]
-            turns = [
+            ids = [
                 [] if state is None else [self._turn_ids(state, each) for each in row]
                 for state, row in zip(rows, commands, strict=True)
             ]
-            scores = self.policy.score(logits, turns)
+            scores = self.policy.score(logits, ids)
             for state, row, score in zip(rows, commands, scores, strict=True):
                 if state is not None:
                     best = np.argsort(-score, kind="stable")[: self.candidates]
                     state.proposed = [(row[index], float(score[index])) for index in best]
             return
-        shape = (self.candidates, self.max_new_tokens)
-        # Each episode draws for its own states, in their order, whoever else is there.
-        drawn = {state.key: state.episode.rng.random(shape) for state in level}
-        uniform = np.stack([drawn.get(key, np.zeros(shape)) for key in self.policy.keys])
-        for state, row_turns in zip(rows, self._sample(logits, uniform, rows), strict=True):
-            if state is not None:
-                state.proposed = [(row_turns[index].text, row_turns[index].log_prob) for index in different(row_turns)]
+        for state, turns in self._sample_for(level, logits, self.candidates):
+            state.proposed = [(turns[index].text, turns[index].log_prob) for index in different(turns)]
 
     def _try(self, state: _State) -> list[_State]:
         """What each of the proposed turns leads to."""

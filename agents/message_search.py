@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -148,19 +147,12 @@ class MessageSearchAgent(LanguageModelAgent):
     def _propose(self, level: list[_Beam], logits: Tensor, spent: dict[int, int], *, first: bool) -> None:
         """Next steps for each beam of a level. `logits`: [rows, V] of the policy after each row of its cache."""
         count = self.width if first or self.search == "beam" else 1
-        beams = {beam.key: beam for beam in level}
-        rows = [beams.get(key) for key in self.policy.keys]
-        shape = (count, self.max_new_tokens)
-        # Each episode draws for its own beams, in their order, whoever else is there.
-        drawn = {beam.key: beam.episode.rng.random(shape) for beam in level}
-        uniform = np.stack([drawn.get(key, np.zeros(shape)) for key in self.policy.keys])
-        for beam, turns in zip(rows, self._sample(logits, uniform, rows), strict=True):
-            if beam is not None:
-                sampled = sum(len(turn.ids) + 1 for turn in turns)
-                spent[beam.episode.key] += sampled
-                self.tokens += sampled
-                # Equal beams of one set are the same; N messages are N, whatever they say.
-                beam.turns = [turns[index] for index in different(turns)] if self.search == "beam" else turns
+        for beam, turns in self._sample_for(level, logits, count):
+            sampled = sum(len(turn.ids) + 1 for turn in turns)
+            spent[beam.episode.key] += sampled
+            self.tokens += sampled
+            # Equal beams of one set are the same; N messages are N, whatever they say.
+            beam.turns = [turns[index] for index in different(turns)] if self.search == "beam" else turns
 
     def _worth(self, level: list[_Beam]) -> dict[int, list[float]]:
         """V of each next step of each beam, before the step's last token; by the beam's key."""

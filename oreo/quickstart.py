@@ -127,26 +127,30 @@ def run(output: Path, *, seed: int = 0, fast: bool = False, console: Console) ->
     return results
 
 
-def _collect(output: Path, size: Size, seed: int, console: Console) -> None:
-    """Sample the start model into output/buffer, until it holds `size.episodes`."""
-    left = still_to_play(output / "buffer", size.episodes, seed=seed)
+def _play(folder: Path, episodes: int, said: str, *, seed: int, console: Console, **how: Any) -> None:
+    """Play into a folder until it holds so many; `said` before, with the number that is missing in place of {}."""
+    left = still_to_play(folder, episodes, seed=seed)
     missing = sum(len(indices) for _, indices in left)
     if not missing:
         return
-    console.print(f"[bold]1[/]  Collecting {missing} episodes with the tiny LM, in houses for training")
+    console.print(said.format(missing))
     with Episodes("   episodes", missing) as seen:
-        play_left(
-            left,
-            output / "buffer",
-            agent="tiny",
-            agent_settings={"temperature": 1.0},
-            on_episode=seen.one,
-            env=ENV,
-            seed=seed,
-            batch_size=256,
-            max_steps=MAX_STEPS,
-            env_kwargs=TRAIN,
-        )
+        play_left(left, folder, on_episode=seen.one, env=ENV, seed=seed, max_steps=MAX_STEPS, **how)
+
+
+def _collect(output: Path, size: Size, seed: int, console: Console) -> None:
+    """Sample the start model into output/buffer, until it holds `size.episodes`."""
+    _play(
+        output / "buffer",
+        size.episodes,
+        "[bold]1[/]  Collecting {} episodes with the tiny LM, in houses for training",
+        seed=seed,
+        console=console,
+        agent="tiny",
+        agent_settings={"temperature": 1.0},
+        batch_size=256,
+        env_kwargs=TRAIN,
+    )
 
 
 def _train(output: Path, method: str, settings: dict[str, Any], seed: int, console: Console) -> None:
@@ -174,23 +178,17 @@ def _evaluate(output: Path, one: Contestant, size: Size, seed: int, console: Con
     from oreo.eval.evaluate import summarise
 
     folder = output / "held_out" / one.name
-    left = still_to_play(folder, size.held_out, seed=seed)
-    missing = sum(len(indices) for _, indices in left)
-    if missing:
-        console.print(f"[bold]4[/]  Evaluating on {missing} games in floor plans not trained on: {one.title}")
-        with Episodes("   episodes", missing) as seen:
-            play_left(
-                left,
-                folder,
-                agent=one.agent(output),
-                agent_settings={"best_of": one.best_of, "temperature": TEMPERATURE},
-                on_episode=seen.one,
-                env=ENV,
-                seed=seed,
-                batch_size=100,
-                max_steps=MAX_STEPS,
-                env_kwargs=HELD_OUT,
-            )
+    _play(
+        folder,
+        size.held_out,
+        f"[bold]4[/]  Evaluating on {{}} games in floor plans not trained on: {one.title}",
+        seed=seed,
+        console=console,
+        agent=one.agent(output),
+        agent_settings={"best_of": one.best_of, "temperature": TEMPERATURE},
+        batch_size=100,
+        env_kwargs=HELD_OUT,
+    )
     return summarise(played(folder, size.held_out, seed=seed), {"max_steps": MAX_STEPS, "seed": seed})
 
 
