@@ -51,9 +51,9 @@ def load_agent(
     """Make an agent.
 
     Args:
-        spec: "random", "expert" (the environment's own), or a language model: "tiny", a folder, a name on the Hub,
-            "served:MODEL", what an OpenAI-compatible server has under that name (see oreo.agents.served), or
-            "vllm:MODEL", any of the first three loaded into vLLM (see oreo.agents.vllm).
+        spec: "random", "expert" (the environment's own), or a language model: "tiny" or "tiny-math", a folder, a name
+            on the Hub, "served:MODEL", what an OpenAI-compatible server has under that name (see oreo.agents.served),
+            or "vllm:MODEL", any of the first ones loaded into vLLM (see oreo.agents.vllm).
         temperature, top_p, max_new_tokens: of a language model; temperature 0 is greedy.
         context: tokens of an episode that the models are shown at most; beyond, its oldest turns leave. None: as many
             as they have positions for.

@@ -41,7 +41,7 @@ from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
 from oreo.eval.plots import check_plot, success_over_k
 from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
 from oreo.models import digest, resolve_checkpoint
-from oreo.quickstart import ENV, HELD_OUT, MAX_STEPS, TEMPERATURE
+from oreo.quickstart import ALFWORLD, TEMPERATURE
 from oreo.resumable import claim, play_into, read_json, stored, write_json
 from oreo.trajectory import Trajectory
 
@@ -117,14 +117,14 @@ def play_missing(row: Row, args: argparse.Namespace) -> None:
         try:
             play_into(
                 args.into / row.name,
-                ENV,
+                ALFWORLD.env,
                 agent,
                 missing,
                 on_episode=seen,
                 seed=args.seed,
                 batch_size=args.batch_size,
-                max_steps=MAX_STEPS,
-                env_kwargs=HELD_OUT,
+                max_steps=ALFWORLD.max_steps,
+                env_kwargs=ALFWORLD.held_out,
             )
         finally:
             before = taken(row, args)
@@ -200,7 +200,7 @@ def run(args: argparse.Namespace) -> None:
         there = episodes(row, args)
         if len(there) == args.episodes:
             played = [there[index] for index in range(args.episodes)]
-            evaluations[row.name] = summarise(played, {"max_steps": MAX_STEPS, "seed": args.seed})
+            evaluations[row.name] = summarise(played, {"max_steps": ALFWORLD.max_steps, "seed": args.seed})
     protocol = next(iter(evaluations.values())).protocol
     reference = evaluations.get(REFERENCE)
     results = {

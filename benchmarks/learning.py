@@ -41,7 +41,7 @@ import argparse
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,24 +55,21 @@ from oreo.eval import diagnostics
 from oreo.eval.evaluate import describe, summarise
 from oreo.eval.statistics import crossed_bootstrap, mcnemar_exact, percent
 from oreo.models import digest, load_policy, load_value
-from oreo.quickstart import BEST_OF, ENV, FULL, HELD_OUT, MAX_STEPS, TEMPERATURE, TRAIN
-from oreo.resumable import claim, play_into, read_json, stored, write_json
+from oreo.quickstart import ALFWORLD, TEMPERATURE, World
+from oreo.resumable import claim, light, play_into, read_json, stored, write_json
 from oreo.trainer import train
 from oreo.trajectory import Trajectory
 
 PER_GAME = 4
 """Episodes of each game in the data: pairs need several."""
+Row = tuple[str, str]
+"""Recipe, decoding."""
 GAMES = {"test": 10_000, "validation": 20_000}
 """Seeds of the held-out games. Those of the data are 0, 1, …; the quickstart's settings were chosen on seed 0."""
-DECODINGS: dict[str, dict[str, Any]] = {
-    "greedy": {"temperature": 0.0},
-    "sampled": {"temperature": TEMPERATURE},
-    f"best_of_{BEST_OF}": {"temperature": TEMPERATURE, "best_of": BEST_OF},
-}
 
 # Settings for a model of 0.85 million parameters, which takes far higher rates than those of the paper's billions.
-REJECTION: dict[str, Any] = {"method": "rejection", **FULL.rejection}
-OREO: dict[str, Any] = {"method": "oreo", **FULL.oreo}
+REJECTION: dict[str, Any] = {"method": "rejection", **ALFWORLD.full.rejection}
+OREO: dict[str, Any] = {"method": "oreo", **ALFWORLD.full.oreo}
 # Rejection's, but twice the passes: there is one expert episode for four sampled ones, of which two or three were won.
 SFT: dict[str, Any] = {"method": "sft", "epochs": 4, "batch_size": 64, "lr": 1e-3}
 # Preferences weigh whole episodes, by log-ratios summed over all their tokens, so a step of a given rate moves more
@@ -96,36 +93,90 @@ class Recipe:
     """Whether it learns from the expert, an episode of each game, in place of the sampled episodes."""
     share: float = 1.0
     """Episodes it learns from, as a multiple of --episodes."""
-    best_of: bool = False
-    """Whether it also plays with the best of so many turns."""
-
-    @property
-    def decodings(self) -> list[str]:
-        return list(DECODINGS)[: 3 if self.best_of else 2]
+    chooses: bool = False
+    """Whether it also plays guided by its value model."""
 
     def vary(self, name: str, *, share: float = 1.0, **settings: Any) -> Recipe:
         """The same but for these settings, and compared with what it was."""
         merged = {**self.settings, **settings}
         return dataclasses.replace(
-            self, name=f"{self.name}_{name}", settings=merged, against=self.name, share=share, best_of=False
+            self, name=f"{self.name}_{name}", settings=merged, against=self.name, share=share, chooses=False
         )
 
 
-MAIN = {
-    recipe.name: recipe
-    for recipe in (
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, and how much of it."""
+
+    world: World
+    main: dict[str, Recipe]
+    sweeps: dict[str, list[Recipe]]
+    """Variants of the main recipes."""
+    chooser: dict[str, Any]
+    """Of `load_agent`, beside the temperature: how value guides the recipes that let it."""
+    shown_steps: tuple[int, ...]
+    """Where the value is described."""
+    into: Path
+    seeds: int
+    episodes: int
+    games: int
+    only: list[str] | None = None
+    only_seeds: list[int] | None = None
+    sweep: list[str] | None = None
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        return self.main | {recipe.name: recipe for sweep in self.sweeps.values() for recipe in sweep}
+
+    @property
+    def decodings(self) -> dict[str, dict[str, Any]]:
+        """Of `load_agent`, by name; the last is for recipes that choose."""
+        chosen = {"temperature": TEMPERATURE, **self.chooser}
+        return {"greedy": {"temperature": 0.0}, "sampled": {"temperature": TEMPERATURE}, self.choice: chosen}
+
+    @property
+    def choice(self) -> str:
+        return "_".join((str(self.chooser.get("search", "best_of")), str(self.chooser["best_of"])))
+
+    def decodings_of(self, recipe: Recipe, games: str) -> list[str]:
+        """Choosing belongs to the main table; sweeps compare what all have."""
+        return list(self.decodings)[: 3 if recipe.chooses and games == "test" else 2]
+
+    @property
+    def expected(self) -> list[tuple[Row, Row]]:
+        """The paper's order, the better one second."""
+        pairs = []
+        for worse, better in (("sft", "rejection"), ("rejection", "oreo")):
+            pairs += [((worse, decoding), (better, decoding)) for decoding in ("greedy", "sampled")]
+        return pairs + [(("oreo", decoding), ("oreo", self.choice)) for decoding in ("greedy", "sampled")]
+
+
+def main_recipes(
+    *,
+    sft: dict[str, Any],
+    rejection: dict[str, Any],
+    dpo: dict[str, Any],
+    kto: dict[str, Any],
+    oreo: dict[str, Any],
+    response: dict[str, Any],
+) -> dict[str, Recipe]:
+    """The rows of the main table, by the settings of each."""
+    found = (
         Recipe("start", {}, "rejection"),
-        Recipe("sft", SFT, "rejection", expert=True),
-        Recipe("rejection", REJECTION, "rejection"),
-        Recipe("dpo", DPO, "rejection"),
-        Recipe("kto", KTO, "rejection"),
-        Recipe("oreo", OREO, "rejection", best_of=True),
-        Recipe("oreo_step", {**OREO, "level": "step"}, "rejection"),
-        # Its one residual sums the log-ratios of all tokens: with OREO's rate it fell below the start, and with a third
-        # of it.
-        Recipe("oreo_response", {**OREO, "level": "response", "lr": 1e-4}, "rejection"),
+        Recipe("sft", sft, "rejection", expert=True),
+        Recipe("rejection", rejection, "rejection"),
+        Recipe("dpo", dpo, "rejection"),
+        Recipe("kto", kto, "rejection"),
+        Recipe("oreo", oreo, "rejection", chooses=True),
+        Recipe("oreo_step", {**oreo, "level": "step"}, "rejection"),
+        Recipe("oreo_response", {**oreo, "level": "response", **response}, "rejection"),
     )
-}
+    return {recipe.name: recipe for recipe in found}
+
+
+# A response's one residual sums the log-ratios of all tokens: with OREO's rate it fell below the start, and with a
+# third of it.
+MAIN = main_recipes(sft=SFT, rejection=REJECTION, dpo=DPO, kto=KTO, oreo=OREO, response={"lr": 1e-4})
 _OREO, _REJECTION = MAIN["oreo"], MAIN["rejection"]
 SWEEPS = {
     # More episodes, each seen as often: more updates too.
@@ -156,16 +207,6 @@ SWEEPS = {
         *(MAIN["kto"].vary(f"lr_{lr:g}", lr=lr) for lr in (3e-5, 3e-4)),
     ],
 }
-RECIPES = MAIN | {recipe.name: recipe for sweep in SWEEPS.values() for recipe in sweep}
-# The paper's order, the better one second: recipe and decoding of both.
-EXPECTED = (
-    *((("sft", decoding), ("rejection", decoding)) for decoding in ("greedy", "sampled")),
-    *((("rejection", decoding), ("oreo", decoding)) for decoding in ("greedy", "sampled")),
-    *((("oreo", decoding), ("oreo", f"best_of_{BEST_OF}")) for decoding in ("greedy", "sampled")),
-)
-SHOWN_STEPS = (0, 4, 8, 12, 16)
-Row = tuple[str, str]
-"""Recipe, decoding."""
 Played = dict[int, list[Trajectory]]
 """Episodes in the order of the games, of each training seed that has them all."""
 
@@ -173,52 +214,52 @@ Played = dict[int, list[Trajectory]]
 # Collecting, training, playing.
 
 
-def games_of(recipe: Recipe, args: argparse.Namespace) -> int:
+def games_of(recipe: Recipe, plan: Plan) -> int:
     """Games that the recipe's data is of."""
-    return math.ceil(recipe.share * args.episodes / PER_GAME)
+    return math.ceil(recipe.share * plan.episodes / PER_GAME)
 
 
-def collect(recipe: Recipe, seed: int, args: argparse.Namespace) -> None:
+def collect(recipe: Recipe, seed: int, plan: Plan) -> None:
     """Play what is missing of the recipe's data. Samples of a game are kept apart, since their seeds are equal."""
-    games = games_of(recipe, args)
-    for folder, sample in data_folders(recipe, seed, args):
+    games = games_of(recipe, plan)
+    for folder, sample in data_folders(recipe, seed, plan):
         there = stored(folder, seed=seed, episodes=games)
         missing = [index for index in range(games) if index not in there]
         if not missing:
             continue
-        agent = load_agent("expert") if recipe.expert else load_agent("tiny", temperature=1.0)
+        agent = load_agent("expert") if recipe.expert else load_agent(plan.world.model, temperature=1.0)
         with Episodes(f"seed {seed}: collecting {folder.name}", len(missing)) as seen:
-            how = {"seed": seed, "sample": sample, "batch_size": 256, "max_steps": MAX_STEPS, "env_kwargs": TRAIN}
-            play_into(folder, ENV, agent, missing, on_episode=seen, **how)
+            how = {"seed": seed, "sample": sample, "batch_size": 256, "max_steps": plan.world.max_steps}
+            play_into(folder, plan.world.env, agent, missing, on_episode=seen, env_kwargs=plan.world.train, **how)
 
 
-def data_folders(recipe: Recipe, seed: int, args: argparse.Namespace) -> list[tuple[Path, int]]:
+def data_folders(recipe: Recipe, seed: int, plan: Plan) -> list[tuple[Path, int]]:
     """Each with the number of the sample in it."""
-    data = args.into / f"seed{seed}" / "data"
+    data = plan.into / f"seed{seed}" / "data"
     if recipe.expert:
         return [(data / "expert", 0)]
     return [(data / f"sample{sample}", sample) for sample in range(PER_GAME)]
 
 
-def data_of(recipe: Recipe, seed: int, args: argparse.Namespace) -> Iterator[Trajectory]:
+def data_of(recipe: Recipe, seed: int, plan: Plan) -> Iterator[Trajectory]:
     """In an order that does not depend on when what was collected."""
-    for folder, _ in data_folders(recipe, seed, args):
-        there = stored(folder, seed=seed, episodes=games_of(recipe, args))
+    for folder, _ in data_folders(recipe, seed, plan):
+        there = stored(folder, seed=seed, episodes=games_of(recipe, plan))
         yield from (there[index] for index in sorted(there))
 
 
-def checkpoint(recipe: Recipe, seed: int, args: argparse.Namespace) -> Path | str:
-    return args.into / f"seed{seed}" / "models" / recipe.name if recipe.settings else "tiny"
+def checkpoint(recipe: Recipe, seed: int, plan: Plan) -> Path | str:
+    return plan.into / f"seed{seed}" / "models" / recipe.name if recipe.settings else plan.world.model
 
 
-def learn(recipe: Recipe, seed: int, args: argparse.Namespace) -> None:
-    folder = Path(checkpoint(recipe, seed, args))
+def learn(recipe: Recipe, seed: int, plan: Plan) -> None:
+    folder = Path(checkpoint(recipe, seed, plan))
     if not (folder / "policy" / "config.json").is_file():
-        collect(recipe, seed, args)
+        collect(recipe, seed, plan)
     with Updates(f"seed {seed}: training {recipe.name}") as seen:
         train(
-            data_of(recipe, seed, args),  # not read where training is finished
-            model="tiny",
+            data_of(recipe, seed, plan),  # not read where training is finished
+            model=plan.world.model,
             output=folder,
             resume=(folder / "config.json").is_file(),
             on_step=seen,
@@ -228,43 +269,37 @@ def learn(recipe: Recipe, seed: int, args: argparse.Namespace) -> None:
         )
 
 
-def episodes_folder(row: Row, seed: int, games: str, args: argparse.Namespace) -> Path:
-    return args.into / f"seed{seed}" / games / "_".join(row)
+def episodes_folder(row: Row, seed: int, games: str, plan: Plan) -> Path:
+    return plan.into / f"seed{seed}" / games / "_".join(row)
 
 
-def play_missing(recipe: Recipe, decoding: str, seed: int, games: str, args: argparse.Namespace) -> None:
+def play_missing(recipe: Recipe, decoding: str, seed: int, games: str, plan: Plan) -> None:
     """Held-out games. All recipes of a seed have the same random numbers, those of another seed have others."""
-    folder = episodes_folder((recipe.name, decoding), seed, games, args)
-    there = stored(folder, seed=GAMES[games], episodes=args.games)
-    missing = [index for index in range(args.games) if index not in there]
+    folder = episodes_folder((recipe.name, decoding), seed, games, plan)
+    there = stored(folder, seed=GAMES[games], episodes=plan.games)
+    missing = [index for index in range(plan.games) if index not in there]
     if missing:
-        agent = load_agent(str(checkpoint(recipe, seed, args)), **DECODINGS[decoding])
+        agent = load_agent(str(checkpoint(recipe, seed, plan)), **plan.decodings[decoding])
         with Episodes(f"seed {seed}: {recipe.name}, {decoding}", len(missing)) as seen:
-            how = {"sample": seed, "batch_size": 100, "max_steps": MAX_STEPS, "env_kwargs": HELD_OUT}
-            play_into(folder, ENV, agent, missing, on_episode=seen, seed=GAMES[games], **how)
+            how = {"sample": seed, "batch_size": 100, "max_steps": plan.world.max_steps, "seed": GAMES[games]}
+            play_into(folder, plan.world.env, agent, missing, on_episode=seen, env_kwargs=plan.world.held_out, **how)
 
 
 # What came out.
 
 
-def read_played(row: Row, games: str, args: argparse.Namespace) -> Played:
-    """Without commands and candidates: of many rows they fill the memory."""
+def read_played(row: Row, games: str, plan: Plan) -> Played:
     played: Played = {}
-    for seed in seeds_in(args.into):
-        there = stored(episodes_folder(row, seed, games, args), seed=GAMES[games], episodes=args.games)
-        if len(there) == args.games:
-            played[seed] = [_light(there[index]) for index in range(args.games)]
+    for seed in seeds_in(plan.into):
+        there = stored(episodes_folder(row, seed, games, plan), seed=GAMES[games], episodes=plan.games)
+        if len(there) == plan.games:
+            played[seed] = [light(there[index]) for index in range(plan.games)]
     return played
 
 
 def seeds_in(folder: Path) -> list[int]:
     """Training seeds that something is there of, also from calls with more of them."""
     return sorted(int(each.name.removeprefix("seed")) for each in folder.glob("seed*"))
-
-
-def _light(trajectory: Trajectory) -> Trajectory:
-    steps = tuple(dataclasses.replace(step, admissible_commands=None, candidates=()) for step in trajectory.steps)
-    return dataclasses.replace(trajectory, steps=steps)
 
 
 def wins(played: Played) -> list[list[bool]]:
@@ -286,9 +321,9 @@ def comparable(first: Row, second: Row, rows: dict[Row, Played]) -> bool:
     return first != second and not rows.get(first, {}).keys().isdisjoint(rows.get(second, {}))
 
 
-def figures(row: Row, rows: dict[Row, Played], args: argparse.Namespace) -> dict[str, Any]:
+def figures(row: Row, rows: dict[Row, Played], plan: Plan) -> dict[str, Any]:
     """A row of results.json."""
-    recipe, played = RECIPES[row[0]], rows[row]
+    recipe, played = plan.recipes[row[0]], rows[row]
     success, low, high = crossed_bootstrap(wins(played))
     steps = [len(episode) for episodes in played.values() for episode in episodes]
     found: dict[str, Any] = {
@@ -296,7 +331,7 @@ def figures(row: Row, rows: dict[Row, Played], args: argparse.Namespace) -> dict
         "decoding": row[1],
         "agent": next(iter(played.values()))[0].agent,
         "checkpoints": {seed: episodes[0].checkpoint for seed, episodes in played.items()},
-        "data": games_of(recipe, args) * (1 if recipe.expert else PER_GAME) if recipe.settings else 0,
+        "data": games_of(recipe, plan) * (1 if recipe.expert else PER_GAME) if recipe.settings else 0,
         "success": success,
         "low": low,
         "high": high,
@@ -304,24 +339,24 @@ def figures(row: Row, rows: dict[Row, Played], args: argparse.Namespace) -> dict
         "episodes": len(steps),
         "mean_steps": sum(steps) / len(steps),
     }
-    # Nothing else has a best of 5; it is a way of sampling.
+    # Nothing else chooses; it is a way of sampling.
     reference = (recipe.against, "greedy" if row[1] == "greedy" else "sampled")
     if comparable(reference, row, rows):
         found["against"] = {"row": " ".join(reference), **compare(rows[reference], played)}
     return found
 
 
-def value_figures(recipe: Recipe, seed: int, episodes: list[Trajectory], args: argparse.Namespace) -> dict[str, Any]:
+def value_figures(recipe: Recipe, seed: int, episodes: list[Trajectory], plan: Plan) -> dict[str, Any]:
     """Of one model, on its own episodes. Kept, since the models have to read them all."""
-    file = args.into / f"seed{seed}" / "value" / f"{recipe.name}.json"
+    file = plan.into / f"seed{seed}" / "value" / f"{recipe.name}.json"
     if file.is_file() and (before := read_json(file))["episodes"] == len(episodes):
         return before
-    folder = Path(checkpoint(recipe, seed, args))
+    folder = Path(checkpoint(recipe, seed, plan))
     policy, tokenizer = load_policy(folder)
     beta = read_json(folder / "config.json")["beta"]
     value, won = diagnostics.stored_values(episodes), [episode.won for episode in episodes]
     by_models = diagnostics.soft_bellman_terms(
-        episodes, policy, load_value(folder), load_policy("tiny")[0], tokenizer, beta=beta
+        episodes, policy, load_value(folder), load_policy(plan.world.model)[0], tokenizer, beta=beta
     )
     found = {
         "episodes": len(episodes),
@@ -334,9 +369,9 @@ def value_figures(recipe: Recipe, seed: int, episodes: list[Trajectory], args: a
     return found
 
 
-def trained_with(recipe: Recipe, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+def trained_with(recipe: Recipe, seed: int, plan: Plan) -> dict[str, Any]:
     """Every setting, as the run itself noted it, with updates, versions and seconds."""
-    folder = Path(checkpoint(recipe, seed, args))
+    folder = Path(checkpoint(recipe, seed, plan))
     log = (folder / "log.jsonl").read_text().splitlines()
     return {**read_json(folder / "config.json"), "seconds": round(sum(json.loads(line)["seconds"] for line in log), 1)}
 
@@ -377,20 +412,20 @@ def order_table(expected: Sequence[dict[str, Any]]) -> Table:
     return drawn
 
 
-def value_table(found: dict[str, dict[int, dict[str, Any]]]) -> Table:
+def value_table(found: dict[str, dict[int, dict[str, Any]]], steps: Sequence[int]) -> Table:
     drawn = Table(
         title="V on the agents' own sampled test games, means over seeds: expected calibration error, then at step t"
         "\nAUC of V(s_t) for final success | mean square of the soft Bellman residual"
         "\n(a constant V and an unmoved policy: 0.5 | at best success × failure)"
     )
-    for column in ("method", "error", *(f"t = {step}" for step in SHOWN_STEPS)):
+    for column in ("method", "error", *(f"t = {step}" for step in steps)):
         drawn.add_column(column, no_wrap=True)
     for name, figures_of in found.items():
         by_seed = list(figures_of.values())
         cells = [
             f"{_mean([each['auc'][step : step + 1] for each in by_seed])}"
             f" | {_mean([each['residual'][step : step + 1] for each in by_seed])}"
-            for step in SHOWN_STEPS
+            for step in steps
         ]
         drawn.add_row(name, _mean([[each["calibration"]["error"]] for each in by_seed]), *cells)
     return drawn
@@ -404,87 +439,86 @@ def _mean(found: Sequence[Sequence[float | None]]) -> str:
 # The whole.
 
 
-def chosen(args: argparse.Namespace) -> list[Recipe]:
+def chosen(plan: Plan) -> list[Recipe]:
     """What is to be trained and played: the main recipes, or sweeps with what their variants are compared with."""
-    if not args.sweep:
-        recipes = list(MAIN.values())
+    if not plan.sweep:
+        recipes = list(plan.main.values())
     else:
-        names = list(SWEEPS) if "all" in args.sweep else args.sweep
-        variants = [recipe for name in names for recipe in SWEEPS[name]]
-        recipes = [MAIN[name] for name in dict.fromkeys(recipe.against for recipe in variants)] + variants
-    return [recipe for recipe in recipes if args.only is None or recipe.name in args.only]
+        names = list(plan.sweeps) if "all" in plan.sweep else plan.sweep
+        variants = [recipe for name in names for recipe in plan.sweeps[name]]
+        recipes = [plan.main[name] for name in dict.fromkeys(recipe.against for recipe in variants)] + variants
+    return [recipe for recipe in recipes if plan.only is None or recipe.name in plan.only]
 
 
-def rows_of(recipes: Sequence[Recipe], games: str, args: argparse.Namespace) -> dict[Row, Played]:
+def rows_of(recipes: Sequence[Recipe], games: str, plan: Plan) -> dict[Row, Played]:
     """Those that are complete for a seed at least."""
-    # The best of 5 belongs to the main table; sweeps compare what all have.
-    wanted = [(each.name, how) for each in recipes for how in each.decodings[: None if games == "test" else 2]]
-    found = {row: read_played(row, games, args) for row in wanted}
+    wanted = [(each.name, how) for each in recipes for how in plan.decodings_of(each, games)]
+    found = {row: read_played(row, games, plan) for row in wanted}
     return {row: played for row, played in found.items() if played}
 
 
-def run(args: argparse.Namespace) -> None:
+def run(plan: Plan) -> None:
     for name in ("seeds", "episodes", "games"):
-        if getattr(args, name) < 1:
-            raise UsageError(f"--{name} {getattr(args, name)}: expected 1 or more")
-    working = range(args.seeds) if args.only_seeds is None else args.only_seeds
-    if beyond := [seed for seed in working if seed not in range(args.seeds)]:
-        raise UsageError(f"--only-seeds {beyond[0]}: expected one below --seeds {args.seeds}")
-    recipes, games = chosen(args), "validation" if args.sweep else "test"
+        if getattr(plan, name) < 1:
+            raise UsageError(f"--{name} {getattr(plan, name)}: expected 1 or more")
+    working = range(plan.seeds) if plan.only_seeds is None else plan.only_seeds
+    if beyond := [seed for seed in working if seed not in range(plan.seeds)]:
+        raise UsageError(f"--only-seeds {beyond[0]}: expected one below --seeds {plan.seeds}")
+    recipes, games = chosen(plan), "validation" if plan.sweep else "test"
     if not recipes:
-        raise UsageError(f"--only {' '.join(args.only)}: none of these is in --sweep {' '.join(args.sweep or [])}")
-    start = digest(load_policy("tiny")[0])
-    settings = {"start": start, "episodes": args.episodes, "per_game": PER_GAME, **GAMES}
-    claim(args.into, "learning.json", settings, option="--into")
+        raise UsageError(f"--only {' '.join(plan.only)}: none of these is in --sweep {' '.join(plan.sweep or [])}")
+    start = digest(load_policy(plan.world.model)[0])
+    settings = {"start": start, "episodes": plan.episodes, "per_game": PER_GAME, **GAMES}
+    claim(plan.into, "learning.json", settings, option="--into")
     for seed in working:
         for recipe in recipes:
             if recipe.settings:
-                learn(recipe, seed, args)
-            for decoding in recipe.decodings[: None if games == "test" else 2]:
-                play_missing(recipe, decoding, seed, games, args)
-    report(args)
+                learn(recipe, seed, plan)
+            for decoding in plan.decodings_of(recipe, games):
+                play_missing(recipe, decoding, seed, games, plan)
+    report(plan)
 
 
-def report(args: argparse.Namespace) -> None:
+def report(plan: Plan) -> None:
     """results.json with all that is complete; tables of it."""
-    test = rows_of(list(MAIN.values()), "test", args)
-    swept = rows_of(list(RECIPES.values()), "validation", args)
-    results = {row: figures(row, test, args) for row in test}
+    test = rows_of(list(plan.main.values()), "test", plan)
+    swept = rows_of(list(plan.recipes.values()), "validation", plan)
+    results = {row: figures(row, test, plan) for row in test}
     sweeps = {
-        name: {row: figures(row, swept, args) for row in swept if row[0] in {each.name for each in variants}}
-        for name, variants in SWEEPS.items()
+        name: {row: figures(row, swept, plan) for row in swept if row[0] in {each.name for each in variants}}
+        for name, variants in plan.sweeps.items()
     }
-    parents = {row: figures(row, swept, args) for row in swept if row[0] in MAIN}
+    parents = {row: figures(row, swept, plan) for row in swept if row[0] in plan.main}
     expected = [
         {"worse": " ".join(worse), "better": " ".join(better), **compare(test[worse], test[better])}
-        for worse, better in EXPECTED
+        for worse, better in plan.expected
         if comparable(worse, better, test)
     ]
     for each in expected:
         each["came_out"] = "as expected" if each["low"] > 0 else "the other way" if each["high"] < 0 else "undecided"
     values = {
-        name: {seed: value_figures(recipe, seed, episodes, args) for seed, episodes in test[name, "sampled"].items()}
-        for name, recipe in MAIN.items()
+        name: {seed: value_figures(recipe, seed, episodes, plan) for seed, episodes in test[name, "sampled"].items()}
+        for name, recipe in plan.main.items()
         if recipe.settings.get("method") == "oreo" and (name, "sampled") in test
     }
     protocols = {
         games: summarise(
-            next(iter(next(iter(rows.values())).values())), {"max_steps": MAX_STEPS, "seed": GAMES[games]}
+            next(iter(next(iter(rows.values())).values())), {"max_steps": plan.world.max_steps, "seed": GAMES[games]}
         ).protocol
         for games, rows in (("test", test), ("validation", swept))
         if rows
     }
     trained: dict[str, set[int]] = {}
     for (name, _), played in [*test.items(), *swept.items()]:
-        if RECIPES[name].settings:
+        if plan.recipes[name].settings:
             trained.setdefault(name, set()).update(played)
     write_json(
-        args.into / "results.json",
+        plan.into / "results.json",
         {
-            "settings": {"games": args.games, **read_json(args.into / "learning.json")},
+            "settings": {"games": plan.games, **read_json(plan.into / "learning.json")},
             "protocols": protocols,
             "training": {
-                name: {seed: trained_with(RECIPES[name], seed, args) for seed in sorted(seeds)}
+                name: {seed: trained_with(plan.recipes[name], seed, plan) for seed in sorted(seeds)}
                 for name, seeds in trained.items()
             },
             "test": list(results.values()),
@@ -499,28 +533,46 @@ def report(args: argparse.Namespace) -> None:
     if expected:
         console.print(order_table(expected))
     if values:
-        console.print(value_table(values))
+        console.print(value_table(values, plan.shown_steps))
     for name, found in sweeps.items():
-        compared = {RECIPES[recipe].against for recipe, _ in found}
+        compared = {plan.recipes[recipe].against for recipe, _ in found}
         shown = [each for row, each in parents.items() if row[0] in compared] + list(found.values())
         if found:
             console.print(table(shown, f"Sweep: {name}. {describe(protocols['validation'])}"))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="how many: of data, training and sampling")
-    parser.add_argument("--episodes", type=int, default=4000, help="that each method learns from, four of each game")
-    parser.add_argument("--games", type=int, default=600, help="held-out games, the same ones for all")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=list(RECIPES), help="train and play just these")
+def options(about: str | None, plan: Callable[..., Plan], *, into: str) -> tuple[argparse.ArgumentParser, Plan]:
+    """What the command line of a benchmark of learning may say, and the plan if it says nothing.
+
+    Args:
+        about: the benchmark's own docstring.
+        plan: makes the plan, given how much of everything.
+        into: the folder where none is named.
+    """
+    whole = plan(into=Path(into), seeds=3, episodes=4000, games=600)
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=whole.seeds, help="how many: of data, training and sampling")
+    parser.add_argument("--episodes", type=int, default=whole.episodes, help="of each method's data, four of each game")
+    parser.add_argument("--games", type=int, default=whole.games, help="held-out games, the same ones for all")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[*whole.recipes], help="train and play just these")
     parser.add_argument("--only-seeds", nargs="+", type=int, metavar="SEED", help="of the seeds 0, 1, … just these")
     parser.add_argument(
-        "--sweep", nargs="+", metavar="NAME", choices=[*SWEEPS, "all"], help=f"{', '.join(SWEEPS)}, all"
+        "--sweep", nargs="+", metavar="NAME", choices=[*whole.sweeps, "all"], help=f"{', '.join(whole.sweeps)}, all"
     )
-    parser.add_argument("--into", type=Path, default=Path("runs/learning"), help="folder for everything")
-    args = parser.parse_args()
-    with reported(f"stopped; what was done is in {args.into}, and the same command goes on from there"):
-        run(args)
+    parser.add_argument("--into", type=Path, default=whole.into, help="folder for everything")
+    return parser, whole
+
+
+def alfworld(**amounts: Any) -> Plan:
+    """The plan of this benchmark."""
+    return Plan(ALFWORLD, MAIN, SWEEPS, ALFWORLD.chooser.settings, (0, 4, 8, 12, 16), **amounts)
+
+
+def main() -> None:
+    parser, whole = options(__doc__, alfworld, into="runs/learning")
+    plan = dataclasses.replace(whole, **vars(parser.parse_args()))
+    with reported(f"stopped; what was done is in {plan.into}, and the same command goes on from there"):
+        run(plan)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Pictures of results, with matplotlib (the extra `plots`), for papers and READMEs: PNG or SVG, no display needed.
 
     success_over_k({1: outcome, 2: outcome, 5: outcome}, {"planner": {"1 turn deep": outcome}}, "choosing.png")
+    success_over_tokens({"beam search": {40.0: outcome, 160.0: outcome}, "vote": {40.0: outcome}}, "searches.png")
 
 The same figures give the same file, byte by byte, with the same matplotlib. What is measured is the callers' business.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,27 @@ def success_over_k(
         MissingExtra: matplotlib is not installed.
         DataError: the file cannot be written.
     """
+    _save(lambda: draw_success_over_k(points, references, title), path)
+
+
+def success_over_tokens(
+    curves: Mapping[str, Mapping[float, Outcome]], path: str | os.PathLike[str], title: str = ""
+) -> None:
+    """Draw success over what it cost, a curve with intervals for each way to search.
+
+    Args:
+        curves: by name, then by sampled tokens a problem, more than 0. At most 5 curves.
+        path: a .png or .svg file; an existing one is replaced.
+        title: above all.
+    Raises:
+        UsageError: no points, a cost of 0 or less, too many curves, or another kind of file.
+        MissingExtra: matplotlib is not installed.
+        DataError: the file cannot be written.
+    """
+    _save(lambda: draw_success_over_tokens(curves, title), path)
+
+
+def _save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
     check_plot(path)
     from matplotlib import style
 
@@ -77,7 +99,7 @@ def success_over_k(
     # No date and no version in the file. (An SVG's writer knows no other keys than these two for them.)
     metadata = {"Date": None, "Creator": None} if file.suffix.lower() == ".svg" else {"Software": None}
     with style.context(["default", _STYLE]):  # whatever the user has set up for other pictures
-        figure = draw_success_over_k(points, references, title)
+        figure = draw()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(file, dpi=_DPI, metadata=metadata)
@@ -106,6 +128,54 @@ def draw_success_over_k(
         _references(axes, references)
     left.set_ylabel("success, with 95 % interval")
     _scale(left, [*points.values(), *(each for group in references.values() for each in group.values())])
+    if title:
+        figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def draw_success_over_tokens(curves: Mapping[str, Mapping[float, Outcome]], title: str = "") -> Figure:
+    """The figure of `success_over_tokens`, which see: cost on a scale where equal factors are equally long."""
+    from matplotlib.figure import Figure
+
+    curves = {name: points for name, points in curves.items() if points}
+    if not curves or min(min(points) for points in curves.values()) <= 0:
+        raise UsageError("success over tokens needs points, each at more than 0 tokens")
+    if len(curves) > len(_COLOURS):
+        raise UsageError(f"{len(curves)} curves: expected at most {len(_COLOURS)}")
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log", base=2)
+    for index, (name, points) in enumerate(curves.items()):
+        costs = sorted(points)
+        outcomes = [points[cost] for cost in costs]
+        axes.fill_between(
+            costs,
+            [each.low for each in outcomes],
+            [each.high for each in outcomes],
+            color=_COLOURS[index],
+            alpha=0.12,
+            linewidth=0,
+        )
+        axes.plot(
+            costs,
+            [each.success for each in outcomes],
+            color=_COLOURS[index],
+            marker=_MARKERS[index],
+            markersize=6,
+            linewidth=1.6,
+            label=name,
+        )
+    ends = [cost for points in curves.values() for cost in points]
+    low, high = math.floor(math.log2(min(ends))), math.ceil(math.log2(max(ends)))
+    axes.set_xticks([2**power for power in range(low, high + 1)], [f"{2**power:g}" for power in range(low, high + 1)])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(min(ends) / 2**0.3, max(ends) * 2**0.3)
+    axes.set_xlabel("tokens sampled a problem")
+    axes.set_ylabel("success, with 95 % interval")
+    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, loc="lower right")
+    _scale(axes, [outcome for points in curves.values() for outcome in points.values()])
     if title:
         figure.suptitle(title, fontsize=9)
     return figure

@@ -6,7 +6,7 @@ explorer, a share of whose actions is replaced by pointless or refused ones; tho
 model learns to recover and not to err. In mathematics it writes the worked solutions of generated problems.
 
     python examples/train_tiny_lm.py --output runs/tiny --episodes 36032
-    python examples/train_tiny_lm.py --world math --output runs/tiny_math --episodes 64000
+    python examples/train_tiny_lm.py --world math --output runs/tiny_math --episodes 80000
 
 Left out: anything that would make them strong. An embedded model is a starting point that OREO has to improve on.
 """
@@ -280,7 +280,7 @@ WORLDS = {
         pieces=r"\n> |####|<<|>>| ?[A-Za-z]+| ?[-+*/=(]| ?[0-9]",
         noise=0.0,
         corpus=math_corpus,
-        episodes=64_000,
+        episodes=80_000,
         observation_weight=0.05,
     ),
 }

@@ -47,7 +47,7 @@ class TrainConfig:
     """"sft" imitates every trajectory, "rejection" the won ones; "dpo" prefers the won to the lost of the same game,
     "kto" the won to the lost at large; "oreo" and "dqo" learn policy and value from all."""
     model: str = "tiny"
-    """The starting policy, and the reference of all but imitation: a folder, "tiny", or a Hub name."""
+    """The starting policy, and the reference of all but imitation: a folder, "tiny", "tiny-math", or a Hub name."""
     value_model: str | None = None
     """The starting value; None: a copy of the starting policy with a head of zeros (paper, section 4.1)."""
     instruction: str | None = None

@@ -31,8 +31,8 @@ from oreo.packing import Packing
 from oreo.scoring import Layer, chunk_rows, chunks, plain_layer, score
 from oreo.value_models import value_class
 
-TINY = Path(__file__).parent / "tiny"
-"""The embedded model, named "tiny" wherever a model is asked for."""
+EMBEDDED = {"tiny": Path(__file__).parent / "tiny", "tiny-math": Path(__file__).parent / "tiny_math"}
+"""The embedded models, for generated ALFWorld games and for generated problems: named so wherever one is asked for."""
 
 
 # Loading.
@@ -42,13 +42,14 @@ def resolve_checkpoint(path: str | os.PathLike[str]) -> tuple[str, str | None]:
     """Find policy and value: (policy, value or None).
 
     Args:
-        path: an output folder of `oreo train`, a model folder, "tiny" for the embedded model, or a Hub name.
+        path: an output folder of `oreo train`, a model folder, "tiny" or "tiny-math" for an embedded model, or a Hub
+            name.
 
     Raises:
         DataError: a folder that holds no model.
     """
-    if str(path) == "tiny":
-        return str(TINY), None
+    if str(path) in EMBEDDED:
+        return str(EMBEDDED[str(path)]), None
     folder = Path(path).expanduser()
     if is_model(folder / "policy"):
         value = folder / "value"

@@ -1,7 +1,7 @@
 """The main job on the embedded default: collect, train, evaluate, watch. No download, no GPU, and nothing precomputed
-but the tiny language model it starts from.
+but the tiny language model it starts from, of which each of the two worlds has its own.
 
-    run(Path("runs/quickstart"), seed=0, fast=False, console=Console())
+    run(Path("runs/quickstart"), WORLDS["oreo/ALFWorld-v0"], seed=0, fast=False, console=Console())
 
 Everything it makes stays under one folder: the buffer, both trained agents, the held-out episodes, results.json.
 A finished stage is not done again: call it once more after an interruption and it goes on from there.
@@ -10,11 +10,13 @@ A finished stage is not done again: call it once more after an interruption and 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oreo.cli.output import Episodes, Updates
+from oreo.envs.registry import SHORT_NAMES
+from oreo.errors import UsageError
 from oreo.resumable import claim, one_process, play_left, played, still_to_play, train_once, write_json
 
 if TYPE_CHECKING:
@@ -24,12 +26,6 @@ if TYPE_CHECKING:
     from oreo.eval.evaluate import Evaluation
     from oreo.trajectory import Trajectory
 
-ENV = "oreo/ALFWorld-v0"
-TRAIN = {"split": "generated"}
-HELD_OUT = {"split": "generated_unseen"}
-MAX_STEPS = 20
-"""The explorer needs 15 at most in houses of this size; the original's 50 would only lengthen what is lost anyway."""
-BEST_OF = 5
 TEMPERATURE = 0.5
 """Every agent samples at this temperature. Candidates have to differ, and a table in which one row samples while the
 others play greedily would credit the value model with what sampling does (greedy play of a model of this size repeats
@@ -51,21 +47,6 @@ class Size:
     """Settings of `oreo.train(method="oreo")`."""
 
 
-FULL = Size(
-    episodes=4000,
-    held_out=600,
-    rejection={"epochs": 2, "batch_size": 64, "lr": 1e-3},
-    oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 64, "lr": 1.5e-3, "value_lr": 1e-3},
-)
-FAST = Size(
-    episodes=640,
-    held_out=100,
-    rejection={"epochs": 2, "batch_size": 32, "lr": 5e-4},
-    # The value model needs its updates before it may choose: after 60 of them best of 5 was worse than no choice.
-    oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 5e-4, "value_lr": 1e-3},
-)
-
-
 @dataclass(frozen=True)
 class Contestant:
     """A row of the table."""
@@ -73,26 +54,124 @@ class Contestant:
     name: str
     title: str
     folder: str
-    """What `load_agent` takes, below the output folder; "" for the tiny model."""
-    best_of: int = 1
+    """What `load_agent` takes, below the output folder; "" for the model all start from."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of `load_agent`, beside the temperature."""
+    options: str = ""
+    """The same for `oreo watch`."""
 
-    def agent(self, output: Path) -> str:
-        return str(output / self.folder) if self.folder else "tiny"
+
+@dataclass(frozen=True)
+class World:
+    """What is played, by whom, and how much of it."""
+
+    env: str
+    model: str
+    """All start from it."""
+    train: dict[str, Any]
+    """The environment's arguments where data is collected …"""
+    held_out: dict[str, Any]
+    """… and where agents are evaluated."""
+    max_steps: int
+    full: Size
+    fast: Size
+    chooser: Contestant
+    """The last row: OREO's policy, guided by its value model."""
+    places: str
+    """What data is collected in …"""
+    other_places: str
+    """… and what agents are evaluated on, as the table calls it."""
+
+    @property
+    def contestants(self) -> tuple[Contestant, ...]:
+        return (
+            Contestant("start", "start (tiny LM)", ""),
+            Contestant("rejection", "rejection sampling", "rejection"),
+            Contestant("oreo", "OREO", "oreo"),
+            self.chooser,
+        )
+
+    def agent(self, one: Contestant, output: Path) -> str:
+        return str(output / one.folder) if one.folder else self.model
 
 
-CONTESTANTS = (
-    Contestant("start", "start (tiny LM)", ""),
-    Contestant("rejection", "rejection sampling", "rejection"),
-    Contestant("oreo", "OREO", "oreo"),
-    Contestant(f"oreo_best_of_{BEST_OF}", f"OREO, best of {BEST_OF} by value", "oreo", BEST_OF),
+ALFWORLD = World(
+    env="oreo/ALFWorld-v0",
+    model="tiny",
+    train={"split": "generated"},
+    held_out={"split": "generated_unseen"},
+    max_steps=20,  # the explorer needs 15 at most in houses of this size; more would only lengthen what is lost anyway
+    full=Size(
+        episodes=4000,
+        held_out=600,
+        rejection={"epochs": 2, "batch_size": 64, "lr": 1e-3},
+        oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 64, "lr": 1.5e-3, "value_lr": 1e-3},
+    ),
+    fast=Size(
+        episodes=640,
+        held_out=100,
+        rejection={"epochs": 2, "batch_size": 32, "lr": 5e-4},
+        # The value model needs its updates before it may choose: after 60 of them best of 5 was worse than no choice.
+        oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 5e-4, "value_lr": 1e-3},
+    ),
+    chooser=Contestant("oreo_best_of_5", "OREO, best of 5 by value", "oreo", {"best_of": 5}, "--best-of 5"),
+    places="houses for training",
+    other_places="held-out floor plans",
 )
+MATH = World(
+    env="oreo/Math-v0",
+    model="tiny-math",
+    train={"source": "generated", "split": "train"},
+    held_out={"source": "generated", "split": "test"},
+    max_steps=10,  # the longest worked solution has five lines
+    full=Size(
+        episodes=8000,
+        held_out=600,
+        rejection={"epochs": 2, "batch_size": 64, "lr": 1e-3},
+        oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 64, "lr": 1.5e-3, "value_lr": 1e-3},
+    ),
+    fast=Size(
+        episodes=1280,
+        held_out=200,
+        rejection={"epochs": 2, "batch_size": 32, "lr": 5e-4},
+        oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 5e-4, "value_lr": 1e-3},
+    ),
+    chooser=Contestant(
+        "oreo_beam_5",
+        "OREO, beam search with 5 beams",
+        "oreo",
+        {"best_of": 5, "search": "beam"},
+        "--best-of 5 --agent-arg search=beam",
+    ),
+    places="problems for training",
+    other_places="held-out problems",
+)
+WORLDS = {world.env: world for world in (ALFWORLD, MATH)}
 
 
-def run(output: Path, *, seed: int = 0, fast: bool = False, console: Console) -> dict[str, Any]:
+def world_of(env: str) -> World:
+    """The world of an environment, by its name or short name.
+
+    Raises:
+        UsageError: it comes with no model to start from.
+    """
+    world = WORLDS.get(SHORT_NAMES.get(env, env))
+    if world is None:
+        raise UsageError(
+            f"--env {env}: the quickstart is for {' and '.join(SHORT_NAMES)}, which come with a model to start from; "
+            "for others there are oreo collect, oreo train and oreo eval"
+        )
+    return world
+
+
+def run(
+    output: Path, world: World = ALFWORLD, *, seed: int = 0, fast: bool = False, console: Console
+) -> dict[str, Any]:
     """Do the main job and print one table.
 
     Args:
         output: a folder for everything; an interrupted run with the same settings is continued.
+        world: what is played.
         seed: of games, sampling and training.
         fast: a fifth of everything, for a first look and for CI.
         console: where to print.
@@ -103,12 +182,12 @@ def run(output: Path, *, seed: int = 0, fast: bool = False, console: Console) ->
     """
     one_process("oreo quickstart")
     began = time.monotonic()
-    size = FAST if fast else FULL
-    claim(output, "quickstart.json", {"seed": seed, "fast": fast})
-    _collect(output, size, seed, console)
+    size = world.fast if fast else world.full
+    claim(output, "quickstart.json", {"env": world.env, "seed": seed, "fast": fast})
+    _collect(output, world, size, seed, console)
     for method, settings in (("rejection", size.rejection), ("oreo", size.oreo)):
-        _train(output, method, settings, seed, console)
-    evaluations = {one.name: _evaluate(output, one, size, seed, console) for one in CONTESTANTS}
+        _train(output, world, method, settings, seed, console)
+    evaluations = {one.name: _evaluate(output, world, one, size, seed, console) for one in world.contestants}
     results = {
         "agents": {
             name: {
@@ -121,13 +200,15 @@ def run(output: Path, *, seed: int = 0, fast: bool = False, console: Console) ->
         "seconds": round(time.monotonic() - began, 1),
     }
     write_json(output / "results.json", results)
-    _show_episode(evaluations[CONTESTANTS[-1].name].trajectories, console)
-    console.print(_table(evaluations))
-    _next_steps(output, console)
+    _show_episode(evaluations[world.chooser.name].trajectories, console)
+    console.print(_table(evaluations, world))
+    _next_steps(output, world, console)
     return results
 
 
-def _play(folder: Path, episodes: int, said: str, *, seed: int, console: Console, **how: Any) -> None:
+def _play(
+    folder: Path, episodes: int, said: str, *, world: World, agent: str, seed: int, console: Console, **how: Any
+) -> None:
     """Play into a folder until it holds so many; `said` before, with the number that is missing in place of {}."""
     left = still_to_play(folder, episodes, seed=seed)
     missing = sum(len(indices) for _, indices in left)
@@ -135,25 +216,35 @@ def _play(folder: Path, episodes: int, said: str, *, seed: int, console: Console
         return
     console.print(said.format(missing))
     with Episodes("   episodes", missing) as seen:
-        play_left(left, folder, on_episode=seen.one, env=ENV, seed=seed, max_steps=MAX_STEPS, **how)
+        play_left(
+            left,
+            folder,
+            on_episode=seen.one,
+            env=world.env,
+            agent=agent,
+            seed=seed,
+            max_steps=world.max_steps,
+            **how,
+        )
 
 
-def _collect(output: Path, size: Size, seed: int, console: Console) -> None:
+def _collect(output: Path, world: World, size: Size, seed: int, console: Console) -> None:
     """Sample the start model into output/buffer, until it holds `size.episodes`."""
     _play(
         output / "buffer",
         size.episodes,
-        "[bold]1[/]  Collecting {} episodes with the tiny LM, in houses for training",
+        f"[bold]1[/]  Collecting {{}} episodes with the tiny LM, in {world.places}",
+        world=world,
+        agent=world.model,
         seed=seed,
         console=console,
-        agent="tiny",
         agent_settings={"temperature": 1.0},
         batch_size=256,
-        env_kwargs=TRAIN,
+        env_kwargs=world.train,
     )
 
 
-def _train(output: Path, method: str, settings: dict[str, Any], seed: int, console: Console) -> None:
+def _train(output: Path, world: World, method: str, settings: dict[str, Any], seed: int, console: Console) -> None:
     number = 2 if method == "rejection" else 3
     what = "rejection sampling (imitate what was won)" if method == "rejection" else "OREO (policy and value, from all)"
     folder = output / method
@@ -166,14 +257,14 @@ def _train(output: Path, method: str, settings: dict[str, Any], seed: int, conso
             folder,
             on_step=seen,
             method=method,
-            model="tiny",
+            model=world.model,
             seed=seed,
             save_every=50,
             **settings,
         )
 
 
-def _evaluate(output: Path, one: Contestant, size: Size, seed: int, console: Console) -> Evaluation:
+def _evaluate(output: Path, world: World, one: Contestant, size: Size, seed: int, console: Console) -> Evaluation:
     """Play the held-out games into output/held_out/<name>, as far as they are not there yet."""
     from oreo.eval.evaluate import summarise
 
@@ -181,30 +272,30 @@ def _evaluate(output: Path, one: Contestant, size: Size, seed: int, console: Con
     _play(
         folder,
         size.held_out,
-        f"[bold]4[/]  Evaluating on {{}} games in floor plans not trained on: {one.title}",
+        f"[bold]4[/]  Evaluating on {{}} games, {world.other_places}: {one.title}",
+        world=world,
+        agent=world.agent(one, output),
         seed=seed,
         console=console,
-        agent=one.agent(output),
-        agent_settings={"best_of": one.best_of, "temperature": TEMPERATURE},
+        agent_settings={"temperature": TEMPERATURE, **one.settings},
         batch_size=100,
-        env_kwargs=HELD_OUT,
+        env_kwargs=world.held_out,
     )
-    return summarise(played(folder, size.held_out, seed=seed), {"max_steps": MAX_STEPS, "seed": seed})
+    return summarise(played(folder, size.held_out, seed=seed), {"max_steps": world.max_steps, "seed": seed})
 
 
-def _table(evaluations: dict[str, Evaluation]) -> Table:
+def _table(evaluations: dict[str, Evaluation], world: World) -> Table:
     from rich.table import Table
 
     from oreo.eval.evaluate import describe
     from oreo.eval.statistics import percent
 
-    table = Table(
-        title=f"Success on held-out floor plans\n{describe(evaluations['start'].protocol)}, sampled at {TEMPERATURE}"
-    )
+    protocol = describe(evaluations["start"].protocol)
+    table = Table(title=f"Success on {world.other_places}\n{protocol}, sampled at {TEMPERATURE}")
     table.add_column("agent")
     for column in ("success", "95 % interval", "episodes", "steps"):
         table.add_column(column, justify="right")
-    for one in CONTESTANTS:
+    for one in world.contestants:
         outcome = evaluations[one.name].overall
         interval = f"{percent(outcome.low)} – {percent(outcome.high)}"
         table.add_row(one.title, percent(outcome.success), interval, str(outcome.episodes), f"{outcome.mean_steps:.1f}")
@@ -220,12 +311,17 @@ def _show_episode(trajectories: tuple[Trajectory, ...], console: Console) -> Non
     replay(won[len(won) * 3 // 4], delay=0.3, console=console)
 
 
-def _next_steps(output: Path, console: Console) -> None:
+def _next_steps(output: Path, world: World, console: Console) -> None:
     console.print(f"\nEverything is in {output}, figures in {output / 'results.json'}. To try next:\n", highlight=False)
+    agent = f"--env {_short_name(world.env)} --agent {output / 'oreo'} --temperature {TEMPERATURE}"
+    split = f"--split {world.held_out['split']}"
     for command in (
-        f"oreo watch --agent {output / 'oreo'} --best-of {BEST_OF} --temperature {TEMPERATURE} "
-        "--split generated_unseen",
+        f"oreo watch {agent} {world.chooser.options} {split}",
         f"oreo replay {output / 'buffer'} --episode 3",
-        f"oreo eval --agent {output / 'oreo'} --temperature {TEMPERATURE} --split generated_unseen --seed 1",
+        f"oreo eval {agent} {split} --seed 1",
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+def _short_name(env: str) -> str:
+    return next(short for short, name in SHORT_NAMES.items() if name == env)

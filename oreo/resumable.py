@@ -205,11 +205,12 @@ def in_order(buffer: Path) -> list[Trajectory]:
     from oreo.buffer import TrajectoryBuffer
     from oreo.selection import Episode
 
-    light = map(_light, TrajectoryBuffer(buffer, create=False))
-    return sorted(light, key=lambda each: (each.seed or 0, Episode.of(each).key))
+    episodes = map(light, TrajectoryBuffer(buffer, create=False))
+    return sorted(episodes, key=lambda each: (each.seed or 0, Episode.of(each).key))
 
 
-def _light(trajectory: Trajectory) -> Trajectory:
+def light(trajectory: Trajectory) -> Trajectory:
+    """Without commands and candidates: in many episodes they fill the memory."""
     steps = tuple(dataclasses.replace(step, admissible_commands=None, candidates=()) for step in trajectory.steps)
     return dataclasses.replace(trajectory, steps=steps)
 

@@ -242,14 +242,19 @@ def test_learning_compares_only_over_seeds_that_both_have(learning: ModuleType) 
     assert compared["seeds"] == 1 and compared["difference"] == pytest.approx(1 / 3) and compared["p"] == 1
 
 
-def test_every_recipe_is_compared_with_one_there_is_and_differs_from_it(learning: ModuleType) -> None:
-    for sweep in learning.SWEEPS.values():
+@pytest.mark.parametrize(("name", "world"), [("learning", "alfworld"), ("math_learning", "maths")])
+def test_every_recipe_is_compared_with_one_there_is_and_differs_from_it(
+    name: str, world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    plan = getattr(load(name), world)(into=Path("none"), seeds=1, episodes=4, games=1)
+    for sweep in plan.sweeps.values():
         for recipe in sweep:
-            parent = learning.MAIN[recipe.against]
+            parent = plan.main[recipe.against]
             assert (recipe.settings, recipe.share) != (parent.settings, parent.share)
-    count = len(learning.MAIN) + sum(map(len, learning.SWEEPS.values()))
-    assert len(learning.RECIPES) == count, "no name twice"
-    for recipe in learning.RECIPES.values():
+    count = len(plan.main) + sum(map(len, plan.sweeps.values()))
+    assert len(plan.recipes) == count, "no name twice"
+    for recipe in plan.recipes.values():
         if recipe.settings:
             TrainConfig.of(**recipe.settings)
 
@@ -268,3 +273,49 @@ def test_learning_refuses_what_it_cannot_do(
         with pytest.raises(SystemExit) as stop:
             learning.main()
         assert stop.value.code == 2 and reason in capsys.readouterr().err
+
+
+def test_searches_are_compared_at_the_cost_of_beam_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = load("math_learning")
+    into = tmp_path / "run"
+    amounts = ("--seeds", "1", "--episodes", "8", "--games", "6", "--only", "oreo")
+    arguments = [*amounts, "--widths", "1", "2", "--searched", "4", "--into", str(into)]
+
+    def learn(*more: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["math_learning.py", *arguments, *more])
+        module.main()
+        return capsys.readouterr().out
+
+    shown = learn()
+    assert "OREO searching for a solution of 4 held-out problems" in shown
+    results = json.loads((into / "searches.json").read_text())
+    assert [(row["search"], row["as_beam"]) for row in results["rows"]] == [
+        (kind, width) for width in (1, 2) for kind in ("beam", "best", "vote")
+    ]
+    beams = {row["as_beam"]: row for row in results["rows"] if row["search"] == "beam"}
+    one = json.loads((into / "seed0/searches/oreo_vote_as_beam_1/cost.json").read_text())
+    assert one["samples"] == 1 and one["problems"] == 4
+    problems = set()
+    for row in results["rows"]:
+        folder = "seed0/searches/oreo_" + row["search"] + ("" if row["search"] == "beam" else "_as_beam")
+        played = episodes(into / f"{folder}_{row['as_beam']}" / "episodes")
+        problems.add(frozenset(each.game for each in played.values()))
+        assert row["success"] == sum(each.won for each in played.values()) / 4
+        beam = beams[row["as_beam"]]
+        wanted = beam["as_beam"] if row is beam else max(1, round(4 * beam["tokens"] / one["tokens"]))
+        assert row["samples"] == {"0": wanted}
+        assert row["tokens"] > 0 and ("beam_against_it" in row) == (row is not beam)
+    assert len(problems) == 1 and len(next(iter(problems))) == 4
+    assert beams[2]["tokens"] > beams[1]["tokens"]
+
+    monkeypatch.setattr(module, "load_agent", None)  # nobody is asked to play any more
+    pytest.importorskip("matplotlib")
+    learn("--plot", str(tmp_path / "searches.svg"))
+    assert json.loads((into / "searches.json").read_text()) == results
+    assert (tmp_path / "searches.svg").stat().st_size > 1000
+    with pytest.raises(SystemExit) as stop:
+        learn("--searched", "7")
+    assert stop.value.code == 2 and "from 1 to the 6 of --games" in capsys.readouterr().err

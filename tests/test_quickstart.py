@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from oreo import quickstart
 from oreo.buffer import TrajectoryBuffer
+from oreo.cli import app
 from oreo.errors import UsageError
 
 TINY = quickstart.Size(
@@ -21,37 +24,50 @@ TINY = quickstart.Size(
 )
 
 
-@pytest.fixture(autouse=True)
-def little_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quickstart, "FAST", TINY)
-    monkeypatch.setattr(quickstart, "MAX_STEPS", 8)
+WORLDS = [dataclasses.replace(world, fast=TINY, max_steps=8) for world in quickstart.WORLDS.values()]
 
 
-def run(output: Path) -> str:
+def run(output: Path, world: quickstart.World = WORLDS[0]) -> str:
     text = io.StringIO()
-    quickstart.run(output, seed=0, fast=True, console=Console(file=text, width=100))
+    quickstart.run(output, world, seed=0, fast=True, console=Console(file=text, width=100))
     return text.getvalue()
 
 
-def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_one_does_nothing_again(tmp_path):
+@pytest.mark.parametrize(("world", "last"), list(zip(WORLDS, ["oreo_best_of_5", "oreo_beam_5"], strict=True)))
+def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_one_does_nothing_again(
+    world, last, tmp_path
+):
     output = tmp_path / "quickstart"
-    said = run(output)
+    said = run(output, world)
     results = json.loads((output / "results.json").read_text())
-    assert list(results["agents"]) == ["start", "rejection", "oreo", "oreo_best_of_5"]
+    assert list(results["agents"]) == ["start", "rejection", "oreo", last]
     for outcome in results["agents"].values():
         assert outcome["episodes"] == 6
         assert 0 <= outcome["low"] <= outcome["success"] <= outcome["high"] <= 1
-    assert len(TrajectoryBuffer(output / "buffer", create=False)) == 12
+    buffer = TrajectoryBuffer(output / "buffer", create=False)
+    assert len(buffer) == 12
+    assert {each.env_id for each in buffer} == {world.env}
     assert (output / "oreo" / "value" / "model.safetensors").is_file()
-    assert "Success on held-out floor plans" in said
+    assert f"Success on {world.other_places}" in said
     assert "V 0." in said or "V -0." in said, "the episode is shown with its values"
     assert said.count("oreo watch") == said.count("oreo replay") == said.count("oreo eval") == 1
 
     shards = sorted((output / "buffer").iterdir())
-    again = run(output)
+    again = run(output, world)
     assert "Collecting" not in again and "Training" not in again and "Evaluating" not in again
     assert sorted((output / "buffer").iterdir()) == shards
     assert json.loads((output / "results.json").read_text())["agents"] == results["agents"]
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.model)
+def test_the_commands_it_ends_with_work(world, tmp_path, monkeypatch):
+    said = run(tmp_path / "quickstart", world)
+    commands = [line.split() for line in said.splitlines() if line.startswith("  oreo ")]
+    assert [words[1] for words in commands] == ["watch", "replay", "eval"]
+    for words in commands:
+        extra = {"eval": ["--episodes", "2", "--max-steps", "4"], "watch": ["--delay", "0"], "replay": ["--delay", "0"]}
+        result = CliRunner().invoke(app, [*words[1:], *extra[words[1]]])
+        assert result.exit_code == 0, result.output
 
 
 def test_what_was_collected_before_an_interruption_changes_no_weights(tmp_path):
@@ -85,6 +101,18 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path):
 
 
 def test_another_seed_in_the_same_folder_is_refused(tmp_path):
-    (tmp_path / "quickstart.json").write_text(json.dumps({"seed": 7, "fast": True}))
+    (tmp_path / "quickstart.json").write_text(json.dumps({"env": "oreo/ALFWorld-v0", "seed": 7, "fast": True}))
     with pytest.raises(UsageError, match="another --output"):
         run(tmp_path)
+
+
+def test_the_other_world_in_the_same_folder_is_refused(tmp_path):
+    (tmp_path / "quickstart.json").write_text(json.dumps({"env": "oreo/ALFWorld-v0", "seed": 0, "fast": True}))
+    with pytest.raises(UsageError, match=r"env: 'oreo/ALFWorld-v0' then, 'oreo/Math-v0' now.*another --output"):
+        run(tmp_path, WORLDS[1])
+
+
+def test_an_environment_without_a_model_of_its_own_is_refused_with_what_to_do_instead():
+    with pytest.raises(UsageError, match="alfworld and math.*oreo collect"):
+        quickstart.world_of("cooks/Soup-v0")
+    assert quickstart.world_of("math") is quickstart.world_of("oreo/Math-v0") is quickstart.MATH

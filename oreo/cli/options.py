@@ -19,6 +19,9 @@ DEFAULT_ENV = "oreo/ALFWorld-v0"
 
 Env = Annotated[str, typer.Option("--env", help="An id (see `oreo envs`), path/to/file.py:Class or module:Class.")]
 Split = Annotated[str | None, typer.Option(help="Which games: generated, generated_unseen, train, valid_seen, …")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Only the first so many problems of the split (math and others that take it).")
+]
 Engine = Annotated[str | None, typer.Option(help="simulator or textworld.")]
 Dialect = Annotated[str | None, typer.Option(help="put or move; default: the games' own.")]
 Expert = Annotated[str | None, typer.Option(help="Whom --agent expert asks: explorer, handcoded or planner.")]
@@ -33,7 +36,9 @@ EnvArg = Annotated[
 ]
 AgentName = Annotated[
     str,
-    typer.Option("--agent", help="random, expert, tiny, a checkpoint folder, a Hub name, served:MODEL, vllm:MODEL."),
+    typer.Option(
+        "--agent", help="random, expert, tiny, tiny-math, a checkpoint folder, a Hub name, served:MODEL or vllm:MODEL."
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Episodes under way at a time; does not change the result.")]

@@ -21,6 +21,7 @@ from oreo.cli.options import (
     EnvArg,
     Expert,
     Json,
+    Limit,
     Lookahead,
     MaxSteps,
     Ray,
@@ -49,24 +50,31 @@ from oreo.cli.output import (
 
 
 def quickstart(
-    output: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("runs/quickstart"),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for everything it makes.", show_default="runs/quickstart, or runs/quickstart-math"),
+    ] = None,
+    env: Annotated[str, typer.Option(help="alfworld, or math for generated problems.")] = "alfworld",
     seed: Seed = 0,
     fast: Annotated[bool, typer.Option("--fast", help="Two minutes instead of ten; learns less.")] = False,
 ) -> None:
-    """The main job on the embedded model.
+    """The main job on an embedded model.
 
-    Collects, trains, evaluates on held-out floor plans and shows an episode. No download, no GPU.
+    Collects, trains, evaluates on what was held out and shows an episode. No download, no GPU.
 
     \b
     Example:
       oreo quickstart --fast --output /tmp/quickstart
+      oreo quickstart --env math
     """
     from rich.console import Console
 
-    from oreo.quickstart import run
+    from oreo.quickstart import ALFWORLD, run, world_of
 
-    with kept(lambda: f"stopped; what was finished is in {output}, and the same command goes on from there"):
-        run(output, seed=seed, fast=fast, console=Console())
+    world = world_of(env)
+    folder = output or Path("runs/quickstart" if world is ALFWORLD else "runs/quickstart-math")
+    with kept(lambda: f"stopped; what was finished is in {folder}, and the same command goes on from there"):
+        run(folder, world, seed=seed, fast=fast, console=Console())
 
 
 def collect(
@@ -75,6 +83,7 @@ def collect(
     agent: AgentName = "expert",
     episodes: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
     split: Split = None,
+    limit: Limit = None,
     engine: Engine = None,
     dialect: Dialect = None,
     expert: Expert = None,
@@ -110,7 +119,7 @@ def collect(
     from oreo.resumable import one_process, passes, play_into
 
     one_process("oreo collect", instead="start it once, with --workers N to play in several")
-    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
+    arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
     counts = passes(episodes, per_game)
     playing: dict[str, Any] = {
         # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
@@ -160,7 +169,7 @@ def train(
         str | None, typer.Option(help="oreo, dqo, dpo, kto, rejection or sft; default: the recipe's, else oreo.")
     ] = None,
     recipe: Recipe = None,
-    model: Annotated[str, typer.Option(help="What to start from: tiny, a folder or a Hub name.")] = "tiny",
+    model: Annotated[str, typer.Option(help="What to start from: tiny, tiny-math, a folder or a Hub name.")] = "tiny",
     epochs: Annotated[int | None, typer.Option(help="Passes over the buffer.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Trajectories (dpo: pairs) for one update.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate of the policy.")] = None,
@@ -250,6 +259,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="How many; default: every game of a real split once, else 200.")
     ] = None,
     split: Split = None,
+    limit: Limit = None,
     engine: Engine = None,
     dialect: Dialect = None,
     expert: Expert = None,
@@ -283,7 +293,7 @@ def evaluate(
     from oreo.resumable import one_process
 
     one_process("oreo eval")
-    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
+    arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
     plan = plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments)
     with Episodes("evaluating", plan.episodes) as seen:
         keeping = f"kept in {into}" if into else "not kept (--into BUFFER would keep them)"

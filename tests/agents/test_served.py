@@ -456,7 +456,7 @@ def chatting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import oreo.models
 
     folder = tmp_path_factory.mktemp("chatting")
-    for file in oreo.models.TINY.iterdir():
+    for file in oreo.models.EMBEDDED["tiny"].iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = (

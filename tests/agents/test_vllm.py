@@ -43,7 +43,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `oreo train` leaves it, of the package's model with few positions, and a value model that is not zero."""
     folder = tmp_path_factory.mktemp("checkpoint")
     (folder / "policy").mkdir()
-    for file in oreo.models.TINY.iterdir():
+    for file in oreo.models.EMBEDDED["tiny"].iterdir():
         (folder / "policy" / file.name).write_bytes(file.read_bytes())
     config = folder / "policy" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": POSITIONS}))
@@ -306,7 +306,7 @@ def test_an_engine_that_fails_ends_the_run_in_one_line(stand_in: None, monkeypat
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_digest_of_files_is_that_of_the_model_loaded_from_them(dtype: str) -> None:
     policy, _ = load_policy("tiny", dtype=dtype)
-    assert _digest(str(oreo.models.TINY), dtype) == digest(policy)
+    assert _digest(str(oreo.models.EMBEDDED["tiny"]), dtype) == digest(policy)
 
 
 def test_a_model_of_the_hub_has_the_digest_of_the_files_in_the_cache(
@@ -318,5 +318,5 @@ def test_a_model_of_the_hub_has_the_digest_of_the_files_in_the_cache(
     (kept / "snapshots").mkdir(parents=True)
     (kept / "refs").mkdir()
     (kept / "refs" / "main").write_text("0123456789abcdef0123456789abcdef01234567")
-    (kept / "snapshots" / "0123456789abcdef0123456789abcdef01234567").symlink_to(oreo.models.TINY)
-    assert _digest("someone/kitchen", "float32") == digest(oreo.models.TINY)
+    (kept / "snapshots" / "0123456789abcdef0123456789abcdef01234567").symlink_to(oreo.models.EMBEDDED["tiny"])
+    assert _digest("someone/kitchen", "float32") == digest(oreo.models.EMBEDDED["tiny"])

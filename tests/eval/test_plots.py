@@ -11,7 +11,13 @@ import pytest
 
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.eval.evaluate import Outcome
-from oreo.eval.plots import check_plot, draw_success_over_k, success_over_k
+from oreo.eval.plots import (
+    check_plot,
+    draw_success_over_k,
+    draw_success_over_tokens,
+    success_over_k,
+    success_over_tokens,
+)
 from oreo.eval.statistics import wilson_interval
 
 
@@ -52,6 +58,28 @@ def test_the_points_and_intervals_drawn_are_those_given() -> None:
     assert [tick.get_text() for tick in left.get_xticklabels()] == ["1", "2", "3", "5", "8"]
     names = [tick.get_text().replace("\n", " ") for tick in right.get_xticklabels()]
     assert names == [name for named in REFERENCES.values() for name in named]
+
+
+def test_curves_over_tokens_are_drawn_with_their_intervals_and_told_apart_by_name(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    curves = {"beam search": {61.0: outcome(440), 990.5: outcome(520), 240.0: outcome(500)}, "vote": {61.0: outcome(9)}}
+    (axes,) = draw_success_over_tokens(curves, "what was searched").axes
+    for line, points in zip(axes.lines, curves.values(), strict=True):
+        assert line.get_xdata().tolist() == sorted(points)
+        assert line.get_ydata().tolist() == [points[cost].success for cost in sorted(points)]
+    for band, points in zip(axes.collections, curves.values(), strict=True):
+        corners = {(float(x), float(y)) for x, y in band.get_paths()[0].vertices}
+        assert {(cost, end) for cost, each in points.items() for end in (each.low, each.high)} <= corners
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(curves)
+    for cost in (61.0, 990.5):
+        assert axes.get_xlim()[0] < cost < axes.get_xlim()[1]
+
+    for name in ("one.svg", "two.svg"):
+        success_over_tokens(curves, tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    for refused in ({}, {"beam": {}}, {"beam": {0.0: outcome(1)}}, {str(n): {1.0: outcome(1)} for n in range(6)}):
+        with pytest.raises(UsageError, match="needs points|at most 5"):
+            draw_success_over_tokens(refused)
 
 
 def test_the_scale_holds_every_interval_and_its_marks_say_where_they_stand() -> None:
