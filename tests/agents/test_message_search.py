@@ -147,6 +147,33 @@ def test_it_finds_what_a_search_finds_that_is_written_out(search: str, width: in
     assert agent.tokens == total
 
 
+def test_beams_enough_for_the_whole_tree_find_the_best_of_all_messages(tokenizer: Any) -> None:
+    class TwoWords(Spell):
+        """Every message of two turns of a token each."""
+
+        def act(self, text: str) -> tuple[str, float, bool]:
+            self.said += (text,)
+            return "", 0.0, len(self.said) == 2
+
+    # So hot that each of the tokens is drawn at least once in four hundred times.
+    agent = make_agent(tokenizer, width=400, max_new_tokens=1, temperature=100.0)
+    (played,) = rollout(TwoWords, agent=agent, episodes=1)
+    start = agent.format.start(played.steps[0].observation)
+    said = [step.text for step in played.steps]
+
+    tokens = [token for token in range(len(tokenizer)) if token not in agent.format.end_ids]
+    value: dict[tuple[str, str], float] = {}
+    for one in {"", *(agent.format.decode([token], "") for token in tokens)}:
+        step = Step("", one, goes_on=goes_on(one, STOP))
+        ids = start + agent.format.step(step, "", "")
+        behind = tail(step, "")
+        for other in {"", *(agent.format.decode([token], behind) for token in tokens)}:
+            last = agent.format.turn(other, goes_on=goes_on(other, STOP), behind=behind)[:-1]
+            value[one, other] = float(plain(agent.value.model, ids + last)[-1, 0])  # type: ignore[union-attr]
+    assert len(value) > 2_000
+    assert value[said[0], said[1]] == pytest.approx(max(value.values()), abs=1e-5)
+
+
 def test_one_beam_at_temperature_0_is_greedy(tokenizer: Any) -> None:
     settings = {"temperature": 0.0, "max_new_tokens": 3}
     searched = rollout(Spell, agent=make_agent(tokenizer, width=1, **settings), episodes=6, batch_size=4)
