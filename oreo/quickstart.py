@@ -125,13 +125,13 @@ MATH = World(
     held_out={"source": "generated", "split": "test"},
     max_steps=10,  # the longest worked solution has five lines
     full=Size(
-        episodes=8000,
+        episodes=4000,
         held_out=600,
         rejection={"epochs": 2, "batch_size": 64, "lr": 1e-3},
         oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 64, "lr": 1.5e-3, "value_lr": 1e-3},
     ),
     fast=Size(
-        episodes=1280,
+        episodes=640,
         held_out=200,
         rejection={"epochs": 2, "batch_size": 32, "lr": 5e-4},
         oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 5e-4, "value_lr": 1e-3},
