@@ -17,6 +17,7 @@ MAX_NEW_TOKENS = 48
 BETA = 0.03
 """OREO's β, as the paper has it (arXiv 2412.16145, section 5)."""
 CHOICES = ("text", "admissible")
+SEARCHES = ("beam", "best", "vote")
 SERVED, VLLM = "served:", "vllm:"
 
 
@@ -30,6 +31,7 @@ def load_agent(
     lookahead: int = 0,
     search: str | None = None,
     budget: int | None = None,
+    budget_steps: int | None = None,
     beta: float = BETA,
     max_new_tokens: int = MAX_NEW_TOKENS,
     context: int | None = None,
@@ -66,7 +68,8 @@ def load_agent(
         search: find a whole message that is written in several turns before its first is said, among best_of:
             "beam" search over its steps by value, the "best" of so many messages by value, or the "vote" of their
             answers. It asks a copy of the environment what follows a step, and looks at no reward.
-        budget: of a search, in tokens sampled for one message.
+        budget, budget_steps: of a search, in tokens sampled for one message and in its steps: where they are spent,
+            the best beginning is written to its end, one sample a step.
         beta: with choose="admissible" and a value model, how much value a nat of a command's log-likelihood is worth;
             OREO's β. 0: value alone.
         noise: share of the expert's actions that is replaced by others.
@@ -114,8 +117,12 @@ def load_agent(
         raise UsageError(
             f"lookahead={lookahead} with best_of={best_of}: it tries best_of turns, which has to be above 1"
         )
-    if search is None and budget is not None:
-        raise UsageError(f"budget={budget} is of a search; give it one, such as search='beam'")
+    bounds = {"budget": budget, "budget_steps": budget_steps}
+    if search is None and any(bound is not None for bound in bounds.values()):
+        name, bound = next((name, bound) for name, bound in bounds.items() if bound is not None)
+        raise UsageError(f"{name}={bound} is of a search; give it one, such as search='beam'")
+    if search is not None and search not in SEARCHES:
+        raise UsageError(f"unknown search {search!r}: {did_you_mean(search, SEARCHES)}")
     if search is not None and (choose != "text" or lookahead):
         raise UsageError(f"search={search!r} samples whole messages; leave choose and lookahead out")
     if best_of > 1 and temperature == 0 and choose == "text":
@@ -129,7 +136,7 @@ def load_agent(
         "instruction": instruction,
     }
     if not spec.startswith((SERVED, VLLM)):
-        searching = None if search is None else {"search": search, "width": best_of, "budget": budget}
+        searching = None if search is None else {"search": search, "width": best_of, **bounds}
         return _local(spec, value, loading, best_of, choose, lookahead, searching, beta, settings)
     if choose != "text" or lookahead or search:
         raise UsageError(
@@ -159,14 +166,14 @@ def load_agent(
 
 def _check_types(given: dict[str, Any]) -> None:
     """Numbers are numbers: on the command line any text is let through."""
-    whole = ("best_of", "lookahead", "max_new_tokens", "context", "budget", "concurrency")
+    whole = ("best_of", "lookahead", "max_new_tokens", "context", "budget", "budget_steps", "concurrency")
     for setting in (*whole, "temperature", "top_p", "beta", "noise", "timeout", "deadline"):
         value = given[setting]
         known: Any = int if setting in whole else (int, float)
         if (
             isinstance(value, bool)
             or not isinstance(value, known)
-            and not (setting in ("context", "budget") and value is None)
+            and not (setting in ("context", "budget", "budget_steps") and value is None)
         ):
             expected = "a whole number" if setting in whole else "a number"
             raise UsageError(f"{setting}={value!r}: expected {expected}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -281,6 +281,8 @@ class LanguageModelAgent:
             logits = self.policy.grow(said.tolist(), parents.tolist())
             source, row_of = np.zeros_like(source), row_of[parents]
             source[alive] = place
+        if alive.any():
+            warn_of_cut_turns(self.max_new_tokens)
         return [
             [
                 self._turn(
@@ -291,21 +293,26 @@ class LanguageModelAgent:
             for row in range(rows)
         ]
 
-    def _sample_for(self, states: Sequence[Any], logits: Tensor, count: int) -> list[tuple[Any, list[Turn]]]:
-        """So many turns for each of some states in a search, in the order of the policy cache's rows.
+    def _sample_for(
+        self, states: Sequence[Any], logits: Tensor, counts: Mapping[int, int]
+    ) -> list[tuple[Any, list[Turn]]]:
+        """Turns for each of some states in a search, in the order of the policy cache's rows.
 
         Args:
             states: with `key`, that of their row, `episode`, `stop` and `behind`.
             logits: [rows, V] of the policy after each row of its cache; rows of other states say nothing.
+            counts: how many turns, by the state's key.
         """
         by_key = {state.key: state for state in states}
         rows = [by_key.get(key) for key in self.policy.keys]
-        shape = (count, self.max_new_tokens)
-        # Each episode draws for its own states, in their order, whoever else is there.
-        drawn = {state.key: state.episode.rng.random(shape) for state in states}
-        uniform = np.stack([drawn.get(key, np.zeros(shape)) for key in self.policy.keys])
+        # Rows are as wide as the widest: what the others get too much is dropped.
+        uniform = np.zeros((len(rows), max(counts.values()), self.max_new_tokens))
+        row_of = {key: row for row, key in enumerate(self.policy.keys)}
+        for state in states:  # each episode draws for its own states, in their order, whoever else is there
+            count = counts[state.key]
+            uniform[row_of[state.key], :count] = state.episode.rng.random((count, self.max_new_tokens))
         sampled = zip(rows, self._sample(logits, uniform, rows), strict=True)
-        return [(state, turns) for state, turns in sampled if state is not None]
+        return [(state, turns[: counts[state.key]]) for state, turns in sampled if state is not None]
 
     def _draw(self, logits: Tensor, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return draw(logits, uniform, temperature=self.temperature, top_p=self.top_p)
@@ -357,6 +364,14 @@ def different(turns: Sequence[Any]) -> list[int]:
 def observations_of(episode: Episode) -> list[str]:
     """All observations so far, the present one last."""
     return [*(step.observation for step in episode.steps), episode.observation]
+
+
+def warn_of_cut_turns(max_new_tokens: int) -> None:
+    """Once a run: a model that is cut off in every turn plays far below what it can."""
+    warnings.warn(
+        f"a turn was cut off at max_new_tokens={max_new_tokens}; for longer ones: --agent-arg max_new_tokens=…",
+        stacklevel=2,
+    )
 
 
 def check_context(context: int | None, max_new_tokens: int) -> None:

@@ -125,10 +125,10 @@ class LookaheadAgent(LanguageModelAgent):
                 episode,
                 story.row,
                 story.ids,
-                _world(episode).snapshot(),
+                world_of(episode).snapshot(),
                 episode.info,
                 story.behind,
-                _left(episode),
+                steps_left(episode),
                 over=story.full,
             )
             for episode, story in zip(episodes, stories, strict=True)
@@ -144,7 +144,7 @@ class LookaheadAgent(LanguageModelAgent):
             level = [child for state in parents for child in self._try(state) if not child.over]
         self._judge(parents)
         for root in roots:
-            _world(root.episode).restore(root.world)
+            world_of(root.episode).restore(root.world)
         for cache in (self.policy, self.value):
             assert cache is not None
             cache.keep([root.key for root in roots])
@@ -166,12 +166,12 @@ class LookaheadAgent(LanguageModelAgent):
                     best = np.argsort(-score, kind="stable")[: self.candidates]
                     state.proposed = [(row[index], float(score[index])) for index in best]
             return
-        for state, turns in self._sample_for(level, logits, self.candidates):
+        for state, turns in self._sample_for(level, logits, {state.key: self.candidates for state in level}):
             state.proposed = [(turns[index].text, turns[index].log_prob) for index in different(turns)]
 
     def _try(self, state: _State) -> list[_State]:
         """What each of the proposed turns leads to."""
-        world = _world(state.episode)
+        world = world_of(state.episode)
         state.over = not state.proposed
         for text, _ in state.proposed:
             world.restore(state.world)
@@ -237,17 +237,15 @@ def _decide(root: _State, value: float | None, beta: float) -> Decision:
     return decision(text, log_prob=log_prob, value=value, candidates=candidates)
 
 
-def _left(episode: Episode) -> int | None:
+def steps_left(episode: Episode) -> int | None:
     """Steps until the episode is truncated."""
     limit = step_limit(episode.env)
     return None if limit is None else limit - len(episode.steps)
 
 
-def _world(episode: Episode) -> Any:
+def world_of(episode: Episode) -> Any:
     """The environment, which has to be one that can be set back."""
     world = episode.env.unwrapped
     if not (hasattr(world, "snapshot") and hasattr(world, "restore")):
-        raise UsageError(
-            f"looking ahead needs an environment with snapshot and restore; {type(world).__name__} has none"
-        )
+        raise UsageError(f"a search needs an environment with snapshot and restore; {type(world).__name__} has none")
     return world

@@ -1,16 +1,18 @@
 """Search for a whole message, step by step: beam search by value, and beside it the best of N messages, and their vote.
 
-    beam    every one of B beams samples B next steps; of these B² (equal messages count once) and of the beams that are
-            finished, the B of highest V are kept (arXiv 2412.16145, section 4.4)
+    beam    every one of B beams samples B next steps; beams that are finished stay, and of the B² steps (equal messages
+            count once) those of highest V fill the places that are left (arXiv 2412.16145, section 4.4)
     best    N messages are sampled; the one of highest V is said
-    vote    N messages are sampled; one of those with the most frequent answer (`info["answer"]`) is said, without V
+    vote    N messages are sampled; one of those with the most frequent answer is said, without V. Answers are equal
+            where `info["answer_key"]` is, or, in an environment without it, `info["answer"]`
 
 For environments whose agents write one message in several turns (`oreo.envs.text_env.goes_on`) and that can be set back
 (`snapshot`, `restore`). The environment is asked what follows each step, a calculator's result or nothing; what it pays
 and how it grades is not looked at. V of a step is read before its last token (best_of_k.py).
 
 A message is found before its first step is said; if it does not end the episode, the search begins anew behind it.
-`tokens` counts all that were sampled, so that ways to search can be compared at equal cost.
+Where a budget is spent, what is finished is chosen from; if nothing is, the best beginning is written to its end, one
+sample a step. `tokens` counts all that were sampled, so that ways to search can be compared at equal cost.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oreo.agents import SEARCHES
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import (
     LanguageModelAgent,
@@ -33,13 +36,29 @@ from oreo.agents.language_model import (
     decision,
     different,
 )
-from oreo.agents.lookahead import _left, _world
+from oreo.agents.lookahead import steps_left, world_of
 from oreo.encoding import tail
 from oreo.envs.text_env import goes_on
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
 
-SEARCHES = ("beam", "best", "vote")
+
+@dataclass
+class _Search:
+    """For one message."""
+
+    root: _Beam
+    beams: list[_Beam]
+    spent: int = 0
+    """Tokens sampled."""
+    depth: int = 0
+    """Steps of the beams that go on."""
+    narrow: bool = False
+    """Whether the budget is spent."""
+
+    @property
+    def open(self) -> list[_Beam]:
+        return [beam for beam in self.beams if not beam.over]
 
 
 @dataclass
@@ -71,7 +90,7 @@ class _Beam:
     ended: bool = False
     """The environment says that the episode is over."""
     over: bool = False
-    """Nothing comes after it: it has ended, or there is no room, or the budget is spent."""
+    """Nothing comes after it: it has ended, or there is no room, or no step left."""
     answer: Any = None
     turns: list[Turn] = field(default_factory=list)
     """The different next steps sampled."""
@@ -89,6 +108,7 @@ class MessageSearchAgent(LanguageModelAgent):
         search: str = "beam",
         width: int = 5,
         budget: int | None = None,
+        budget_steps: int | None = None,
         **settings: Any,
     ) -> None:
         """Args:
@@ -96,26 +116,30 @@ class MessageSearchAgent(LanguageModelAgent):
         value: token-classification model with one label and the same tokenizer; "vote" takes None too.
         search: "beam", "best" or "vote".
         width: B beams, or N messages.
-        budget: of a message, in sampled tokens of all beams together: when they are spent, no step is begun. None: any.
+        budget: of a message, in sampled tokens of all beams together. A step under way is finished, and so is the
+            message, by a single sample a step. None: any.
+        budget_steps: the same in steps of a message. None: any.
         """
         if search not in SEARCHES:
             raise UsageError(f"unknown search {search!r}: {did_you_mean(str(search), SEARCHES)}")
-        if width < 1 or (budget is not None and budget < 1):
-            raise UsageError(f"width and budget are at least 1, got {width} and {budget}")
+        for name, number in (("width", width), ("budget", budget), ("budget_steps", budget_steps)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name}={number}: expected 1 or more")
         if value is None and search != "vote":
             raise UsageError(f"search={search!r} takes a value model to choose by")
         if value is not None:
             check_same_tokens(policy, value)
         super().__init__(policy, tokenizer, value=value, **settings)
-        self.search, self.width, self.budget = search, width, budget
+        self.search, self.width, self.budget, self.budget_steps = search, width, budget, budget_steps
         self.tokens = 0
         """Sampled so far, in all."""
         self._found: dict[int, list[Decision]] = {}
 
     @property
     def name(self) -> str:
-        budget = "" if self.budget is None else f", budget={self.budget}"
-        return f"{self.search}(width={self.width}, {self._settings()}{budget})"
+        bounds = {"budget": self.budget, "budget_steps": self.budget_steps}
+        said = "".join(f", {name}={number}" for name, number in bounds.items() if number is not None)
+        return f"{self.search}(width={self.width}, {self._settings()}{said})"
 
     @torch.inference_mode()
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
@@ -129,30 +153,44 @@ class MessageSearchAgent(LanguageModelAgent):
         logits = self.policy.read([story.ids for story in stories])
         values = self._values(stories)
         roots = [_root(episodes[index], story, here) for index, story, here in zip(order, stories, values, strict=True)]
-        beams = {root.episode.key: [root] for root in roots}
-        spent = dict.fromkeys(beams, 0)
-        while level := [beam for each in beams.values() for beam in each if not beam.over]:
-            self._propose(level, logits, spent, first=level[0].parent == 0)
+        searches = {root.episode.key: _Search(root, [root]) for root in roots}
+        while level := [beam for each in searches.values() for beam in each.open]:
+            self._propose(level, logits, searches)
             worth = self._worth(level)
-            for key, each in beams.items():
-                children = [child for beam in each for child in self._children(beam, worth, spent[key])]
-                beams[key] = self._kept([*(beam for beam in each if beam.over), *children])
-            logits = self._go_on([beam for each in beams.values() for beam in each if not beam.over])
+            for each in searches.values():
+                self._advance(each, worth)
+            logits = self._go_on([beam for each in searches.values() for beam in each.open])
         for root, story in zip(roots, stories, strict=True):
-            _world(root.episode).restore(root.world)
-            best = self._choice(beams[root.episode.key])
+            world_of(root.episode).restore(root.world)
+            best = self._choice(searches[root.episode.key].beams)
             found = [replace(each, context_start=story.context_start) for each in best.decisions]
             self._found[root.episode.key] = found or [Decision("", value=root.here, imitate=False)]
 
-    def _propose(self, level: list[_Beam], logits: Tensor, spent: dict[int, int], *, first: bool) -> None:
+    def _propose(self, level: list[_Beam], logits: Tensor, searches: dict[int, _Search]) -> None:
         """Next steps for each beam of a level. `logits`: [rows, V] of the policy after each row of its cache."""
-        count = self.width if first or self.search == "beam" else 1
-        for beam, turns in self._sample_for(level, logits, count):
+        counts = {beam.key: self._samples(searches[beam.episode.key]) for beam in level}
+        for beam, turns in self._sample_for(level, logits, counts):
             sampled = sum(len(turn.ids) + 1 for turn in turns)
-            spent[beam.episode.key] += sampled
+            searches[beam.episode.key].spent += sampled
             self.tokens += sampled
             # Equal beams of one set are the same; N messages are N, whatever they say.
             beam.turns = [turns[index] for index in different(turns)] if self.search == "beam" else turns
+
+    def _samples(self, search: _Search) -> int:
+        """Of the next step of a beam."""
+        return 1 if search.narrow or (self.search != "beam" and search.depth) else self.width
+
+    def _advance(self, search: _Search, worth: dict[int, list[float]]) -> None:
+        """A step further."""
+        if not search.open:
+            return
+        children = [child for beam in search.open for child in self._children(beam, worth)]
+        search.beams = self._kept([beam for beam in search.beams if beam.over], children)
+        search.depth += 1
+        spent = self.budget is not None and search.spent >= self.budget
+        if spent or (self.budget_steps is not None and search.depth >= self.budget_steps):
+            search.narrow = True
+            search.beams = [beam for beam in search.beams if beam.ended] or [self._choice(search.open or search.beams)]
 
     def _worth(self, level: list[_Beam]) -> dict[int, list[float]]:
         """V of each next step of each beam, before the step's last token; by the beam's key."""
@@ -173,11 +211,9 @@ class MessageSearchAgent(LanguageModelAgent):
                 found[beam.key] = [float(next(left)[0]) if each else float(beam.here or 0.0) for each in row]
         return found
 
-    def _children(self, beam: _Beam, worth: dict[int, list[float]], spent: int) -> list[_Beam]:
+    def _children(self, beam: _Beam, worth: dict[int, list[float]]) -> list[_Beam]:
         """What the next steps of a beam lead to."""
-        if beam.over:
-            return []
-        world = _world(beam.episode)
+        world = world_of(beam.episode)
         candidates = tuple(
             Candidate(turn.text, turn.log_prob, value if self.value is not None else None)
             for turn, value in zip(beam.turns, worth[beam.key], strict=True)
@@ -186,11 +222,16 @@ class MessageSearchAgent(LanguageModelAgent):
         for turn, value in zip(beam.turns, worth[beam.key], strict=True):
             world.restore(beam.world)
             observation, _, terminated, truncated, info = world.step(action_of(turn.text))
+            if self.search == "vote" and "answer" not in info:
+                raise UsageError(
+                    "search='vote' counts the answers that an environment finds in messages, info['answer'], and this "
+                    "one finds none; search='beam' and 'best' choose by value"
+                )
             step = Step("", turn.text, goes_on=goes_on(turn.text, beam.stop))
             ids = beam.ids + self.format.step(step, observation, beam.behind)
             left = None if beam.left is None else beam.left - 1
             ended = bool(terminated or truncated)
-            over = ended or left == 0 or not self._fits(ids) or (self.budget is not None and spent >= self.budget)
+            over = ended or left == 0 or not self._fits(ids)
             self._rows += 1
             found.append(
                 _Beam(
@@ -211,18 +252,18 @@ class MessageSearchAgent(LanguageModelAgent):
                     log_prob=beam.log_prob + turn.log_prob,
                     ended=ended,
                     over=over,
-                    answer=info.get("answer"),
+                    answer=info.get("answer_key", info.get("answer")),
                 )
             )
         return found
 
-    def _kept(self, beams: list[_Beam]) -> list[_Beam]:
-        """The most valuable ones, in order; of equal messages the first."""
+    def _kept(self, finished: list[_Beam], children: list[_Beam]) -> list[_Beam]:
+        """The finished ones, and the most valuable of the others, in order; of equal messages the first."""
         if self.search != "beam":
-            return beams
-        unlike = {beam.message: beam for beam in reversed(beams)}
-        kept = [beam for beam in beams if unlike[beam.message] is beam]
-        return sorted(kept, key=_rank, reverse=True)[: self.width]
+            return [*finished, *children]
+        unlike = {beam.message: beam for beam in reversed([*finished, *children])}
+        children = [beam for beam in children if unlike[beam.message] is beam]
+        return [*finished, *sorted(children, key=_rank, reverse=True)[: self.width - len(finished)]]
 
     def _go_on(self, level: list[_Beam]) -> Tensor:
         """Rows of the caches for these beams alone; what the policy says after each."""
@@ -257,9 +298,9 @@ class MessageSearchAgent(LanguageModelAgent):
 
 
 def _root(episode: Episode, story: _Story, here: float | None) -> _Beam:
-    world = _world(episode).snapshot()
+    world = world_of(episode).snapshot()
     return _Beam(
-        episode, story.row, story.ids, story.behind, story.stop, world, _left(episode), here=here, over=story.full
+        episode, story.row, story.ids, story.behind, story.stop, world, steps_left(episode), here=here, over=story.full
     )
 
 

@@ -31,7 +31,13 @@ from typing import Any
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.completions import Sample
 from oreo.agents.judge import Judge
-from oreo.agents.language_model import check_context, decision, different, observations_of
+from oreo.agents.language_model import (
+    check_context,
+    decision,
+    different,
+    observations_of,
+    warn_of_cut_turns,
+)
 from oreo.agents.server import Refused, Server
 from oreo.encoding import TurnFormat, _leading_ids
 from oreo.errors import DataError, UsageError, did_you_mean
@@ -144,6 +150,8 @@ class ServedAgent:
                 "that thinks first takes more (max_new_tokens), or is served without thinking",
                 stacklevel=2,
             )
+        elif any(turn.cut for each in turns for turn in each):
+            warn_of_cut_turns(self._asked["max_tokens"])
         if self.judge is None or self.k == 1:
             said = [each[0] for each in turns]
             decisions = [

@@ -33,8 +33,7 @@ import learning
 from learning import GAMES, Plan, Played
 from rich.table import Table
 
-from oreo.agents import load_agent
-from oreo.agents.message_search import SEARCHES
+from oreo.agents import SEARCHES, load_agent
 from oreo.cli.output import Episodes, reported, result_console
 from oreo.errors import UsageError
 from oreo.eval.evaluate import Outcome

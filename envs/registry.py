@@ -28,7 +28,7 @@ BUILT_IN = {
 }
 MAX_STEPS = {
     "oreo/ALFWorld-v0": 50,
-    "oreo/Math-v0": 32,
+    "oreo/Math-v0": 64,
 }
 SHORT_NAMES = {
     "alfworld": "oreo/ALFWorld-v0",

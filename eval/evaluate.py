@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,8 @@ class Evaluation:
     overall: Outcome
     by_task_type: dict[str, Outcome]
     """Sorted by name; empty where the environment names no task types."""
+    grades: dict[str, int] = field(default_factory=dict)
+    """How many episodes have each grade, sorted; empty where the environment gives none."""
     trajectories: tuple[Trajectory, ...] = field(default=(), repr=False, compare=False)
     """The episodes themselves, in order."""
 
@@ -66,6 +69,7 @@ class Evaluation:
             "checkpoint": self.checkpoint,
             **asdict(self.overall),
             "by_task_type": {name: asdict(outcome) for name, outcome in self.by_task_type.items()},
+            "grades": self.grades,
             "protocol": self.protocol,
         }
 
@@ -189,6 +193,7 @@ def summarise(trajectories: Sequence[Trajectory], settings: dict[str, Any] | Non
         },
         overall=_outcome(trajectories),
         by_task_type=by_task_type,
+        grades=dict(sorted(Counter(trajectory.grade for trajectory in trajectories if trajectory.grade).items())),
         trajectories=tuple(trajectories),
     )
 
@@ -219,7 +224,10 @@ def render(evaluation: Evaluation) -> RenderableType:
     if evaluation.by_task_type:
         table.add_section()
     table.add_row(*_row("all", evaluation.overall), style="bold")
-    return Group(Text(f"{evaluation.agent} · {describe(evaluation.protocol)}\n"), table)
+    parts: list[RenderableType] = [Text(f"{evaluation.agent} · {describe(evaluation.protocol)}\n"), table]
+    if evaluation.grades:
+        parts.append(Text("\ngrades: " + ", ".join(f"{name} {count}" for name, count in evaluation.grades.items())))
+    return Group(*parts)
 
 
 def describe(protocol: dict[str, Any]) -> str:

@@ -15,10 +15,12 @@ _HINT = "←/→ step  space pause  q quit"
 
 
 def outcome_of(trajectory: Trajectory) -> str:
-    """How it ended, in two or three words."""
+    """How it ended, in a few words."""
     if trajectory.won:
         return "won"
-    return "out of steps" if trajectory.truncated else "lost"
+    if trajectory.truncated:
+        return "out of steps"
+    return f"lost: {trajectory.grade.replace('_', ' ')}" if trajectory.grade else "lost"
 
 
 def view_at(trajectory: Trajectory, position: int) -> View:

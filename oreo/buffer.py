@@ -30,7 +30,7 @@ from oreo.writers import Writer, adopt_orphans, shard_of
 MANIFEST = "_buffer.json"
 _JOURNAL_BYTES = 64 << 20
 """A journal of this size becomes a shard however few episodes it has: it has to fit into memory."""
-_FILTERS = ("won", "env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint")
+_FILTERS = ("won", "env_id", "task", "task_type", "game", "dialect", "grade", "agent", "checkpoint")
 
 
 class TrajectoryBuffer:
@@ -143,7 +143,7 @@ class TrajectoryBuffer:
 
         Args:
             predicate: called with each episode that matches `equal`.
-            equal: won, env_id, task, task_type, game, dialect, agent or checkpoint, and the value it is to have.
+            equal: won, env_id, task, task_type, game, dialect, grade, agent or checkpoint, and the value it is to have.
         """
         unknown = set(equal) - set(_FILTERS)
         if unknown:
@@ -157,9 +157,9 @@ class TrajectoryBuffer:
 
     def info(self) -> dict[str, Any]:
         """What is in it: episodes, steps, won, success_rate, shards, journals, bytes, and by_env, by_task_type,
-        by_agent, by_dialect: {name: {"episodes": …, "won": …, "success_rate": …}}.
+        by_agent, by_dialect, by_grade: {name: {"episodes": …, "won": …, "success_rate": …}}.
         """
-        names = ["won", "length", "env_id", "task_type", "agent", "dialect"]
+        names = ["won", "length", "env_id", "task_type", "agent", "dialect", "grade"]
         rows: list[tuple[Any, ...]] = []
         files = self._files()
         for file in files:
@@ -167,7 +167,7 @@ class TrajectoryBuffer:
         won, lengths = [row[0] for row in rows], [row[1] for row in rows]
         info: dict[str, Any] = {"path": str(self.path), "episodes": len(rows), "steps": sum(lengths)}
         info |= {"won": sum(won), "success_rate": sum(won) / len(rows) if rows else None}
-        for place, name in enumerate(("env", "task_type", "agent", "dialect"), 2):
+        for place, name in enumerate(("env", "task_type", "agent", "dialect", "grade"), 2):
             info[f"by_{name}"] = _by_name([(row[place], row[0]) for row in rows])
         info["shards"] = sum(file.suffix == shards.SUFFIX for file in files)
         info["journals"] = len(files) - info["shards"]
@@ -233,9 +233,7 @@ class TrajectoryBuffer:
             if records is not None:
                 return [tuple(record[name] for name in names) for record in records]
             file = shard_of(file)
-        with shards.naming(file):
-            table = shards.open_shard(file).read(columns=names)
-        return zip(*(table.column(name).to_pylist() for name in names), strict=True)
+        return shards.read_columns(file, names)
 
 
 def _by_name(pairs: list[tuple[str, bool]]) -> dict[str, dict[str, Any]]:

@@ -78,6 +78,8 @@ def read(path: Path, orphan: bool | None = None) -> list[dict[str, Any]]:
         DataError: a damaged record that is not the last.
         FileNotFoundError: no such journal (any more).
     """
+    from oreo.records import ADDED
+
     data = path.read_bytes()
     lines = data.split(b"\n")
     torn = lines.pop()
@@ -85,7 +87,7 @@ def read(path: Path, orphan: bool | None = None) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         text = line[9:]
         if line[:9] == b"%08x " % zlib.crc32(text):
-            records.append(json.loads(text))
+            records.append({**ADDED, **json.loads(text)})
         elif number == len(lines) and not torn:
             torn = line  # the line break made it to the disk, what stands before it did not
         else:

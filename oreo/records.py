@@ -17,7 +17,7 @@ from oreo.trajectory import Candidate, Step, Trajectory
 
 VERSION = 3
 """Of the schema; a reader refuses a higher one. 2: steps have `context_start`, 0 in what version 1 stored. 3: they have
-`goes_on`, False in what earlier ones stored."""
+`goes_on`, False in what earlier ones stored, and episodes a `grade`, empty in those."""
 FORMAT = "oreo-trajectories"
 
 _CANDIDATE = pa.struct(
@@ -63,10 +63,16 @@ SCHEMA = pa.schema(
         pa.field("episode_return", pa.float64(), nullable=False),
         pa.field("steps", pa.list_(_STEP), nullable=False),
         pa.field("final_observation", pa.string(), nullable=False),
+        pa.field("grade", pa.string()),
     ],
     metadata={"oreo.format": FORMAT, "oreo.version": str(VERSION)},
 )
-_TEXTS = ("env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint", "created", "final_observation")
+ADDED = {"grade": ""}
+"""Columns that earlier versions lack, and what stands for them there."""
+_TEXTS = (
+    *("env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint", "created", "final_observation"),
+    "grade",
+)
 _FLAGS = ("won", "terminated", "truncated")
 
 

@@ -284,6 +284,7 @@ class _Playing:
             task_type=str(info.get("task_type", "")),
             game=self.game,
             dialect=str(info.get("dialect", "")),
+            grade=str(info.get("grade") or ""),
             seed=self.seed,
             agent=agent.name,
             checkpoint=agent.checkpoint,

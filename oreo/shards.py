@@ -41,7 +41,7 @@ def open_shard(file: Path) -> pq.ParquetFile:
     """
     import pyarrow.parquet as pq
 
-    from oreo.records import FORMAT, SCHEMA
+    from oreo.records import ADDED, FORMAT, SCHEMA
 
     with naming(file):
         shard = pq.ParquetFile(file, page_checksum_verification=True)
@@ -49,10 +49,29 @@ def open_shard(file: Path) -> pq.ParquetFile:
         if metadata.get("oreo.format") != FORMAT:
             raise DataError(f"{file} is a Parquet file, but not one of trajectories")
         check_version(file, int(metadata.get("oreo.version", "0")))
-        missing = set(SCHEMA.names) - set(shard.schema_arrow.names)
+        missing = set(SCHEMA.names) - set(ADDED) - set(shard.schema_arrow.names)
         if missing:
             raise DataError(f"{file} lacks the columns {', '.join(sorted(missing))}")
     return shard
+
+
+def read_columns(file: Path, names: list[str]) -> list[tuple[Any, ...]]:
+    """These columns of all rows, nothing else decoded."""
+    with naming(file):
+        table = _completed(open_shard(file).read(columns=names))
+        return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    """With the columns that an earlier version lacks."""
+    import pyarrow as pa
+
+    from oreo.records import ADDED, SCHEMA
+
+    for name, value in ADDED.items():
+        if name not in table.schema.names:
+            table = table.append_column(SCHEMA.field(name), pa.array([value] * table.num_rows, pa.string()))
+    return table
 
 
 def read_group(file: Path, shard: pq.ParquetFile, group: int, equal: dict[str, Any]) -> list[Trajectory]:
@@ -61,11 +80,11 @@ def read_group(file: Path, shard: pq.ParquetFile, group: int, equal: dict[str, A
 
     with naming(file):
         if equal:
-            columns = shard.read_row_group(group, columns=list(equal))
+            columns = _completed(shard.read_row_group(group, columns=list(equal)))
             match = [all(row[name] == value for name, value in equal.items()) for row in columns.to_pylist()]
             if not any(match):
                 return []
-        table = shard.read_row_group(group)
+        table = _completed(shard.read_row_group(group))
         if equal:
             import pyarrow as pa
 

@@ -73,6 +73,8 @@ class Trajectory:
     task_type: str = ""
     game: str = ""
     dialect: str = ""
+    grade: str = ""
+    """What the environment says of its end beyond won and lost: in mathematics correct, wrong, no_answer, timeout."""
     seed: int | None = None
     """The seed given to `env.reset`."""
     agent: str = ""

@@ -43,8 +43,8 @@ class MathEnv(TextEnv):
     1 if it is right. `info["stop"]` has the strings at which a step ends, the message staying open; an action may come
     with or without them. It has no such key where the message is one action.
 
-    Besides the usual names `info` has level, subject, grade (None, then correct, wrong, no_answer or timeout) and
-    answer, what was found and graded. The right answer is nowhere in it.
+    Besides the usual names `info` has level, subject, grade (no_answer until there is one, then correct, wrong or
+    timeout) and answer, what was found and graded. The right answer is nowhere in it.
 
     Args:
         source: "generated", "gsm8k:PATH", "math:PATH", "jsonl:PATH", "hub:NAME", "reasoning_gym:TASK"; see
@@ -70,7 +70,7 @@ class MathEnv(TextEnv):
         MissingExtra: a source, or the grading of an answer, needs packages that are not installed.
     """
 
-    max_steps = 32
+    max_steps = 64  # the longest of GSM8K, by sentences and with the calculator, has 42
 
     def __init__(
         self,
@@ -103,6 +103,8 @@ class MathEnv(TextEnv):
             raise UsageError(f"limit={limit!r}: expected a whole number of at least 1")
         if not seconds > 0:
             raise UsageError(f"seconds={seconds!r}: expected more than 0")
+        if annotations not in (None, True, False):
+            raise UsageError(f"annotations={annotations!r}: expected true or false")
         fields = {
             "question": question_field,
             "answer": answer_field,
@@ -169,7 +171,7 @@ class MathEnv(TextEnv):
             "game": now.problem.name,
             "level": now.problem.level,
             "subject": now.problem.subject,
-            "grade": None if now.graded is None else now.graded.outcome,
+            "grade": "no_answer" if now.graded is None else now.graded.outcome,
             "answer": None if now.graded is None else now.graded.answer,
         }
         return known | ({"stop": self._stop} if self._stop else {})

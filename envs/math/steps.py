@@ -27,6 +27,8 @@ ERROR = "error"
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
 _ASKED = re.compile(r"<<([^<>=\n]*)=\Z")
+_ENDS_IN = re.compile(r"(?:(?<=\s)|\A)[-+(.$€£¥]*\d[\d.,)%]*(?:\s*[-+*/×÷^]\s*[-+(.$€£¥]*\d[\d.,)%]*)+\Z")
+"""Two numbers or more with operators between them, at the end of a line."""
 _VALUE = re.compile(r"[^<>\n]*>>")
 
 
@@ -59,9 +61,9 @@ def separator(action: str, step: str) -> str:
 
 
 def reply(message: str, lines: bool = True) -> str:
-    """What the calculator says to a message that was written up to here: `<<48/2=` gets `24>>`, `48/2 = ?` a line.
+    """What the calculator says to a message that was written up to here: `<<48/2=` gets `24>>`, a question a line.
 
-    Empty where nothing was asked.
+    A line asks with `48/2 = ?`, `48/2 =`, `What is 48/2?` or `So in all 48/2 = ?`. Empty where nothing was asked.
 
     Args:
         lines: whether a turn ends with its line, so that a line can ask.
@@ -69,15 +71,22 @@ def reply(message: str, lines: bool = True) -> str:
     if asked := _ASKED.search(message):
         return f"{_value(asked[1])}>>"
     if lines and message.endswith("\n"):
-        expression, _, question = message[message.rfind("\n", 0, -1) + 1 : -1].rpartition("=")
-        if question.strip() == "?" and _looks_like_arithmetic(expression):
+        line = message[message.rfind("\n", 0, -1) + 1 : -1].strip()
+        if line.endswith(("=", "?")) and (expression := _expression(line.removesuffix("?").rstrip())):
             return f"{_value(expression)}\n"
     return ""
 
 
-def _looks_like_arithmetic(text: str) -> bool:
-    """Whether somebody asks for a value: 48/2 and 48/0 do, x and `So what` do not."""
-    return text.lstrip()[:1] in tuple("0123456789.-+([$€£¥") and any(digit in text for digit in "0123456789")
+def _expression(line: str) -> str:
+    """The arithmetic whose value a line asks for: all before its equals sign, or the end of it; else nothing.
+
+    48/2 and 48/0 ask, x and `So what` do not. What words come before has to have an operator: `Is it 5?` asks nothing.
+    """
+    before = line.removesuffix("=").rstrip()
+    if before != line and before[:1] in tuple("0123456789.-+([$€£¥") and any(digit in before for digit in "0123456789"):
+        return before
+    found = _ENDS_IN.search(before)
+    return found[0].strip() if found else ""
 
 
 def _value(expression: str) -> str:

@@ -31,7 +31,10 @@ def info(buffer: Annotated[Path, typer.Argument(help="The buffer.")], json: Json
 
     with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:
         facts = stored.info()
-    print_json(facts) if json else print_pairs(facts)
+    if json:
+        return print_json(facts)
+    # Nothing is said of what no episode has: a dialect in mathematics, a grade in ALFWorld.
+    print_pairs({name: fact for name, fact in facts.items() if not isinstance(fact, dict) or set(fact) - {""}})
 
 
 @buffer_app.command()

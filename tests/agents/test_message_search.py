@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oreo.agents.language_model import LanguageModelAgent, action_of
-from oreo.agents.message_search import MessageSearchAgent
+from oreo.agents.message_search import MessageSearchAgent, _Beam
 from oreo.agents.sampling import draw
 from oreo.encoding import tail
 from oreo.envs.text_env import TextEnv, goes_on
@@ -122,7 +122,9 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
         if agent.search == "beam":
             first = {beam["message"]: place for place, beam in reversed(list(enumerate(grown)))}
             grown = [beam for place, beam in enumerate(grown) if first[beam["message"]] == place]
-            grown = sorted(grown, key=lambda beam: beam["rank"], reverse=True)[: agent.width]
+            finished = [beam for beam in grown if beam in beams]
+            others = sorted((beam for beam in grown if beam not in beams), key=lambda beam: beam["rank"], reverse=True)
+            grown = finished + others[: agent.width - len(finished)]
         beams = grown
         if all(beam["over"] for beam in beams):
             break
@@ -215,18 +217,92 @@ def test_with_the_true_value_a_wider_search_wins_whatever_can_be_won(tokenizer: 
     assert won[12] == 20 > won[1]
 
 
-def test_a_spent_budget_begins_no_further_step(tokenizer: Any) -> None:
-    free, bound = make_agent(tokenizer, width=3), make_agent(tokenizer, width=3, budget=1)
-    for agent in (free, bound):
-        rollout(Spell, agent=agent, episodes=4)
-    assert bound.tokens < free.tokens
+STEP = 3 + 1
+"""Tokens of a step at most: those of `make_agent`, and the one that ends it."""
+
+
+@pytest.mark.parametrize("search", ["beam", "best", "vote"])
+@pytest.mark.parametrize("budget", [1, 20, 60])
+def test_a_budget_is_kept_to_but_for_the_step_under_way_and_the_rest_of_one_message(
+    search: str, budget: int, tokenizer: Any
+) -> None:
+    class Endless(Spell):
+        """No word ends it before its last step."""
+
+        def act(self, text: str) -> tuple[str, float, bool]:
+            return super().act(text)[0], 0.0, len(self.said) == Spell.max_steps
+
+    free, bound = (make_agent(tokenizer, width=3, search=search, budget=each) for each in (None, budget))
+    for index in range(6):
+        spent = []
+        for agent in (free, bound):
+            before = agent.tokens
+            (played,) = rollout(Endless, agent=agent, episodes=1, seed=index)
+            assert played.terminated and len(played) == Spell.max_steps
+            spent.append(agent.tokens - before)
+        level = STEP * (9 if search == "beam" else 3)
+        assert spent[1] <= min(spent[0], budget + level + STEP * Spell.max_steps)
+        if budget == 1:  # three first steps, then one sample a step
+            assert spent[1] <= STEP * (3 + Spell.max_steps - 1) < spent[0]
+
+
+def test_a_budget_in_steps_widens_so_many_steps_and_no_more(tokenizer: Any) -> None:
+    class Endless(Spell):
+        def act(self, text: str) -> tuple[str, float, bool]:
+            return super().act(text)[0], 0.0, len(self.said) == Spell.max_steps
+
+    for steps in (1, 2):
+        for played in rollout(Endless, agent=make_agent(tokenizer, width=3, budget_steps=steps), episodes=6):
+            counts = [len(step.candidates) for step in played.steps]
+            assert counts[0] > 1 and counts[steps:] == [1] * (Spell.max_steps - steps)
+
+
+def test_a_finished_beam_stays_and_equal_messages_are_kept_once(tokenizer: Any) -> None:
+    agent = make_agent(tokenizer, width=3)
+    episode = object()
+
+    def beam(message: str, value: float, over: bool = False) -> _Beam:
+        return _Beam(episode, 0, [], "", (), None, None, message=message, value=value, over=over)  # type: ignore[arg-type]
+
+    done = beam("a b", -5.0, over=True)
+    children = [beam("a c", 0.5), beam("a b", 9.0), beam("a d", 0.9), beam("a c", 0.8), beam("a e", 0.4)]
+    assert agent._kept([done], children) == [done, children[2], children[0]]
+    assert agent._kept([], children)[:2] == [children[1], children[2]]
+    assert agent._kept([done] * 3, children) == [done] * 3
+
+
+def test_votes_are_counted_by_what_answers_are_and_not_by_how_they_are_written(tokenizer: Any) -> None:
+    class Asked(Spell):
+        """Every message ends at once; answers of one length are equal."""
+
+        def act(self, text: str) -> tuple[str, float, bool]:
+            self.said += (text,)
+            self.ended = text
+            return "", 0.0, True
+
+        def info(self) -> dict[str, Any]:
+            return {"stop": STOP, "answer": self.ended, "answer_key": None if self.ended is None else len(self.ended)}
+
+    agent = make_agent(tokenizer, width=25, search="vote", max_new_tokens=1, temperature=50.0)
+    for played in rollout(Asked, agent=agent, episodes=4):
+        said = [candidate.text for candidate in played.steps[0].candidates]
+        most = Counter(map(len, said)).most_common(1)[0][0]
+        assert len(played.steps[0].text) == most and Counter(said).most_common(1)[0][1] < 25 / 2
+
+    class Silent(Spell):
+        def info(self) -> dict[str, Any]:
+            return {"stop": STOP}
+
+    with pytest.raises(UsageError, match="counts the answers"):
+        rollout(Silent, agent=agent, episodes=1)
 
 
 def test_wrong_settings_and_worlds_that_cannot_be_set_back_give_one_clear_line(tokenizer: Any) -> None:
     for settings, message in (
         ({"search": "bean"}, "did you mean 'beam'"),
-        ({"width": 0}, "at least 1"),
-        ({"budget": 0}, "at least 1"),
+        ({"width": 0}, "width=0: expected 1 or more"),
+        ({"budget": 0}, "budget=0: expected 1 or more"),
+        ({"budget_steps": 0}, "budget_steps=0: expected 1 or more"),
     ):
         with pytest.raises(UsageError, match=message):
             make_agent(tokenizer, **settings)

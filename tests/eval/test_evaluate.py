@@ -6,13 +6,17 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 import oreo
+from oreo.agents.agent import Decision
+from oreo.buffer import TrajectoryBuffer
 from oreo.errors import UsageError
 from oreo.eval.evaluate import evaluate, plan_games, render, summarise
+from oreo.eval.replay import outcome_of
 from oreo.eval.statistics import wilson_interval
 from oreo.trajectory import Step, Trajectory
 
@@ -58,6 +62,31 @@ def test_success_is_counted_overall_and_by_task_type() -> None:
     assert evaluation.by_task_type["heat"].success == 0.5
     assert evaluation.overall.mean_steps == 4.0
     assert evaluation.overall.mean_return == 0.75
+
+
+def test_how_episodes_were_graded_is_stored_counted_and_shown(tmp_path) -> None:
+    class Guesses:
+        """Answers the first problem as it should, the second wrongly, the third never."""
+
+        name, checkpoint = "guesses", ""
+
+        def act(self, episodes: Any) -> list[Decision]:
+            return [Decision(self.says(each)) for each in episodes]
+
+        def says(self, episode: Any) -> str:
+            number = int(episode.info["game"].rsplit("/", 1)[1])
+            return (episode.env.unwrapped.expert_action(), "#### 123456789", "Well.")[number]
+
+    with TrajectoryBuffer(tmp_path / "buffer") as buffer:
+        evaluation = evaluate("math", Guesses(), env_kwargs={"limit": 3}, max_steps=8, into=buffer)
+        counts = {name: each["episodes"] for name, each in buffer.info()["by_grade"].items()}
+    assert evaluation.grades == counts == {"correct": 1, "no_answer": 1, "wrong": 1}
+    assert evaluation.to_dict()["grades"] == evaluation.grades
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))
+    console.print(render(evaluation))
+    assert "grades: correct 1, no_answer 1, wrong 1" in console.export_text()
+    (wrong,) = TrajectoryBuffer(tmp_path / "buffer").select(grade="wrong")
+    assert outcome_of(wrong) == "lost: wrong"
 
 
 def test_nothing_cannot_be_evaluated() -> None:

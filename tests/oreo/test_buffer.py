@@ -87,6 +87,7 @@ trajectories = st.builds(
     task_type=texts,
     game=texts,
     dialect=texts,
+    grade=texts,
     seed=st.none() | st.integers(-(2**63), 2**63 - 1),
     agent=texts,
     checkpoint=texts,
@@ -357,11 +358,14 @@ def test_what_earlier_versions_stored_is_read_with_whole_contexts_and_turns_that
     step = table.schema.field("steps").type.value_type
     kept = [field for field in step if field.name not in later]
     rows = [[{field.name: each[field.name] for field in kept} for each in row] for row in table["steps"].to_pylist()]
-    older = table.set_column(at, "steps", pa.array(rows, pa.list_(pa.struct(kept))))
-    assert not any(name in str(older.schema) for name in later)
+    older = table.set_column(at, "steps", pa.array(rows, pa.list_(pa.struct(kept)))).drop_columns(["grade"])
+    assert not any(name in str(older.schema) for name in (*later, "grade"))
     metadata = {**table.schema.metadata, b"oreo.version": version.encode()}
     pq.write_table(older.replace_schema_metadata(metadata), shard)
-    assert same(tuple(TrajectoryBuffer(tmp_path)), (episode("a"), episode("b", steps=0)))
+    buffer = TrajectoryBuffer(tmp_path)
+    assert same(tuple(buffer), (episode("a"), episode("b", steps=0)))
+    assert buffer.info()["by_grade"] == {"": {"episodes": 2, "won": 2, "success_rate": 1.0}}
+    assert len(buffer.select(grade="")) == 2 and buffer.select(grade="timeout") == []
 
 
 @pytest.mark.parametrize("damage", ["cut short", "flipped", "emptied"])
