@@ -44,7 +44,7 @@ from oreo.resumable import light, play_into, read_json, stored, write_json
 
 SEARCHED = "oreo"
 """The recipe whose model searches."""
-# Rates of DPO and KTO were chosen on the validation games (`--sweep lr`), where KTO unlearnt to solve at 3e-5 and above.
+# Rates of DPO and KTO were chosen on the validation games (`--sweep lr`); at 3e-5 and above KTO unlearnt to solve.
 MAIN = learning.main_recipes(
     sft={"method": "sft", "epochs": 4, "batch_size": 64, "lr": 1e-3},
     rejection={"method": "rejection", **MATH.full.rejection},
