@@ -20,7 +20,7 @@ from oreo.envs.math.problems import SPLITS, Problem
 from oreo.errors import DataError, UsageError
 
 ROWS = (".jsonl", ".parquet")
-_SHARD = re.compile(r"-\d+-of-\d+$")
+_SHARD = re.compile(r"-\d+(-of-\d+)$")
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,24 @@ def _files(path: Path, split: str | None) -> list[Path]:
         file for suffix in ROWS for file in path.glob(f"{split}*{suffix}") if _SHARD.sub("", file.stem) == split
     )
     if rows:
+        for file in rows:
+            if _form(file) != _form(rows[0]):  # one split in two forms, which would be read twice
+                raise DataError(
+                    f"{path}: split {split} is there both as {rows[0].name} and as {file.name}: "
+                    "name one of the files instead of the folder, or put one away"
+                )
         return rows
     folder = path / split if (path / split).is_dir() else path
     single = sorted(folder.glob("*/*.json")) if folder.name == split else []
     if not single:
         raise DataError(f"{path}: no split {split}; expected {split}.jsonl, {split}.parquet or {split}/SUBJECT/1.json")
     return single
+
+
+def _form(file: Path) -> tuple[str, str]:
+    """What the files of one split have in common: the format, and of how many shards each is one."""
+    shard = _SHARD.search(file.stem)
+    return file.suffix, shard[1] if shard else ""
 
 
 @lru_cache(maxsize=8)
@@ -121,7 +133,7 @@ def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from ((f"{file}, row {number}", row) for number, row in enumerate(rows))
         return
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from None
     lines = [(str(file), text)] if file.suffix == ".json" else _lines(file, text)
@@ -130,6 +142,8 @@ def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             row = json.loads(line)
         except ValueError as error:
             raise DataError(f"{where}: not JSON: {error}") from None
+        except RecursionError:
+            raise DataError(f"{where}: JSON that is nested too deeply to be read") from None
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected a JSON object with fields, got {line.strip():.40}")
         yield where, row

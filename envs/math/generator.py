@@ -12,7 +12,6 @@ a test problem, taken as a whole, is ever seen in train: not in other words, nor
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -20,13 +19,11 @@ from typing import Any
 import numpy as np
 
 from oreo.envs.alfworld.draws import Draws
-from oreo.envs.math.problems import SPLITS, Problem
+from oreo.envs.math.problems import SPLITS, Problem, other_split, split_of
 from oreo.envs.math.stories import Draft, Limits, draft, subjects_of
 from oreo.errors import UsageError, did_you_mean
 
 MOST_STEPS = 6
-TEST_SHARE = 5
-"""One in so many keys belongs to test."""
 ATTEMPTS = 500
 """Draws of a problem until one has to be in the split."""
 OPERATIONS = "+-*/"
@@ -66,7 +63,7 @@ def generate(number: int, split: str = "train", knobs: Knobs | None = None) -> P
     draws = Draws(knobs.seed, SPLITS.index(split), number)
     for _ in range(ATTEMPTS):
         found = draft(draws, knobs.limits, knobs.steps, knobs.subjects, knobs.distractors)
-        if found is not None and is_test(key(found)) == (split == "test"):
+        if found is not None and split_of(key(found)) == split:
             return Problem(
                 name=name_of(number, split, knobs),
                 question=found.question,
@@ -88,11 +85,6 @@ def key(found: Draft) -> str:
         in_order = sorted(operands) if operator in "+*" else operands
         written.append(operator.join(map(str, in_order)))
     return ";".join(sorted(written))
-
-
-def is_test(problem_key: str) -> bool:
-    digest = hashlib.sha256(problem_key.encode()).digest()
-    return int.from_bytes(digest[:8], "big") % TEST_SHARE == 0
 
 
 # Names.
@@ -201,6 +193,8 @@ class Generated:
 
     split: str
     knobs: Knobs
+    levels: tuple[str, ...] | None = None
+    """Those that were asked for by this name; `knobs.steps` has no others."""
     limit: int | None = None
 
     @property
@@ -213,4 +207,23 @@ class Generated:
         return generate(int(rng.integers(2**31 if self.limit is None else self.limit)), self.split, self.knobs)
 
     def named(self, name: str) -> Problem:
-        return by_name(name)
+        """The problem of this name, if it is one of those asked for.
+
+        The knobs say how problems are made: one that was made with others, such as more steps, is played too. The
+        split, levels, subjects and a limit say which ones there are.
+        """
+        found = by_name(name)
+        _, split, number, *_ = name.split("/")
+        if split != self.split:
+            raise other_split(name, split, self.split)
+        for what, value, wanted in (
+            ("level", found.level, self.levels),
+            ("subject", found.subject, self.knobs.subjects),
+        ):
+            if wanted and value not in wanted:
+                raise UsageError(f"{name} is of the {what} {value}, this environment has {what}s={list(wanted)}")
+        if self.limit is not None:
+            if int(number) >= self.limit or name != name_of(int(number), self.split, self.knobs):
+                last = name_of(self.limit - 1, self.split, self.knobs)
+                raise UsageError(f"{name} is not among the problems of limit={self.limit}: the last of them is {last}")
+        return found

@@ -6,6 +6,7 @@ Sources without an end are in generator.py and reasoning.py; which is meant by a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ import numpy as np
 from oreo.errors import UsageError, did_you_mean
 
 SPLITS = ("train", "test")
+TEST_SHARE = 5
+"""Where we split ourselves: one problem in so many belongs to test."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,20 @@ class Problems(Protocol):
     def draw(self, rng: np.random.Generator) -> Problem: ...
 
     def named(self, name: str) -> Problem:
-        """UsageError where there is no problem of that name."""
+        """UsageError where no problem has that name, or one that was not asked for: of the other split, of another
+        subject or level, beyond the limit."""
         ...
+
+
+def split_of(text: str) -> str:
+    """Of a problem that is told by this text: decided by its hash, so for all seeds and settings alike."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "test" if int.from_bytes(digest[:8], "big") % TEST_SHARE == 0 else "train"
+
+
+def other_split(name: str, split: str, here: str) -> UsageError:
+    """For a problem of `split`, where there are those of the split `here`."""
+    return UsageError(f"{name} is a problem of the split {split}, this environment has {here}: set split={split!r}")
 
 
 class Listed:

@@ -1,8 +1,9 @@
 """Tasks of the package reasoning-gym as a source: it makes the problems, and its own checker judges the answers.
 
 Train and test are kept apart by the hash of the question. Some of its checkers compute with what they are given: they
-evaluate it as Python. So they run in a process of their own, which is killed at a deadline and writes no file, starts
-no process and opens no connection while it judges. That stops accidents; it is no sandbox for answers made to escape.
+evaluate it as Python. So they run in a process of their own (killable.py), which is killed at a deadline and writes no
+file, starts no process and opens no connection while it judges. That stops accidents; it is no sandbox for answers made
+to escape.
 
 Four tasks of 0.1.25 draw from sets of texts, so another process makes other problems of the same names unless
 PYTHONHASHSEED is set: isomorphic_strings, list_functions, polynomial_multiplication, ransom_note.
@@ -12,36 +13,29 @@ from __future__ import annotations
 
 import atexit
 import base64
-import hashlib
 import json
 import os
 import pickle
-import select
-import subprocess
 import sys
 import threading
 import unicodedata
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from oreo.envs.math.problems import Problem
+from oreo.envs.math.killable import STARTING, Worker, serve
+from oreo.envs.math.problems import Problem, other_split, split_of
 from oreo.errors import EngineError, MissingExtra, UsageError, did_you_mean
 
 PREFIX = "reasoning_gym"
-TEST_SHARE = 5
-"""One question in so many belongs to test, by its hash."""
 SIZE = 20_000
 """Items of a task. Some tasks take no more, or prepare for each."""
 ATTEMPTS = 500
 MEMORY = 4 << 30
 """Bytes of address space of the checking process."""
-STARTING = 120.0
-"""Seconds for a checking process to import the package or to prepare a task, on a busy machine."""
-_RUN = "import sys; sys.path[:] = sys.argv[1:]; from oreo.envs.math.reasoning import check_forever; check_forever()"
+_RUN = "from oreo.envs.math.reasoning import main; main()"
 
 
 @dataclass(frozen=True)
@@ -59,8 +53,9 @@ class ReasoningGym:
             return self.named(self.games[int(rng.integers(len(self.games)))])
         for _ in range(ATTEMPTS):
             index = int(rng.integers(SIZE))
-            if belongs_to(self.split, str(_item(self.task, self.settings, index)["question"])):
-                return self._problem(index)
+            found = self._problem(index)
+            if split_of(found.question) == self.split:
+                return found
         raise _too_few(self.task, self.split)
 
     def named(self, name: str) -> Problem:
@@ -68,7 +63,13 @@ class ReasoningGym:
         if not index.isdecimal() or len(index) > 9 or name != name_of(self.task, int(index), self.settings):
             example = name_of(self.task, 0, self.settings)
             raise UsageError(f"no problem {name!r}: here they are called {example}, with other numbers")
-        return self._problem(int(index))
+        found = self._problem(int(index))
+        if (split := split_of(found.question)) != self.split:
+            raise other_split(name, split, self.split)
+        if self.games is not None and name not in self.games:
+            here = f"limit={len(self.games)}: the last of them is {self.games[-1]}"
+            raise UsageError(f"{name} is not among the problems of {here}")
+        return found
 
     def _problem(self, index: int) -> Problem:
         item = _item(self.task, self.settings, index)
@@ -77,7 +78,7 @@ class ReasoningGym:
             question=str(item["question"]),
             answer=str(item["answer"]),
             subject=self.task,
-            check=partial(_checker.correct, self.task, self.settings, item),
+            check=partial(correct, self.task, self.settings, item),
         )
 
 
@@ -85,11 +86,6 @@ def name_of(task: str, index: int, settings: str) -> str:
     """Such as reasoning_gym/leg_counting/7, or …/7/max_animals=4,seed=1."""
     said = [f"{name}={value}" for name, value in json.loads(settings).items() if (name, value) != ("seed", 0)]
     return f"{PREFIX}/{task}/{index}" + (f"/{','.join(said)}" if said else "")
-
-
-def belongs_to(split: str, question: str) -> bool:
-    digest = hashlib.sha256(question.encode()).digest()
-    return (int.from_bytes(digest[:8], "big") % TEST_SHARE == 0) == (split == "test")
 
 
 def _item(task: str, settings: str, index: int) -> Any:
@@ -121,7 +117,7 @@ def _first(task: str, split: str, settings: str, limit: int) -> list[str]:
     names: dict[str, str] = {}
     for index in range(min(SIZE, ATTEMPTS * limit)):
         question = str(_item(task, settings, index)["question"])
-        if belongs_to(split, question):
+        if split_of(question) == split:
             names.setdefault(question, name_of(task, index, settings))
             if len(names) == limit:
                 return list(names.values())
@@ -146,100 +142,107 @@ def dataset(task: str, settings: str) -> Any:
 # Checking.
 
 
-class Checker:
-    """A process that runs checkers, started when first needed, and again after one that passed its deadline."""
+class _Checking:
+    """The process that runs checkers, started when first needed, and again after one that passed its deadline."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pid = 0
-        self._ready: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
+        self.worker: Worker | None = None
+        self.prepared: set[tuple[str, str]] = set()
+        """The tasks that it has made."""
+        self.lock = threading.Lock()
 
-    def __reduce__(self) -> str:
-        return "_checker"  # a copy of an environment, also in another process, uses the one that is there
-
-    def correct(self, task: str, settings: str, item: dict[str, Any], answer: str, seconds: float) -> bool:
-        """Whether the task's checker gives this answer to one of its items the full score.
-
-        Raises:
-            TimeoutError: no verdict within so many seconds.
-            EngineError: the process cannot be started.
-        """
-        # The item itself: a few tasks make another one of the same index in another process. It is not all JSON.
-        request = {"task": task, "settings": settings, "item": base64.b64encode(pickle.dumps(item)).decode()}
-        with self._lock:
-            process = self._started()
-            try:
-                if (task, settings) not in self._ready:  # some tasks prepare for seconds
-                    _asked(process, {**request, "answer": ""}, STARTING)
-                    self._ready.add((task, settings))
-                return _asked(process, {**request, "answer": answer}, seconds)
-            except (OSError, ValueError, EOFError, TimeoutError) as error:
+    def ask(self, request: dict[str, Any], seconds: float) -> bool:
+        """An exception, whatever it is, ends the process: its answer is not due. See Worker.ask and `started`."""
+        answered = False
+        try:
+            worker = self.worker or self.started()
+            task = request["task"], request["settings"]
+            if task not in self.prepared:  # some tasks prepare for seconds
+                worker.ask({**request, "answer": ""}, STARTING)
+                self.prepared.add(task)
+            right = bool(worker.ask(request, seconds)["right"])
+            answered = True
+        finally:
+            if not answered:
                 self.close()
-                # It died over this answer: there is no verdict either.
-                raise TimeoutError from error
+        return right
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._pid != os.getpid():  # a forked process has one of its own
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _RUN, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-            )
-            self._pid = os.getpid()
-            self._ready = set()
-            try:
-                _line(self._process, STARTING)
-            except (EOFError, TimeoutError) as error:
-                self.close()
-                raise EngineError("the process that checks reasoning_gym's answers does not start") from error
-        return self._process
+    def started(self) -> Worker:
+        try:
+            self.worker, self.prepared = Worker(_RUN), set()
+            self.worker.start()
+        except (ImportError, EOFError, OSError) as error:
+            raise EngineError(
+                f"the process that checks reasoning_gym's answers does not start: {str(error) or 'it ends at once'}"
+            ) from error
+        return self.worker
 
     def close(self) -> None:
-        process, self._process = self._process, None
-        if process is not None and self._pid == os.getpid():
-            process.kill()
-            process.communicate()
+        worker, self.worker = self.worker, None
+        if worker is not None:
+            worker.kill()
 
 
-_checker = Checker()
-atexit.register(_checker.close)
+_checking = _Checking()
 
 
-def _asked(process: subprocess.Popen[bytes], request: dict[str, Any], seconds: float) -> bool:
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(request).encode() + b"\n")
-    return bool(json.loads(_line(process, seconds)))
+def correct(task: str, settings: str, item: dict[str, Any], answer: str, seconds: float) -> bool:
+    """Whether the task's checker gives this answer to one of its items the full score.
+
+    Args:
+        seconds: the deadline, from when the process is free and has prepared the task.
+    Raises:
+        TimeoutError: no verdict by then, or two processes died over it one after the other.
+        EngineError: the process cannot be started.
+    """
+    # The item itself: a few tasks make another one of the same index in another process. It is not all JSON.
+    pickled = base64.b64encode(pickle.dumps(item)).decode()
+    request = {"task": task, "settings": settings, "item": pickled, "answer": answer}
+    with _checking.lock:
+        for _ in range(2):  # a process that was killed by somebody else says nothing about the answer
+            try:
+                return _checking.ask(request, seconds)
+            except TimeoutError:
+                break
+            except (EOFError, OSError, ValueError):
+                pass
+    raise TimeoutError
 
 
-def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
-    assert process.stdout is not None
-    if not select.select([process.stdout], [], [], seconds)[0]:
-        raise TimeoutError
-    line = process.stdout.readline()
-    if not line:
-        raise EOFError
-    return line
+def close() -> None:
+    """End the process. What is asked later starts another."""
+    _checking.close()
 
 
-def check_forever() -> None:
-    """What runs in the checking process: a JSON request a line in, true or false out, until its input ends."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what checkers print is no answer
-    import reasoning_gym  # noqa: F401
+def _forked() -> None:
+    """In a forked process, which starts one of its own."""
+    global _checking
+    if _checking.worker is not None:
+        _checking.worker.disown()
+    _checking = _Checking()
 
-    with suppress(ImportError, ValueError, OSError):  # there are systems without
-        import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+atexit.register(close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def main() -> None:
+    """What runs in the process: answer `{"task", "settings", "item", "answer"}` with `{"right"}`."""
     judging = _Guard()
-    sys.addaudithook(judging.refuse)
-    print("null", file=answers, flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
+
+    def prepare() -> None:
+        import reasoning_gym  # noqa: F401
+
+        sys.addaudithook(judging.refuse)
+
+    def judge(request: dict[str, Any]) -> dict[str, Any]:
         items = dataset(request["task"], request["settings"])
         item = pickle.loads(base64.b64decode(request["item"]))
         with judging:
-            verdict = _scores_in_full(items, item, request["answer"])
-        print(json.dumps(verdict), file=answers, flush=True)
+            return {"right": _scores_in_full(items, item, request["answer"])}
+
+    serve(prepare, judge, MEMORY)
 
 
 _OUTSIDE = ("os", "subprocess", "socket", "shutil", "ctypes", "pty", "tempfile", "urllib", "signal", "mmap")
@@ -278,5 +281,5 @@ def _scores_in_full(items: Any, item: dict[str, Any], answer: str) -> bool:
         return False
     try:
         return float(items.score_answer(answer, item)) >= 1.0
-    except Exception:  # an answer that its checker cannot read
+    except (Exception, SystemExit):  # an answer that its checker cannot read
         return False

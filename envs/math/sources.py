@@ -8,6 +8,9 @@
 - "hub:NAME" or "hub:NAME:CONFIG": a data set of the Hugging Face Hub, or a local folder that `datasets` reads. Without
   named fields its columns say whether it is read as GSM8K, as MATH or as "jsonl".
 - "reasoning_gym:TASK": a task of reasoning-gym, with its own checker (reasoning.py).
+
+A source holds what was asked for and nothing else: a problem of another split, subject or level, or one beyond the
+limit, is refused by its name too.
 """
 
 from __future__ import annotations
@@ -88,7 +91,7 @@ def _generated(wish: Wish) -> Generated:
         said["steps"] = as_range(said["steps"])
     if wish.subjects is not None:
         said["subjects"] = wish.subjects
-    return Generated(wish.split or "train", check_knobs(said, wish.levels), wish.limit)
+    return Generated(wish.split or "train", check_knobs(said, wish.levels), wish.levels, wish.limit)
 
 
 @lru_cache(maxsize=4)

@@ -97,7 +97,7 @@ def test_same_seed_same_problems_and_without_a_seed_the_next_ones() -> None:
 
 def test_a_problem_is_played_again_by_its_name_whatever_was_set() -> None:
     first = play(make(steps=[5, 6], distractors=1), seed=8)
-    assert play(make(split="test"), seed=1, options={"game": first[0][1]["game"]}) == first
+    assert play(make(largest=50), seed=1, options={"game": first[0][1]["game"]}) == first
 
 
 @pytest.mark.parametrize(("made", "steps"), [({}, 64), ({"max_episode_steps": 3}, 3)])

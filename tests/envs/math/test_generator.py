@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from oreo.envs.alfworld.draws import Draws
 from oreo.envs.math.calculator import calculate
-from oreo.envs.math.generator import Knobs, as_range, by_name, check_knobs, generate, is_test, key
-from oreo.envs.math.problems import SPLITS, Problem
+from oreo.envs.math.env import MathEnv
+from oreo.envs.math.generator import Knobs, as_range, by_name, check_knobs, generate, key
+from oreo.envs.math.problems import SPLITS, Problem, split_of
 from oreo.envs.math.stories import SUBJECTS, Draft, draft, subjects_of
 from oreo.errors import UsageError
 
@@ -90,10 +91,26 @@ def test_an_arithmetic_question_is_the_calculation_itself(number: int, split: st
 @settings(deadline=None)
 @given(numbers, knobs())
 def test_distractors_are_sentences_that_no_line_uses(number: int, knobs: Knobs) -> None:
-    problem = generate(number, "train", knobs)
-    sentences = re.findall(r"[^.?]+[.?]", problem.question)
-    asides = [each for each in sentences if re.search(r"years old|weeks old|in the park|seats|lives at|street", each)]
-    assert len(asides) == knobs.distractors
+    assert sum(distract(generate(number, "train", knobs))) == knobs.distractors
+
+
+def distract(problem: Problem) -> list[bool]:
+    """Of each sentence before the last, which asks, whether it is a distractor."""
+    sentences = re.findall(r"[^.?]+[.?]", problem.question)[:-1]
+    return [bool(re.search(r"years old|weeks old|in the park|seats|lives at|street", each)) for each in sentences]
+
+
+def test_distractors_stand_before_or_after_the_story_and_never_within_it() -> None:
+    """Within, "them" and "more" would refer to the distractor."""
+    before = after = within = 0
+    for number in range(300):
+        found = distract(generate(number, "train", Knobs(distractors=1 + number % 3)))
+        story = [place for place, aside in enumerate(found) if not aside]
+        if len(story) > 1:
+            before += found[0]
+            after += found[-1]
+            within += any(found[story[0] : story[-1]])
+    assert within == 0 and min(before, after) > 50
 
 
 @settings(max_examples=300, deadline=None)
@@ -102,7 +119,7 @@ def test_the_hash_of_the_calculations_decides_the_split_whatever_the_seed_and_se
     number: int, split: str, knobs: Knobs
 ) -> None:
     """So no test problem can ever be a train problem: the two sets of keys have no element in common."""
-    assert is_test(key_of(generate(number, split, knobs))) == (split == "test")
+    assert split_of(key_of(generate(number, split, knobs))) == split
 
 
 def key_of(problem: Problem) -> str:
@@ -142,7 +159,7 @@ def test_about_a_fifth_of_all_problems_belong_to_test() -> None:
     drafts = [draft(draws, limits, (2, 3, 4), (), 0) for _ in range(3000)]
     keys = [key(each) for each in drafts if each is not None]
     assert len(keys) > 2500
-    assert 0.17 < sum(map(is_test, keys)) / len(keys) < 0.23
+    assert 0.17 < [split_of(each) for each in keys].count("test") / len(keys) < 0.23
 
 
 @settings(deadline=None)
@@ -174,6 +191,48 @@ def test_what_is_no_name_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         by_name(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "played"),
+    [
+        ({}, "generated/train/7/steps=3"),
+        ({"steps": 2, "seed": 4, "distractors": 1}, "generated/train/7"),
+        ({"split": "test", "steps": 3}, "generated/test/3"),
+        ({"limit": 3}, "generated/train/2"),
+        ({"limit": 3, "steps": 3}, "generated/train/2/steps=3"),
+        ({"subjects": "comparison"}, "generated/train/12"),
+        ({"subjects": "story"}, "generated/train/7/steps=3,subjects=story"),
+        ({"levels": 3}, "generated/train/7/steps=3"),
+    ],
+)
+def test_a_name_is_played_whatever_knobs_it_was_made_with(made: dict[str, Any], played: str) -> None:
+    env = MathEnv(**made)
+    question, info = env.reset(options={"game": played})
+    assert info["game"] == played and question == by_name(played).question
+
+
+@pytest.mark.parametrize(
+    ("made", "refused", "says"),
+    [
+        ({}, "generated/test/3", "is a problem of the split test, this environment has train: set split='test'"),
+        ({"split": "test"}, "generated/train/3", "this environment has test: set split='train'"),
+        ({"split": "test"}, "generated/train/3/steps=3", "this environment has test"),
+        ({"limit": 3}, "generated/train/3", "limit=3: the last of them is generated/train/2"),
+        ({"limit": 3}, "generated/train/1/steps=3", "limit=3: the last of them is generated/train/2"),
+        ({"limit": 3, "steps": 3}, "generated/train/1", "limit=3: the last of them is generated/train/2/steps=3"),
+        (
+            {"subjects": "shop"},
+            "generated/train/11",
+            "of the subject arithmetic, this environment has subjects=['shop']",
+        ),
+        ({"levels": [2]}, "generated/train/7/steps=3", "of the level 3, this environment has levels=['2']"),
+    ],
+)
+def test_a_name_of_what_was_not_asked_for_is_refused_in_one_line(made: dict[str, Any], refused: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        MathEnv(**made).reset(options={"game": refused})
+    assert says in str(caught.value) and refused in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_problems_differ_and_every_kind_comes_up() -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oreo.envs.math import sources
+from oreo.envs.math import reasoning, sources
 from oreo.envs.math.env import MathEnv
+from oreo.envs.math.killable import GRACE
 from oreo.envs.math.problems import SPLITS, Problem
-from oreo.errors import DataError, MissingExtra, OreoError, UsageError
+from oreo.errors import DataError, EngineError, MissingExtra, OreoError, UsageError
 
 GSM8K = [
     {"question": f"What is {n} + {n}?", "answer": f"It is {n}+{n} = <<{n}+{n}={2 * n}>>{2 * n}.\n#### {2 * n}"}
@@ -167,6 +172,13 @@ def test_texts_that_hold_odd_line_ends_stay_whole(tmp_path: Path) -> None:
     assert problems(f"jsonl:{path}")[0].question == "a\u2028b\x85c"
 
 
+def test_the_mark_with_which_some_editors_begin_a_file_is_no_part_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.jsonl", GSM8K)
+    before = problems(f"gsm8k:{path}")
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf") and problems(f"gsm8k:{path}") == before
+
+
 # Bad files.
 
 
@@ -174,6 +186,7 @@ def test_texts_that_hold_odd_line_ends_stay_whole(tmp_path: Path) -> None:
     ("source", "line", "says"),
     [
         ("gsm8k", "{", "line 2: not JSON"),
+        ("gsm8k", "[" * 100_000, "line 2: JSON that is nested too deeply"),
         ("gsm8k", "[1]", "line 2: expected a JSON object"),
         ("gsm8k", '{"question": "?"}', "line 2: no field 'answer'; the fields are question"),
         ("gsm8k", "{}", "line 2: no field 'question'; the fields are none"),
@@ -216,6 +229,25 @@ def test_bad_files_and_folders_are_told(tmp_path: Path) -> None:
     assert "unknown argument 'steps'" in said(f"math:{good}", UsageError, steps=3)
     broken = write(tmp_path / "MATH" / "train" / "algebra" / "7.json", [{"problem": "?"}])
     assert said(f"math:{tmp_path}/MATH").startswith(f"{broken}: no field 'solution'")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("test.jsonl", "test.parquet"),
+        ("test-00000-of-00001.parquet", "test.parquet"),
+        ("test-00000-of-00002.parquet", "test-00000-of-00003.parquet"),
+    ],
+)
+def test_a_split_that_is_there_twice_is_refused_and_either_file_can_be_named(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    for name in (one, other, "train.jsonl"):
+        write(tmp_path / name, GSM8K)
+    said = message(lambda: MathEnv(source=f"gsm8k:{tmp_path}", split="test"), DataError)
+    assert one in said and other in said and "name one" in said
+    assert [len(problems(f"gsm8k:{tmp_path}/{name}")) for name in (one, other)] == [5, 5]
+    assert len(problems(f"gsm8k:{tmp_path}")) == 5, "the other split is there once"
 
 
 # Economy.
@@ -333,9 +365,9 @@ def test_an_answer_that_is_computed_for_ever_is_a_timeout_and_the_next_is_judged
 )
 @pytest.mark.parametrize("task", ["countdown", "simple_integration", "polynomial_multiplication"])
 def test_an_answer_that_is_a_program_is_wrong_and_does_nothing(tmp_path: Path, task: str, attack: str) -> None:
-    env = MathEnv(source=f"reasoning_gym:{task}", step="solution")
+    env = MathEnv(source=f"reasoning_gym:{task}", step="solution", limit=1)
     made = tmp_path / "made"
-    assert said_to(env, f"reasoning_gym/{task}/1", f"#### {attack.format(made=made)}") == (0.0, "wrong")
+    assert env.games and said_to(env, env.games[0], f"#### {attack.format(made=made)}") == (0.0, "wrong")
     assert not made.exists()
 
 
@@ -349,6 +381,129 @@ def test_the_questions_of_train_and_test_are_apart_and_settings_are_in_the_names
     more.reset(seed=0)
     assert more.info()["game"].endswith("/max_terms=3,seed=3")
     assert "no problem" in message(lambda: more.reset(options={"game": "reasoning_gym/chain_sum/1"}), UsageError)
+
+
+@pytest.mark.usefixtures("gym_tasks")
+def test_a_name_of_the_other_split_or_beyond_the_limit_is_refused() -> None:
+    def games(**made: Any) -> list[str]:
+        return MathEnv(source="reasoning_gym:chain_sum", **made).games or []
+
+    def play(game: str, **made: Any) -> Any:
+        return MathEnv(source="reasoning_gym:chain_sum", **made).reset(options={"game": game})[1]["game"]
+
+    train, test = games(limit=3), games(limit=1, split="test")
+    assert play(train[2]) == train[2] and play(test[0], split="test") == test[0]
+    said = message(lambda: play(test[0]), UsageError)
+    assert test[0] in said and "split test, this environment has train: set split='test'" in said
+    assert "this environment has test" in message(lambda: play(train[0], split="test"), UsageError)
+    assert play(train[1], limit=2) == train[1]
+    said = message(lambda: play(train[2], limit=2), UsageError)
+    assert said == f"{train[2]} is not among the problems of limit=2: the last of them is {train[1]}"
+
+
+def checking_process() -> int:
+    worker = reasoning._checking.worker
+    assert worker is not None
+    return worker.process.pid
+
+
+@pytest.mark.usefixtures("gym_tasks")
+def test_a_checking_process_that_dies_is_replaced_and_the_answer_judged() -> None:
+    env = MathEnv(source="reasoning_gym:countdown", step="solution", limit=1)
+    assert env.games
+    right = f"#### {env._problems.named(env.games[0]).answer}"
+    assert said_to(env, env.games[0], right) == (1.0, "correct")
+    before = checking_process()
+    os.kill(before, signal.SIGKILL)
+    assert said_to(env, env.games[0], "#### 1") == (0.0, "wrong")
+    assert checking_process() != before
+    before = checking_process()
+    assert said_to(env, env.games[0], "#### exec('raise SystemExit')") == (0.0, "wrong"), "an answer does not end it"
+    assert said_to(env, env.games[0], right) == (1.0, "correct") and checking_process() == before
+    reasoning.close()
+    assert reasoning._checking.worker is None
+    assert said_to(env, env.games[0], right) == (1.0, "correct")
+
+
+@pytest.mark.usefixtures("gym_tasks")
+def test_a_checking_process_that_does_not_start_is_told_and_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasoning.close()
+    env = MathEnv(source="reasoning_gym:leg_counting", step="solution", limit=1)
+    for code, says in (
+        ("raise SystemExit", "it ends at once"),
+        (
+            "import sys; sys.modules['reasoning_gym'] = None; from oreo.envs.math.reasoning import main; main()",
+            "halted",
+        ),
+    ):
+        monkeypatch.setattr(reasoning, "_RUN", code)
+        env.reset(seed=0)
+        assert says in message(lambda: env.step("#### 1"), EngineError)
+    monkeypatch.undo()
+    env.reset(seed=0)
+    assert env.step("#### no")[4]["grade"] == "wrong"
+
+
+IN_A_SCRIPT = """
+import os, sys
+from oreo.envs.math import reasoning
+from oreo.envs.math.env import MathEnv
+
+files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+env = MathEnv(source="reasoning_gym:simple_integration", step="solution", seconds=float(sys.argv[1]), limit=1)
+
+def said(text):
+    env.reset(seed=0)
+    return env.step("#### " + text)[4]["grade"]
+
+env.reset(seed=0)
+answer = env._problems.named(env.games[0]).answer
+print(said("exec('import sys; sys.stderr.write(\\'words\\')')"), said("print('words')"), said(answer))
+parent = reasoning._checking.worker.process.pid
+if (child := os.fork()) == 0:
+    assert reasoning._checking.worker is None and said(answer) == "correct"
+    assert reasoning._checking.worker.process.pid != parent
+    reasoning.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert said(answer) == "correct" and reasoning._checking.worker.process.pid == parent
+print(parent, flush=True)
+said("9**9**9**9")
+"""
+
+
+@pytest.mark.usefixtures("gym_tasks")
+@pytest.mark.skipif(sys.platform != "linux", reason="opens many files, forks")
+def test_checkers_judge_among_many_files_and_forks_print_nothing_and_end_with_who_asks(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(IN_A_SCRIPT)
+    root = Path(__file__).resolve().parents[3]
+    with subprocess.Popen(
+        ["bash", "-c", 'ulimit -n 4096; exec "$@"', "-", sys.executable, str(script), "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "wrong wrong correct\n"
+        checking = int(process.stdout.readline())
+        time.sleep(0.5)  # it computes
+        process.kill()
+        process.wait()
+        assert process.stdout.read() == process.stderr.read() == ""
+    assert gone(checking, within=2 + GRACE + 5)
+
+
+def gone(pid: int, within: float) -> bool:
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @pytest.mark.usefixtures("gym_tasks")
