@@ -1,7 +1,8 @@
 r"""Where the final answer of a response stands, and what number it is where it is a plain one.
 
 `final_answer` finds `\boxed{…}`, `#### 72` or a pattern of yours; `plain_number` reads 1,234.50, -$3, 25\%, 2 1/2,
-\frac{3}{4} or 1.5e3 dollars as an exact fraction. Comparing answers is in grading.py, arithmetic in calculator.py.
+\frac{3}{4} or 1.5e3 dollars as an exact fraction; `canonical` gives answers that are plainly the same one text.
+Comparing answers is in grading.py, arithmetic in calculator.py, units in units.py.
 
 The forms are those that the data sets' authors look for: GSM8K's `#### 72` (openai/grade-school-math, dataset.py, there
 to the end of a number, here of the line) and MATH's last `\boxed` or `\fbox` (hendrycks/math, dataset/util.py).
@@ -16,6 +17,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from oreo.envs.math.units import NUMBER_WORDS, WHICH, after_number
 from oreo.errors import UsageError
 
 MAX_DIGITS = 300
@@ -106,13 +108,14 @@ class Number:
     scale: Fraction = Fraction(1)
     """What follows it stands for this: 1/100 of a percent sign, 1,000,000 of `million`."""
     unit: str = ""
-    """The unit, where it is one of those we tell apart (cm, hour, dollar); else nothing."""
+    """The unit, where it is one of those we tell apart (cm, foot2, mile/hour, dollar, pm); else nothing."""
     places: int | None = None
     """Digits after the point of a decimal; None for fractions."""
 
 
 _WHOLE = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)"
-_DECIMAL = rf"(?P<decimal>(?:{_WHOLE}(?:\.[0-9]*)?|\.[0-9]+))(?:\\overline\{{(?P<cycle>[0-9]+)\}})?"
+_GROUPED = r"[0-9]{1,3}(?:\ [0-9]{3})+"
+_DECIMAL = rf"(?P<decimal>(?:(?:{_GROUPED}|{_WHOLE})(?:\.[0-9]*)?|\.[0-9]+))(?:\\overline\{{(?P<cycle>[0-9]+)\}})?"
 _POWER = r"(?:[eE]\^?(?P<e>[+-]?[0-9]+)|\ ?(?:\\times|\\cdot|[x×*·])\ ?10\^\{?(?P<ten>[+-]?[0-9]+)\}?)?"
 _FRAC = rf"\\frac(?:\ ?\{{ ?(?P<a>-?{_WHOLE}) ?\}}\ ?\{{ ?(?P<b>-?{_WHOLE}) ?\}}|\ ?(?P<c>[0-9])\ ?(?P<d>[0-9]))"
 _SLASHED = rf"(?:(?P<before>{_WHOLE})\ )?(?P<over>{_WHOLE})\ ?/\ ?(?P<under>{_WHOLE})"
@@ -120,56 +123,6 @@ _NUMBER = re.compile(
     r"(?P<sign>[+-]?)\ ?(?P<currency>[$€£¥]?)\ ?(?P<sign2>[+-]?)\ ?"
     rf"(?:(?P<whole>{_WHOLE})?\ ?{_FRAC}|{_SLASHED}|{_DECIMAL}{_POWER})(?P<rest>[^0-9].*)?"
 )
-
-_SCALES = {
-    "%": Fraction(1, 100),
-    "percent": Fraction(1, 100),
-    "per cent": Fraction(1, 100),
-    "pct": Fraction(1, 100),
-    "thousand": Fraction(10**3),
-    "million": Fraction(10**6),
-    "billion": Fraction(10**9),
-    "trillion": Fraction(10**12),
-}
-_UNITS = {
-    "mm": "mm millimeter millimetre",
-    "cm": "cm centimeter centimetre",
-    "m": "m meter metre",
-    "km": "km kilometer kilometre",
-    "inch": "in inch inche",
-    "foot": "ft foot feet",
-    "yard": "yd yard",
-    "mile": "mi mile",
-    "mg": "mg milligram",
-    "g": "g gram",
-    "kg": "kg kilogram",
-    "pound": "lb pound",
-    "ounce": "oz ounce",
-    "ml": "ml milliliter millilitre",
-    "liter": "l liter litre",
-    "second": "s sec second",
-    "minute": "min minute",
-    "hour": "h hr hour",
-    "day": "day",
-    "week": "week",
-    "month": "month",
-    "year": "yr year",
-    "cent": "¢ cent",
-    "dollar": "$ dollar",
-    "euro": "€ euro",
-    "yen": "¥ yen",
-    "degree": "° degree",
-    "radian": "rad radian",
-}
-_UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in words.split()}
-_SHORT = {"am", "pm", "sq", "cu", "hz", "pt", "qt", "m/s", "°c", "°f"}
-"""Units shorter than three letters, besides those of _UNITS: other short words would be variables."""
-_NO_UNIT = set(
-    "or and to not plus minus times over mod sqrt sin cos tan cot sec csc log exp factorial squared cubed".split()
-)
-"""Words that, next after a number, make something else of it."""
-_DIMENSIONS = {"²": "2", "sq": "2", "square": "2", "squared": "2", "³": "3", "cu": "3", "cubic": "3", "cubed": "3"}
-_UNIT_WORD = re.compile(r"([A-Za-z°¢$€£¥][A-Za-z°/.'’-]*)(?:\^\{?([23])\}?|([²³]))?")
 
 
 def plain_number(text: str) -> Number | None:
@@ -182,21 +135,35 @@ def plain_number(text: str) -> Number | None:
 
 @lru_cache(maxsize=4096)
 def _plain_number(text: str) -> Number | None:
-    match = _NUMBER.fullmatch(tidy(text))
-    if match is None or (match["sign"] and match["sign2"]):
+    text = tidy(text)
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return _spelled(text)
+    if match["sign"] and match["sign2"]:
         return None
-    after = _after(match["rest"] or "")
+    after = after_number(match["rest"] or "", match["currency"])
     value = _value(match)
     if after is None or value is None:
         return None
     scale, unit = after
     if "-" in (match["sign"], match["sign2"]):
         value = -value
-    if not unit and match["currency"]:
-        unit = _UNIT_OF.get(match["currency"], "")
     decimal = match["decimal"]
     exact = decimal is None or match["e"] or match["ten"] or match["cycle"]
     return Number(value, scale, unit, None if exact else len(decimal.partition(".")[2]))
+
+
+def _spelled(text: str) -> Number | None:
+    """seven, Twenty-five, thirty minutes: up to ninety-nine, with a unit that is known or without."""
+    words = text.lower().replace("-", " ").split(" ", 2)
+    tens, ones = (NUMBER_WORDS.get(word, -1) for word in (words + [""])[:2])
+    if tens < 0:
+        return None
+    both = tens >= 20 and 0 < ones < 10
+    after = after_number(" " + " ".join(words[2 if both else 1 :]))
+    if after is None or not after[1] and len(words) > 1 + both:
+        return None
+    return Number(Fraction(tens + ones if both else tens), *after, places=0)
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
@@ -207,7 +174,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
         exponent = match["e"] or match["ten"] or "0"
         if len(exponent) > len(str(MAX_DIGITS)) + 1 or abs(int(exponent)) > MAX_DIGITS:
             return None
-        decimal, cycle = match["decimal"].replace(",", ""), match["cycle"]
+        decimal, cycle = match["decimal"].replace(",", "").replace(" ", ""), match["cycle"]
         value = Fraction(decimal if decimal[-1] != "." else decimal[:-1])
         if cycle:
             if "." not in decimal:
@@ -220,34 +187,6 @@ def _value(match: re.Match[str]) -> Fraction | None:
     )
     whole = int((match["whole"] or match["before"] or "0").replace(",", ""))
     return None if under == 0 else whole + Fraction(over, under)
-
-
-def _after(rest: str) -> tuple[Fraction, str] | None:
-    """Scale and unit in what follows a number, None where it makes no plain number of it."""
-    apart = rest[:1] == " "
-    rest = rest.strip()
-    scale = Fraction(1)
-    for word, meaning in _SCALES.items():
-        if rest.lower().startswith(word) and not rest[len(word) :][:1].isalpha():
-            scale, rest = meaning, rest[len(word) :].strip()
-            break
-    if not rest:
-        return scale, ""
-    dimension, known = "", []
-    for index, word in enumerate(rest.split()):
-        match = _UNIT_WORD.fullmatch(word.strip("(),"))
-        if match is None:
-            return None
-        name = match[1].rstrip(".").lower()
-        unit = _UNIT_OF.get(name) or _UNIT_OF.get(name.removesuffix("s"))
-        a_word = apart and len(name) > 2 and name not in _NO_UNIT
-        if index == 0 and not (unit or name in _SHORT or a_word):
-            return None
-        dimension = match[2] or _DIMENSIONS.get(match[3] or name) or dimension
-        if unit is not None:
-            known.append(unit)
-    # Of `miles per hour` no one unit is the unit.
-    return scale, known[0] + dimension if len(known) == 1 else ""
 
 
 _REPLACED = {
@@ -302,9 +241,54 @@ _DOLLARS = re.compile(r"\$+([^$]*[^$\s])\s*\$+")
 
 
 def tidy(text: str) -> str:
-    r"""The answer without what only looks: \left, \!, \text{…}, $…$, **…**, wide spaces, and a full stop at the end."""
+    r"""The answer without what only looks: \left, \!, \text{…}, $…$, **…**, wide spaces, a last stop or comma."""
     text = _REPLACE.sub(lambda match: _REPLACED[match.group()], text).strip().strip("*").strip()
     while match := _DOLLARS.fullmatch(text):
         text = match[1].strip()
     text = " ".join(_WORDS.sub(r" \1 ", text).split()).replace(" ^", "^")
-    return text[:-1].rstrip() if text.endswith(".") else text
+    return text[:-1].rstrip() if text.endswith((".", ",", ";")) else text
+
+
+# Words, and what is the same without mathematics.
+
+_CHOICE = re.compile(r"\(([a-j])\)|\(?([A-J])\)?[.:)]?")
+FUNCTIONS = set("sin cos tan cot sec csc log exp sqrt arcsin arccos arctan sinh cosh tanh max min mod".split())
+VARIABLES = set("abcxyzpqr")
+"""A word of these letters alone is a product: xy, ab."""
+_TEXT = re.compile(r"[^\W\d_][^\\{}^_=<>|]*")
+
+
+def choice(text: str) -> str | None:
+    """A for the tidy answers (A), (a), A, A. and so on; None for all that is no choice, such as a, a variable."""
+    match = _CHOICE.fullmatch(text)
+    return match and (match[1] or match[2]).upper()
+
+
+def is_words(text: str) -> bool:
+    """Whether a tidy answer is words and no formula: Tuesday, no, June 20; not xy, 2x, sin x."""
+    if not _TEXT.fullmatch(text):
+        return False
+    first = re.split(r"[^A-Za-z]", text)[0].lower()
+    if first in ("no", "up", "on"):
+        return True
+    return len(first) > 2 and first not in FUNCTIONS and not set(first) <= VARIABLES
+
+
+def letters(text: str) -> str:
+    """What is compared of words."""
+    return re.sub(r"[\s.,;:!?'\"’*-]+", " ", text).strip().casefold()
+
+
+def canonical(answer: str) -> str:
+    r"""One text for answers that are plainly the same, to count votes by: 24, 24.0, $24 and \frac{48}{2} are "24".
+
+    Plain numbers by their exact value, a percent sign or a `million` multiplied in. Units are left out, as most answers
+    leave them out, but for those that say which of two: 8 am is not 8 pm. Words without case, formulas without spaces.
+    Takes no mathematics: x+1 and 1+x are two.
+    """
+    number = plain_number(answer)
+    if number is not None:
+        which = f" {number.unit}" if number.unit in WHICH else ""
+        return f"{number.value * number.scale}{which}"
+    text = tidy(answer)
+    return choice(text) or (letters(text) if is_words(text) else text.replace(" ", ""))

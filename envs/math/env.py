@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from oreo.envs.math.answers import final_answer
-from oreo.envs.math.grading import SECONDS, Grade, grade
+from oreo.envs.math.answers import canonical, final_answer
+from oreo.envs.math.grading import SECONDS, Grade, checked_seconds, grade
 from oreo.envs.math.problems import Problem, Problems, texts
 from oreo.envs.math.sources import Wish, open_source
 from oreo.envs.math.steps import (
@@ -44,15 +44,16 @@ class MathEnv(TextEnv):
     with or without them. It has no such key where the message is one action.
 
     Besides the usual names `info` has level, subject, grade (no_answer until there is one, then correct, wrong or
-    timeout) and answer, what was found and graded. The right answer is nowhere in it.
+    timeout), answer, what was found and graded, and answer_key, the same text for answers that are plainly equal, such
+    as 24 and 24.0. The right answer is nowhere in it.
 
     Args:
         source: "generated", "gsm8k:PATH", "math:PATH", "jsonl:PATH", "hub:NAME", "reasoning_gym:TASK"; see
             `oreo.envs.math.sources`.
         split: "train" (the default) or "test". A file is a split of its own.
         step: "line", "sentence" or "solution": what an action is.
-        tool: "calculator" answers `<<48/2=` with `24>>`, in the same line, and a line `48/2 = ?` with one of its value;
-            what it cannot compute, with `error`. None: nobody answers.
+        tool: "calculator" answers `<<48/2=` with `24>>`, in the same line, and a line that ends in `48/2 = ?` or
+            `48/2?` with one of its value; what it cannot compute, with `error`. None: nobody answers.
         pattern: a regular expression that finds the final answer, its first group or all of it, in place of the forms
             above.
         annotations: keep `<<48/2=24>>` in worked solutions, or strip them. None: keep them for the calculator, which
@@ -101,8 +102,7 @@ class MathEnv(TextEnv):
             _check_pattern(pattern)
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise UsageError(f"limit={limit!r}: expected a whole number of at least 1")
-        if not seconds > 0:
-            raise UsageError(f"seconds={seconds!r}: expected more than 0")
+        checked_seconds(seconds)
         if annotations not in (None, True, False):
             raise UsageError(f"annotations={annotations!r}: expected true or false")
         fields = {
@@ -165,6 +165,7 @@ class MathEnv(TextEnv):
 
     def info(self) -> dict[str, Any]:
         now = self._episode()
+        answer = None if now.graded is None else now.graded.answer
         known = {
             "task": now.problem.question,
             "task_type": now.problem.subject,
@@ -172,7 +173,8 @@ class MathEnv(TextEnv):
             "level": now.problem.level,
             "subject": now.problem.subject,
             "grade": "no_answer" if now.graded is None else now.graded.outcome,
-            "answer": None if now.graded is None else now.graded.answer,
+            "answer": answer,
+            "answer_key": None if answer is None else canonical(answer),
         }
         return known | ({"stop": self._stop} if self._stop else {})
 
@@ -224,11 +226,12 @@ class MathEnv(TextEnv):
         return self._now
 
     def _graded(self, now: _Episode) -> Grade:
+        message = without_annotations(now.message)  # <<292*1=292>>292 says 292
         if now.problem.check is None:
-            return grade(now.message, now.problem.answer, pattern=self.pattern, seconds=self.seconds)
+            return grade(message, now.problem.answer, pattern=self.pattern, seconds=self.seconds)
         answer = None
         try:
-            answer = final_answer(now.message, self.pattern)
+            answer = final_answer(message, self.pattern)
             if not answer:
                 return Grade("no_answer", None)
             return Grade("correct" if now.problem.check(answer, self.seconds) else "wrong", answer)

@@ -1,18 +1,15 @@
-"""What runs in a grading process: math-verify, asked over standard input, one JSON line in, one out.
+"""What runs in a grading process: math-verify, asked for verdicts (see killable.py; pool.py is the side that asks).
 
 Its own time limits are alarms with a Python handler. They are off here: they fail outside the main thread, and no
-Python handler runs while one giant power is being multiplied out. Instead the parent kills this process at the
-deadline, and if there is no parent any more, the kernel does a little later. See pool.py for the parent's side.
+Python handler runs while one giant power is being multiplied out.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import signal
-import sys
-from typing import IO, Any
+from typing import Any
+
+from oreo.envs.math.killable import serve
 
 MEMORY = 1 << 30
 """Bytes of address space; math-verify and sympy take 0.1 GB."""
@@ -20,39 +17,22 @@ RETIRES_AT = 300 << 20
 """A process that has ever held so many bytes ends after its answer, which gives them back."""
 RETIRES_AFTER = 2_000
 """Comparisons; sympy remembers much of each."""
-ORPHAN_CHECK = 5_000
-"""Milliseconds between two looks for the parent, while there is nothing to do."""
-GRACE = 1.0
-"""Seconds after the deadline until the kernel does what the parent should have done."""
 
 
 def main() -> None:
-    """Say `{}` when ready, or what package is missing; then answer `{"gold", "answer", "seconds"}` until the end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever it computes
-    parent = os.getppid()
-    _limit_memory()
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the parsers print at times
-    try:
+    """Answer `{"gold", "answer"}` with `{"equal", "retires"}`."""
+    asked = 0
+
+    def prepare() -> None:
         equal("1", "\\frac{1}{2}")  # the slow imports, and the parser's tables
-    except ImportError as error:
-        print(json.dumps({"missing": str(error)}), file=answers, flush=True)
-        return
-    print("{}", file=answers, flush=True)
-    requests = open(0, "rb", buffering=0, closefd=False)  # what a buffer held, poll would not see
-    for _ in range(RETIRES_AFTER):
-        line = _next_line(requests, parent)
-        if not line:
-            return
-        request: dict[str, Any] = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, request["seconds"] + GRACE)
+
+    def compare(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
         verdict = equal(request["gold"], request["answer"])
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        retires = _memory_held() > RETIRES_AT
-        print(json.dumps({"equal": verdict, "retires": retires}), file=answers, flush=True)
-        if retires:
-            return
+        return {"equal": verdict, "retires": _memory_held() > RETIRES_AT or asked >= RETIRES_AFTER}
+
+    serve(prepare, compare, MEMORY)
 
 
 def equal(gold: str, answer: str) -> bool:
@@ -80,7 +60,26 @@ def equal(gold: str, answer: str) -> bool:
         return False
     # 1 < x < 2 is the interval (1,2), but not the set {1,2}.
     relations = not some(reference, FiniteSet)
-    return bool(verify(reference, given, allow_set_relation_comp=relations, timeout_seconds=None))
+
+    def same(one: list[Any], other: list[Any]) -> bool:
+        return bool(verify(one, other, allow_set_relation_comp=relations, timeout_seconds=None))
+
+    if same(reference, given):
+        return True
+    with_i = list(map(_with_i, reference)), list(map(_with_i, given))
+    return with_i != (reference, given) and same(*with_i)
+
+
+def _with_i(expression: Any) -> Any:
+    """With the imaginary unit for the letter i, which the parser takes for a variable."""
+    from sympy import Expr, I
+
+    if not isinstance(expression, Expr):
+        return expression
+    try:
+        return expression.subs({letter: I for letter in expression.free_symbols if letter.name == "i"})
+    except Exception:  # sympy cannot have it there, as in max(i, 3)
+        return expression
 
 
 def _infinite(expression: Any) -> bool:
@@ -93,29 +92,6 @@ def _infinite(expression: Any) -> bool:
         return bool(expression.doit().has(oo, -oo, zoo, nan))
     except Exception:  # sympy cannot work it out: nor can math-verify, which then compares in writing
         return bool(expression.has(oo, -oo, zoo, nan))
-
-
-def _next_line(requests: IO[bytes], parent: int) -> bytes:
-    """The next request, nothing at the end or when the parent is gone.
-
-    The end of the pipe may stay away when the parent dies: a process forked from it holds a copy.
-    """
-    waiting = select.poll()
-    waiting.register(requests, select.POLLIN)
-    while not waiting.poll(ORPHAN_CHECK):
-        if os.getppid() != parent:
-            return b""
-    return requests.readline()
-
-
-def _limit_memory() -> None:
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    except (ImportError, ValueError, OSError):
-        pass  # not on this system: the deadline alone is the limit
 
 
 def _memory_held() -> int:

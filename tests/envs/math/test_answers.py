@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oreo.envs.math.answers import MAX_DIGITS, final_answer, plain_number
+from oreo.envs.math.answers import MAX_DIGITS, canonical, final_answer, plain_number
 from oreo.errors import UsageError
 
 FOUND = [
@@ -117,6 +117,22 @@ NUMBERS = [
     ("10 miles per hour", 10),
     ("6 p.m.", 6),
     ("16 years old.", 16),
+    ("18,", 18),
+    ("18;", 18),
+    ("1 000 000", 1000000),
+    (r"1\ 000\ 000", 1000000),
+    ("12 345.5 km", Fraction(24691, 2)),
+    ("2/3 of a cup", Fraction(2, 3)),
+    ("2/3 of the class", Fraction(2, 3)),
+    ("$5/hour", 5),
+    ("4 B.C.", 4),
+    ("zero", 0),
+    ("Seven", 7),
+    (r"\text{twelve}", 12),
+    ("twenty", 20),
+    ("twenty-five", 25),
+    ("ninety nine", 99),
+    ("thirty minutes", 30),
 ]
 
 
@@ -135,7 +151,21 @@ def test_percent_signs_and_scale_words_are_kept_apart_from_the_number() -> None:
     assert number is not None and (number.value, number.scale, number.unit) == (5, 10**6, "dollar")
 
 
-@pytest.mark.parametrize(("one", "other"), [("5 cm", "5 centimeters"), ("$5", "5 dollars"), ("5 ft²", "5 square feet")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("5 cm", "5 centimeters"),
+        ("$5", "5 dollars"),
+        ("5 ft²", "5 square feet"),
+        ("5 ft^2", "5 feet squared"),
+        ("5 m/s^2", "5 meters per second squared"),
+        ("5 mph", "5 miles an hour"),
+        ("$5 per hour", "5 dollars/hour"),
+        (r"20^\circ\text{C}", "20 degrees Celsius"),
+        ("8 a.m.", "8 AM"),
+        ("£5", "5 GBP"),
+    ],
+)
 def test_a_unit_has_one_name(one: str, other: str) -> None:
     first, second = plain_number(one), plain_number(other)
     assert first is not None and second is not None
@@ -166,7 +196,31 @@ NO_NUMBERS = (
     "2^3",
     "(1,2)",
     "5:30",
-    "five",
+    "fives",
+    "twenty twenty",
+    "seven samurai",
+    "seven hundred",
+    "one half",
+    "3 halves",
+    "3 thirds",
+    "3 tenths",
+    "3 hundredths",
+    "18 dozen",
+    "18 hundred",
+    "18 point five",
+    "18 divided by two",
+    "18 doubled",
+    "18 clips doubled",
+    "18 below zero",
+    "18 degrees below zero",
+    "18 miles or more",
+    "1/2 of x",
+    "2/3 of a",
+    "5/x",
+    "$5/x",
+    "5 m/x",
+    "1 00",
+    "1 0000",
     "1e999999999",
     "1e-999999999",
     r"10^{10^{10}}",
@@ -200,3 +254,43 @@ def test_nothing_that_is_read_raises_or_grows(text: str) -> None:
     number = plain_number(text)
     final_answer(text)
     assert number is None or number.value.numerator.bit_length() < 4 * 2 * MAX_DIGITS
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        ("24", "24.0", "$24", r"\frac{48}{2}", "24 clips", r"\$24.00", " 24. ", "twenty-four", "2400%"),
+        ("1,200", "1200", "1 200", "1.2 thousand", "$1.2e3$"),
+        ("1/2", "0.5", r"\frac12", "50%"),
+        ("Tuesday", r"\text{tuesday}.", "TUESDAY"),
+        ("(A)", "A", "(a)", "A."),
+        ("(1, 2]", r"\left(1,2\right]"),
+        ("8 am", "8 A.M."),
+        ("8 pm",),
+        ("x",),
+        ("X",),
+        ("7",),
+        ("",),
+    ],
+)
+def test_votes_for_plainly_the_same_answer_are_for_one_text(same: tuple[str, ...]) -> None:
+    assert len(set(map(canonical, same))) == 1
+    others = {canonical(other) for other in ("24", "1200", "1/2", "Tuesday", "A", "(1,2]", "8 am", "x", "8 pm", "X")}
+    others |= {canonical("7"), canonical("")}
+    assert len(others) == 12 and canonical(same[0]) in others
+
+
+FRAMES = ["{}", "${}$", r"\${}", "{} apples", r"\text{{{}}}", "**{}**", "{}."]
+
+
+@given(st.fractions(), st.fractions(), st.sampled_from(FRAMES), st.sampled_from(FRAMES))
+def test_two_numbers_get_one_vote_when_they_are_equal(one: Fraction, other: Fraction, frame: str, second: str) -> None:
+    assert canonical(frame.format(one)) == canonical(second.format(one))
+    assert (canonical(frame.format(one)) == canonical(second.format(other))) == (one == other)
+    latex = rf"\frac{{{one.numerator * 3}}}{{{one.denominator * 3}}}"
+    assert canonical(latex) == canonical(str(one))
+
+
+@given(st.text(alphabet="0123456789.,-+/e^{}%$ \\\\frac×10xcmAB()seven") | st.text())
+def test_every_text_has_a_canonical_one_whatever_space_precedes_it(text: str) -> None:
+    assert canonical(text) == canonical(f" {text}")

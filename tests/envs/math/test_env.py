@@ -66,7 +66,18 @@ def test_it_is_the_same_environment_by_either_door() -> None:
     for env in (make(), oreo.envs.make("math"), oreo.envs.make("oreo/Math-v0")):
         observation, info = env.reset(seed=5)
         assert observation == info["task"] and info["game"].startswith("generated/train/")
-        assert list(info) == ["task", "task_type", "game", "level", "subject", "grade", "answer", "stop", "won"]
+        assert list(info) == [
+            "task",
+            "task_type",
+            "game",
+            "level",
+            "subject",
+            "grade",
+            "answer",
+            "answer_key",
+            "stop",
+            "won",
+        ]
         assert info["subject"] == info["task_type"] and (info["grade"], info["answer"]) == ("no_answer", None)
 
 
@@ -135,6 +146,8 @@ def test_the_knobs_and_filters_of_generated_problems_pass_through() -> None:
     [
         ("#### 72", "correct", "72"),
         ("#### 72.00\n", "correct", "72.00"),
+        ("#### <<36*2=72>>72", "correct", "72"),
+        (r"\boxed{<<36*2=72>>72}", "correct", "72"),
         (r"So it is $\boxed{72}$.", "correct", "72"),
         (r"\boxed{\frac{144}{2}}", "correct", r"\frac{144}{2}"),
         ("#### 73", "wrong", "73"),
@@ -500,7 +513,7 @@ def test_many_at_once_are_many(mode: str) -> None:
         ({"pattern": "("}, "not a regular expression"),
         ({"pattern": 3}, "expected a regular expression"),
         ({"limit": 0}, "limit=0"),
-        ({"seconds": 0}, "seconds=0"),
+        *(({"seconds": wrong}, f"seconds={wrong!r}") for wrong in (0, "abc", 3e6, float("inf"))),
         ({"split": "valid"}, "choose from train, test"),
         ({"source": "generate"}, "did you mean 'generated'"),
         ({"source": "gsm8k"}, "gsm8k:PATH"),

@@ -74,6 +74,46 @@ EQUAL_AT_ONCE = [
     ("5 cm", "5 centimeters"),
     ("1000", "10^3"),
     ("1500", r"1.5 \times 10^3"),
+    ("5 cm", "50 mm"),
+    ("5 cm", "0.05 m"),
+    ("1 liter", "1000 cm^3"),
+    ("36 km/h", "10 m/s"),
+    ("60 mph", "60 miles per hour"),
+    ("3 hours", "180 minutes"),
+    (r"\$5", "500 cents"),
+    ("$10 per hour", "$10"),
+    ("20^\\circ", r"20^\circ\text{C}"),
+    ("£5", "5 pounds"),
+    ("18", "18,"),
+    ("18", "18 one dollar bills"),
+    ("3", "3 quarters"),
+    ("1000000", "1 000 000"),
+    ("1000000", r"1\ 000\ 000"),
+    ("7", "seven"),
+    ("seven", "7"),
+    ("2/3", "2/3 of a cup"),
+    ("120", "5!"),
+    ("6", "|-6|"),
+    ("6", "x = |3-9|"),
+    ("5", "P(x) = 5"),
+    ("5", "AB = 5"),
+    ("5", "x_1 = 5"),
+    ("5", "the value of x is = 5"),
+    ("5", "x = y = 10/2"),
+    ("33.33", "100/3 = 33.33"),
+    ("72", r"12 \times 6 = 72"),
+    ("8 am", "8 a.m."),
+    ("8 am", "8:00 AM"),
+    ("8", "8 pm"),
+    ("3:15 p.m.", "3:15 pm"),
+    ("3:15 p.m.", "3:15"),
+    ("3:15 p.m.", "15:15"),
+    (r"4\text{ B.C.}", "4 BC"),
+    ("(a)", "(A)"),
+    ("A", "(A) the sum x(a)"),
+    ("D", "(D) A and B"),
+    ("Monday", "monday"),
+    ("YES", "yes"),
     ("yes", "Yes."),
     (r"\text{Tuesday}", "tuesday"),
     ("June 20", r"\text{June 20}"),
@@ -108,6 +148,60 @@ DIFFERENT_AT_ONCE = [
     ("5 cm", "5 m"),
     ("5 cm", "5 cm^2"),
     ("$5", "5 cents"),
+    ("8 am", "8 pm"),
+    ("10 AM", "10 PM"),
+    (r"3:15\text{ p.m.}", r"3:15\text{ a.m.}"),
+    ("3:15 pm", "3:16 pm"),
+    ("8 pm", "8:30 pm"),
+    (r"4\text{ B.C.}", r"4\text{ A.D.}"),
+    *(("5", left + "=5") for left in ("2x", "-x", "x+1", "x/2", "x^2", "100-x", "x(x-1)", "not x", "2", "6", "x% ")),
+    *(
+        ("5", left + "= 5")
+        for left in (
+            "x y ",
+            "xy",
+            "sin x ",
+            "two ",
+            "x = 6",
+            "x=6, y",
+            "|x|",
+            r"2\pi x",
+            r"\sqrt x",
+            r"2\theta",
+            r"\frac{24}{3}",
+        )
+    ),
+    ("5", "16/3 = 5"),
+    ("3", "3 halves"),
+    ("3", "3 tenths"),
+    ("3", "3 thirds"),
+    ("18", "18 dozen"),
+    ("18", "18 hundred"),
+    ("18", "18 divided by two"),
+    ("18", "18 doubled"),
+    ("18", "18 point five"),
+    ("18", "18 below zero"),
+    ("18", "18 clips or more"),
+    ("18", "18!"),
+    ("5 m/s", "5 km/h"),
+    ("5 m/s", "5 cm/s"),
+    ("25 mph", "25 km/h"),
+    ("5 dollars per hour", "5 dollars per minute"),
+    (r"20^\circ C", r"20^\circ F"),
+    ("5 gallons", "5 liters"),
+    ("5 acres", "5 hectares"),
+    ("5 tons", "5 kg"),
+    ("5 degrees", "5 radians"),
+    ("$5", "£5"),
+    ("A", "(A) or (B)"),
+    ("A", "A. or B."),
+    ("B", "(B) and (C)"),
+    ("B", "(B)(C)"),
+    ("B", "B. none, C. none"),
+    ("C", "C. 12 D. 13"),
+    ("x", "X"),
+    ("a^2", "A^2"),
+    ("2x+y", "2X+y"),
     ("yes", "no"),
     ("yes", "eys"),
     ("no", "on"),
@@ -120,6 +214,18 @@ DIFFERENT_AT_ONCE = [
 # These take mathematics.
 EQUAL = [
     ("2", r"\sqrt{4}"),
+    ("12", r"\sqrt{144} = 12"),
+    ("30", r"m\angle A = 30^\circ"),
+    ("6", r"\sum_{k=1}^{3} k"),
+    (r"\frac{\pi}{2}", r"\frac\pi2"),
+    (r"\frac{a}{b}", r"\frac ab"),
+    (r"\emptyset", r"\varnothing"),
+    ("-1", r"e^{i\pi}"),
+    (r"e^{i\pi}", "-1"),
+    (r"\cos 60^\circ", "1/2"),
+    ("1/2", r"\cos 60^{\circ}"),
+    (r"(-\infty,-2]\cup[2,\infty)", r"x\le-2 \text{ or } x\ge2"),
+    (r"(-\infty,-2)\cup(\frac{1}{2},\infty)", r"x < -2 or x > \frac12"),
     (r"2\sqrt{2}", r"\sqrt{8}"),
     (r"\frac{\pi}{2}", r"\pi/2"),
     ("x^2+2x+1", "(x+1)^2"),
@@ -145,6 +251,11 @@ EQUAL = [
 ]
 DIFFERENT = [
     ("2", r"\sqrt{5}"),
+    ("1", r"e^{i\pi}"),
+    (r"\sqrt{2}", r"\max(i, 3)"),
+    ("j<3", "i<3"),
+    (r"(-\infty,-2]\cup[2,\infty)", r"x<-2 \text{ or } x\ge2"),
+    (r"(-\infty,-2]\cup[2,\infty)", r"x\le-2 \text{ or } y\ge2"),
     ("5", r"\foo( 5"),
     (r"2\sqrt{2}", r"\sqrt{9}"),
     (r"\pi", "3.14"),
@@ -283,6 +394,14 @@ def test_a_gold_answer_that_is_a_bomb_is_a_timeout_and_no_more() -> None:
     assert grade(boxed(BOMBS["a tower of powers"]), BOMBS["a tower of powers"]).outcome == "correct"
 
 
+@pytest.mark.parametrize("seconds", [0, -1, 3601, 3e6, 1e9, float("inf"), float("nan"), True, "abc", None])
+@pytest.mark.parametrize("answer", ["72", r"\sqrt{2}"])
+def test_seconds_that_are_no_deadline_are_told_in_one_line(seconds: Any, answer: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        grade(boxed(answer), "72", seconds=seconds)
+    assert f"seconds={seconds!r}" in str(caught.value) and "\n" not in str(caught.value)
+
+
 PIECES = [*r"{ } \ ^ _ $ ( ) [ ] , . - + = % & 0 1 9 x y".split(), " ", "\n"]
 PIECES += [r"\frac{", r"\sqrt{", r"\boxed{", "#### ", r"\text{", r"\left(", r"\right)", r"\pi", r"\infty", r"\cup", "!"]
 PIECES += [
@@ -318,3 +437,63 @@ def test_any_two_texts_are_compared_at_once_or_left_to_mathematics(gold: str, an
 @given(st.fractions(max_denominator=1000), st.fractions(max_denominator=1000))
 def test_numbers_are_equal_when_their_values_are(one: Fraction, other: Fraction) -> None:
     assert grade(f"#### {one}", str(other)).correct == (one == other)
+
+
+UNITS = ("", "cm", "m", "km", "m^2", "hours", "minutes", "dollars", "cents", "m/s", "km/h", "am", "pm", "%", "million")
+
+
+@given(st.data(), st.integers(-50, 50), st.integers(-50, 50))
+def test_of_two_plain_numbers_it_does_not_matter_which_is_gold(data: st.DataObject, one: int, other: int) -> None:
+    first, second = (f"{each} {data.draw(st.sampled_from(UNITS))}".strip() for each in (one, other))
+    assert grade(boxed(first), second).outcome == grade(boxed(second), first).outcome
+
+
+WORDS = "cm ft^2 feet squared square cubic per an / m/s^2 m²/kg ° C in of each mph $ degrees BC p.m. clips million %"
+
+
+@given(
+    *(st.lists(st.sampled_from(WORDS.split()), max_size=6).map(" ".join) for _ in range(2)), st.sampled_from(["", "$"])
+)
+def test_whatever_units_stand_behind_two_numbers_they_are_compared_at_once(one: str, other: str, sign: str) -> None:
+    assert grade(f"#### {sign}5 {one}", f"6 {other}").outcome in ("correct", "wrong")
+    assert grade(f"#### {sign}5 {one}", f"{sign}5 {one}").correct
+
+
+KINDS = (
+    ("cm", "miles"),
+    ("hours", "weeks"),
+    ("kg", "ounces"),
+    ("cents", "dollars"),
+    ("cm^2", "acres"),
+    ("am",),
+    ("pm",),
+)
+
+
+@given(st.data(), st.fractions(min_value=1))
+def test_a_number_of_another_kind_of_unit_is_never_correct(data: st.DataObject, number: Fraction) -> None:
+    kinds = data.draw(st.permutations(KINDS))[:2]
+    unit, wrong = (data.draw(st.sampled_from(kind)) for kind in kinds)
+    assert grade(boxed(f"{number} {wrong}"), f"{number} {unit}").outcome == "wrong"
+    assert grade(boxed(f"{number} clips"), f"{number} {unit}").correct
+    assert grade(boxed(f"{number}"), f"{number} {unit}").correct
+
+
+@given(
+    st.integers(1, 10**6), st.sampled_from(["halves", "thirds", "dozen", "hundred", "below zero", "doubled", "twenty"])
+)
+def test_a_word_that_changes_a_number_is_no_unit(number: int, word: str) -> None:
+    assert grade(f"#### {number} {word}", str(number)).outcome == "wrong"
+
+
+@given(st.sampled_from("ABCDEFGHIJ"), st.sampled_from("ABCDEFGHIJ"), st.sampled_from(["({})", "{}. none", "{}) 12"]))
+def test_a_choice_beside_another_is_wrong(one: str, other: str, form: str) -> None:
+    both = f"{form.format(one)} {form.format(other)}"
+    assert grade(f"#### {both}", one).correct == (one == other)
+
+
+@given(st.sampled_from("abcxyzkn"), st.integers(2, 99))
+def test_the_case_of_a_variable_counts(letter: str, number: int) -> None:
+    for formula in ("{}", "{}^2", "{}+1", f"{number}{{}}", rf"\frac{{{{{number}}}}}{{{{{{}}}}}}"):
+        assert grade(f"#### {formula.format(letter)}", formula.format(letter)).correct
+        assert not grade(f"#### {formula.format(letter.upper())}", formula.format(letter)).correct

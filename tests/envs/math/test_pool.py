@@ -16,6 +16,7 @@ import pytest
 
 from oreo.envs.math import pool, verifier
 from oreo.envs.math.grading import grade
+from oreo.envs.math.killable import GRACE
 
 BOMB = r"\boxed{9^{9^{9^9}}}"
 ROOT = Path(__file__).resolve().parents[3]
@@ -133,7 +134,9 @@ def test_a_process_that_has_held_much_memory_ends_after_its_answer(monkeypatch: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce a limit of address space")
 def test_memory_is_limited() -> None:
-    code = "from oreo.envs.math import verifier as v; v._limit_memory(); bytearray(2 * v.MEMORY)"
+    code = (
+        "from oreo.envs.math import killable, verifier as v; killable.limit_memory(v.MEMORY); bytearray(2 * v.MEMORY)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert "MemoryError" in done.stderr
 
@@ -214,7 +217,7 @@ def test_a_process_at_work_ends_soon_after_its_deadline_when_its_parent_was_kill
     process.kill()
     process.wait()
     process.stdout.close()
-    assert gone([worker], 1 + verifier.GRACE + 5)
+    assert gone([worker], 1 + GRACE + 5)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
