@@ -55,6 +55,8 @@ MAIN = learning.main_recipes(
 )
 SWEEPS = {
     "lr": [
+        *(MAIN["rejection"].vary(f"lr_{lr:g}", lr=lr) for lr in (3e-4, 3e-3)),
+        *(MAIN["oreo"].vary(f"lr_{lr:g}", lr=lr) for lr in (2e-4, 5e-4)),
         *(MAIN["dpo"].vary(f"lr_{lr:g}", lr=lr) for lr in (1e-5, 1e-4)),
         *(MAIN["kto"].vary(f"lr_{lr:g}", lr=lr) for lr in (3e-5, 1e-4, 3e-4)),
         *(MAIN["oreo_response"].vary(f"lr_{lr:g}", lr=lr) for lr in (1e-4, 1.5e-3)),
