@@ -128,13 +128,13 @@ MATH = World(
         episodes=4000,
         held_out=600,
         rejection={"epochs": 2, "batch_size": 64, "lr": 1e-3},
-        oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 64, "lr": 1.5e-3, "value_lr": 1e-3},
+        oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 64, "lr": 2e-4, "value_lr": 1e-3},
     ),
     fast=Size(
         episodes=640,
         held_out=200,
         rejection={"epochs": 2, "batch_size": 32, "lr": 5e-4},
-        oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 5e-4, "value_lr": 1e-3},
+        oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 2e-4, "value_lr": 1e-3},
     ),
     chooser=Contestant(
         "oreo_beam_5",
