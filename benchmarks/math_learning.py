@@ -44,8 +44,8 @@ from oreo.resumable import light, play_into, read_json, stored, write_json
 
 SEARCHED = "oreo"
 """The recipe whose model searches."""
-# Rates of OREO, DPO and KTO were chosen on the validation games (`--sweep lr`): at ALFWorld's rate OREO learnt nothing,
-# at 3e-5 and above KTO unlearnt to solve.
+# Rates of rejection sampling, OREO, DPO and KTO were chosen on the validation games (`--sweep lr`): at ALFWorld's rate
+# OREO learnt nothing, at 3e-5 and above KTO unlearnt to solve.
 MAIN = learning.main_recipes(
     sft={"method": "sft", "epochs": 4, "batch_size": 64, "lr": 1e-3},
     rejection={"method": "rejection", **MATH.full.rejection},
@@ -56,7 +56,7 @@ MAIN = learning.main_recipes(
 )
 SWEEPS = {
     "lr": [
-        *(MAIN["rejection"].vary(f"lr_{lr:g}", lr=lr) for lr in (3e-4, 3e-3)),
+        *(MAIN["rejection"].vary(f"lr_{lr:g}", lr=lr) for lr in (1e-3, 3e-3)),
         *(MAIN["oreo"].vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 1.5e-3)),
         *(MAIN["dpo"].vary(f"lr_{lr:g}", lr=lr) for lr in (1e-5, 1e-4)),
         *(MAIN["kto"].vary(f"lr_{lr:g}", lr=lr) for lr in (3e-5, 1e-4, 3e-4)),

@@ -127,18 +127,18 @@ MATH = World(
     full=Size(
         episodes=4000,
         held_out=600,
-        rejection={"epochs": 2, "batch_size": 64, "lr": 1e-3},
+        rejection={"epochs": 2, "batch_size": 64, "lr": 3e-4},
         oreo={"epochs": 2, "value_warmup_epochs": 1, "batch_size": 64, "lr": 2e-4, "value_lr": 1e-3},
     ),
     fast=Size(
         episodes=640,
         held_out=200,
-        rejection={"epochs": 2, "batch_size": 32, "lr": 5e-4},
+        rejection={"epochs": 2, "batch_size": 32, "lr": 3e-4},
         oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 2e-4, "value_lr": 1e-3},
     ),
     chooser=Contestant(
         "oreo_beam_5",
-        "OREO, beam search with 5 beams",
+        "OREO, 5 beams by value",
         "oreo",
         {"best_of": 5, "search": "beam"},
         "--best-of 5 --agent-arg search=beam",
