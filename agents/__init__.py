@@ -118,11 +118,11 @@ def load_agent(
             f"lookahead={lookahead} with best_of={best_of}: it tries best_of turns, which has to be above 1"
         )
     bounds = {"budget": budget, "budget_steps": budget_steps}
-    if search is None and any(bound is not None for bound in bounds.values()):
-        name, bound = next((name, bound) for name, bound in bounds.items() if bound is not None)
-        raise UsageError(f"{name}={bound} is of a search; give it one, such as search='beam'")
-    if search is not None and search not in SEARCHES:
-        raise UsageError(f"unknown search {search!r}: {did_you_mean(search, SEARCHES)}")
+    for name, bound in bounds.items():
+        if bound is not None and search is None:
+            raise UsageError(f"{name}={bound} is of a search; give it one, such as search='beam'")
+    if search is not None:
+        check_search(search)
     if search is not None and (choose != "text" or lookahead):
         raise UsageError(f"search={search!r} samples whole messages; leave choose and lookahead out")
     if best_of > 1 and temperature == 0 and choose == "text":
@@ -162,6 +162,11 @@ def load_agent(
         k=best_of,
         **settings,
     )
+
+
+def check_search(search: str) -> None:
+    if search not in SEARCHES:
+        raise UsageError(f"unknown search {search!r}: {did_you_mean(str(search), SEARCHES)}")
 
 
 def _check_types(given: dict[str, Any]) -> None:

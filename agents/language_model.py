@@ -239,15 +239,18 @@ class LanguageModelAgent:
         """What a turn of the story is to training, the token that ends it included."""
         return self.format.turn(text, goes_on=goes_on(text, story.stop), behind=story.behind)
 
-    def _sample(self, logits: Tensor, uniform: np.ndarray, stories: Sequence[Any]) -> list[list[Turn]]:
-        """K turns of every row.
+    def _sample(
+        self, logits: Tensor, uniform: np.ndarray, stories: Sequence[Any], counts: Sequence[int] | None = None
+    ) -> list[list[Turn]]:
+        """K turns of every row, or as many as it is given.
 
         Args:
             logits: [n, V] for the first token.
             uniform: [n, K, T] a number for each token that may be drawn.
             stories: [n] what the rows tell (their `stop` and `behind` are looked at); None: it is to say nothing.
+            counts: [n] turns of each row, at most K; None: K.
         """
-        idle = np.array([story is None for story in stories])
+        wanted = [0 if story is None else uniform.shape[1] for story in stories] if counts is None else list(counts)
         stops = [() if story is None else story.stop for story in stories]
         stopping = np.array([[bool(stop)] for stop in stops])
         behind = ["" if story is None else story.behind for story in stories]
@@ -256,7 +259,7 @@ class LanguageModelAgent:
         log_prob = np.zeros((rows, branches))
         count = np.zeros((rows, branches), dtype=np.int64)
         cut = np.zeros((rows, branches), dtype=bool)
-        alive = np.broadcast_to(~idle[:, None], (rows, branches)).copy()
+        alive = np.arange(branches) < np.array(wanted)[:, None]
         # Turns of a row that have begun alike draw from one output: which it is, and the row of each output.
         source = np.repeat(np.arange(rows)[:, None], branches, axis=1)
         row_of = np.arange(rows)
@@ -288,7 +291,7 @@ class LanguageModelAgent:
                 self._turn(
                     tokens[row, k, : count[row, k]], log_prob[row, k], bool(alive[row, k] or cut[row, k]), behind[row]
                 )
-                for k in range(branches)
+                for k in range(branches if counts is None else wanted[row])
             ]
             for row in range(rows)
         ]
@@ -303,16 +306,16 @@ class LanguageModelAgent:
             logits: [rows, V] of the policy after each row of its cache; rows of other states say nothing.
             counts: how many turns, by the state's key.
         """
+        keys = self.policy.keys
         by_key = {state.key: state for state in states}
-        rows = [by_key.get(key) for key in self.policy.keys]
-        # Rows are as wide as the widest: what the others get too much is dropped.
+        rows = [by_key.get(key) for key in keys]
         uniform = np.zeros((len(rows), max(counts.values()), self.max_new_tokens))
-        row_of = {key: row for row, key in enumerate(self.policy.keys)}
+        row_of = {key: row for row, key in enumerate(keys)}
         for state in states:  # each episode draws for its own states, in their order, whoever else is there
             count = counts[state.key]
             uniform[row_of[state.key], :count] = state.episode.rng.random((count, self.max_new_tokens))
-        sampled = zip(rows, self._sample(logits, uniform, rows), strict=True)
-        return [(state, turns[: counts[state.key]]) for state, turns in sampled if state is not None]
+        sampled = self._sample(logits, uniform, rows, [counts.get(key, 0) for key in keys])
+        return [(state, turns) for state, turns in zip(rows, sampled, strict=True) if state is not None]
 
     def _draw(self, logits: Tensor, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return draw(logits, uniform, temperature=self.temperature, top_p=self.top_p)

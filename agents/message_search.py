@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oreo.agents import SEARCHES
+from oreo.agents import check_search
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import (
     LanguageModelAgent,
@@ -39,7 +39,7 @@ from oreo.agents.language_model import (
 from oreo.agents.lookahead import steps_left, world_of
 from oreo.encoding import tail
 from oreo.envs.text_env import goes_on
-from oreo.errors import UsageError, did_you_mean
+from oreo.errors import UsageError
 from oreo.trajectory import Candidate, Step
 
 
@@ -120,8 +120,7 @@ class MessageSearchAgent(LanguageModelAgent):
             message, by a single sample a step. None: any.
         budget_steps: the same in steps of a message. None: any.
         """
-        if search not in SEARCHES:
-            raise UsageError(f"unknown search {search!r}: {did_you_mean(str(search), SEARCHES)}")
+        check_search(search)
         for name, number in (("width", width), ("budget", budget), ("budget_steps", budget_steps)):
             if number is not None and number < 1:
                 raise UsageError(f"{name}={number}: expected 1 or more")

@@ -49,6 +49,7 @@ from typing import Any
 from rich.table import Table
 
 from oreo.agents import load_agent
+from oreo.agents.agent import Agent
 from oreo.cli.output import Episodes, Updates, reported, result_console
 from oreo.errors import UsageError
 from oreo.eval import diagnostics
@@ -276,13 +277,30 @@ def episodes_folder(row: Row, seed: int, games: str, plan: Plan) -> Path:
 def play_missing(recipe: Recipe, decoding: str, seed: int, games: str, plan: Plan) -> None:
     """Held-out games. All recipes of a seed have the same random numbers, those of another seed have others."""
     folder = episodes_folder((recipe.name, decoding), seed, games, plan)
-    there = stored(folder, seed=GAMES[games], episodes=plan.games)
-    missing = [index for index in range(plan.games) if index not in there]
-    if missing:
+    if missing := not_played(folder, games, plan):
         agent = load_agent(str(checkpoint(recipe, seed, plan)), **plan.decodings[decoding])
         with Episodes(f"seed {seed}: {recipe.name}, {decoding}", len(missing)) as seen:
-            how = {"sample": seed, "batch_size": 100, "max_steps": plan.world.max_steps, "seed": GAMES[games]}
-            play_into(folder, plan.world.env, agent, missing, on_episode=seen, env_kwargs=plan.world.held_out, **how)
+            play_held_out(folder, agent, missing, seen, seed, games, plan)
+
+
+def not_played(folder: Path, games: str, plan: Plan) -> list[int]:
+    """The held-out games that are not in a folder."""
+    there = stored(folder, seed=GAMES[games], episodes=plan.games)
+    return [index for index in range(plan.games) if index not in there]
+
+
+def play_held_out(
+    folder: Path, agent: Agent, indices: Sequence[int], seen: Episodes, seed: int, games: str, plan: Plan
+) -> None:
+    """Into a folder."""
+    how = {"sample": seed, "batch_size": 100, "max_steps": plan.world.max_steps, "seed": GAMES[games]}
+    play_into(folder, plan.world.env, agent, indices, on_episode=seen, env_kwargs=plan.world.held_out, **how)
+
+
+def read_held_out(folder: Path, games: str, plan: Plan) -> list[Trajectory] | None:
+    """All held-out games, in their order; None where some are missing."""
+    there = stored(folder, seed=GAMES[games], episodes=plan.games)
+    return [light(there[index]) for index in range(plan.games)] if len(there) == plan.games else None
 
 
 # What came out.
@@ -291,9 +309,9 @@ def play_missing(recipe: Recipe, decoding: str, seed: int, games: str, plan: Pla
 def read_played(row: Row, games: str, plan: Plan) -> Played:
     played: Played = {}
     for seed in seeds_in(plan.into):
-        there = stored(episodes_folder(row, seed, games, plan), seed=GAMES[games], episodes=plan.games)
-        if len(there) == plan.games:
-            played[seed] = [light(there[index]) for index in range(plan.games)]
+        episodes = read_held_out(episodes_folder(row, seed, games, plan), games, plan)
+        if episodes is not None:
+            played[seed] = episodes
     return played
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import learning
-from learning import GAMES, Plan, Played
+from learning import Plan, Played
 from rich.table import Table
 
 from oreo.agents import SEARCHES, load_agent
@@ -40,7 +40,7 @@ from oreo.eval.evaluate import Outcome
 from oreo.eval.plots import check_plot, success_over_tokens
 from oreo.eval.statistics import crossed_bootstrap, percent
 from oreo.quickstart import MATH, TEMPERATURE
-from oreo.resumable import light, play_into, read_json, stored, write_json
+from oreo.resumable import read_json, write_json
 
 SEARCHED = "oreo"
 """The recipe whose model searches."""
@@ -102,31 +102,22 @@ def folder_of(search: Search, seed: int, plan: Plan) -> Path:
 def play(search: Search, samples: int, seed: int, plan: Plan) -> Cost:
     """Solve what is missing; what all took so far."""
     folder = folder_of(search, seed, plan)
-    there = stored(folder / "episodes", seed=GAMES["test"], episodes=plan.games)
-    missing = [index for index in range(plan.games) if index not in there]
+    missing = learning.not_played(folder / "episodes", "test", plan)
     file = folder / "cost.json"
-    before = Cost(**read_json(file)) if file.is_file() else Cost(0, 0, samples)
+    cost = Cost(**read_json(file)) if file.is_file() else Cost(0, 0, samples)
     if not missing:
-        return before
+        return cost
     model = str(learning.checkpoint(plan.main[SEARCHED], seed, plan))
-    agent: Any = load_agent(model, temperature=TEMPERATURE, search=search.kind, best_of=samples)
-    with Episodes(f"seed {seed}: {search.name}, {samples} samples", len(missing)) as seen:
+    # As many samples as the problems before had: more of them may have changed the mean that N was reckoned by.
+    agent: Any = load_agent(model, temperature=TEMPERATURE, search=search.kind, best_of=cost.samples)
+    with Episodes(f"seed {seed}: {search.name}, {cost.samples} samples", len(missing)) as seen:
         for first in range(0, len(missing), BATCH):
             # Noted batch by batch: what an interruption leaves uncounted is a batch at most.
             batch, said = missing[first : first + BATCH], agent.tokens
-            how = {"sample": seed, "batch_size": BATCH, "max_steps": plan.world.max_steps, "seed": GAMES["test"]}
-            play_into(
-                folder / "episodes",
-                plan.world.env,
-                agent,
-                batch,
-                on_episode=seen,
-                env_kwargs=plan.world.held_out,
-                **how,
-            )
-            before = Cost(before.tokens + agent.tokens - said, before.problems + len(batch), samples)
-            write_json(file, dataclasses.asdict(before))
-    return before
+            learning.play_held_out(folder / "episodes", agent, batch, seen, seed, "test", plan)
+            cost = Cost(cost.tokens + agent.tokens - said, cost.problems + len(batch), cost.samples)
+            write_json(file, dataclasses.asdict(cost))
+    return cost
 
 
 BATCH = 50
@@ -150,15 +141,17 @@ def search(plan: Plan, widths: list[int]) -> dict[int, dict[Search, Cost]]:
 def played(search: Search, seeds: list[int], plan: Plan) -> Played:
     found: Played = {}
     for seed in seeds:
-        there = stored(folder_of(search, seed, plan) / "episodes", seed=GAMES["test"], episodes=plan.games)
-        found[seed] = [light(there[index]) for index in range(plan.games)]
+        episodes = learning.read_held_out(folder_of(search, seed, plan) / "episodes", "test", plan)
+        assert episodes is not None, "all were played before"
+        found[seed] = episodes
     return found
 
 
 def figures(costs: dict[int, dict[Search, Cost]], plan: Plan) -> list[dict[str, Any]]:
     """A row for each search: success with its interval, cost, and by how much beam search of that cost is better."""
     seeds, rows = list(costs), []
-    for each in next(iter(costs.values())):
+    beam: Played = {}
+    for each in next(iter(costs.values())):  # each beam search before those of its cost
         episodes = played(each, seeds, plan)
         success, low, high = crossed_bootstrap(learning.wins(episodes))
         of_seeds = [costs[seed][each] for seed in seeds]
@@ -175,8 +168,10 @@ def figures(costs: dict[int, dict[Search, Cost]], plan: Plan) -> list[dict[str, 
             "mean_steps": sum(len(each) for of_seed in episodes.values() for each in of_seed)
             / (len(seeds) * plan.games),
         }
-        if each.kind != "beam":
-            row["beam_against_it"] = learning.compare(episodes, played(Search("beam", each.width), seeds, plan))
+        if each.kind == "beam":
+            beam = episodes
+        else:
+            row["beam_against_it"] = learning.compare(episodes, beam)
         rows.append(row)
     return rows
 

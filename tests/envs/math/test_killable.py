@@ -15,6 +15,8 @@ import pytest
 
 from oreo.envs.math.killable import GRACE, ORPHAN_CHECK, Worker
 
+from .processes import alive, gone
+
 ROOT = Path(__file__).resolve().parents[3]
 SERVES = """
 import os, sys, time
@@ -36,21 +38,6 @@ def worker() -> Iterator[Worker]:
     worker = Worker(SERVES)
     yield worker
     worker.kill()
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def gone(pid: int, within: float) -> bool:
-    until = time.monotonic() + within
-    while alive(pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not alive(pid)
 
 
 @pytest.mark.parametrize("seconds", [60, 1e300, math.inf])
@@ -159,7 +146,7 @@ def test_it_ends_with_who_asks_prints_nothing_and_minds_no_open_files(state: str
         time.sleep(0.3)
         process.kill()
         process.wait()
-        assert gone(pid, within)
+        assert gone([pid], within)
         if state == "forked":
             os.killpg(process.pid, signal.SIGKILL)
         elif process.stderr is not None:

@@ -18,6 +18,8 @@ from oreo.envs.math import pool, verifier
 from oreo.envs.math.grading import grade
 from oreo.envs.math.killable import GRACE
 
+from .processes import gone
+
 BOMB = r"\boxed{9^{9^{9^9}}}"
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,21 +34,6 @@ def fresh() -> Iterator[None]:
 
 def pids() -> list[int]:
     return [worker.process.pid for worker in list(pool._pool.all)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def gone(processes: list[int], within: float) -> bool:
-    until = time.monotonic() + within
-    while any(map(alive, processes)) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not any(map(alive, processes))
 
 
 def right(number: int) -> bool:
