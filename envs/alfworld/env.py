@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +19,9 @@ from oreo.envs.alfworld.experts import EXPERTS, Expert, new_expert
 from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.games import SPLITS, Entry, find_data, load_game, open_split
 from oreo.envs.alfworld.selection import FloorPlans, check_floor_plans, check_objects, check_task_types
-from oreo.envs.alfworld.unknown import UnknownGameLogic
+from oreo.envs.alfworld.unknown import UnknownExpression, UnknownGameLogic
 from oreo.envs.text_env import TextEnv
-from oreo.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    pass
+from oreo.errors import DataError, UsageError, did_you_mean
 
 GENERATED_SPLITS = ("generated", "generated_unseen")
 ENGINES = ("simulator", "textworld")
@@ -274,6 +271,8 @@ class ALFWorldEnv(TextEnv):
             simulator = self._engine("simulator")
             try:
                 return simulator, simulator.reset(game)
+            except UnknownExpression as error:  # not for the original engine either
+                raise DataError(f"{game.name}: {error}") from None
             except UnknownGameLogic as error:
                 what = str(error).partition(";")[0]  # without the game's name, so that Python shows it once
                 warnings.warn(f"{what}: such games are played on the original engine, which is slow", stacklevel=2)

@@ -19,7 +19,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-from oreo.envs.alfworld.unknown import UnknownGameLogic
+from oreo.envs.alfworld.unknown import UnknownExpression, UnknownGameLogic
 from oreo.errors import DataError
 
 QueryAtom = tuple[str, tuple[tuple[str, str], ...]]
@@ -183,21 +183,21 @@ def _braces(text: str, *, listed: bool) -> Symbol:
     return Answers(symbol, parse_query(found[3] or ""), listed)
 
 
+_TERM = re.compile(r"([^\W\d]\w*)(?:\.(name|id|indefinite|definite))?|'([^'\\]*)'")
+_SUM = re.compile(rf"\s*(?:{_TERM.pattern})(?:\s*\+\s*(?:{_TERM.pattern}))*\s*")
+
+
 def parse_expression(text: str) -> Expression:
-    """`o.indefinite + ' ' + o.name`, `r.name or r.id`, `o`: all that the games write. TextWorld has `eval` do it."""
+    """`o.indefinite + ' ' + o.name`, `r.name or r.id`, `o`: all that the games write. TextWorld has `eval` do it.
+
+    Raises:
+        UnknownExpression: anything else, which no engine of this package evaluates.
+    """
     alternatives = []
     for alternative in re.split(r"\s+or\s+", text.strip()):
-        terms: list[str | tuple[str, str]] = []
-        for term in re.findall(r"'[^'\\]*'|[^+']+|\S", alternative):
-            found = re.fullmatch(r"\s*(?:'([^']*)'|(\w+)(?:\.(name|id|indefinite|definite))?|(\+)|)\s*", term)
-            if found is None:
-                raise UnknownGameLogic(f"the expression {{{text}}} of the grammar")
-            if found[1] is not None:
-                terms.append(found[1])
-            elif found[2] is not None:
-                terms.append((found[2], found[3] or "name"))
-        if not terms:
-            raise UnknownGameLogic(f"the expression {{{text}}} of the grammar")
+        if not _SUM.fullmatch(alternative):
+            raise UnknownExpression(text)
+        terms = [(found[1], found[2] or "name") if found[1] else found[3] for found in _TERM.finditer(alternative)]
         alternatives.append(tuple(terms))
     return Expression(tuple(alternatives))
 

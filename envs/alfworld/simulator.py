@@ -50,7 +50,13 @@ class Simulator:
         self._valid = True
 
     def reset(self, game: Game) -> str:
-        """Raises UnknownGameLogic for a game with other rules, DataError for a malformed one; the last game stays."""
+        """Load `game`; its first observation. The game before it stays where this one is refused.
+
+        Raises:
+            UnknownGameLogic: the game has rules or wording that the original engine may know.
+            UnknownExpression: its grammar asks for what no engine evaluates.
+            DataError: the game is malformed.
+        """
         loaded = _load(game.pddl_domain, game.grammar, game.pddl_problem)
         self._game, self._state, self._valid = loaded, loaded.start, True
         return loaded.intro

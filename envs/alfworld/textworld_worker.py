@@ -3,6 +3,9 @@
 Not started by hand; see textworld_engine.py. It has a process of its own because it cannot share one: its planner is
 a C++ library with global state that writes to stdout, its translator overwrites sys.argv, and its parsers are global.
 
+TextWorld hands the expressions of a game's grammar to Python's `eval`. Our own reader takes its place here (see
+grammar.py), so that no text of a game is run.
+
 Messages are JSON behind a length of four bytes. Requests: {"do": "reset", "game": {…}}, {"do": "step", "command": …},
 {"do": "facts"}. The end of the pipe, or the parent's death, ends the process.
 """
@@ -17,6 +20,8 @@ import select
 import struct
 import sys
 from typing import Any
+
+from oreo.envs.alfworld.grammar import parse_expression
 
 LENGTH = struct.Struct("<I")
 _LOOK_FOR_PARENT_EVERY = 5.0  # seconds; a forked sibling may hold our pipe open after the parent died
@@ -45,6 +50,7 @@ class _PlayedGame:
     """One PddlEnv for all games: each new one would load another copy of the planner and never unload it."""
 
     def __init__(self, remember: bool) -> None:
+        _evaluate_names_only()
         if remember:
             _remember_translations()
             _remember_templates()
@@ -60,6 +66,7 @@ class _PlayedGame:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "reset":
             self.env.load(request["game"])
+            _check_expressions(self.engine._logic)
             return self._outcome(self.env.reset(), valid=True)
         if request["do"] == "step":
             state, _, _ = self.env.step(request["command"])
@@ -75,6 +82,46 @@ class _PlayedGame:
             "valid": valid,
             "admissible_commands": list(state["admissible_commands"]),
         }
+
+
+def _evaluate_names_only() -> None:
+    """Put our reader of expressions in the place of TextWorld's `eval`, so that a game's text is never run."""
+    from textworld.envs.pddl import textgen
+
+    def derive(self: Any, context: dict[str, Any] | None = None) -> list[Any]:
+        return [textgen.TerminalSymbol(_value_of(self.expression, (context or self.context)["variables"]))]
+
+    textgen.EvalSymbol.derive = derive
+
+
+def _value_of(expression: str, variables: dict[str, Any]) -> str:
+    """The first alternative that says something, or the last."""
+    text = ""
+    for terms in parse_expression(expression).alternatives:
+        unbound = [term[0] for term in terms if isinstance(term, tuple) and term[0] not in variables]
+        if unbound:  # no ValueError, by which TextWorld means that a command is refused
+            raise LookupError(f"{unbound[0]!r} in the expression {{{expression}}} of the grammar stands for nothing")
+        text = "".join(
+            term if isinstance(term, str) else str(getattr(variables[term[0]], term[1]) or "") for term in terms
+        )
+        if text:
+            break
+    return text
+
+
+def _check_expressions(logic: Any) -> None:
+    """Refuse a grammar with an unknown expression in any place before the first text is written."""
+    from textworld.envs.pddl import textgen
+
+    symbols = [symbol for rules in logic.grammar._rules.values() for rule in rules for symbol in rule.rhs]
+    for action in logic.actions.values():
+        for text in (action.template, action.feedback_rule):
+            symbols += textgen._parse_and_convert(text, rule_name="symbols")
+    while symbols:
+        symbol = symbols.pop()
+        if isinstance(symbol, textgen.EvalSymbol):
+            parse_expression(symbol.expression)
+        symbols += [inner for inner in vars(symbol).values() if isinstance(inner, textgen.Symbol)]
 
 
 def _remember_translations() -> None:

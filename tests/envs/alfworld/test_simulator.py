@@ -202,7 +202,6 @@ def changed(**texts: tuple[str, str]) -> Game:
         (changed(pddl_domain=("(:predicates", "(:derived (x) (y)) (:predicates")), ":derived"),
         (changed(grammar=('"condition": "openable(r:receptacle)"', '"condition": "broken(r:receptacle)"')), "broken"),
         (changed(grammar=("You close the {r.name}", "You close the {x.name}")), "'x'"),
-        (changed(grammar=("You close the {r.name}", "You close the {r.name.upper()}")), "upper"),
         (changed(grammar=("#look-variations#.", "#look-around#.")), "look-around"),
         (changed(grammar=('"open {r}"', '"close {r}"')), "closeobject"),
         (changed(grammar=('"take {o} from {r}"', '"take {o}"')), "pickupobject"),
