@@ -35,14 +35,16 @@ from typing import Any
 from rich.table import Table
 
 from oreo.agents import load_agent
-from oreo.cli.output import Episodes, reported, result_console
+from oreo.cli.output import result_console
 from oreo.errors import DataError, UsageError
 from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
 from oreo.eval.plots import check_plot, success_over_k
 from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
+from oreo.files import read_json, write_json
 from oreo.models import digest, resolve_checkpoint
+from oreo.progress import Episodes, reported
 from oreo.quickstart import ALFWORLD, TEMPERATURE
-from oreo.resumable import claim, play_into, read_json, stored, write_json
+from oreo.resumable import claim, play_into, stored
 from oreo.trajectory import Trajectory
 
 

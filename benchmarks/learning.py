@@ -50,14 +50,16 @@ from rich.table import Table
 
 from oreo.agents import load_agent
 from oreo.agents.agent import Agent
-from oreo.cli.output import Episodes, Updates, reported, result_console
+from oreo.cli.output import result_console
 from oreo.errors import UsageError
 from oreo.eval import diagnostics
 from oreo.eval.evaluate import describe, summarise
 from oreo.eval.statistics import crossed_bootstrap, mcnemar_exact, percent
+from oreo.files import read_json, write_json
 from oreo.models import digest, load_policy, load_value
+from oreo.progress import Episodes, Updates, reported
 from oreo.quickstart import ALFWORLD, TEMPERATURE, World
-from oreo.resumable import claim, light, play_into, read_json, stored, write_json
+from oreo.resumable import claim, light, play_into, stored
 from oreo.trainer import train
 from oreo.trajectory import Trajectory
 

@@ -34,13 +34,14 @@ from learning import Plan, Played
 from rich.table import Table
 
 from oreo.agents import SEARCHES, load_agent
-from oreo.cli.output import Episodes, reported, result_console
+from oreo.cli.output import result_console
 from oreo.errors import UsageError
 from oreo.eval.evaluate import Outcome
 from oreo.eval.plots import check_plot, success_over_tokens
 from oreo.eval.statistics import crossed_bootstrap, percent
+from oreo.files import read_json, write_json
+from oreo.progress import Episodes, reported
 from oreo.quickstart import MATH, TEMPERATURE
-from oreo.resumable import read_json, write_json
 
 SEARCHED = "oreo"
 """The recipe whose model searches."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from oreo.agents.agent import Agent
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
 DEFAULT_EPISODES = 200
 """Where an environment has no list of games. The interval is then at most 7 points to either side."""

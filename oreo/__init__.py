@@ -22,7 +22,7 @@ _PUBLIC = {
     "OreoError": "oreo.errors",
     "Step": "oreo.trajectory",
     "Trajectory": "oreo.trajectory",
-    "TrajectoryBuffer": "oreo.buffer",
+    "TrajectoryBuffer": "oreo.data.buffer",
     "make": "oreo.envs",
     "rollout": "oreo.rollouts",
     "train": "oreo.trainer",

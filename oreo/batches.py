@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oreo.data.selection import Episode, game_of, pairs, select
 from oreo.encoding import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
 from oreo.packing import Packing, pack
-from oreo.selection import Episode, game_of, pairs, select
 from oreo.trajectory import Trajectory
 
 
@@ -83,7 +83,7 @@ def encode_all(
 
     Raises:
         DataError: nothing to learn from; a trajectory longer than `max_length` with overlong="refuse".
-        UsageError: see `oreo.selection.select`.
+        UsageError: see `oreo.data.selection.select`.
     """
     selecting = samples_per_game is not None or balance != "none" or method == "dpo"
     encoded: list[tuple[Encoded, ...]] = []

@@ -6,10 +6,9 @@ a run that is killed at any moment leaves a whole one behind. Nothing here is pi
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import nn
 
 from oreo.devices import set_moments
 from oreo.errors import DataError
-from oreo.models import replacing
+from oreo.files import replacing, writing
 
 
 def save_checkpoint(
@@ -80,18 +79,3 @@ def restore_optimizers(
     for name, optimizer in optimizers.items():
         found = {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
         set_moments(optimizer, parameters[name], found)
-
-
-@contextlib.contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Turn what goes wrong while writing, such as a full disk, into one line."""
-    try:
-        yield
-    except Exception as error:
-        # Libraries written in Rust say "No space left on device (os error 28)" in exceptions of their own.
-        if not isinstance(error, OSError) and "os error" not in str(error):
-            raise
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise DataError(
-            f"cannot write {target} ({reason}); what was written before is whole: make room, then go on with --resume"
-        ) from error

@@ -81,7 +81,7 @@ class TrainConfig:
     undesirable_weight: float = 1.0
     """KTO: weight λ_U of lost trajectories. arXiv 2402.01306: 1, and where one outcome is rarer, more for that one."""
     samples_per_game: int | None = None
-    """Learn from at most so many trajectories of each game, drawn by `seed`; None: from all. See `oreo.selection`."""
+    """Learn from at most N trajectories of each game, drawn by `seed`; None: from all. See oreo.data.selection."""
     balance: str = "none"
     """Learn from as many won as lost trajectories: of each "game", or over "all"; "none": from all there are."""
     pairs_per_game: int | None = None

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from oreo.config import TrainConfig
 from oreo.errors import UsageError, did_you_mean
-from oreo.resumable import Left, claim, one_process, passes, play_left, played, still_to_play, train_once, write_json
+from oreo.files import write_json
+from oreo.resumable import Left, claim, one_process, passes, play_left, played, still_to_play, train_once
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -229,7 +230,7 @@ class _Job:
     @contextmanager
     def _episodes(self, title: str, left: Left) -> Iterator[Any]:
         """What follows the episodes that are left, if anybody watches."""
-        from oreo.cli.output import Episodes
+        from oreo.progress import Episodes
 
         total = sum(len(indices) for _, indices in left)
         if self.console is None or not total:
@@ -241,7 +242,7 @@ class _Job:
 
     @contextmanager
     def _updates(self, title: str) -> Iterator[Any]:
-        from oreo.cli.output import Updates
+        from oreo.progress import Updates
 
         if self.console is None:
             yield None
@@ -263,7 +264,7 @@ def _collecting(recipe: str | None, **given: Any) -> dict[str, Any]:
 
 def _row(number: int, evaluation: Evaluation, buffer: Path | None = None) -> dict[str, Any]:
     """A round as results.json has it: success on held-out games, and what was collected for it."""
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
     outcome = evaluation.to_dict()
     kept = ("success", "low", "high", "episodes", "won", "mean_steps", "by_task_type", "agent", "checkpoint")

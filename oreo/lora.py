@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from oreo.activations import Contexts
 from oreo.errors import DataError, MissingExtra, UsageError
-from oreo.models import Policy, _quiet, replacing
+from oreo.files import replacing
+from oreo.models import Policy, _quiet
 from oreo.value_models import value_class
 
 ADAPTERS = ("policy", "value")

@@ -2,7 +2,7 @@
 
 Both see a trajectory as one action, of which they know the log-ratio r = Σ_t log π_θ(a_t|s_t) − log π_ref(a_t|s_t)
 over its action tokens (`sequence_log_ratio`), and whether it was won. B sequences, T positions, P pairs, N
-trajectories. Sums run in float32 or wider. Which pairs there are: oreo.selection; OREO's losses: oreo.losses.
+trajectories. Sums run in float32 or wider. Which pairs there are: oreo.data.selection; OREO's losses: oreo.losses.
 """
 
 from __future__ import annotations

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oreo.cli.output import Episodes, Updates
 from oreo.envs.registry import SHORT_NAMES
 from oreo.errors import UsageError
-from oreo.resumable import claim, one_process, play_left, played, still_to_play, train_once, write_json
+from oreo.files import write_json
+from oreo.progress import Episodes, Updates
+from oreo.resumable import claim, one_process, play_left, played, still_to_play, train_once
 
 if TYPE_CHECKING:
     from rich.console import Console

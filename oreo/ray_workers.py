@@ -21,9 +21,9 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from oreo import journal
 from oreo.agents import SERVED
-from oreo.buffer import TrajectoryBuffer
+from oreo.data import journal
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, MissingExtra, OreoError, UsageError
 from oreo.workers import Job, Ready, work
 

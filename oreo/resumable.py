@@ -15,15 +15,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oreo.errors import DataError, UsageError
+from oreo.errors import UsageError
+from oreo.files import HALF, read_json, write_json
 
 if TYPE_CHECKING:
     from oreo.agents.agent import Agent
     from oreo.trainer import OnStep, TrainResult
     from oreo.trajectory import Trajectory
 
-_HALF = ".tmp"
-"""Ending of a file that is being written."""
 Left = list[tuple[int, list[int]]]
 """Episodes to play: (sample, indices), as `oreo.rollouts.play` takes them."""
 
@@ -69,25 +68,10 @@ def claim(output: Path, marker: str, settings: dict[str, Any], *, option: str = 
                 f"{output} was begun with other settings ({'; '.join(changed)}); give another {option}, or delete it"
             )
         return
-    if output.exists() and (not output.is_dir() or any(entry.suffix != _HALF for entry in output.iterdir())):
+    if output.exists() and (not output.is_dir() or any(not entry.name.startswith(HALF) for entry in output.iterdir())):
         raise UsageError(f"{output} is not empty; give another {option}")
     output.mkdir(parents=True, exist_ok=True)
     write_json(path, settings)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except ValueError:
-        raise DataError(f"{path} is damaged; name another folder, or delete {path.parent}") from None
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{os.getpid()}{_HALF}")  # benchmarks play different rows side by side
-    new.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(new, path)
 
 
 def passes(episodes: int, per_game: int) -> list[int]:
@@ -105,7 +89,7 @@ def still_to_play(into: Path, episodes: int, *, seed: int, per_game: int = 1) ->
     An episode is known by the seed of its environment, which follows from (seed, index). Samples of a game share it;
     they are played in order, so it is the last ones that are missing.
     """
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
     from oreo.rollouts import seeds
 
     there = Counter(number for number, _ in TrajectoryBuffer(into).stored_by())
@@ -171,7 +155,7 @@ def play_into(
     folder: Path, env: str, agent: Agent, indices: Iterable[int], *, on_episode: Callable[[Trajectory], Any], **how: Any
 ) -> None:
     """Play these episodes; each is kept as it ends. `how`: further arguments of `oreo.rollouts.play`."""
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
     from oreo.rollouts import play
 
     with TrajectoryBuffer(folder) as buffer, closing(play(env, agent=agent, indices=indices, **how)) as played:
@@ -182,7 +166,7 @@ def play_into(
 
 def stored(folder: Path, *, seed: int, episodes: int) -> dict[int, Trajectory]:
     """Those of the first `episodes` of a seed that are there, by index."""
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
     from oreo.rollouts import seeds
 
     found = {each.seed: each for each in TrajectoryBuffer(folder)} if folder.is_dir() else {}
@@ -202,8 +186,8 @@ def in_order(buffer: Path) -> list[Trajectory]:
     A buffer has them as they ended, which is another order for each batch size, number of workers and interruption.
     Samples of one game have one seed and go by what happened in them: where that is equal, training sees no difference.
     """
-    from oreo.buffer import TrajectoryBuffer
-    from oreo.selection import Episode
+    from oreo.data.buffer import TrajectoryBuffer
+    from oreo.data.selection import Episode
 
     episodes = map(light, TrajectoryBuffer(buffer, create=False))
     return sorted(episodes, key=lambda each: (each.seed or 0, Episode.of(each).key))

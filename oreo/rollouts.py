@@ -25,7 +25,7 @@ from oreo.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
     from oreo.agents.agent import Agent, Decision, Episode
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
 _PACKAGES = (
     "oreo-agents",

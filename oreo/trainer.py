@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from oreo import lora, trackers
 from oreo.activations import checkpoint_activations
 from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches, share_out
-from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint, writing
+from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint
 from oreo.config import TrainConfig
 from oreo.devices import (
     average_gradients,
@@ -52,6 +52,7 @@ from oreo.devices import (
 )
 from oreo.encoding import INSTRUCTION_KEY, TurnFormat
 from oreo.errors import DataError, OreoError, UsageError
+from oreo.files import HALF, write_text, writing
 from oreo.methods import METHODS, Update, mismatched, trajectory_log_ratios
 from oreo.models import (
     Policy,
@@ -75,8 +76,6 @@ _AUC_WINDOW = 1024
 """Trajectories over which the logged AUC and mean values are taken: one batch has too few of either outcome."""
 
 
-_HALF = ".half-"
-"""Begins the names of files that are being written."""
 _WRAPS: dict[str, Any] = {"policy": Policy, "value": Value}
 
 
@@ -177,7 +176,7 @@ class _Run:
 
     def _encode(self, data: Any, model: Any) -> list[Example]:
         if isinstance(data, str | os.PathLike):
-            from oreo.buffer import TrajectoryBuffer
+            from oreo.data.buffer import TrajectoryBuffer
 
             data = TrajectoryBuffer(data, create=False)
         config, text_config = self.config, model.config.get_text_config()
@@ -543,7 +542,7 @@ class _Run:
         }
         with writing(self.output / "config.json"):
             self.output.mkdir(parents=True, exist_ok=True)
-            _write(self.output / "config.json", json.dumps({**self.config.to_dict(), "run": run}, indent=2) + "\n")
+            write_text(self.output / "config.json", json.dumps({**self.config.to_dict(), "run": run}, indent=2) + "\n")
 
     def _finish(self, line: dict[str, Any]) -> TrainResult:
         """Write the final models."""
@@ -605,7 +604,7 @@ def _value_summary(recent: Iterable[tuple[float, float, bool]]) -> dict[str, flo
 def _claim(output: Path, config: TrainConfig, resume: bool) -> None:
     """Refuse an output folder in use, and resuming what is something else or was set otherwise."""
     # A run that is killed before its config.json is whole leaves no folder, or one with nothing but half a file.
-    new = not output.exists() or output.is_dir() and all(path.name.startswith(_HALF) for path in output.iterdir())
+    new = not output.exists() or output.is_dir() and all(path.name.startswith(HALF) for path in output.iterdir())
     if new:
         if resume:
             warnings.warn(f"{output} holds nothing to resume yet: the run begins", stacklevel=3)
@@ -651,14 +650,7 @@ def _cut_log(path: Path, step: int) -> None:
             continue
         if entry["step"] <= step:
             kept.append(line + "\n")
-    _write(path, "".join(kept))
-
-
-def _write(path: Path, text: str) -> None:
-    """A whole file, or the one from before."""
-    new = path.with_name(f"{_HALF}{path.name}")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    write_text(path, "".join(kept))
 
 
 def _clean(output: Path, step: int) -> None:
@@ -666,6 +658,8 @@ def _clean(output: Path, step: int) -> None:
     for folder in (output, output / "checkpoint"):
         for path in folder.glob(".*.*-*"):
             shutil.rmtree(path, ignore_errors=True)
+    for path in output.glob(f"{HALF}*"):
+        path.unlink(missing_ok=True)
     _cut_log(output / "log.jsonl", step)
 
 

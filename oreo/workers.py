@@ -23,11 +23,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
-from oreo import journal
-from oreo.buffer import TrajectoryBuffer
+from oreo.data import journal
+from oreo.data.buffer import TrajectoryBuffer
+from oreo.data.writers import adopt_orphans
 from oreo.errors import EngineError, OreoError, UsageError
 from oreo.rollouts import play, seeds
-from oreo.writers import adopt_orphans
 
 MOST_DEATHS = 3
 """Workers that may die one after the other without an episode being stored in between."""

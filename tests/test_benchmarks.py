@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from oreo.buffer import TrajectoryBuffer
 from oreo.config import TrainConfig
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -225,7 +225,7 @@ def test_training_by_a_recipe_takes_its_settings_and_the_explicit_ones_over_them
 
 
 def test_a_terminal_shows_all_that_is_logged_while_training(monkeypatch, capsys) -> None:
-    from oreo.cli.output import Updates
+    from oreo.progress import Updates
 
     line = {"step": 3, "steps": 9, "phase": "oreo", "value_loss": 0.25, "auc_start": None, "tokens_per_second": 812.0}
     for terminal in ("1", "0"):
@@ -250,7 +250,7 @@ def test_missing_data_is_one_line_and_exit_code_1(oreo) -> None:
 
 
 def test_an_empty_buffer_cannot_be_trained_on_or_replayed(oreo, tmp_path) -> None:
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
     TrajectoryBuffer(tmp_path / "empty").close()
     for arguments in (["train", "empty", "--output", "o"], ["replay", "empty"]):
@@ -347,7 +347,7 @@ def test_a_buffer_grows_and_its_episodes_are_replayed(oreo, buffer: Path) -> Non
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_several_episodes_of_each_game_differ_in_the_agents_draws(oreo, tmp_path, workers: int) -> None:
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
     arguments = ["--env", GUESS, "--agent", "random", "--max-steps", 4, "--workers", workers, "--seed", 5, "--json"]
     code, printed, _ = oreo("collect", *arguments, "--episodes", 7, "--per-game", 3, "--into", "several")
@@ -363,7 +363,7 @@ def test_several_episodes_of_each_game_differ_in_the_agents_draws(oreo, tmp_path
 
 
 def test_several_processes_collect_what_one_collects(oreo, tmp_path) -> None:
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
     for workers in (1, 2):
         arguments = ("--agent", "expert", "--noise", 0.3, "--episodes", 12, "--into", workers, "--workers", workers)
@@ -375,7 +375,7 @@ def test_several_processes_collect_what_one_collects(oreo, tmp_path) -> None:
 
 def test_games_of_a_split_are_drawn_from_the_seed(oreo, tmp_path, monkeypatch) -> None:
     """Not the first ones: sorted by name, those would be all of one task type."""
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
     oreo("games", "generate", "--count", 12, "--output", "data")
     monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path / "data"))
@@ -390,7 +390,7 @@ def test_games_of_a_split_are_drawn_from_the_seed(oreo, tmp_path, monkeypatch) -
 
 
 def test_a_buffer_is_translated_into_a_new_one_and_back(oreo, tmp_path) -> None:
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
     oreo("collect", "--agent", "expert", "--noise", 0.2, "--episodes", 6, "--into", "put")
     assert oreo("buffer", "translate", "put", "--to", "move", "--into", "move")[0] == 0
@@ -515,7 +515,7 @@ def test_ctrl_c_is_one_line_that_says_what_is_kept_and_it_is(tmp_path) -> None:
     assert (process.returncode, out) == (130, ""), error
     said = re.fullmatch(r"oreo: stopped; (\d+) episodes are kept in b; the same command with (.*) goes on\n", error)
     assert said, error
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
     with TrajectoryBuffer(tmp_path / "b", create=False) as stored:
         assert len(stored) == int(said[1]) > 0

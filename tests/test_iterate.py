@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from oreo.buffer import TrajectoryBuffer
+from oreo.data.buffer import TrajectoryBuffer
+from oreo.data.selection import Episode
 from oreo.errors import UsageError
 from oreo.iterate import iterate
 from oreo.resumable import in_order, one_process, passes, play_left, played, still_to_play
 from oreo.rollouts import seeds
-from oreo.selection import Episode
 
 ROOT = Path(__file__).resolve().parent.parent
 LUCK = """

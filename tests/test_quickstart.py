@@ -12,8 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from oreo import quickstart
-from oreo.buffer import TrajectoryBuffer
 from oreo.cli import app
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import UsageError
 
 TINY = quickstart.Size(

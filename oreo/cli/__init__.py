@@ -17,10 +17,11 @@ import typer
 import oreo
 from oreo.cli.experiments import iterate, recipes_app
 from oreo.cli.look import replay, watch
-from oreo.cli.output import Stopped, complain, is_main_process, show_help
+from oreo.cli.output import Stopped, show_help
 from oreo.cli.stages import collect, evaluate, quickstart, train
 from oreo.cli.stores import buffer_app, envs, games_app
 from oreo.errors import OreoError
+from oreo.progress import complain, is_main_process
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 app.command()(quickstart)

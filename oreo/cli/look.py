@@ -105,7 +105,7 @@ def replay(
     Example:
       oreo replay runs/kitchen --episode 3
     """
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.replay import replay as run
 
     with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:

@@ -37,16 +37,8 @@ from oreo.cli.options import (
     existing_buffer,
     other_fields,
 )
-from oreo.cli.output import (
-    Episodes,
-    Updates,
-    is_main_process,
-    kept,
-    main_metrics,
-    print_json,
-    print_pairs,
-    result_console,
-)
+from oreo.cli.output import kept, print_json, print_pairs, result_console
+from oreo.progress import Episodes, Updates, is_main_process, main_metrics
 
 
 def quickstart(
@@ -114,7 +106,7 @@ def collect(
     """
     from oreo import workers as crew
     from oreo.agents import load_agent
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import plan_games
     from oreo.resumable import one_process, passes, play_into
 
@@ -231,7 +223,7 @@ def train(
     }
     settings = other_fields(setting, named) | named
     existing_buffer(buffer)  # before seconds go by for torch
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
     from oreo.devices import disconnect
     from oreo.trainer import train as run
 
@@ -287,7 +279,7 @@ def evaluate(
     """
     from contextlib import nullcontext
 
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import evaluate as run
     from oreo.eval.evaluate import plan_games, render
     from oreo.resumable import one_process

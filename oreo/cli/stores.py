@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from oreo.cli.options import Json, Seed, existing_buffer
-from oreo.cli.output import Progress, kept, print_json, print_pairs, result_console, show_help
+from oreo.cli.output import kept, print_json, print_pairs, result_console, show_help
 from oreo.errors import UsageError
+from oreo.progress import Progress
 
 buffer_app = typer.Typer(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
 Data = Annotated[
@@ -27,7 +28,7 @@ def info(buffer: Annotated[Path, typer.Argument(help="The buffer.")], json: Json
     Example:
       oreo buffer info runs/kitchen
     """
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
 
     with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:
         facts = stored.info()
@@ -54,7 +55,7 @@ def translate(
     Example:
       oreo buffer translate runs/kitchen --to move --into runs/kitchen-move
     """
-    from oreo.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer
     from oreo.envs.alfworld.dialects import check_dialect
     from oreo.envs.alfworld.dialects import translate as translated
 

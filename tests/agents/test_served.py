@@ -22,7 +22,7 @@ from oreo.agents import load_agent
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.served import ServedAgent
 from oreo.agents.server import Refused, Server, ServerError
-from oreo.buffer import TrajectoryBuffer
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding import TurnFormat
 from oreo.errors import DataError, UsageError
 from oreo.rollouts import rollout

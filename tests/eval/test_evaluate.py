@@ -13,7 +13,7 @@ from rich.console import Console
 
 import oreo
 from oreo.agents.agent import Decision
-from oreo.buffer import TrajectoryBuffer
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import UsageError
 from oreo.eval.evaluate import evaluate, plan_games, render, summarise
 from oreo.eval.replay import outcome_of

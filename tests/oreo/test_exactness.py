@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from oreo.batches import Batch, Example, collate
-from oreo.buffer import TrajectoryBuffer
 from oreo.config import TrainConfig
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding import TurnFormat
 from oreo.methods import Update, soft_bellman
 from oreo.models import Policy, Value, load_policy, load_value, save_model

@@ -16,8 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from oreo.buffer import TrajectoryBuffer
 from oreo.cli import main
+from oreo.data.buffer import TrajectoryBuffer
 
 torch.set_num_threads(1)
 

@@ -11,17 +11,8 @@ from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, 
 
 import oreo.scoring
 from oreo.errors import DataError, UsageError
-from oreo.models import (
-    Policy,
-    Value,
-    digest,
-    load_policy,
-    load_reference,
-    load_value,
-    replacing,
-    resolve_checkpoint,
-    save_model,
-)
+from oreo.files import replacing
+from oreo.models import Policy, Value, digest, load_policy, load_reference, load_value, resolve_checkpoint, save_model
 
 torch.set_num_threads(1)
 

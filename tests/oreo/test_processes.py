@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from oreo.buffer import TrajectoryBuffer
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import MissingExtra, UsageError
 from oreo.trainer import train
 

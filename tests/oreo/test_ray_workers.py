@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from oreo import journal
-from oreo.buffer import TrajectoryBuffer
+from oreo.data import journal
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, UsageError
 from oreo.ray_workers import _gpus, check_shared, connected
 from oreo.rollouts import rollout

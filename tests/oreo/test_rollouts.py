@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from oreo.agents.agent import Decision, Episode
-from oreo.buffer import TrajectoryBuffer
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.envs.text_env import TextEnv
 from oreo.errors import EngineError, UsageError
 from oreo.rollouts import rollout

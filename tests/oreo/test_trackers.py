@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from oreo.buffer import TrajectoryBuffer
 from oreo.config import TRACKERS
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import MissingExtra, UsageError
 from oreo.trainer import train
 

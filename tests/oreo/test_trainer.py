@@ -21,8 +21,8 @@ import oreo.methods
 import oreo.trainer
 from oreo import lora
 from oreo.batches import collate, encode_all, epoch_order, micro_batches, share_out, with_reward
-from oreo.buffer import TrajectoryBuffer
 from oreo.config import METHODS, TrainConfig
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding import TurnFormat
 from oreo.errors import DataError, UsageError
 from oreo.losses import merge_steps, policy_loss, trajectory_mean, value_loss

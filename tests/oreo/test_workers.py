@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from oreo.buffer import TrajectoryBuffer
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import EngineError, UsageError
 from oreo.rollouts import rollout, seeds
 from oreo.trajectory import Trajectory

@@ -11,8 +11,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from typer.testing import CliRunner
 
-from oreo.buffer import TrajectoryBuffer
 from oreo.cli import app
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.models import save_model
 
 from .shared_data import SHARED

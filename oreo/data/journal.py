@@ -78,7 +78,7 @@ def read(path: Path, orphan: bool | None = None) -> list[dict[str, Any]]:
         DataError: a damaged record that is not the last.
         FileNotFoundError: no such journal (any more).
     """
-    from oreo.records import ADDED
+    from oreo.data.records import ADDED
 
     data = path.read_bytes()
     lines = data.split(b"\n")

@@ -1,4 +1,4 @@
-"""oreo.selection: which episodes and pairs are learnt from, as properties over drawn buffers."""
+"""oreo.data.selection: which episodes and pairs are learnt from, as properties over drawn buffers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oreo.data.selection import Episode, pairs, select
 from oreo.errors import DataError, UsageError
-from oreo.selection import Episode, pairs, select
 from oreo.trajectory import Step, Trajectory
 
 # Few games and keys, so that games have several episodes and some of them are equal.

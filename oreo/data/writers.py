@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from oreo import journal, shards
+from oreo.data import journal, shards
 from oreo.errors import DataError
 
 
@@ -75,7 +75,7 @@ class Writer:
 
 def _roll(path: Path, orphan: bool = False) -> None:
     """Make a journal that is ours (by its lock) a shard. At no moment is any episode in neither."""
-    from oreo.records import to_table
+    from oreo.data.records import to_table
 
     shard = shard_of(path)
     records = [] if shard.exists() else journal.read(path, orphan)

@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from oreo import journal, shards
+from oreo.data import journal, shards
+from oreo.data.writers import Writer, adopt_orphans, shard_of
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
-from oreo.writers import Writer, adopt_orphans, shard_of
 
 MANIFEST = "_buffer.json"
 _JOURNAL_BYTES = 64 << 20
@@ -75,7 +75,7 @@ class TrajectoryBuffer:
         Raises:
             DataError: a trajectory that cannot be stored exactly; nothing has been stored then.
         """
-        from oreo.records import to_record
+        from oreo.data.records import to_record
 
         record = to_record(trajectory)
         writer = self._own_writer()
@@ -278,7 +278,7 @@ def _open(path: Path, create: bool) -> None:
 
 
 def _manifest() -> str:
-    from oreo.records import FORMAT, VERSION
+    from oreo.data.records import FORMAT, VERSION
 
     return json.dumps({"format": FORMAT, "version": VERSION})
 
@@ -295,7 +295,7 @@ def _write_manifest(path: Path) -> None:
 
 
 def _from_records(records: list[dict[str, Any]], equal: dict[str, Any]) -> list[Trajectory]:
-    from oreo.records import from_record
+    from oreo.data.records import from_record
 
     return [from_record(each) for each in records if all(each[name] == value for name, value in equal.items())]
 

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oreo.buffer import MANIFEST, TrajectoryBuffer
+from oreo.data.buffer import MANIFEST, TrajectoryBuffer
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def episode(name: str = "g", *, won: bool = True, steps: int = 2, agent: str = "random") -> Trajectory:
@@ -174,8 +174,8 @@ def test_an_empty_buffer_is_empty(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from tests.oreo.test_buffer import episode
-from oreo.buffer import TrajectoryBuffer
+from tests.oreo.data.test_buffer import episode
+from oreo.data.buffer import TrajectoryBuffer
 
 folder, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 buffer = TrajectoryBuffer(folder, episodes_per_shard=5)

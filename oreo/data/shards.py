@@ -41,7 +41,7 @@ def open_shard(file: Path) -> pq.ParquetFile:
     """
     import pyarrow.parquet as pq
 
-    from oreo.records import ADDED, FORMAT, SCHEMA
+    from oreo.data.records import ADDED, FORMAT, SCHEMA
 
     with naming(file):
         shard = pq.ParquetFile(file, page_checksum_verification=True)
@@ -66,7 +66,7 @@ def _completed(table: pa.Table) -> pa.Table:
     """With the columns that an earlier version lacks."""
     import pyarrow as pa
 
-    from oreo.records import ADDED, SCHEMA
+    from oreo.data.records import ADDED, SCHEMA
 
     for name, value in ADDED.items():
         if name not in table.schema.names:
@@ -76,7 +76,7 @@ def _completed(table: pa.Table) -> pa.Table:
 
 def read_group(file: Path, shard: pq.ParquetFile, group: int, equal: dict[str, Any]) -> list[Trajectory]:
     """The trajectories of a row group whose columns are `equal`; the rest of their columns is not decoded."""
-    from oreo.records import from_batch
+    from oreo.data.records import from_batch
 
     with naming(file):
         if equal:
@@ -110,7 +110,7 @@ def write_shard(table: pa.Table, file: Path) -> None:
 
 
 def check_version(file: Path, version: int) -> None:
-    from oreo.records import VERSION
+    from oreo.data.records import VERSION
 
     if version > VERSION:
         raise DataError(f"{file} has schema version {version}, this oreo reads up to {VERSION}; install a newer one")
