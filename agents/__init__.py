@@ -204,7 +204,8 @@ def _local(
     from oreo.agents.best_of_k import BestOfKAgent
     from oreo.agents.language_model import LanguageModelAgent
     from oreo.agents.lookahead import LookaheadAgent
-    from oreo.models import digest, load_policy, load_value, resolve_checkpoint
+    from oreo.models.loading import load_policy, load_value, resolve_checkpoint
+    from oreo.models.saving import digest
 
     policy_path, value_path = resolve_checkpoint(spec)
     value_path = value or value_path

@@ -20,7 +20,7 @@ from torch import Tensor
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.rereading import cache_for
 from oreo.agents.sampling import draw
-from oreo.encoding import TurnFormat, tail
+from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.envs.text_env import goes_on
 from oreo.errors import DataError, UsageError
 
@@ -63,7 +63,7 @@ class _Story:
     full: bool = False
     """No room for another turn."""
     behind: str = ""
-    """What the next turn stands right behind (`oreo.encoding.tail`); "": it begins a message."""
+    """What the next turn stands right behind (`oreo.encoding.turn_format.tail`); "": it begins a message."""
     stop: tuple[str, ...] = ()
     """Texts that end the next turn and not its message (`oreo.envs.text_env.goes_on`)."""
 

@@ -20,7 +20,7 @@ from oreo.agents import BETA, CHOICES
 from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, _Story, action_of, check_same_tokens, decision, different
-from oreo.encoding import tail
+from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import goes_on, step_limit
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step

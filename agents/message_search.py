@@ -37,7 +37,7 @@ from oreo.agents.language_model import (
     different,
 )
 from oreo.agents.lookahead import steps_left, world_of
-from oreo.encoding import tail
+from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import goes_on
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate, Step

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
-from oreo.packing import attention
+from oreo.models.packing import attention
 
 _ROW_BY_ROW = ("cpu",)
 """Devices on which a few more calls cost less than padding all rows to the longest."""

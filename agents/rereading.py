@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from oreo.agents.ragged_cache import RaggedCache, positions, rearranged
-from oreo.packing import windowed
+from oreo.models.packing import windowed
 
 _TOKENS_AT_ONCE = 1 << 12
 

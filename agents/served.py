@@ -12,7 +12,7 @@
 | transformers | `transformers serve MODEL` | http://127.0.0.1:8000/v1 |
 
 A turn means what it means for a local model (language_model.py). What the model is told goes as chat messages, or with
-api="text" as the very tokens that training sees (oreo.encoding), for models without a chat template; that takes their
+api="text" as the very tokens that training sees (oreo.encoding.turn_format), for models without a chat template; that takes their
 tokenizer. Where an episode outgrows the server's context, the older half of its turns leaves.
 
 A turn's log-probability is the sum of what the server says of its tokens, which for most servers is the model's own,
@@ -39,7 +39,7 @@ from oreo.agents.language_model import (
     warn_of_cut_turns,
 )
 from oreo.agents.server import Refused, Server
-from oreo.encoding import TurnFormat, _leading_ids
+from oreo.encoding.turn_format import TurnFormat, _leading_ids
 from oreo.errors import DataError, UsageError, did_you_mean
 from oreo.trajectory import Candidate
 
@@ -271,7 +271,7 @@ def load_served(
     asked = Server(server, model, api_key=os.environ.get("OPENAI_API_KEY"), **(calling or {}))
     if not (tokenizer or value):
         return ServedAgent(asked, **settings)
-    from oreo.models import load_value
+    from oreo.models.loading import load_value
 
     loading = loading or {}
     critic = load_value(value, **loading) if value else None
@@ -282,7 +282,7 @@ def load_served(
 def _load_tokenizer(path: str, *, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
-    from oreo.models import _reading, resolve_checkpoint
+    from oreo.models.loading import _reading, resolve_checkpoint
 
     policy, value = resolve_checkpoint(path)
     with _reading(path):

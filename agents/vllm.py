@@ -189,7 +189,7 @@ def load_vllm(
         loading: dtype, device and trust_remote_code; the device is the value model's.
         settings: of `VllmAgent`.
     """
-    from oreo.models import _dtype, is_adapter, load_value, resolve_checkpoint
+    from oreo.models.loading import _dtype, is_adapter, load_value, resolve_checkpoint
 
     if not model:
         raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
@@ -214,7 +214,7 @@ def _digest(model: str, dtype: str) -> str:
     """The digest that the local agent has for this model, of the files that vLLM has just read."""
     from huggingface_hub import snapshot_download
 
-    from oreo.models import digest
+    from oreo.models.saving import digest
 
     try:
         here = Path(model).is_dir()

@@ -34,9 +34,9 @@ from oreo.agents.admissible import AdmissibleAgent
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.best_of_k import BestOfKAgent
 from oreo.agents.language_model import LanguageModelAgent, decision
-from oreo.encoding import TurnFormat
+from oreo.encoding.turn_format import TurnFormat
 from oreo.envs import make
-from oreo.models import load_policy, load_value, resolve_checkpoint
+from oreo.models.loading import load_policy, load_value, resolve_checkpoint
 from oreo.rollouts import rollout
 
 

@@ -11,10 +11,10 @@ One forward and backward pass of OREO's policy loss (token level, with its KL te
 with 151,936 entries in its vocabulary and tied embeddings, on random tokens of which a share are actions (ALFWorld:
 about 15 %). The value model, the same in both, and the optimiser are left out.
 
-    ours          oreo.models.Policy: the output layer at action tokens only, in chunks, with its own backward pass
+    ours          oreo.models.scorers.Policy: the output layer at action tokens only, in chunks, with its own backward pass
     full logits   log-softmax of policy and reference over [batch, length, vocabulary], as the paper's released code
-    ours, again   with --checkpoint-activations: ours, with the policy's blocks computed again (oreo.activations)
-    ours, packed  with --packed: ours, on packed rows (oreo.packing); the others pad to the longest. --shortest makes
+    ours, again   with --checkpoint-activations: ours, with the policy's blocks computed again (oreo.models.activations)
+    ours, packed  with --packed: ours, on packed rows (oreo.models.packing); the others pad to the longest. --shortest makes
                   rows of unequal lengths, --shared has them begin with so many equal tokens, as with an instruction
 
 Each runs in a process of its own. Memory is the most that the process (or the accelerator) held in an update, over what
@@ -46,10 +46,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from oreo.activations import checkpoint_activations
 from oreo.losses import policy_loss, trajectory_mean
-from oreo.models import Policy, load_reference
-from oreo.packing import Packing, pack, prepare
+from oreo.models.activations import checkpoint_activations
+from oreo.models.loading import load_reference
+from oreo.models.packing import Packing, pack, prepare
+from oreo.models.scorers import Policy
 
 SHAPES: dict[str, dict[str, int]] = {
     # The last two as Qwen2.5-0.5B and -1.5B; all have two key-value heads.

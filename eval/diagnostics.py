@@ -132,9 +132,10 @@ def soft_bellman_terms(
     import torch
 
     from oreo.batches import collate, micro_batches
-    from oreo.encoding import TurnFormat
+    from oreo.encoding.turn_format import TurnFormat
     from oreo.losses import merge_steps
-    from oreo.models import Policy, Value, device_of
+    from oreo.models.loading import device_of
+    from oreo.models.scorers import Policy, Value
 
     turn_format = TurnFormat.from_tokenizer(tokenizer)
     encoded = [turn_format.encode(trajectory) for trajectory in trajectories]

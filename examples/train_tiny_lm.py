@@ -29,7 +29,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from oreo.encoding import TurnFormat
+from oreo.encoding.turn_format import TurnFormat
 from oreo.rollouts import rollout
 from oreo.trajectory import Trajectory
 

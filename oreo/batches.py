@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from oreo.data.selection import Episode, game_of, pairs, select
-from oreo.encoding import Encoded, TurnFormat, check_length
+from oreo.encoding.turn_format import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
-from oreo.packing import Packing, pack
+from oreo.models.packing import Packing, pack
 from oreo.trajectory import Trajectory
 
 
@@ -44,7 +44,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """[B, T] tensors, padded on the right with zero weight. Fields as `oreo.encoding.Encoded`."""
+    """[B, T] tensors, padded on the right with zero weight. Fields as `oreo.encoding.turn_format.Encoded`."""
 
     input_ids: Tensor
     action_mask: Tensor

@@ -97,7 +97,7 @@ def _is_set(name: str) -> bool:
 
 
 def distribute(accelerator: Any, module: nn.Module, *, trained: bool = True) -> Any:
-    """A module (`oreo.models.Policy` or `Value`) on this process's device, as a copy or in shards.
+    """A module (`oreo.models.scorers.Policy` or `Value`) on this process's device, as a copy or in shards.
 
     Make its optimiser afterwards: shards are other parameters than those that were there before. Then `join` them.
     """

@@ -188,7 +188,7 @@ class _Job:
 
     def train(self, number: int, policy: str) -> str:
         """Returns the folder, as `load_agent` takes it."""
-        from oreo.models import is_model
+        from oreo.models.loading import is_model
 
         folder = self.output / f"round-{number}" / self.method
         if is_model(folder / "policy"):

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from oreo.batches import Batch, Example
 from oreo.config import TrainConfig
-from oreo.encoding import Encoded
+from oreo.encoding.turn_format import Encoded
 from oreo.losses import merge_steps, nll_loss, policy_loss, trajectory_mean, value_loss
-from oreo.models import Policy
+from oreo.models.scorers import Policy
 from oreo.preferences import dpo_loss, kto_loss, sequence_log_ratio
 
 
@@ -28,9 +28,9 @@ class Update:
 
     config: TrainConfig
     policy: Any
-    """Called as `oreo.models.Policy`."""
+    """Called as `oreo.models.scorers.Policy`."""
     value: Any = None
-    """Called as `oreo.models.Value`."""
+    """Called as `oreo.models.scorers.Value`."""
     reference: Policy | None = None
     value_only: bool = False
     """Whether only the value is trained."""

@@ -33,8 +33,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oreo import lora, trackers
-from oreo.activations import checkpoint_activations
+from oreo import trackers
 from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches, share_out
 from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint
 from oreo.config import TrainConfig
@@ -50,24 +49,24 @@ from oreo.devices import (
     sharded,
     weights,
 )
-from oreo.encoding import INSTRUCTION_KEY, TurnFormat
+from oreo.encoding.turn_format import INSTRUCTION_KEY, TurnFormat
 from oreo.errors import DataError, OreoError, UsageError
 from oreo.files import HALF, write_text, writing
 from oreo.methods import METHODS, Update, mismatched, trajectory_log_ratios
-from oreo.models import (
-    Policy,
-    Value,
+from oreo.models import lora
+from oreo.models.activations import checkpoint_activations
+from oreo.models.loading import (
     aligned,
-    digest,
     is_adapter,
     is_model,
     load_policy,
     load_reference,
     load_value,
     resolve_checkpoint,
-    save_model,
 )
-from oreo.packing import prepare
+from oreo.models.packing import prepare
+from oreo.models.saving import digest, save_model
+from oreo.models.scorers import Policy, Value
 from oreo.preferences import kto_reference_point
 from oreo.trajectory import Trajectory
 
@@ -115,7 +114,7 @@ def train(
     Args:
         data: a `TrajectoryBuffer`, a path to one, or any iterable of trajectories.
         method: "sft", "rejection", "dpo", "kto", "dqo" or "oreo"; None: the recipe's, else "oreo".
-        model: the starting policy; see `oreo.models.resolve_checkpoint`.
+        model: the starting policy; see `oreo.models.loading.resolve_checkpoint`.
         output: a new or empty folder; gets policy/, value/, config.json, log.jsonl, and checkpoint/ until done.
         resume: go on where an interrupted run with the same settings and data stopped; begin where nothing is
             there yet.

@@ -14,7 +14,7 @@ class Candidate:
     log_prob: float | None = None
     """Natural logarithm of its probability under the acting policy, summed over its tokens (end of turn included)."""
     value: float | None = None
-    """V of the state it leads to, read before the turn's end token (see oreo.encoding)."""
+    """V of the state it leads to, read before the turn's end token (see oreo.encoding.turn_format)."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def test_a_benchmark_says_what_it_does_and_runs(script: Path) -> None:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model, and a value model with a new head: what choosing needs, though it chooses badly."""
-    from oreo.models import load_policy, load_value, save_model
+    from oreo.models.loading import load_policy, load_value
+    from oreo.models.saving import save_model
 
     folder = tmp_path_factory.mktemp("checkpoint")
     policy, tokenizer = load_policy("tiny")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oreo
-from oreo.models import EMBEDDED, load_policy
+from oreo.models.loading import EMBEDDED, load_policy
 
 TOKENIZERS = {name: load_policy(name)[1] for name in EMBEDDED}
 

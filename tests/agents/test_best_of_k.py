@@ -9,7 +9,7 @@ import torch
 
 from oreo.agents.best_of_k import BestOfKAgent
 from oreo.agents.language_model import LanguageModelAgent
-from oreo.encoding import TurnFormat, tail
+from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.envs.text_env import goes_on
 from oreo.errors import DataError
 from oreo.rollouts import rollout

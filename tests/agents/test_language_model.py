@@ -12,7 +12,7 @@ import torch
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, action_of
 from oreo.agents.ragged_cache import RaggedCache, rearranged
-from oreo.encoding import TurnFormat, tail
+from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.errors import UsageError
 from oreo.rollouts import rollout
 from oreo.trajectory import Trajectory

@@ -11,7 +11,7 @@ import pytest
 from oreo.agents.language_model import LanguageModelAgent, action_of
 from oreo.agents.message_search import MessageSearchAgent, _Beam
 from oreo.agents.sampling import draw
-from oreo.encoding import tail
+from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import TextEnv, goes_on
 from oreo.errors import UsageError
 from oreo.rollouts import rollout

@@ -23,7 +23,7 @@ from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.served import ServedAgent
 from oreo.agents.server import Refused, Server, ServerError
 from oreo.data.buffer import TrajectoryBuffer
-from oreo.encoding import TurnFormat
+from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
 from oreo.rollouts import rollout
 from oreo.trajectory import Trajectory
@@ -453,10 +453,10 @@ def chatting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package's model with a chat template that writes what it was trained on."""
     from transformers import AutoTokenizer
 
-    import oreo.models
+    import oreo.models.loading
 
     folder = tmp_path_factory.mktemp("chatting")
-    for file in oreo.models.EMBEDDED["tiny"].iterdir():
+    for file in oreo.models.loading.EMBEDDED["tiny"].iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = (

@@ -18,14 +18,15 @@ import numpy as np
 import pytest
 import torch
 
-import oreo.models
+import oreo.models.loading
 from oreo.agents import load_agent
 from oreo.agents.sampling import _nucleus
 from oreo.agents.vllm import VllmAgent, _digest
-from oreo.encoding import TurnFormat
+from oreo.encoding.turn_format import TurnFormat
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, EngineError, MissingExtra, UsageError
-from oreo.models import digest, load_policy, load_value
+from oreo.models.loading import load_policy, load_value
+from oreo.models.saving import digest
 from oreo.rollouts import rollout
 from oreo.trajectory import Trajectory
 
@@ -43,7 +44,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `oreo train` leaves it, of the package's model with few positions, and a value model that is not zero."""
     folder = tmp_path_factory.mktemp("checkpoint")
     (folder / "policy").mkdir()
-    for file in oreo.models.EMBEDDED["tiny"].iterdir():
+    for file in oreo.models.loading.EMBEDDED["tiny"].iterdir():
         (folder / "policy" / file.name).write_bytes(file.read_bytes())
     config = folder / "policy" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": POSITIONS}))
@@ -306,7 +307,7 @@ def test_an_engine_that_fails_ends_the_run_in_one_line(stand_in: None, monkeypat
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_digest_of_files_is_that_of_the_model_loaded_from_them(dtype: str) -> None:
     policy, _ = load_policy("tiny", dtype=dtype)
-    assert _digest(str(oreo.models.EMBEDDED["tiny"]), dtype) == digest(policy)
+    assert _digest(str(oreo.models.loading.EMBEDDED["tiny"]), dtype) == digest(policy)
 
 
 def test_a_model_of_the_hub_has_the_digest_of_the_files_in_the_cache(
@@ -318,5 +319,5 @@ def test_a_model_of_the_hub_has_the_digest_of_the_files_in_the_cache(
     (kept / "snapshots").mkdir(parents=True)
     (kept / "refs").mkdir()
     (kept / "refs" / "main").write_text("0123456789abcdef0123456789abcdef01234567")
-    (kept / "snapshots" / "0123456789abcdef0123456789abcdef01234567").symlink_to(oreo.models.EMBEDDED["tiny"])
-    assert _digest("someone/kitchen", "float32") == digest(oreo.models.EMBEDDED["tiny"])
+    (kept / "snapshots" / "0123456789abcdef0123456789abcdef01234567").symlink_to(oreo.models.loading.EMBEDDED["tiny"])
+    assert _digest("someone/kitchen", "float32") == digest(oreo.models.loading.EMBEDDED["tiny"])

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from oreo.agents.sampling import draw
-from oreo.models import load_policy
+from oreo.models.loading import load_policy
 
 
 @dataclass

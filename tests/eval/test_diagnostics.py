@@ -103,7 +103,7 @@ def models() -> dict[str, Any]:
     """The tiny model as reference, a policy a little away from it, and a value with a head that is not zero."""
     import torch
 
-    from oreo.models import load_policy, load_reference, load_value
+    from oreo.models.loading import load_policy, load_reference, load_value
 
     policy, tokenizer = load_policy("tiny")
     reference, value = load_reference(policy), load_value("tiny")
@@ -157,7 +157,7 @@ def _turn_log_probs(model: Any, tokenizer: Any, trajectory: Trajectory) -> np.nd
     """Turn by turn, from full logits."""
     import torch
 
-    from oreo.encoding import TurnFormat
+    from oreo.encoding.turn_format import TurnFormat
 
     turn_format = TurnFormat.from_tokenizer(tokenizer)
     sums = []

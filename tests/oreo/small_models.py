@@ -24,7 +24,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from oreo.models import save_model
+from oreo.models.saving import save_model
 from oreo.trajectory import Step, Trajectory
 
 _SHAPE: dict[str, Any] = dict(

@@ -10,7 +10,7 @@ response: the policy loss reads V(s_0) alone, and all episodes together determin
 
 First tables (a number for each state and token), trained by the loss of the trainer, in float64; episodes come in
 unequal numbers. Then a transformer, all the way: a text environment played into a buffer, `oreo.train`, and what
-`oreo.models` reads out of the folders it leaves.
+`oreo.models.loading` reads out of the folders it leaves.
 
 α is 0: its KL term moves the optimum, as two tests here say, one of them of what no data covers. `pytest -s` prints
 the distances.
@@ -31,9 +31,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaFor
 from oreo.batches import Batch, Example, collate
 from oreo.config import TrainConfig
 from oreo.data.buffer import TrajectoryBuffer
-from oreo.encoding import TurnFormat
+from oreo.encoding.turn_format import TurnFormat
 from oreo.methods import Update, soft_bellman
-from oreo.models import Policy, Value, load_policy, load_value, save_model
+from oreo.models.loading import load_policy, load_value
+from oreo.models.saving import save_model
+from oreo.models.scorers import Policy, Value
 from oreo.rollouts import rollout
 from oreo.trainer import train
 
@@ -65,7 +67,7 @@ def test_the_closed_form_weighs_whole_episodes_by_the_exponential_of_their_retur
 
 
 class Table(nn.Module):
-    """A policy with a number for each (state, token), in place of `oreo.models.Policy`. A token's id is its place in
+    """A policy with a number for each (state, token), in place of `oreo.models.scorers.Policy`. A token's id is its place in
     the table, so it tells the state it was written in as well."""
 
     def __init__(self, process: Any, reference: dict[Any, float]) -> None:
@@ -93,7 +95,7 @@ class Table(nn.Module):
 
 
 class Values(nn.Module):
-    """A number for each state, in place of `oreo.models.Value`."""
+    """A number for each state, in place of `oreo.models.scorers.Value`."""
 
     def __init__(self, policy: Table) -> None:
         super().__init__()

@@ -35,10 +35,10 @@ ZERO = {
 }
 RUNS = """
 import json, os, signal, sys
-import oreo, oreo.scoring
+import oreo, oreo.models.scoring
 from oreo.devices import disconnect
 
-oreo.scoring.CHUNK["cpu"] = 3 * 260  # three rows, so that processes have different numbers of chunks
+oreo.models.scoring.CHUNK["cpu"] = 3 * 260  # three rows, so that processes have different numbers of chunks
 
 def stop(line):
     if line["step"] == 2:

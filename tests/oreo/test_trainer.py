@@ -19,14 +19,15 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClass
 
 import oreo.methods
 import oreo.trainer
-from oreo import lora
 from oreo.batches import collate, encode_all, epoch_order, micro_batches, share_out, with_reward
 from oreo.config import METHODS, TrainConfig
 from oreo.data.buffer import TrajectoryBuffer
-from oreo.encoding import TurnFormat
+from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
 from oreo.losses import merge_steps, policy_loss, trajectory_mean, value_loss
-from oreo.models import digest, load_policy, load_value
+from oreo.models import lora
+from oreo.models.loading import load_policy, load_value
+from oreo.models.saving import digest
 from oreo.trainer import NonFiniteLoss, auc, schedule, train
 from oreo.trajectory import Step, Trajectory
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from oreo.cli import app
 from oreo.data.buffer import TrajectoryBuffer
-from oreo.models import save_model
+from oreo.models.saving import save_model
 
 from .shared_data import SHARED
 

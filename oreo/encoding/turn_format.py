@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from oreo.chat_templates import template_pieces
+from oreo.encoding.chat_templates import template_pieces
 from oreo.errors import DataError
 from oreo.trajectory import Step, Trajectory
 

@@ -15,7 +15,7 @@ has no KL, since then only π is needed again. To form π W and (π d) W in the 
 (their g is one constant), would take 2 more there and still π and d again for ∂/∂W: 7. Where all rows fit into one
 chunk, π and d are kept: 4, as with full logits.
 
-Not here: layers that do more than multiply (oreo.models runs those as modules, with autograd).
+Not here: layers that do more than multiply (oreo.models.loading runs those as modules, with autograd).
 """
 
 from __future__ import annotations

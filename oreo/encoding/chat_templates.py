@@ -1,6 +1,6 @@
 """Chat templates taken apart, so that an episode can be written piece by piece and never rendered again.
 
-A template is rendered around sentinels, and what stands between them are the pieces of `oreo.encoding.TurnFormat`.
+A template is rendered around sentinels, and what stands between them are the pieces of `oreo.encoding.turn_format.TurnFormat`.
 They are cut at special tokens: a tokenizer splits there first, so ids from before a special token do not depend on what
 follows it, and plain text between two of them (a header and the observation, say) is tokenised as one text.
 

@@ -1,4 +1,4 @@
-"""oreo.packing: rows end to end against the same rows padded, and its layout against a count of distinct beginnings."""
+"""oreo.models.packing: rows end to end against the same rows padded, and its layout against a count of distinct beginnings."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM
 
 from oreo.batches import collate
-from oreo.encoding import TurnFormat
-from oreo.models import Policy, Value, load_policy, load_reference, load_value, save_model
-from oreo.packing import pack, prepare
+from oreo.encoding.turn_format import TurnFormat
+from oreo.models.loading import load_policy, load_reference, load_value
+from oreo.models.packing import pack, prepare
+from oreo.models.saving import save_model
+from oreo.models.scorers import Policy, Value
 from oreo.trainer import train
 
 torch.set_num_threads(1)

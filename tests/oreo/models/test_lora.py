@@ -1,4 +1,4 @@
-"""oreo.lora: two adapters on one base, or one beside a whole policy, in memory and on disk."""
+"""oreo.models.lora: two adapters on one base, or one beside a whole policy, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 import oreo.trainer
-from oreo import lora
 from oreo.agents import load_agent
 from oreo.config import TrainConfig
 from oreo.errors import DataError, UsageError
 from oreo.methods import METHODS, Update
-from oreo.models import Policy, Value, digest, load_policy, load_value
+from oreo.models import lora
+from oreo.models.loading import load_policy, load_value
+from oreo.models.saving import digest
+from oreo.models.scorers import Policy, Value
 from oreo.trainer import train
 
 torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""oreo.encoding on a byte-level BPE tokenizer made here: plain, ChatML-like and Llama-3-like."""
+"""oreo.encoding.turn_format on a byte-level BPE tokenizer made here: plain, ChatML-like and Llama-3-like."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from oreo.encoding import TurnFormat, tail
+from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.errors import DataError
 from oreo.trajectory import Step, Trajectory
 

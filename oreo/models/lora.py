@@ -1,10 +1,10 @@
 """LoRA: policy and value, or the value alone, as adapters on one base in memory, which without them is the reference.
 
 The base's layers are peft's. The value is a token classification model whose body is the base's own, with a head of
-its own, so that `Policy` and `Value` of oreo.models see ordinary models. Which adapter a forward pass goes through is
+its own, so that `Policy` and `Value` of oreo.models.loading see ordinary models. Which adapter a forward pass goes through is
 set just before it, and again where a part of it is computed again. Adapters are saved as peft saves them.
 
-Not here: loading an adapter to act with, which merges it into its base (oreo.models).
+Not here: loading an adapter to act with, which merges it into its base (oreo.models.loading).
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oreo.activations import Contexts
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.files import replacing
-from oreo.models import Policy, _quiet
-from oreo.value_models import value_class
+from oreo.models.activations import Contexts
+from oreo.models.loading import _quiet
+from oreo.models.scorers import Policy
+from oreo.models.value_models import value_class
 
 ADAPTERS = ("policy", "value")
 _TASKS = {"policy": "CAUSAL_LM", "value": "TOKEN_CLS"}
@@ -137,7 +138,7 @@ def active(model: Any) -> str | None:
 
 
 def again(model: Any) -> Contexts:
-    """For `oreo.activations`: blocks are computed again through the adapter that the forward pass went through.
+    """For `oreo.models.activations`: blocks are computed again through the adapter that the forward pass went through.
 
     By then others have been through the same blocks, the reference in the middle of the policy's pass among them.
     """

@@ -1,4 +1,4 @@
-"""oreo.activations: what is computed again is what was forgotten, through the same adapter."""
+"""oreo.models.activations: what is computed again is what was forgotten, through the same adapter."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from transformers import CTRLConfig, CTRLLMHeadModel, MixtralConfig, MixtralForCausalLM
 
 import oreo.trainer
-from oreo.activations import checkpoint_activations
 from oreo.config import TrainConfig
 from oreo.errors import UsageError
+from oreo.models.activations import checkpoint_activations
 from oreo.trainer import train
 
 torch.set_num_threads(1)

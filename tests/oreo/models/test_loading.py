@@ -1,4 +1,4 @@
-"""oreo.models against plain transformers calls."""
+"""oreo.models.loading against plain transformers calls."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
-import oreo.scoring
+import oreo.models.scoring
 from oreo.errors import DataError, UsageError
 from oreo.files import replacing
-from oreo.models import Policy, Value, digest, load_policy, load_reference, load_value, resolve_checkpoint, save_model
+from oreo.models.loading import load_policy, load_reference, load_value, resolve_checkpoint
+from oreo.models.saving import digest, save_model
+from oreo.models.scorers import Policy, Value
 
 torch.set_num_threads(1)
 
@@ -45,7 +47,7 @@ def written_out(model: Any, reference: Any, ids: torch.Tensor, mask: torch.Tenso
 
 @pytest.mark.parametrize("chunk", [1 << 24, 260 * 3])
 def test_scores_and_gradients_equal_the_full_log_softmax(folder: Path, chunk: int, monkeypatch: Any) -> None:
-    monkeypatch.setitem(oreo.scoring.CHUNK, "cpu", chunk)
+    monkeypatch.setitem(oreo.models.scoring.CHUNK, "cpu", chunk)
     ids, mask = batch()
     model, _ = load_policy(folder)
     reference = load_reference(model)

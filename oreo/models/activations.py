@@ -1,7 +1,7 @@
 """Activation checkpointing: keep the inputs of each transformer block alone, compute the rest again for the backward.
 
 It is transformers' own, switched on so that nothing but memory and time changes. Where blocks hold several LoRA
-adapters, `again` says how to find the one that a forward pass went through (oreo.lora).
+adapters, `again` says how to find the one that a forward pass went through (oreo.models.lora).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""oreo.scoring against full log-softmaxes in float64, by autograd."""
+"""oreo.models.scoring against full log-softmaxes in float64, by autograd."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import oreo.scoring
-from oreo.models import Policy, load_policy, load_reference
-from oreo.scoring import Layer, chunks, plain_layer, score
+import oreo.models.scoring
+from oreo.models.loading import load_policy, load_reference
+from oreo.models.scorers import Policy
+from oreo.models.scoring import Layer, chunks, plain_layer, score
 
 torch.set_num_threads(1)
 N, H, V = 12, 8, 61
@@ -226,7 +227,7 @@ def test_no_tensor_of_batch_length_and_vocabulary_in_an_update(
     kind: str, tmp_path: Path, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of tied and untied models; the only [V, …] tensors are those of the layer itself."""
-    monkeypatch.setitem(oreo.scoring.CHUNK, "cpu", 260 * 4)
+    monkeypatch.setitem(oreo.models.scoring.CHUNK, "cpu", 260 * 4)
     model, _ = load_policy(small.make_model(tmp_path / "model", kind))
     policy, reference = Policy(model), Policy(load_reference(model))
     assert policy.plain_layer() is not None

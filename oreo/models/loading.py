@@ -1,0 +1,269 @@
+"""Policy, value and reference: loading, scoring at action positions only, saving.
+
+Everything here runs any causal language model of transformers. B rows, T positions, N action tokens, H hidden, V
+vocabulary. No [B, T, V] tensor is made: the body of the model gives hidden states, those that precede an action token
+are gathered ([N, H]), and only they go through the output layer, in chunks (oreo.models.scoring).
+
+Padding goes on the right without an attention mask (causal attention never looks there), or anywhere with one, or
+nowhere: oreo.models.packing.
+Not here: training (oreo.trainer) and generation (oreo.agents.language_model).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from oreo.errors import DataError, MissingExtra, OreoError, UsageError, did_you_mean
+from oreo.models.value_models import value_class
+
+_PACKAGE = Path(__file__).parent.parent
+EMBEDDED = {"tiny": _PACKAGE / "tiny", "tiny-math": _PACKAGE / "tiny_math"}
+"""The embedded models, for generated ALFWorld games and for generated problems: named so wherever one is asked for."""
+
+
+# Loading.
+
+
+def resolve_checkpoint(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """Find policy and value: (policy, value or None).
+
+    Args:
+        path: an output folder of `oreo train`, a model folder, "tiny" or "tiny-math" for an embedded model, or a Hub
+            name.
+
+    Raises:
+        DataError: a folder that holds no model.
+    """
+    if str(path) in EMBEDDED:
+        return str(EMBEDDED[str(path)]), None
+    folder = Path(path).expanduser()
+    if is_model(folder / "policy"):
+        value = folder / "value"
+        return str(folder / "policy"), str(value) if is_model(value) else None
+    if (folder / "log.jsonl").is_file():
+        raise DataError(f"{folder} holds no model yet: its training is not finished; go on with resume")
+    if folder.is_dir():
+        if not is_model(folder):
+            raise DataError(f"{folder} holds no model: neither policy/ nor config.json is in it")
+        return str(folder), None
+    if str(path).startswith((".", "/", "~")) or len(folder.parts) > 2:
+        raise DataError(f"no model at {path}: there is no such folder")
+    return str(path), None
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a model or an adapter."""
+    return (folder / "config.json").is_file() or is_adapter(folder)
+
+
+def is_adapter(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds a LoRA adapter and not a whole model."""
+    return (Path(path) / "adapter_config.json").is_file()
+
+
+def _base_of(adapter: str) -> str:
+    """Folder or Hub name of the model that an adapter belongs to; beside it, where `oreo train` had to make one."""
+    try:
+        name = str(json.loads((Path(adapter) / "adapter_config.json").read_text())["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"cannot read {Path(adapter) / 'adapter_config.json'}: {error}") from error
+    beside = Path(adapter).parent / "base"
+    return str(beside) if Path(name).name == "base" and not Path(name).exists() and beside.is_dir() else name
+
+
+def _merged(model: Any, adapter: str) -> Any:
+    """The model with an adapter's changes in its own weights."""
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise MissingExtra(
+            f"{adapter} is a LoRA adapter, which needs peft; install it with: pip install 'oreo-agents[peft]'"
+        ) from error
+    config = PeftConfig.from_pretrained(adapter)
+    config.task_type = None  # a policy's adapter also fits the body of a value that starts from it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it sets for GPT-2's Conv1D
+        merged = PeftModel.from_pretrained(model, adapter, config=config).merge_and_unload()
+    return merged.requires_grad_(True)  # peft froze it
+
+
+def load_policy(
+    path: str | os.PathLike[str],
+    *,
+    dtype: str = "float32",
+    device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[Any, Any]:
+    """A causal language model without dropout, and its tokenizer.
+
+    Args:
+        path: anything `resolve_checkpoint` knows.
+        dtype: of the weights: "float32", "bfloat16", "float16".
+        device: where to put them; None leaves them on the CPU.
+        trust_remote_code: run code that comes with the model. Off unless the user asked for it.
+
+    Raises:
+        DataError: no such model, weights that are incomplete, no tokenizer.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    name, _ = resolve_checkpoint(path)
+    if is_adapter(name):
+        model, _ = load_policy(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
+        with _reading(name):
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+            model = _merged(model, name)
+        return _settled(model, device), tokenizer
+    with _reading(name):
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            name, dtype=_dtype(dtype), trust_remote_code=trust_remote_code, output_loading_info=True
+        )
+    if info["missing_keys"]:
+        raise DataError(f"{name} lacks weights of a {type(model).__name__}: {_some(info['missing_keys'])}")
+    return _settled(model, device), tokenizer
+
+
+def load_value(
+    path: str | os.PathLike[str],
+    *,
+    dtype: str = "float32",
+    device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """A language model with one number per position in place of logits: token classification, no dropout.
+
+    V(s_t), the value of the state before the token at position t, is `model(ids).logits[:, t - 1, 0]`.
+
+    Args:
+        path: a saved value model or adapter, or a causal language model; a causal model's new head is zero, so V = 0
+            everywhere. An output folder of `oreo train` means its value, or else its policy.
+
+    Raises:
+        DataError: no such model; one that is no causal language model.
+    """
+    from transformers import AutoConfig
+
+    policy, value = resolve_checkpoint(path)
+    name = value or policy
+    if is_adapter(name):
+        model = load_value(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
+        with _reading(name):
+            return _settled(_merged(model, name), device)
+    with _reading(name):
+        config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
+        config.classifier_dropout = 0.0
+        model, info = value_class(config, name).from_pretrained(
+            name, config=config, dtype=_dtype(dtype), output_loading_info=True
+        )
+    body = f"{model.base_model_prefix}."
+    missing = [key for key in info["missing_keys"] if key.startswith(body)]
+    if missing:
+        raise DataError(f"{name} lacks weights of a {type(model).__name__}: {_some(missing)}")
+    head = [key for key, _ in model.named_parameters() if not key.startswith(body)]
+    if info["missing_keys"]:
+        with torch.no_grad():
+            for key in head:
+                model.get_parameter(key).zero_()
+    return _settled(model, device)
+
+
+def load_reference(model: Any) -> Any:
+    """A frozen copy of a policy as it stands."""
+    import copy
+
+    reference = copy.deepcopy(model)
+    return reference.requires_grad_(False).eval()
+
+
+def aligned(model: Any) -> Any:
+    """The model with its weights where torch would have put them: those read from a file stand at any address, and the
+    last bits of matrix products on CPUs depend on it, so that a resumed run would end with others."""
+    for parameter in model.parameters():
+        if parameter.device.type == "cpu":
+            parameter.data = parameter.data.clone()
+    return model
+
+
+def device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _dtype(name: str) -> torch.dtype:
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise UsageError(f"unknown dtype {name!r}; {did_you_mean(name, known)}")
+    return known[name]
+
+
+def _some(keys: Any) -> str:
+    keys = sorted(keys)
+    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and no tables of new weights from transformers."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Quiet, and any failure to load in one line."""
+    try:
+        with _quiet():
+            yield
+    except OreoError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if not Path(name).is_dir():
+            raise DataError(f"no model {name!r}: neither a folder here nor found on the Hub ({line})") from error
+        raise DataError(f"cannot load a model from {name}: {line}") from error
+
+
+def _settled(model: Any, device: str | torch.device | None) -> Any:
+    """On its device, with all dropout at zero: log-ratios compare two models, not two draws of noise.
+
+    The numbers are changed on the modules and not in the config, which is saved as it came.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for key, value in vars(module).items():
+            if "drop" in key and isinstance(value, float):
+                setattr(module, key, 0.0)
+    if device is None:
+        return model.eval()
+    try:
+        return model.to(device).eval()
+    except (AssertionError, RuntimeError) as error:  # torch raises either, by backend
+        line = str(error).splitlines()[0]
+        raise UsageError(
+            f"cannot put the model on device {str(device)!r} ({line}); leave device out for the CPU"
+        ) from None
+
+
+# Scoring.
+
+
+# Saving.
