@@ -61,7 +61,7 @@ from oreo.models.saving import digest
 from oreo.progress import Episodes, Updates, reported
 from oreo.quickstart import ALFWORLD, TEMPERATURE, World
 from oreo.resumable import claim, light, play_into, stored
-from oreo.trainer import train
+from oreo.training.trainer import train
 from oreo.trajectory import Trajectory
 
 PER_GAME = 4

@@ -46,11 +46,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from oreo.losses import policy_loss, trajectory_mean
 from oreo.models.activations import checkpoint_activations
 from oreo.models.loading import load_reference
 from oreo.models.packing import Packing, pack, prepare
 from oreo.models.scorers import Policy
+from oreo.training.losses import policy_loss, trajectory_mean
 
 SHAPES: dict[str, dict[str, int]] = {
     # The last two as Qwen2.5-0.5B and -1.5B; all have two key-value heads.

@@ -68,7 +68,7 @@ def auc_by_step(value: np.ndarray, won: Sequence[bool]) -> list[float | None]:
 
     None where the episodes that come so far are all won, or all lost.
     """
-    from oreo.trainer import auc
+    from oreo.training.metrics import auc
 
     value, outcome = _checked(value, won)
     steps = []
@@ -131,11 +131,11 @@ def soft_bellman_terms(
     """
     import torch
 
-    from oreo.batches import collate, micro_batches
     from oreo.encoding.turn_format import TurnFormat
-    from oreo.losses import merge_steps
     from oreo.models.loading import device_of
     from oreo.models.scorers import Policy, Value
+    from oreo.training.batches import collate, micro_batches
+    from oreo.training.losses import merge_steps
 
     turn_format = TurnFormat.from_tokenizer(tokenizer)
     encoded = [turn_format.encode(trajectory) for trajectory in trajectories]

@@ -25,7 +25,7 @@ _PUBLIC = {
     "TrajectoryBuffer": "oreo.data.buffer",
     "make": "oreo.envs",
     "rollout": "oreo.rollouts",
-    "train": "oreo.trainer",
+    "train": "oreo.training.trainer",
     "evaluate": "oreo.eval.evaluate",
 }
 _MODULES = ("agents", "envs")

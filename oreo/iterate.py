@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oreo.config import TrainConfig
 from oreo.errors import UsageError, did_you_mean
 from oreo.files import write_json
 from oreo.resumable import Left, claim, one_process, passes, play_left, played, still_to_play, train_once
+from oreo.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -84,7 +84,7 @@ def iterate(
         batch_size, workers: episodes under way at a time, and processes that collect; they change no result (but for
             the rounding of a model that answers more of them, or fewer, in one pass).
         seed: of games, sampling and training.
-        training: fields of `oreo.config.TrainConfig`, method and recipe among them; not model and seed.
+        training: fields of `oreo.training.config.TrainConfig`, method and recipe among them; not model and seed.
         console: where to say what is being done, beside progress on standard error; None: silent.
 
     Returns:
@@ -254,7 +254,7 @@ class _Job:
 
 def _collecting(recipe: str | None, **given: Any) -> dict[str, Any]:
     """per_game, max_steps and temperature: as given, else as the recipe has them, else plain."""
-    from oreo.recipe import load_recipe
+    from oreo.training.recipe import load_recipe
 
     found: dict[str, Any] = {"per_game": 1, "max_steps": None, "temperature": 1.0}
     if recipe is not None:

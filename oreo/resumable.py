@@ -20,7 +20,8 @@ from oreo.files import HALF, read_json, write_json
 
 if TYPE_CHECKING:
     from oreo.agents.agent import Agent
-    from oreo.trainer import OnStep, TrainResult
+    from oreo.training.run_folder import TrainResult
+    from oreo.training.trainer import OnStep
     from oreo.trajectory import Trajectory
 
 Left = list[tuple[int, list[int]]]
@@ -206,7 +207,7 @@ def train_once(buffers: Sequence[Path], output: Path, *, on_step: OnStep | None,
     """
     from itertools import chain
 
-    from oreo.trainer import train
+    from oreo.training.trainer import train
 
     data = chain.from_iterable(map(in_order, buffers))  # read one after the other, and only where they are wanted
     resume = (output / "config.json").is_file()

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from oreo.config import TrainConfig
 from oreo.data.buffer import TrajectoryBuffer
+from oreo.training.config import TrainConfig
 from oreo.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -42,7 +42,7 @@ def recipes(context: typer.Context, json: Json = False) -> None:
       oreo recipes
       oreo recipes show oreo-alfworld
     """
-    from oreo.recipe import load_recipe, recipe_names
+    from oreo.training.recipe import load_recipe, recipe_names
 
     if context.invoked_subcommand is None:
         about = {name: load_recipe(name).about for name in recipe_names()}
@@ -57,7 +57,7 @@ def show(name: Annotated[str, typer.Argument(help="One of `oreo recipes`.")], js
     Example:
       oreo recipes show oreo-alfworld
     """
-    from oreo.recipe import load_recipe
+    from oreo.training.recipe import load_recipe
 
     recipe = load_recipe(name)
     if json:
@@ -109,7 +109,9 @@ def iterate(
     method: Annotated[str | None, typer.Option(help="As for `oreo train`.")] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any other field of oreo.config.TrainConfig (repeatable)."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other field of oreo.training.config.TrainConfig (repeatable)."
+        ),
     ] = None,
     reference: Annotated[
         str, typer.Option(help="Each round starts from, and keeps close to: previous (round) or start (model).")

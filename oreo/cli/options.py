@@ -92,7 +92,7 @@ def key_values(pairs: list[str] | None, option: str) -> dict[str, Any]:
 
 
 def other_fields(pairs: list[str] | None, own: Iterable[str]) -> dict[str, Any]:
-    """Fields of `oreo.config.TrainConfig` from --set.
+    """Fields of `oreo.training.config.TrainConfig` from --set.
 
     Args:
         own: those that the command has options of their own for.
@@ -100,7 +100,7 @@ def other_fields(pairs: list[str] | None, own: Iterable[str]) -> dict[str, Any]:
     Raises:
         UsageError: a field that does not exist, or has an option of its own: one of the two would be ignored.
     """
-    from oreo.config import check_names
+    from oreo.training.config import check_names
 
     found = key_values(pairs, "--set")
     check_names(found)

@@ -181,7 +181,9 @@ def train(
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any other field of oreo.config.TrainConfig (repeatable)."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other field of oreo.training.config.TrainConfig (repeatable)."
+        ),
     ] = None,
     track: Annotated[
         list[str] | None, typer.Option(help="Log to tensorboard, wandb or trackio as well (repeatable).")
@@ -224,8 +226,8 @@ def train(
     settings = other_fields(setting, named) | named
     existing_buffer(buffer)  # before seconds go by for torch
     from oreo.data.buffer import TrajectoryBuffer
-    from oreo.devices import disconnect
-    from oreo.trainer import train as run
+    from oreo.training.devices import disconnect
+    from oreo.training.trainer import train as run
 
     with Updates("training") as seen:
 

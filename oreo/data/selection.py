@@ -4,7 +4,7 @@ Everything here is a function of (seed, the episodes) and not of the order in wh
 gets a rank, drawn by hashing the seed with what happened in it, and the first by rank are taken. So what is kept of a
 game depends on that game's episodes alone, and keeping one more keeps all the others.
 
-Nothing here knows tokens; oreo.batches encodes what was selected.
+Nothing here knows tokens; oreo.training.batches encodes what was selected.
 """
 
 from __future__ import annotations

@@ -264,7 +264,7 @@ class TurnFormat:
         What does not fit into `max_length` is treated as an agent with a context of that size would have been: old
         turns leave (`leave`). A later piece begins with the first observation, which says the task, and with what was
         left of the past; that past is context there and no action, so each turn is learnt from once. Losses put the
-        actions of all pieces together again (oreo.methods).
+        actions of all pieces together again (oreo.training.methods).
 
         Raises:
             DataError: no steps; a single turn that does not fit.

@@ -6,7 +6,7 @@ are gathered ([N, H]), and only they go through the output layer, in chunks (ore
 
 Padding goes on the right without an attention mask (causal attention never looks there), or anywhere with one, or
 nowhere: oreo.models.packing.
-Not here: training (oreo.trainer) and generation (oreo.agents.language_model).
+Not here: training (oreo.training.trainer) and generation (oreo.agents.language_model).
 """
 
 from __future__ import annotations

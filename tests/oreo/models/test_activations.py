@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import CTRLConfig, CTRLLMHeadModel, MixtralConfig, MixtralForCausalLM
 
-import oreo.trainer
-from oreo.config import TrainConfig
+import oreo.training.trainer
 from oreo.errors import UsageError
 from oreo.models.activations import checkpoint_activations
-from oreo.trainer import train
+from oreo.training.config import TrainConfig
+from oreo.training.trainer import train
 
 torch.set_num_threads(1)
 FAST: dict[str, Any] = dict(batch_size=5, lr=1e-2, value_lr=1e-2, epochs=1)
@@ -67,7 +67,7 @@ def test_weights_after_training_are_the_same_bits(method: str, kind: str, way: s
 
 def a_run(small: Any, folder: Path, **settings: Any) -> Any:
     config = TrainConfig(model=str(small.make_model(folder / "start")), **settings)
-    return oreo.trainer._Run(rollouts(small), config, folder / "run")
+    return oreo.training.trainer._Run(rollouts(small), config, folder / "run")
 
 
 @pytest.mark.parametrize("lora_r", [0, 4])

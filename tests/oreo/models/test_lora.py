@@ -13,16 +13,16 @@ from peft import AutoPeftModelForCausalLM, AutoPeftModelForTokenClassification
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-import oreo.trainer
+import oreo.training.trainer
 from oreo.agents import load_agent
-from oreo.config import TrainConfig
 from oreo.errors import DataError, UsageError
-from oreo.methods import METHODS, Update
 from oreo.models import lora
 from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import digest
 from oreo.models.scorers import Policy, Value
-from oreo.trainer import train
+from oreo.training.config import TrainConfig
+from oreo.training.methods import METHODS, Update
+from oreo.training.trainer import train
 
 torch.set_num_threads(1)
 SETTINGS: dict[str, Any] = dict(batch_size=5, lr=1e-2, value_lr=1e-2, lora_r=4, epochs=1)
@@ -40,7 +40,7 @@ def a_run(start: Path, small: Any, output: Path, *, moved: bool = False, **setti
     episodes = [
         dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small.episodes())
     ]
-    run = oreo.trainer._Run(episodes, TrainConfig(model=str(start), **{**SETTINGS, **settings}), output)
+    run = oreo.training.trainer._Run(episodes, TrainConfig(model=str(start), **{**SETTINGS, **settings}), output)
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in [each for trained in run.trained.values() for each in trained if moved]:

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM
 
-from oreo.batches import collate
 from oreo.encoding.turn_format import TurnFormat
 from oreo.models.loading import load_policy, load_reference, load_value
 from oreo.models.packing import pack, prepare
 from oreo.models.saving import save_model
 from oreo.models.scorers import Policy, Value
-from oreo.trainer import train
+from oreo.training.batches import collate
+from oreo.training.trainer import train
 
 torch.set_num_threads(1)
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=8)

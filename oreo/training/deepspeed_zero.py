@@ -1,7 +1,7 @@
 """DeepSpeed ZeRO: each process keeps a part of the moments (stage 1), gradients (2) and weights (3) of a model.
 
 DeepSpeed makes an engine of a module and our AdamW, and takes its place in the module's forward and backward pass; the
-rest here moves whole tensors in and out of its parts. oreo.devices calls this where the launcher asked for DeepSpeed.
+rest here moves whole tensors in and out of its parts. oreo.training.devices calls this where the launcher asked for DeepSpeed.
 Not here: the reference, which has no optimiser and is shared out as under FSDP2.
 """
 
@@ -117,7 +117,7 @@ def more_to_come(engines: Iterable[Any]) -> Iterator[None]:
 
 
 def clip_gradients(optimizer: Any, limit: float) -> float:
-    """As `oreo.devices.clip_gradients`."""
+    """As `oreo.training.devices.clip_gradients`."""
     parts = [part for group in optimizer.averaged_gradients.values() for part in group]
     squares = torch.stack([part.detach().float().square().sum() for part in parts]).sum()
     if torch.distributed.is_initialized():
@@ -130,7 +130,7 @@ def clip_gradients(optimizer: Any, limit: float) -> float:
 
 
 def moments(optimizer: Any, parameters: Sequence[nn.Parameter], *, keep: bool) -> dict[str, Tensor]:
-    """As `oreo.devices.moments`; nothing before the first update."""
+    """As `oreo.training.devices.moments`; nothing before the first update."""
     from deepspeed.utils import safe_get_full_optimizer_state
 
     found: dict[str, Tensor] = {}

@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import MissingExtra, UsageError
-from oreo.trainer import train
+from oreo.training.trainer import train
 
-CONFIGURATIONS = Path(__file__).parents[2] / "oreo" / "recipes" / "accelerate"
+CONFIGURATIONS = Path(__file__).parents[3] / "oreo" / "training" / "recipes" / "accelerate"
 SETTINGS: dict[str, Any] = dict(epochs=1, batch_size=5, lr=1e-3, value_lr=1e-3)
 LORA: dict[str, dict[str, Any]] = {
     "lora": {"method": "oreo", "lora_r": 4, "lr": 1e-2, "checkpoint_activations": True},
@@ -36,7 +36,7 @@ ZERO = {
 RUNS = """
 import json, os, signal, sys
 import oreo, oreo.models.scoring
-from oreo.devices import disconnect
+from oreo.training.devices import disconnect
 
 oreo.models.scoring.CHUNK["cpu"] = 3 * 260  # three rows, so that processes have different numbers of chunks
 
@@ -55,18 +55,18 @@ disconnect()
 """
 NOT_FINITE = """
 import json, math, os, sys
-import oreo, oreo.methods
-from oreo.devices import disconnect
-from oreo.trainer import NonFiniteLoss
+import oreo, oreo.training.methods
+from oreo.training.devices import disconnect
+from oreo.training.trainer import NonFiniteLoss
 
-plain, calls = oreo.methods.nll_loss, []
+plain, calls = oreo.training.methods.nll_loss, []
 
 def breaks(*arguments):
     calls.append(arguments)
     loss, metrics = plain(*arguments)
     return (loss * math.nan, metrics) if len(calls) == 3 and os.environ["RANK"] == "1" else (loss, metrics)
 
-oreo.methods.nll_loss = breaks
+oreo.training.methods.nll_loss = breaks
 try:
     oreo.train(**json.loads(sys.argv[1]))
 except NonFiniteLoss as error:

@@ -14,8 +14,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from oreo.config import TrainConfig
 from oreo.errors import MissingExtra
+from oreo.training.config import TrainConfig
 
 PROJECT = "oreo"
 

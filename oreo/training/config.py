@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from oreo.errors import UsageError, did_you_mean
-from oreo.recipe import load_recipe
+from oreo.training.recipe import load_recipe
 
 METHODS = ("sft", "rejection", "dpo", "kto", "dqo", "oreo")
 OVERLONG = ("refuse", "split", "drop")
@@ -72,7 +72,7 @@ class TrainConfig:
     """OREO: what one action is: "token", "step" (a turn) or "response" (the episode). Paper, ALFWorld: token."""
     lambda_: float = 1.0
     """OREO, DQO: from the soft Bellman equation of one action (0; equation 3) to the telescoped one (1; equation 7);
-    see `oreo.losses`. Paper: 1."""
+    see `oreo.training.losses`. Paper: 1."""
     reward: str = "stored"
     """OREO, DQO: "stored" rewards, dense ones included; or one at the end: "success", 1 where won, else 0 (paper);
     "signed", 1 where won, else -1 (an option of the released code)."""
@@ -131,9 +131,9 @@ class TrainConfig:
     trust_remote_code: bool = False
     """Run Python that comes with the model."""
     trackers: tuple[str, ...] = ()
-    """Where the log goes as well: "tensorboard" (files in the output folder), "wandb", "trackio". See oreo.trackers."""
+    """Where the log goes as well: "tensorboard" (files in the output folder), "wandb", "trackio". See oreo.training.trackers."""
     recipe: str | None = None
-    """Where `of` takes what is not given to it; see oreo.recipe."""
+    """Where `of` takes what is not given to it; see oreo.training.recipe."""
 
     def __post_init__(self) -> None:
         trackers = [self.trackers] if isinstance(self.trackers, str) else self.trackers

@@ -1,12 +1,12 @@
-"""Training: one loop on accelerate for all methods, which differ by their rows and their loss (oreo.methods).
+"""Training: one loop on accelerate for all methods, which differ by their rows and their loss (oreo.training.methods).
 
 OREO and DQO update the value with the log-ratios of the current policy, then the policy with the values from before
 that update. Both losses therefore look at quantities from before either update, and neither sends gradient to the
 other's model: computing both from one pair of forward passes and then stepping both optimisers is that very order.
 
 Every update is the exact gradient of one whole batch, however it is cut into micro-batches and processes. Logs are
-JSON lines, and what oreo.trackers knows; there is no progress bar here, `on_step` gets each line. How processes share
-models: oreo.devices.
+JSON lines, and what oreo.training.trackers knows; there is no progress bar here, `on_step` gets each line. How processes share
+models: oreo.training.devices.
 """
 
 from __future__ import annotations
@@ -21,23 +21,35 @@ import math
 import os
 import secrets
 import shutil
-import signal
-import threading
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from oreo import trackers
-from oreo.batches import Batch, Example, collate, encode_all, epoch_order, fingerprint, micro_batches, share_out
-from oreo.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint
-from oreo.config import TrainConfig
-from oreo.devices import (
+from oreo.encoding.turn_format import INSTRUCTION_KEY, TurnFormat
+from oreo.errors import DataError, OreoError, UsageError
+from oreo.files import write_text, writing
+from oreo.models import lora
+from oreo.models.activations import checkpoint_activations
+from oreo.models.loading import (
+    aligned,
+    is_adapter,
+    load_policy,
+    load_reference,
+    load_value,
+    resolve_checkpoint,
+)
+from oreo.models.packing import prepare
+from oreo.models.saving import digest, save_model
+from oreo.models.scorers import Policy, Value
+from oreo.training import trackers
+from oreo.training.batches import Batch, collate, micro_batches, share_out
+from oreo.training.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint
+from oreo.training.config import TrainConfig
+from oreo.training.devices import (
     average_gradients,
     clip_gradients,
     connect,
@@ -49,25 +61,13 @@ from oreo.devices import (
     sharded,
     weights,
 )
-from oreo.encoding.turn_format import INSTRUCTION_KEY, TurnFormat
-from oreo.errors import DataError, OreoError, UsageError
-from oreo.files import HALF, write_text, writing
-from oreo.methods import METHODS, Update, mismatched, trajectory_log_ratios
-from oreo.models import lora
-from oreo.models.activations import checkpoint_activations
-from oreo.models.loading import (
-    aligned,
-    is_adapter,
-    is_model,
-    load_policy,
-    load_reference,
-    load_value,
-    resolve_checkpoint,
-)
-from oreo.models.packing import prepare
-from oreo.models.saving import digest, save_model
-from oreo.models.scorers import Policy, Value
-from oreo.preferences import kto_reference_point
+from oreo.training.interrupts import _asked_to_stop, _uninterrupted
+from oreo.training.methods import METHODS, Update, mismatched, trajectory_log_ratios
+from oreo.training.metrics import _value_summary
+from oreo.training.preferences import kto_reference_point
+from oreo.training.rows import Example, encode_all, epoch_order, fingerprint
+from oreo.training.run_folder import TrainResult, _claim, _clean, _finished, _run_id
+from oreo.training.schedule import schedule
 from oreo.trajectory import Trajectory
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -80,21 +80,6 @@ _WRAPS: dict[str, Any] = {"policy": Policy, "value": Value}
 
 class NonFiniteLoss(OreoError, ArithmeticError):
     """A loss or gradient became NaN or infinite. Its batch is saved, and a checkpoint of the weights from before."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """Where a finished run left what it made."""
-
-    output: Path
-    policy: Path
-    """Policy folder, for `from_pretrained`."""
-    value: Path | None
-    """Value folder, None for methods without one."""
-    steps: int
-    """Updates made."""
-    metrics: dict[str, Any]
-    """The last line of the log."""
 
 
 def train(
@@ -120,7 +105,7 @@ def train(
             there yet.
         on_step: called with each line of the log, which also says `steps`, the number of all updates. Of several
             processes only the main one calls it.
-        fields: of `oreo.config.TrainConfig`, recipe="oreo-alfworld" for the settings of a known experiment.
+        fields: of `oreo.training.config.TrainConfig`, recipe="oreo-alfworld" for the settings of a known experiment.
 
     Raises:
         UsageError: wrong options; an output folder in use; resuming with other settings.
@@ -556,142 +541,3 @@ class _Run:
 
 
 # Pieces without state.
-
-
-def schedule(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at update `step` (from 0) of `steps`: linear warm-up, then a cosine to zero."""
-    rising = math.ceil(warmup * steps)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-
-def auc(scores: Sequence[float], won: Sequence[bool]) -> float | None:
-    """Probability that a won trajectory scores above a lost one (ties count half); None without both kinds."""
-    wins = sum(won)
-    losses = len(won) - wins
-    if not wins or not losses:
-        return None
-    ranked = sorted(zip(scores, won, strict=True), key=lambda pair: pair[0])
-    rank_sum, below = 0.0, 0
-    for _, tied in itertools.groupby(ranked, key=lambda pair: pair[0]):
-        group = [is_won for _, is_won in tied]
-        rank_sum += sum(group) * (below + (len(group) + 1) / 2)
-        below += len(group)
-    return (rank_sum - wins * (wins + 1) / 2) / (wins * losses)
-
-
-def _value_summary(recent: Iterable[tuple[float, float, bool]]) -> dict[str, float | None]:
-    """Mean V(s_0) of won and of lost trajectories, and the AUC of V for the outcome at the start and half-way."""
-    recent = list(recent)
-    if not recent:
-        return {}
-    starts, middles, won = zip(*recent, strict=True)
-
-    def mean(outcome: bool) -> float | None:
-        chosen = [start for start, is_won in zip(starts, won, strict=True) if is_won == outcome]
-        return sum(chosen) / len(chosen) if chosen else None
-
-    return {
-        "value_start_won": mean(True),
-        "value_start_lost": mean(False),
-        "auc_start": auc(starts, won),
-        "auc_middle": auc(middles, won),
-    }
-
-
-def _claim(output: Path, config: TrainConfig, resume: bool) -> None:
-    """Refuse an output folder in use, and resuming what is something else or was set otherwise."""
-    # A run that is killed before its config.json is whole leaves no folder, or one with nothing but half a file.
-    new = not output.exists() or output.is_dir() and all(path.name.startswith(HALF) for path in output.iterdir())
-    if new:
-        if resume:
-            warnings.warn(f"{output} holds nothing to resume yet: the run begins", stacklevel=3)
-        return
-    if not resume:
-        raise UsageError(f"{output} is not empty; give a new folder, or resume (--resume) to go on with its run")
-    stored = output / "config.json"
-    if not stored.is_file():
-        raise UsageError(f"{output} holds other things and no run to resume; give that of the run, or a new folder")
-    try:
-        before = json.loads(stored.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"cannot read {stored}: {error}") from error
-    if changed := config.differences(before):
-        raise UsageError(f"cannot resume {output} with other settings: {'; '.join(changed)}")
-
-
-def _run_id(config: Path) -> str | None:
-    """What a run that is resumed is called by trackers."""
-    return json.loads(config.read_text(encoding="utf-8"))["run"].get("id") if config.is_file() else None
-
-
-def _finished(output: Path) -> TrainResult | None:
-    """The result of a run that needs no resuming."""
-    if not is_model(output / "policy"):
-        return None
-    shutil.rmtree(output / "checkpoint", ignore_errors=True)  # the run was killed just before it would have done so
-    value = output / "value"
-    lines = (output / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    last = json.loads(lines[-1]) if lines else {}
-    return TrainResult(output, output / "policy", value if value.is_dir() else None, last.get("step", 0), last)
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop lines of updates that the checkpoint does not have; they are about to be made again."""
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:  # a line that was being written when the run was killed
-            continue
-        if entry["step"] <= step:
-            kept.append(line + "\n")
-    write_text(path, "".join(kept))
-
-
-def _clean(output: Path, step: int) -> None:
-    """Remove what a killed run left half written, and log lines of updates that are about to be made again."""
-    for folder in (output, output / "checkpoint"):
-        for path in folder.glob(".*.*-*"):
-            shutil.rmtree(path, ignore_errors=True)
-    for path in output.glob(f"{HALF}*"):
-        path.unlink(missing_ok=True)
-    _cut_log(output / "log.jsonl", step)
-
-
-@contextlib.contextmanager
-def _asked_to_stop(several: bool) -> Iterator[list[Any]]:
-    """With several processes, note Ctrl-C and SIGTERM (what launchers send) and go on: all have to stop after the same
-    update, and those that wait for each other cannot do so at any other moment."""
-    asked: list[Any] = []
-    if not several or threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {
-        each: signal.signal(each, lambda *arguments: asked.append(arguments))
-        for each in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield asked
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler if handler is not None else signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C until the block is done, so that no update is half made. Only the main thread gets signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pending: list[Any] = []
-    before = signal.signal(signal.SIGINT, lambda *arguments: pending.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
-    if pending and callable(before):
-        before(*pending[0])

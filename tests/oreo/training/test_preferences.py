@@ -1,4 +1,4 @@
-"""oreo.preferences against the formulas of the DPO and the KTO paper, written out with loops in float64."""
+"""oreo.training.preferences against the formulas of the DPO and the KTO paper, written out with loops in float64."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from oreo.errors import UsageError
-from oreo.preferences import dpo_loss, kto_loss, kto_reference_point, sequence_log_ratio
+from oreo.training.preferences import dpo_loss, kto_loss, kto_reference_point, sequence_log_ratio
 
 BETA = 0.3
 

@@ -8,7 +8,7 @@ the last token of its turn). So where the padding stands makes no difference.
 
 Averages are taken inside each trajectory first, then over the batch. A row without any action token has no weight: it
 adds nothing and is not counted. Sums run in float32 or wider. The α·KL term of (9) and (10) is the caller's: it needs
-whole distributions (oreo.models.loading), and `trajectory_mean` averages it the same way. DPO and KTO: oreo.preferences.
+whole distributions (oreo.models.loading), and `trajectory_mean` averages it the same way. DPO and KTO: oreo.training.preferences.
 
 λ. The soft Bellman equation can be asked of one action at a time (3), or telescoped to the end of the episode (7). In
 between lies, as in TD(λ), the mixture of all n-step targets, t + n counting actions, N actions from t to the end:

@@ -1,4 +1,4 @@
-"""oreo.losses against the formulas written out with loops, in float64."""
+"""oreo.training.losses against the formulas written out with loops, in float64."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from oreo.errors import UsageError
-from oreo.losses import merge_steps, nll_loss, policy_loss, trajectory_mean, value_loss
+from oreo.training.losses import merge_steps, nll_loss, policy_loss, trajectory_mean, value_loss
 
 BETA = 0.3
 

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from oreo.devices import set_moments
 from oreo.errors import DataError
 from oreo.files import replacing, writing
+from oreo.training.devices import set_moments
 
 
 def save_checkpoint(
@@ -33,7 +33,7 @@ def save_checkpoint(
 
     Args:
         save: writes the models into a folder.
-        moments: of each optimiser, by `oreo.devices.moments`.
+        moments: of each optimiser, by `oreo.training.devices.moments`.
         state: JSON types.
 
     Raises:

@@ -28,16 +28,17 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from oreo.batches import Batch, Example, collate
-from oreo.config import TrainConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
-from oreo.methods import Update, soft_bellman
 from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import save_model
 from oreo.models.scorers import Policy, Value
 from oreo.rollouts import rollout
-from oreo.trainer import train
+from oreo.training.batches import Batch, collate
+from oreo.training.config import TrainConfig
+from oreo.training.methods import Update, soft_bellman
+from oreo.training.rows import Example
+from oreo.training.trainer import train
 
 torch.set_num_threads(1)
 

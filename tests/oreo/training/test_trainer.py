@@ -1,4 +1,4 @@
-"""oreo.trainer, config, batches and checkpoint on small random models: laws of the loop, not of learning."""
+"""oreo.training.trainer, config, batches and checkpoint on small random models: laws of the loop, not of learning."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
-import oreo.methods
-import oreo.trainer
-from oreo.batches import collate, encode_all, epoch_order, micro_batches, share_out, with_reward
-from oreo.config import METHODS, TrainConfig
+import oreo.training.methods
+import oreo.training.trainer
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
-from oreo.losses import merge_steps, policy_loss, trajectory_mean, value_loss
 from oreo.models import lora
 from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import digest
-from oreo.trainer import NonFiniteLoss, auc, schedule, train
+from oreo.training.batches import collate, micro_batches, share_out
+from oreo.training.config import METHODS, TrainConfig
+from oreo.training.losses import merge_steps, policy_loss, trajectory_mean, value_loss
+from oreo.training.metrics import auc
+from oreo.training.rows import encode_all, epoch_order, with_reward
+from oreo.training.schedule import schedule
+from oreo.training.trainer import NonFiniteLoss, train
 from oreo.trajectory import Step, Trajectory
 
 torch.set_num_threads(1)
@@ -94,7 +97,7 @@ def test_every_kind_with_tied_heads_and_without_with_a_chat_template_and_without
     chat = small.TEMPLATE if template else None
     start = small.make_model(tmp_path / "start", kind, tied=tied, template=chat)
     config = TrainConfig(method="oreo", model=str(start), epochs=1, **{**FAST, "batch_size": 12})
-    run = oreo.trainer._Run(rollouts(small), config, tmp_path / "run")
+    run = oreo.training.trainer._Run(rollouts(small), config, tmp_path / "run")
     before = digest(run.models["policy"])
     text = AutoTokenizer.from_pretrained(start).decode(run.examples[0].pieces[0].input_ids)
     assert text.startswith("[") == template
@@ -125,7 +128,9 @@ def test_kinds_that_transformers_has_no_value_model_for_have_one_here(
     with torch.no_grad():
         assert not load_value(start)(ids).logits.any()
     settings: dict[str, Any] = {**FAST, "value_lr": 1e-1, "lora_r": lora_r, "packed": False}
-    run = oreo.trainer._Run(rollouts(small), TrainConfig(model=str(start), epochs=1, **settings), tmp_path / "run")
+    run = oreo.training.trainer._Run(
+        rollouts(small), TrainConfig(model=str(start), epochs=1, **settings), tmp_path / "run"
+    )
     result = run.train(None)
     if lora_r:
         lora.switch(run.models["value"], "value")
@@ -150,7 +155,7 @@ def train_again(data: list[Any], start: Path, output: Path, settings: dict[str, 
 
 
 def test_methods_are_known_by_the_same_names_everywhere() -> None:
-    assert tuple(oreo.methods.METHODS) == METHODS
+    assert tuple(oreo.training.methods.METHODS) == METHODS
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -257,7 +262,7 @@ def test_cutting_a_batch_into_micro_batches_changes_the_gradient_by_rounding_onl
 
 def a_run(data: list[Any], start: Path, output: Path, micro: int, **settings: Any) -> Any:
     """A run before its first update, whose policy has left the reference already."""
-    run = oreo.trainer._Run(data, TrainConfig(model=str(start), micro_tokens=micro, **settings), output)
+    run = oreo.training.trainer._Run(data, TrainConfig(model=str(start), micro_tokens=micro, **settings), output)
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for model in run.models.values():
@@ -355,7 +360,7 @@ def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(
 def test_dpo_begins_by_pulling_up_the_won_and_pushing_down_the_lost_with_half_of_beta(
     start: Path, small: Any, tmp_path: Path
 ) -> None:
-    run = oreo.trainer._Run(rollouts(small), TrainConfig(method="dpo", model=str(start)), tmp_path)
+    run = oreo.training.trainer._Run(rollouts(small), TrainConfig(method="dpo", model=str(start)), tmp_path)
     run._backward([3], False)
     found = gradient(run)
     run.models["policy"].zero_grad()
@@ -401,19 +406,22 @@ def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(
 ) -> None:
     data = rollouts(small)
     config = TrainConfig(method="oreo", model=str(start), reward="signed", balance="game", samples_per_game=3)
-    run = oreo.trainer._Run(data, config, tmp_path)
+    run = oreo.training.trainer._Run(data, config, tmp_path)
     assert [(example.name, example.won) for example in run.examples] == [
         (f"game {game}", won) for game in range(4) for won in (True, False)
     ]
     assert [float(example.pieces[0].reward.sum()) for example in run.examples] == [1.0, -1.0] * 4
-    assert oreo.trainer._Run(data[::-1], config, tmp_path).identity == run.identity
+    assert oreo.training.trainer._Run(data[::-1], config, tmp_path).identity == run.identity
     other = dataclasses.replace(config, reward="success")
-    assert oreo.trainer._Run(data, other, tmp_path).identity != run.identity
+    assert oreo.training.trainer._Run(data, other, tmp_path).identity != run.identity
 
 
 def test_dpo_pairs_are_drawn_from_what_was_selected(start: Path, small: Any, tmp_path: Path) -> None:
     def rows(**settings: Any) -> list[str]:
-        return [e.name for e in oreo.trainer._Run(rollouts(small), TrainConfig(**fixed, **settings), tmp_path).examples]
+        return [
+            e.name
+            for e in oreo.training.trainer._Run(rollouts(small), TrainConfig(**fixed, **settings), tmp_path).examples
+        ]
 
     fixed: dict[str, Any] = dict(method="dpo", model=str(start))
     games = [f"game {game}" for game in range(4)]
@@ -519,7 +527,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(start: Path, small: Any, 
 
 def test_ctrl_c_during_an_update_waits_until_the_update_is_whole() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), oreo.trainer._uninterrupted():
+    with pytest.raises(KeyboardInterrupt), oreo.training.interrupts._uninterrupted():
         os.kill(os.getpid(), signal.SIGINT)
         done.append("update")
     assert done == ["update"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -567,14 +575,14 @@ def test_resuming_something_else_says_what_differs(start: Path, small: Any, tmp_
 
 def not_finite_at(update: int, monkeypatch: Any) -> None:
     """Imitation's loss is NaN in one update of single micro-batches."""
-    plain, calls = oreo.methods.nll_loss, []
+    plain, calls = oreo.training.methods.nll_loss, []
 
     def breaks(*args: Any) -> Any:
         calls.append(args)
         loss, metrics = plain(*args)
         return (loss * math.nan, metrics) if len(calls) == update else (loss, metrics)
 
-    monkeypatch.setattr(oreo.methods, "nll_loss", breaks)
+    monkeypatch.setattr(oreo.training.methods, "nll_loss", breaks)
 
 
 @pytest.mark.parametrize("save_every", [0, 1])
@@ -801,7 +809,7 @@ def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(
     tokens = {}
     for together in (False, True):
         config = TrainConfig(model=str(start), batch_size=4, games_together=together)
-        run = oreo.trainer._Run(data, config, tmp_path)
+        run = oreo.training.trainer._Run(data, config, tmp_path)
         rows = [run._rows(0, index) for index in range(5)]
         assert sorted(row for each in rows for row in each) == list(range(20))
         batches = [

@@ -1,4 +1,4 @@
-"""oreo.recipe and oreo/recipes: the paper's settings, where they come from, and what wins over what."""
+"""oreo.training.recipe and oreo/training/recipes: the paper's settings, where they come from, and what wins over what."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from oreo.config import TrainConfig
 from oreo.errors import UsageError
-from oreo.recipe import Recipe, load_recipe, recipe_names
+from oreo.training.config import TrainConfig
+from oreo.training.recipe import Recipe, load_recipe, recipe_names
 
 PUBLISHED = {
     # method, learning rate, epochs, β, pairs, epochs of the released code (arXiv 2412.16145, appendix)
@@ -98,7 +98,7 @@ def test_a_recipe_that_does_not_fit_gives_one_clear_line(fields: dict[str, Any],
 
 
 def test_a_run_by_a_recipe_records_its_name_and_its_values(small: Any, tmp_path: Path) -> None:
-    from oreo.trainer import train
+    from oreo.training.trainer import train
 
     model = small.make_model(tmp_path / "model")
     result = train(small.episodes(), recipe="kto-maths-7b", model=model, output=tmp_path / "run", bf16=False)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from oreo.config import TRACKERS
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import MissingExtra, UsageError
-from oreo.trainer import train
+from oreo.training.config import TRACKERS
+from oreo.training.trainer import train
 
 torch.set_num_threads(1)
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LOGGED = (
     *("value_loss", "policy_loss", "kl", "residual", "value_start_won", "value_start_lost", "auc_start", "auc_middle"),
     *("policy_grad_norm", "value_grad_norm", "tokens_per_second", "lr", "value_lr"),

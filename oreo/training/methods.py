@@ -1,7 +1,7 @@
 """Where methods differ: the loss of one micro-batch, what the mean of a batch runs over, which models take part.
 
-What a row of the data is, oreo.batches.encode_all says; the formulas are in oreo.losses and oreo.preferences; the loop
-that all methods share is oreo.trainer.
+What a row of the data is, oreo.training.rows.encode_all says; the formulas are in oreo.training.losses and oreo.training.preferences; the loop
+that all methods share is oreo.training.trainer.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oreo.batches import Batch, Example
-from oreo.config import TrainConfig
 from oreo.encoding.turn_format import Encoded
-from oreo.losses import merge_steps, nll_loss, policy_loss, trajectory_mean, value_loss
 from oreo.models.scorers import Policy
-from oreo.preferences import dpo_loss, kto_loss, sequence_log_ratio
+from oreo.training.batches import Batch
+from oreo.training.config import TrainConfig
+from oreo.training.losses import merge_steps, nll_loss, policy_loss, trajectory_mean, value_loss
+from oreo.training.preferences import dpo_loss, kto_loss, sequence_log_ratio
+from oreo.training.rows import Example
 
 
 @dataclass(frozen=True)
@@ -213,4 +214,4 @@ METHODS = {
     "dqo": Method(soft_bellman, _one, value=True),
     "oreo": Method(soft_bellman, _one, value=True),
 }
-"""By the names of oreo.config.METHODS."""
+"""By the names of oreo.training.config.METHODS."""
