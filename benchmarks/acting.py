@@ -37,7 +37,7 @@ from oreo.agents.language_model import LanguageModelAgent, decision
 from oreo.encoding.turn_format import TurnFormat
 from oreo.envs import make
 from oreo.models.loading import load_policy, load_value, resolve_checkpoint
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 
 
 class Endless(gym.Wrapper[str, str, str, str]):

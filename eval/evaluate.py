@@ -103,7 +103,7 @@ def evaluate(
     Raises:
         OreoError: whatever the environment, the agent or the buffer finds wrong.
     """
-    from oreo.rollouts import rollout
+    from oreo.rollouts.loop import rollout
 
     player = _load(agent) if isinstance(agent, str) else agent
     plan = plan_games(env, episodes, games=games, seed=seed, max_steps=max_steps, env_kwargs=env_kwargs)

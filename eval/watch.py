@@ -84,7 +84,7 @@ def watch(
     Returns:
         The episode, or None if the watcher left before its end.
     """
-    from oreo.rollouts import rollout
+    from oreo.rollouts.loop import rollout
 
     chosen = None if game is None else [game]
     plan = plan_games(env, 1, games=chosen, seed=seed, max_steps=max_steps, env_kwargs=env_kwargs)

@@ -30,7 +30,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from oreo.encoding.turn_format import TurnFormat
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
 
 PAD, EOS = "<pad>", "<eos>"

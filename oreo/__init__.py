@@ -24,7 +24,7 @@ _PUBLIC = {
     "Trajectory": "oreo.trajectory",
     "TrajectoryBuffer": "oreo.data.buffer",
     "make": "oreo.envs",
-    "rollout": "oreo.rollouts",
+    "rollout": "oreo.rollouts.loop",
     "train": "oreo.training.trainer",
     "evaluate": "oreo.eval.evaluate",
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from oreo.trajectory import Trajectory
 
 Left = list[tuple[int, list[int]]]
-"""Episodes to play: (sample, indices), as `oreo.rollouts.play` takes them."""
+"""Episodes to play: (sample, indices), as `oreo.rollouts.loop.play` takes them."""
 
 
 def one_process(command: str, *, instead: str = "start it once") -> None:
@@ -91,7 +91,7 @@ def still_to_play(into: Path, episodes: int, *, seed: int, per_game: int = 1) ->
     they are played in order, so it is the last ones that are missing.
     """
     from oreo.data.buffer import TrajectoryBuffer
-    from oreo.rollouts import seeds
+    from oreo.rollouts.loop import seeds
 
     there = Counter(number for number, _ in TrajectoryBuffer(into).stored_by())
     left = []
@@ -125,10 +125,10 @@ def play_left(
         on_episode: called with whether it was won, for each that is stored.
         workers: processes that play side by side. (Where this process is killed, each of them still ends a step and
             stores an episode that ends with it: wait a moment before going on, or that one is played again.)
-        playing: env, seed, games, batch_size, max_steps, env_kwargs of `oreo.rollouts.play`.
+        playing: env, seed, games, batch_size, max_steps, env_kwargs of `oreo.rollouts.loop.play`.
     """
     from oreo.agents import load_agent
-    from oreo.workers import collect
+    from oreo.rollouts.collect import collect
 
     if not left:
         return
@@ -155,9 +155,9 @@ def play_left(
 def play_into(
     folder: Path, env: str, agent: Agent, indices: Iterable[int], *, on_episode: Callable[[Trajectory], Any], **how: Any
 ) -> None:
-    """Play these episodes; each is kept as it ends. `how`: further arguments of `oreo.rollouts.play`."""
+    """Play these episodes; each is kept as it ends. `how`: further arguments of `oreo.rollouts.loop.play`."""
     from oreo.data.buffer import TrajectoryBuffer
-    from oreo.rollouts import play
+    from oreo.rollouts.loop import play
 
     with TrajectoryBuffer(folder) as buffer, closing(play(env, agent=agent, indices=indices, **how)) as played:
         for _, episode in played:
@@ -168,7 +168,7 @@ def play_into(
 def stored(folder: Path, *, seed: int, episodes: int) -> dict[int, Trajectory]:
     """Those of the first `episodes` of a seed that are there, by index."""
     from oreo.data.buffer import TrajectoryBuffer
-    from oreo.rollouts import seeds
+    from oreo.rollouts.loop import seeds
 
     found = {each.seed: each for each in TrajectoryBuffer(folder)} if folder.is_dir() else {}
     by_index = {index: seeds(seed, index)[0] for index in range(episodes)}

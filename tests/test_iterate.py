@@ -19,7 +19,7 @@ from oreo.data.selection import Episode
 from oreo.errors import UsageError
 from oreo.iterate import iterate
 from oreo.resumable import in_order, one_process, passes, play_left, played, still_to_play
-from oreo.rollouts import seeds
+from oreo.rollouts.loop import seeds
 
 ROOT = Path(__file__).resolve().parent.parent
 LUCK = """

@@ -104,11 +104,11 @@ def collect(
     Example:
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
     """
-    from oreo import workers as crew
     from oreo.agents import load_agent
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import plan_games
     from oreo.resumable import one_process, passes, play_into
+    from oreo.rollouts import collect as crew
 
     one_process("oreo collect", instead="start it once, with --workers N to play in several")
     arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)

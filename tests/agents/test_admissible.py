@@ -14,7 +14,7 @@ from oreo.agents.admissible import AdmissibleAgent
 from oreo.agents.tries import ROOT, Trie, plant
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step, Trajectory
 
 from .conftest import ARCHITECTURES, WORDS, Babble, make_model

@@ -12,7 +12,7 @@ from oreo.agents.language_model import LanguageModelAgent
 from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.envs.text_env import goes_on
 from oreo.errors import DataError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step, Trajectory
 
 from .conftest import Babble, Lines, make_model

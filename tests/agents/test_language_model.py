@@ -14,7 +14,7 @@ from oreo.agents.language_model import LanguageModelAgent, action_of
 from oreo.agents.ragged_cache import RaggedCache, rearranged
 from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.errors import UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
 
 from .conftest import ARCHITECTURES, Babble, Lines, make_model

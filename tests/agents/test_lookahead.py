@@ -11,7 +11,7 @@ import pytest
 from oreo.agents.lookahead import LookaheadAgent
 from oreo.envs.text_env import TextEnv
 from oreo.errors import UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step, Trajectory
 
 from .conftest import WORDS, Babble, make_model

@@ -14,7 +14,7 @@ from oreo.agents.sampling import draw
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import TextEnv, goes_on
 from oreo.errors import UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step
 
 from .conftest import WORDS, Babble, make_model
@@ -76,7 +76,7 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
     """The turns of the message that the search finds in an episode, and the tokens it samples."""
     world = Spell()
     world.reset(seed=trajectory.seed)
-    from oreo.rollouts import seeds
+    from oreo.rollouts.loop import seeds
 
     rng = seeds(0, index)[1]
     start = agent.format.start(trajectory.steps[0].observation)

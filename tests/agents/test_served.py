@@ -25,7 +25,7 @@ from oreo.agents.server import Refused, Server, ServerError
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
 
 from .conftest import Babble, Lines, make_model

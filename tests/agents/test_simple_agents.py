@@ -12,7 +12,7 @@ from oreo.agents.expert import ExpertAgent
 from oreo.agents.random import RandomAgent
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 
 from .conftest import Babble, make_model
 

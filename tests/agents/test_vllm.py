@@ -27,7 +27,7 @@ from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, EngineError, MissingExtra, UsageError
 from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import digest
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
 
 from . import vllm_stand_in

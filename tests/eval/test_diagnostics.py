@@ -120,7 +120,7 @@ def models() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def played(models: dict[str, Any]) -> list[Trajectory]:
     from oreo.agents.language_model import LanguageModelAgent
-    from oreo.rollouts import rollout
+    from oreo.rollouts.loop import rollout
 
     agent = LanguageModelAgent(models["policy"], models["tokenizer"], value=models["value"], temperature=1.0)
     kwargs = {"split": "generated_unseen"}

@@ -14,7 +14,7 @@ from oreo.envs.alfworld.dialects import DIALECTS, in_dialect, swap, translate
 from oreo.envs.alfworld.generator import game_by_name, generate_game
 from oreo.envs.alfworld.simulator import Simulator
 from oreo.errors import DataError, UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Candidate, Step, Trajectory
 
 OTHER = {"put": "move", "move": "put"}

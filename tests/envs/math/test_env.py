@@ -20,7 +20,7 @@ import oreo.envs
 from oreo.envs.math.env import MathEnv
 from oreo.envs.math.steps import STEPS, separator, split_steps, stops, stops_inside
 from oreo.errors import UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 
 CLIPS = {
     "question": "Natalia sold 48 clips in April and half as many in May. How many altogether?",

@@ -33,7 +33,7 @@ from oreo.encoding.turn_format import TurnFormat
 from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import save_model
 from oreo.models.scorers import Policy, Value
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.training.batches import Batch, collate
 from oreo.training.config import TrainConfig
 from oreo.training.methods import Update, soft_bellman

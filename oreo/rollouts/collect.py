@@ -6,66 +6,31 @@ An episode is seeded by its index, so it does not matter which worker plays it. 
 asked for. A worker that dies costs what it had under way: others play that again. What it had stored and not yet
 reported is found in its files, so nothing is played twice.
 
-A worker is a process of this machine; with ray=True, an actor on a cluster: oreo/ray_workers.py has what differs.
+A worker is a process of this machine; with ray=True, an actor on a cluster: oreo/rollouts/ray_cluster.py has what differs.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.writers import adopt_orphans
-from oreo.errors import EngineError, OreoError, UsageError
-from oreo.rollouts import play, seeds
+from oreo.errors import EngineError, UsageError
+from oreo.rollouts.links import Job, Link, Ready
+from oreo.rollouts.loop import seeds
+from oreo.rollouts.processes import _Process, _ready
 
 MOST_DEATHS = 3
 """Workers that may die one after the other without an episode being stored in between."""
 LONGEST_LOCK = 150.0
 """Seconds until the files of a dead worker have to be free. NFS keeps the locks of a lost machine for 90."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What each worker is told at first."""
-
-    into: Path
-    agent: str
-    agent_settings: dict[str, Any]
-    playing: dict[str, Any]
-    """Arguments of `oreo.rollouts.play`."""
-
-
-class Link(Protocol):
-    """The way to one worker, which runs `work` with the other end."""
-
-    def recv(self) -> list[Any]:
-        """What it has said: one message or more. EOFError, OSError: it is dead."""
-
-    def send(self, portion: list[int]) -> None:
-        """Indices to play; none: there is no more to do."""
-
-    def join(self) -> None:
-        """See it off when it has ended or is dead."""
-
-    def kill(self) -> None: ...
-
-    def fate(self) -> str:
-        """What it died of."""
-
-
-Ready = Callable[[list[Any]], list[Any]]
-"""Waits until some of these links have something to say, and tells which."""
 
 
 @dataclass
@@ -107,8 +72,8 @@ def collect(
         into: the buffer's folder.
         workers: how many; each has `batch_size` episodes under way.
         on_episode: called when an episode is stored, with whether it was won.
-        ray: workers on a Ray cluster (see oreo.ray_workers), instead of processes of this machine.
-        sample: as for `oreo.rollouts.play`.
+        ray: workers on a Ray cluster (see oreo.rollouts.ray_cluster), instead of processes of this machine.
+        sample: as for `oreo.rollouts.loop.play`.
         env, seed, batch_size, max_steps, env_kwargs, games: as for `oreo.rollout`.
     Raises:
         EngineError: workers that die again and again. What was stored stays.
@@ -130,7 +95,7 @@ def collect(
     job = Job(buffer.path.absolute(), agent, agent_settings or {}, playing)
     place: AbstractContextManager[tuple[Callable[[], Link], Ready]]
     if ray:
-        from oreo.ray_workers import cluster
+        from oreo.rollouts.ray_cluster import cluster
 
         place = cluster(job, workers)
     else:
@@ -279,88 +244,4 @@ def _taken_over(buffer: TrajectoryBuffer, writer: str) -> list[tuple[int | None,
 # Workers that are processes of this machine.
 
 
-class _Process:
-    """The link to one: a pipe."""
-
-    def __init__(self, job: Job, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would copy locks and GPU contexts
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_main, args=(theirs, job), daemon=True)
-        with _few_threads(workers):
-            self.process.start()
-        theirs.close()  # else the pipe would not end with the process
-
-    def recv(self) -> list[Any]:
-        return [self.pipe.recv()]
-
-    def send(self, portion: list[int]) -> None:
-        self.pipe.send(portion)
-
-    def join(self) -> None:
-        self.process.join()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
-
-    def fate(self) -> str:
-        return f"exit code {self.process.exitcode}"
-
-
-def _ready(links: list[_Process]) -> list[_Process]:
-    pipes: list[Any] = [link.pipe for link in links]
-    ready = wait(pipes)
-    return [link for link in links if link.pipe in ready]
-
-
-@contextmanager
-def _few_threads(workers: int) -> Iterator[None]:
-    """Processes started here share the cores: with a thread per core in each, they would wait for one another."""
-    name = "OMP_NUM_THREADS"
-    before = os.environ.get(name)
-    os.environ[name] = before or str(max(1, (os.cpu_count() or 1) // workers))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-
-
-def _main(pipe: Connection, job: Job) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides
-    work(pipe, job)
-
-
 # In the workers.
-
-
-def work(pipe: Any, job: Job) -> None:
-    """What each worker does: say where it writes, ask for indices, play, store, report.
-
-    Args:
-        pipe: its `send` takes messages, its `recv` gives the indices that were asked for.
-    """
-    warnings.showwarning = lambda message, *_, **__: pipe.send(("warning", str(message)))
-    try:
-        with TrajectoryBuffer(job.into) as buffer:
-            from oreo.agents import load_agent
-
-            agent = load_agent(job.agent, **job.agent_settings)
-            pipe.send(("writes", buffer.writer_name))
-            for index, trajectory in play(**job.playing, agent=agent, indices=_asked(pipe)):
-                buffer.append(trajectory)
-                pipe.send(("stored", index, trajectory.won))
-        pipe.send(("end",))
-    except (EOFError, BrokenPipeError):
-        pass  # nobody is there any more
-    except OreoError as error:
-        pipe.send(("error", type(error)(str(error))))
-
-
-def _asked(pipe: Any) -> Iterator[int]:
-    while True:
-        pipe.send(("more",))
-        portion = pipe.recv()
-        if not portion:
-            return
-        yield from portion

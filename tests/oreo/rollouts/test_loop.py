@@ -13,7 +13,7 @@ from oreo.agents.agent import Decision, Episode
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.envs.text_env import TextEnv
 from oreo.errors import EngineError, UsageError
-from oreo.rollouts import rollout
+from oreo.rollouts.loop import rollout
 from oreo.trajectory import Candidate
 
 CLOSED: list[int] = []

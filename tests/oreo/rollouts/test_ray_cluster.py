@@ -16,16 +16,17 @@ import pytest
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, UsageError
-from oreo.ray_workers import _gpus, check_shared, connected
-from oreo.rollouts import rollout
+from oreo.rollouts.collect import collect
+from oreo.rollouts.links import Job
+from oreo.rollouts.loop import rollout
+from oreo.rollouts.ray_cluster import _gpus, check_shared, connected
 from oreo.trajectory import Trajectory
-from oreo.workers import Job, collect
 
 # Not importorskip: what `connected` sets is read when ray is imported.
 if importlib.util.find_spec("ray") is None:
     pytest.skip("needs Ray: pip install 'oreo-agents[ray]'", allow_module_level=True)
 
-GUESS = f"{Path(__file__).resolve().parents[2] / 'examples' / 'guess.py'}:Guess"
+GUESS = f"{Path(__file__).resolve().parents[3] / 'examples' / 'guess.py'}:Guess"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,6 +1,6 @@
-"""Workers of `oreo.workers.collect` that are actors of a Ray cluster: how they start, and how messages reach them.
+"""Workers of `oreo.rollouts.collect.collect` that are actors of a Ray cluster: how they start, and how messages reach them.
 
-What they do, and what becomes of a dead one, is in oreo/workers.py. All machines need this package with its
+What they do, and what becomes of a dead one, is in oreo/rollouts/collect.py. All machines need this package with its
 environments and models, and the buffer's folder at the same path, on a file system whose file locks hold between them
 (NFS has such locks, unless it is mounted with nolock or local_lock). Each worker checks that before it plays. Of a
 cluster that asks for a token, Ray is told by $RAY_AUTH_MODE=token.
@@ -25,7 +25,7 @@ from oreo.agents import SERVED
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, MissingExtra, OreoError, UsageError
-from oreo.workers import Job, Ready, work
+from oreo.rollouts.links import Job, Ready, work
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def _gpus(job: Job, workers: int) -> float:
 
 
 class Actor:
-    """The link to a worker on the cluster (see oreo.workers.Link)."""
+    """The link to a worker on the cluster (see oreo.rollouts.links.Link)."""
 
     def __init__(self, job: Job, witness: str, gpus: float) -> None:
         import ray

@@ -13,11 +13,13 @@ import pytest
 
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import EngineError, UsageError
-from oreo.rollouts import rollout, seeds
+from oreo.rollouts.collect import _Crew, _Worker, collect
+from oreo.rollouts.links import Job
+from oreo.rollouts.loop import rollout, seeds
+from oreo.rollouts.processes import _Process, _ready
 from oreo.trajectory import Trajectory
-from oreo.workers import Job, _Crew, _Process, _ready, _Worker, collect
 
-GUESS = f"{Path(__file__).resolve().parents[2] / 'examples' / 'guess.py'}:Guess"
+GUESS = f"{Path(__file__).resolve().parents[3] / 'examples' / 'guess.py'}:Guess"
 DEADLY = """
 import os
 from oreo.envs import TextEnv
