@@ -40,12 +40,12 @@ from oreo.errors import DataError, UsageError
 from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
 from oreo.eval.plots import check_plot, success_over_k
 from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
+from oreo.experiments.quickstart import ALFWORLD, TEMPERATURE
+from oreo.experiments.resumable import claim, play_into, stored
 from oreo.files import read_json, write_json
 from oreo.models.loading import resolve_checkpoint
 from oreo.models.saving import digest
 from oreo.progress import Episodes, reported
-from oreo.quickstart import ALFWORLD, TEMPERATURE
-from oreo.resumable import claim, play_into, stored
 from oreo.trajectory import Trajectory
 
 

@@ -55,12 +55,12 @@ from oreo.errors import UsageError
 from oreo.eval import diagnostics
 from oreo.eval.evaluate import describe, summarise
 from oreo.eval.statistics import crossed_bootstrap, mcnemar_exact, percent
+from oreo.experiments.quickstart import ALFWORLD, TEMPERATURE, World
+from oreo.experiments.resumable import claim, light, play_into, stored
 from oreo.files import read_json, write_json
 from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import digest
 from oreo.progress import Episodes, Updates, reported
-from oreo.quickstart import ALFWORLD, TEMPERATURE, World
-from oreo.resumable import claim, light, play_into, stored
 from oreo.training.trainer import train
 from oreo.trajectory import Trajectory
 

@@ -39,9 +39,9 @@ from oreo.errors import UsageError
 from oreo.eval.evaluate import Outcome
 from oreo.eval.plots import check_plot, success_over_tokens
 from oreo.eval.statistics import crossed_bootstrap, percent
+from oreo.experiments.quickstart import MATH, TEMPERATURE
 from oreo.files import read_json, write_json
 from oreo.progress import Episodes, reported
-from oreo.quickstart import MATH, TEMPERATURE
 
 SEARCHED = "oreo"
 """The recipe whose model searches."""

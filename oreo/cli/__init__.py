@@ -15,11 +15,18 @@ from typing import Annotated, Any
 import typer
 
 import oreo
-from oreo.cli.experiments import iterate, recipes_app
-from oreo.cli.look import replay, watch
+from oreo.cli.buffer import buffer_app
+from oreo.cli.collect import collect
+from oreo.cli.envs import envs
+from oreo.cli.evaluate import evaluate
+from oreo.cli.games import games_app
+from oreo.cli.iterate import iterate
 from oreo.cli.output import Stopped, show_help
-from oreo.cli.stages import collect, evaluate, quickstart, train
-from oreo.cli.stores import buffer_app, envs, games_app
+from oreo.cli.quickstart import quickstart
+from oreo.cli.recipes import recipes_app
+from oreo.cli.replay import replay
+from oreo.cli.train import train
+from oreo.cli.watch import watch
 from oreo.errors import OreoError
 from oreo.progress import complain, is_main_process
 

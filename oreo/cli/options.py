@@ -140,3 +140,15 @@ def existing_buffer(path: Path) -> Path:
     if not path.expanduser().exists():
         raise UsageError(f"{path}: there is no such buffer; make one with `oreo collect --into {path}`")
     return path
+
+
+Data = Annotated[
+    Path | None,
+    typer.Option(help="The folder of games, or a pack of them; default: ALFWORLD_DATA.", show_default=False),
+]
+
+
+Delay = Annotated[float, typer.Option(min=0.0, help="Seconds between two steps.")]
+
+
+Paused = Annotated[bool, typer.Option("--step", help="Wait for a key at every step.")]

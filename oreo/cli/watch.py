@@ -1,8 +1,7 @@
-"""Looking at episodes: an agent live (watch), a stored one again (replay)."""
+"""`oreo watch`: see an agent play one episode."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from oreo.cli.options import (
     AgentName,
     BestOf,
     Choose,
+    Delay,
     Device,
     Dialect,
     Engine,
@@ -21,19 +21,15 @@ from oreo.cli.options import (
     Expert,
     Lookahead,
     MaxSteps,
+    Paused,
     Seed,
     Split,
     Temperature,
     TopP,
     acting_agent,
     env_arguments,
-    existing_buffer,
 )
 from oreo.cli.output import kept
-from oreo.errors import UsageError
-
-Delay = Annotated[float, typer.Option(min=0.0, help="Seconds between two steps.")]
-Paused = Annotated[bool, typer.Option("--step", help="Wait for a key at every step.")]
 
 
 def watch(
@@ -90,28 +86,3 @@ def watch(
             max_steps=max_steps,
             env_kwargs=arguments,
         )
-
-
-def replay(
-    buffer: Annotated[Path, typer.Argument(help="The buffer.")],
-    episode: Annotated[int, typer.Option(help="Which one, from 0; -1 is the last.")] = 0,
-    delay: Delay = 0.5,
-    step: Paused = False,
-) -> None:
-    """See a stored episode again.
-
-    \b
-    Keys: → or n next step, ← or p back, space pause, q quit. Without a terminal: plain lines.
-    Example:
-      oreo replay runs/kitchen --episode 3
-    """
-    from oreo.data.buffer import TrajectoryBuffer
-    from oreo.eval.replay import replay as run
-
-    with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:
-        count = len(stored)
-        if not -count <= episode < count:
-            raise UsageError(f"--episode {episode}: {buffer} holds {count} episodes, 0 to {count - 1}")
-        trajectory = stored[episode]
-    with kept(lambda: f"stopped; {buffer} is as it was"):
-        run(trajectory, delay=delay, paused=step)

@@ -1,9 +1,9 @@
-"""Settings of known experiments, and rounds of collecting and training."""
+"""`oreo iterate`: collect, train, evaluate, again."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,67 +27,8 @@ from oreo.cli.options import (
     env_arguments,
     other_fields,
 )
-from oreo.cli.output import kept, print_json, print_pairs, result_console
+from oreo.cli.output import kept, print_json, result_console
 from oreo.errors import UsageError
-
-recipes_app = typer.Typer()
-
-
-@recipes_app.callback(invoke_without_command=True)
-def recipes(context: typer.Context, json: Json = False) -> None:
-    """Settings of the paper's experiments, for --recipe.
-
-    \b
-    Example:
-      oreo recipes
-      oreo recipes show oreo-alfworld
-    """
-    from oreo.training.recipe import load_recipe, recipe_names
-
-    if context.invoked_subcommand is None:
-        about = {name: load_recipe(name).about for name in recipe_names()}
-        print_json(about) if json else print_pairs(about)
-
-
-@recipes_app.command()
-def show(name: Annotated[str, typer.Argument(help="One of `oreo recipes`.")], json: Json = False) -> None:
-    """Every value of a recipe, with its source.
-
-    \b
-    Example:
-      oreo recipes show oreo-alfworld
-    """
-    from oreo.training.recipe import load_recipe
-
-    recipe = load_recipe(name)
-    if json:
-        print_json(recipe.to_dict())
-        return
-    print(f"{recipe.name}: {recipe.about}\nThe paper (arXiv 2412.16145) starts from {recipe.start}; give yours.\n")
-    for title, settings in (("train", recipe.train), ("collect", recipe.collect)):
-        if settings:
-            print(title)
-            print_pairs({key: _said(setting) for key, setting in settings.items()}, "  ")
-    if recipe.collect:
-        options = " ".join(f"--{key.replace('_', '-')} {each.value}" for key, each in recipe.collect.items())
-        print(f"  oreo collect --agent MODEL {options} --split train --episodes … --into BUFFER")
-    for line in recipe.differs:
-        print(f"differs: {line}")
-    if recipe.results:
-        print("published, greedy, %")
-        print_pairs(recipe.results, "  ")
-
-
-def _said(setting: Any) -> str:
-    value = setting.value
-    if isinstance(value, dict):
-        value = ", ".join(f"{name} {number}" for name, number in value.items())
-    parts = [f"{value!s:<12}  {setting.source}"]
-    if setting.code is not None:
-        parts.append(f"the released code: {setting.code}")
-    if setting.note:
-        parts.append(setting.note)
-    return "; ".join(parts)
 
 
 def iterate(
@@ -138,8 +79,8 @@ def iterate(
     """
     from rich.console import Console
 
-    from oreo.iterate import iterate as run
-    from oreo.iterate import render
+    from oreo.experiments.iterate import iterate as run
+    from oreo.experiments.iterate import render
 
     if env == DEFAULT_ENV and split is None:
         split, held_out_split = "generated", held_out_split or "generated_unseen"

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from oreo.envs.registry import SHORT_NAMES
 from oreo.errors import UsageError
+from oreo.experiments.resumable import claim, one_process, play_left, played, still_to_play, train_once
 from oreo.files import write_json
 from oreo.progress import Episodes, Updates
-from oreo.resumable import claim, one_process, play_left, played, still_to_play, train_once
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,8 +17,8 @@ import pytest
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.selection import Episode
 from oreo.errors import UsageError
-from oreo.iterate import iterate
-from oreo.resumable import in_order, one_process, passes, play_left, played, still_to_play
+from oreo.experiments.iterate import iterate
+from oreo.experiments.resumable import in_order, one_process, passes, play_left, played, still_to_play
 from oreo.rollouts.loop import seeds
 
 ROOT = Path(__file__).resolve().parent.parent

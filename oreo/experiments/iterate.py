@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import UsageError, did_you_mean
+from oreo.experiments.resumable import Left, claim, one_process, passes, play_left, played, still_to_play, train_once
 from oreo.files import write_json
-from oreo.resumable import Left, claim, one_process, passes, play_left, played, still_to_play, train_once
 from oreo.training.config import TrainConfig
 
 if TYPE_CHECKING:

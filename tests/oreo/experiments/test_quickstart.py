@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from oreo import quickstart
 from oreo.cli import app
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import UsageError
+from oreo.experiments import quickstart
 
 TINY = quickstart.Size(
     episodes=12,

@@ -1,0 +1,113 @@
+"""`oreo eval`: how often an agent succeeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oreo.cli.options import (
+    DEFAULT_ENV,
+    AgentArg,
+    AgentName,
+    BatchSize,
+    BestOf,
+    Choose,
+    Device,
+    Dialect,
+    Engine,
+    Env,
+    EnvArg,
+    Expert,
+    Json,
+    Limit,
+    Lookahead,
+    MaxSteps,
+    Seed,
+    Split,
+    Temperature,
+    TopP,
+    acting_agent,
+    env_arguments,
+)
+from oreo.cli.output import kept, print_json, result_console
+from oreo.progress import Episodes
+
+
+def evaluate(
+    agent: AgentName,
+    env: Env = DEFAULT_ENV,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="How many; default: every game of a real split once, else 200.")
+    ] = None,
+    split: Split = None,
+    limit: Limit = None,
+    engine: Engine = None,
+    dialect: Dialect = None,
+    expert: Expert = None,
+    env_arg: EnvArg = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    max_steps: MaxSteps = None,
+    temperature: Temperature = None,
+    top_p: TopP = 1.0,
+    best_of: BestOf = 1,
+    choose: Choose = "text",
+    lookahead: Lookahead = 0,
+    device: Device = None,
+    agent_arg: AgentArg = None,
+    into: Annotated[Path | None, typer.Option(help="Keep the episodes in this buffer.")] = None,
+    json: Json = False,
+) -> None:
+    """How often an agent succeeds.
+
+    By task type and overall, with 95 % Wilson intervals.
+
+    \b
+    Example:
+      oreo eval --agent checkpoints/kitchen --best-of 5 --split generated_unseen --json
+    """
+    from contextlib import nullcontext
+
+    from oreo.data.buffer import TrajectoryBuffer
+    from oreo.eval.evaluate import evaluate as run
+    from oreo.eval.evaluate import plan_games, render
+    from oreo.experiments.resumable import one_process
+
+    one_process("oreo eval")
+    arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
+    plan = plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments)
+    with Episodes("evaluating", plan.episodes) as seen:
+        keeping = f"kept in {into}" if into else "not kept (--into BUFFER would keep them)"
+
+        def message() -> str:
+            return f"stopped after {seen.done} of {plan.episodes} episodes, {seen.won} of them won, {keeping}"
+
+        player = acting_agent(
+            agent,
+            agent_arg,
+            temperature=temperature,
+            top_p=top_p,
+            best_of=best_of,
+            choose=choose,
+            lookahead=lookahead,
+            device=device,
+        )
+        with kept(message), TrajectoryBuffer(into) if into else nullcontext() as buffer:
+            evaluation = run(
+                env,
+                player,
+                episodes=plan.episodes,
+                games=plan.games,
+                seed=seed,
+                batch_size=batch_size,
+                max_steps=max_steps,
+                env_kwargs=arguments,
+                into=buffer,
+                on_episode=seen,
+            )
+    if json:
+        print_json(evaluation.to_dict())
+    else:
+        result_console().print(render(evaluation))

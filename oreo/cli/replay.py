@@ -1,0 +1,41 @@
+"""`oreo replay`: see a stored episode again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oreo.cli.options import (
+    Delay,
+    Paused,
+    existing_buffer,
+)
+from oreo.cli.output import kept
+from oreo.errors import UsageError
+
+
+def replay(
+    buffer: Annotated[Path, typer.Argument(help="The buffer.")],
+    episode: Annotated[int, typer.Option(help="Which one, from 0; -1 is the last.")] = 0,
+    delay: Delay = 0.5,
+    step: Paused = False,
+) -> None:
+    """See a stored episode again.
+
+    \b
+    Keys: → or n next step, ← or p back, space pause, q quit. Without a terminal: plain lines.
+    Example:
+      oreo replay runs/kitchen --episode 3
+    """
+    from oreo.data.buffer import TrajectoryBuffer
+    from oreo.eval.replay import replay as run
+
+    with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:
+        count = len(stored)
+        if not -count <= episode < count:
+            raise UsageError(f"--episode {episode}: {buffer} holds {count} episodes, 0 to {count - 1}")
+        trajectory = stored[episode]
+    with kept(lambda: f"stopped; {buffer} is as it was"):
+        run(trajectory, delay=delay, paused=step)
