@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from oreo.agents.agent import Decision
-from oreo.agents.language_model import LanguageModelAgent, Turn, _Story, check_same_tokens, decision, different
+from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
+from oreo.agents.turns import Turn, decision, different
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
 

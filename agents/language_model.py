@@ -7,7 +7,6 @@ of its own past is the text of its turns tokenised as training does, not the tok
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,35 +17,17 @@ import torch
 from torch import Tensor
 
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.context import check_context
 from oreo.agents.rereading import cache_for
 from oreo.agents.sampling import draw
+from oreo.agents.turns import Turn, decision, observations_of, warn_of_cut_turns
 from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.envs.text_env import goes_on
 from oreo.errors import DataError, UsageError
 
-_ACTION = re.compile(r"^[ \t]*action[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 _CACHED_TEXTS = 1 << 16
 _TAIL = 8
 """Tokens at the end of a turn in which a text that ends it is looked for."""
-
-
-def action_of(turn: str) -> str:
-    """The action in a turn: what follows its last "Action:", on that line, or all of it."""
-    found = _ACTION.findall(turn)
-    return (found[-1] if found else turn).strip()
-
-
-@dataclass
-class Turn:
-    """One sampled turn."""
-
-    ids: list[int]
-    """Its tokens, without the one that ended it."""
-    text: str
-    log_prob: float
-    """Summed over its tokens and the one that ended it."""
-    read: int
-    """How many of the tokens the policy's cache has seen: all, or all but the last where none was drawn after it."""
 
 
 @dataclass
@@ -348,38 +329,6 @@ class LanguageModelAgent:
             decision(each[0].text, log_prob=None if story.full else each[0].log_prob, value=value)
             for story, each, value in zip(stories, turns, values, strict=True)
         ]
-
-
-def decision(text: str, **known: Any) -> Decision:
-    """What a turn's text means; `turn` is left out where it says no more than the action."""
-    action = action_of(text)
-    return Decision(action, turn=None if action == text else text, **known)
-
-
-def different(turns: Sequence[Any]) -> list[int]:
-    """The places of the turns to weigh: of equal texts the first, in the order in which they were sampled."""
-    first: dict[str, int] = {}
-    for place, turn in enumerate(turns):
-        first.setdefault(turn.text, place)
-    return list(first.values())
-
-
-def observations_of(episode: Episode) -> list[str]:
-    """All observations so far, the present one last."""
-    return [*(step.observation for step in episode.steps), episode.observation]
-
-
-def warn_of_cut_turns(max_new_tokens: int) -> None:
-    """Once a run: a model that is cut off in every turn plays far below what it can."""
-    warnings.warn(
-        f"a turn was cut off at max_new_tokens={max_new_tokens}; for longer ones: --agent-arg max_new_tokens=…",
-        stacklevel=2,
-    )
-
-
-def check_context(context: int | None, max_new_tokens: int) -> None:
-    if context is not None and context < max_new_tokens + 3:
-        raise UsageError(f"context has to be well above max_new_tokens={max_new_tokens}, got {context}")
 
 
 def check_same_tokens(policy: Any, value: Any) -> None:

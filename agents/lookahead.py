@@ -19,9 +19,11 @@ from torch import Tensor
 from oreo.agents import BETA, CHOICES
 from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import LanguageModelAgent, _Story, action_of, check_same_tokens, decision, different
+from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
+from oreo.agents.simulation import steps_left, world_of
+from oreo.agents.turns import action_of, decision, different
 from oreo.encoding.turn_format import tail
-from oreo.envs.text_env import goes_on, step_limit
+from oreo.envs.text_env import goes_on
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
 
@@ -235,17 +237,3 @@ def _decide(root: _State, value: float | None, beta: float) -> Decision:
     )
     text, log_prob = root.proposed[best]
     return decision(text, log_prob=log_prob, value=value, candidates=candidates)
-
-
-def steps_left(episode: Episode) -> int | None:
-    """Steps until the episode is truncated."""
-    limit = step_limit(episode.env)
-    return None if limit is None else limit - len(episode.steps)
-
-
-def world_of(episode: Episode) -> Any:
-    """The environment, which has to be one that can be set back."""
-    world = episode.env.unwrapped
-    if not (hasattr(world, "snapshot") and hasattr(world, "restore")):
-        raise UsageError(f"a search needs an environment with snapshot and restore; {type(world).__name__} has none")
-    return world

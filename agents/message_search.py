@@ -27,16 +27,9 @@ from torch import Tensor
 
 from oreo.agents import check_search
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import (
-    LanguageModelAgent,
-    Turn,
-    _Story,
-    action_of,
-    check_same_tokens,
-    decision,
-    different,
-)
-from oreo.agents.lookahead import steps_left, world_of
+from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
+from oreo.agents.simulation import steps_left, world_of
+from oreo.agents.turns import Turn, action_of, decision, different
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import goes_on
 from oreo.errors import UsageError

@@ -32,7 +32,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from oreo.agents.packed_attention import Part, packed
-from oreo.agents.tries import ROOT, Trie, plant
+from oreo.agents.trie import ROOT, Trie, plant
 
 _TOKENS_AT_ONCE = 1 << 14
 """Tokens in one forward pass while reading: bounds the memory of activations."""

@@ -30,15 +30,10 @@ from typing import Any
 
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.completions import Sample
-from oreo.agents.judge import Judge
-from oreo.agents.language_model import (
-    check_context,
-    decision,
-    different,
-    observations_of,
-    warn_of_cut_turns,
-)
+from oreo.agents.context import check_context
 from oreo.agents.server import Refused, Server
+from oreo.agents.turns import decision, different, observations_of, warn_of_cut_turns
+from oreo.agents.value_reader import Judge
 from oreo.encoding.turn_format import TurnFormat, _leading_ids
 from oreo.errors import DataError, UsageError, did_you_mean
 from oreo.trajectory import Candidate

@@ -33,7 +33,8 @@ from rich.table import Table
 from oreo.agents.admissible import AdmissibleAgent
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.best_of_k import BestOfKAgent
-from oreo.agents.language_model import LanguageModelAgent, decision
+from oreo.agents.language_model import LanguageModelAgent
+from oreo.agents.turns import decision
 from oreo.encoding.turn_format import TurnFormat
 from oreo.envs import make
 from oreo.models.loading import load_policy, load_value, resolve_checkpoint

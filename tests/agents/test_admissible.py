@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oreo.agents.admissible import AdmissibleAgent
-from oreo.agents.tries import ROOT, Trie, plant
+from oreo.agents.trie import ROOT, Trie, plant
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout

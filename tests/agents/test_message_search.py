@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oreo.agents.language_model import LanguageModelAgent, action_of
+from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.message_search import MessageSearchAgent, _Beam
 from oreo.agents.sampling import draw
+from oreo.agents.turns import action_of
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import TextEnv, goes_on
 from oreo.errors import UsageError
