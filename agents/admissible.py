@@ -1,6 +1,6 @@
 """Choosing among the commands that the environment accepts now, by how likely the policy finds each of them.
 
-Nothing is sampled token by token: the likelihood of every command is read off in one pass over their tree (tries.py).
+Nothing is sampled token by token: the likelihood of every command is read off in one pass over their tree (trie.py).
 With K > 1 the value model has a say among the K most likely, or K drawn without replacement at a temperature above 0.
 It is read as in best_of_k.py; but there candidates are the policy's own samples, while the K likeliest may be very
 unlikely, and a value model is no good at states that nobody was in. So likelihood keeps its weight: the command with

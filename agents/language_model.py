@@ -336,15 +336,3 @@ def check_same_tokens(policy: Any, value: Any) -> None:
     one, other = (int(model.config.get_text_config().vocab_size) for model in (policy, value))
     if one != other:
         raise DataError(f"the policy knows {one} tokens and the value model {other}: they do not belong together")
-
-
-__all__ = [
-    "LanguageModelAgent",
-    "Turn",
-    "action_of",
-    "check_context",
-    "check_same_tokens",
-    "decision",
-    "different",
-    "observations_of",
-]

@@ -12,7 +12,7 @@ tokens look at their own row (packed_attention.py), everywhere else a model does
     cache.score(logits, candidates)       how likely each of them is
     cache.settle(kept)                    a continuation becomes part of its row, the others are forgotten
 
-The continuations of a row are a tree (tries.py): what several of them begin with is read once. They share the row's
+The continuations of a row are a tree (trie.py): what several of them begin with is read once. They share the row's
 slots: they are queries that see the row and their own tokens, so none costs a copy of what the row holds. Letters:
 n rows, N tokens of a pass, S slots, V outputs (logits, or values).
 

@@ -29,12 +29,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from oreo.envs.alfworld.engine import Engine
+from oreo.envs.alfworld.data.games import load_game, open_split
+from oreo.envs.alfworld.engines.engine import Engine
+from oreo.envs.alfworld.engines.simulator import Simulator, forget_games
+from oreo.envs.alfworld.engines.textworld_engine import TextWorldEngine
 from oreo.envs.alfworld.game import Game
-from oreo.envs.alfworld.games import load_game, open_split
-from oreo.envs.alfworld.generator import generate_game
-from oreo.envs.alfworld.simulator import Simulator, forget_games
-from oreo.envs.alfworld.textworld_engine import TextWorldEngine
+from oreo.envs.alfworld.generation.generator import generate_game
 
 MEASURES = ("load", "reset", "step")
 Games = Callable[[int], Game]

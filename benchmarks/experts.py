@@ -22,15 +22,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from oreo.envs.alfworld.engine import Engine
-from oreo.envs.alfworld.expert import Explorer
+from oreo.envs.alfworld.data.games import load_game, open_split
+from oreo.envs.alfworld.data.selection import check_task_types
+from oreo.envs.alfworld.engines.engine import Engine
+from oreo.envs.alfworld.engines.simulator import Simulator
+from oreo.envs.alfworld.experts.explorer import Explorer
+from oreo.envs.alfworld.experts.handcoded import HandCodedExpert
+from oreo.envs.alfworld.experts.planner import Planner
 from oreo.envs.alfworld.game import TASK_TYPES, Game
-from oreo.envs.alfworld.games import load_game, open_split
-from oreo.envs.alfworld.generator import generate_game
-from oreo.envs.alfworld.handcoded import HandCodedExpert
-from oreo.envs.alfworld.planner import Planner
-from oreo.envs.alfworld.selection import check_task_types
-from oreo.envs.alfworld.simulator import Simulator
+from oreo.envs.alfworld.generation.generator import generate_game
 
 MAX_STEPS = 50
 

@@ -34,14 +34,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from oreo.envs.alfworld.expert import Explorer
+from oreo.envs.alfworld.data.games import find_data, load_game, open_split
+from oreo.envs.alfworld.engines.simulator import Simulator
+from oreo.envs.alfworld.experts.explorer import Explorer
+from oreo.envs.alfworld.experts.handcoded import HandCodedExpert
 from oreo.envs.alfworld.game import Game
-from oreo.envs.alfworld.games import find_data, load_game, open_split
-from oreo.envs.alfworld.generator import REALISTIC, generate_game
-from oreo.envs.alfworld.handcoded import HandCodedExpert
-from oreo.envs.alfworld.knobs import room_of
-from oreo.envs.alfworld.layouts import ROOMS
-from oreo.envs.alfworld.simulator import Simulator
+from oreo.envs.alfworld.generation.generator import REALISTIC, generate_game
+from oreo.envs.alfworld.generation.settings import room_of
+from oreo.envs.alfworld.package_data import ROOMS
 from oreo.errors import OreoError
 
 MOST_STEPS = 150

@@ -1,6 +1,6 @@
 """What one moment of an episode looks like: on a terminal (`render`) and where there is none (`lines`). Pure functions.
 
-The driver in stage.py owns the terminal; watch.py (live) and replay.py (stored) make the moments.
+The driver in player.py owns the terminal; watch.py (live) and replay.py (stored) make the moments.
 """
 
 from __future__ import annotations

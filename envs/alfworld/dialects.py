@@ -19,42 +19,19 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from oreo.envs.alfworld import layouts
-from oreo.envs.alfworld.game import DIALECTS, Game, split_at_task
-from oreo.envs.alfworld.grammar import Grammar, Literal, parse_grammar
-from oreo.envs.alfworld.knobs import is_generated, parse_name
-from oreo.envs.alfworld.memory import REFUSED
-from oreo.envs.alfworld.pddl import action_digests
-from oreo.errors import DataError, UsageError, did_you_mean
+from oreo.envs.alfworld import package_data
+from oreo.envs.alfworld.engines.engine import REFUSED
+from oreo.envs.alfworld.engines.grammar import Grammar, Literal, parse_grammar
+from oreo.envs.alfworld.engines.pddl import action_digests
+from oreo.envs.alfworld.game import DIALECTS, Game, check_dialect, split_at_task, swap
+from oreo.envs.alfworld.generation.settings import is_generated, parse_name
+from oreo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from oreo.trajectory import Step, Trajectory
 
-_NAME = r"(?:the )?[a-z]+ \d+"
-_PLACING = re.compile(rf"\b(?:(P|p)ut ({_NAME}) in/on ({_NAME})|(M|m)ove ({_NAME}) to ({_NAME}))(?!\w)")
 _ARRIVAL = re.compile(r"You arrive at ([a-z]+ \d+)\. ")
 _GOING = re.compile(r"go to ([a-z]+ \d+)")
-
-
-def check_dialect(dialect: str) -> None:
-    """Raises UsageError for a dialect that is none."""
-    if dialect not in DIALECTS:
-        raise UsageError(f"unknown dialect {dialect!r}: {did_you_mean(str(dialect), DIALECTS)}")
-
-
-def swap(text: str) -> str:
-    """Every "put X in/on Y" in a text as "move X to Y", and every "move X to Y" as "put X in/on Y".
-
-    X and Y are names as the games have them ("mug 1", also "the mug 1"); a task sentence ("put a mug in shelf") stays.
-    """
-    return _PLACING.sub(_swapped, text)
-
-
-def _swapped(found: re.Match[str]) -> str:
-    put, thing, place, move, other_thing, other_place = found.groups()
-    if put:
-        return f"{'M' if put == 'P' else 'm'}ove {thing} to {place}"
-    return f"{'P' if move == 'M' else 'p'}ut {other_thing} in/on {other_place}"
 
 
 def in_dialect(game: Game, dialect: str) -> Game:
@@ -69,9 +46,9 @@ def in_dialect(game: Game, dialect: str) -> Game:
     if game.dialect == dialect:
         return game
     own = split_at_task(game.grammar)
-    if own is None or _logic(game.pddl_domain, game.grammar) != _logic(*layouts.game_logic(game.dialect)):
+    if own is None or _logic(game.pddl_domain, game.grammar) != _logic(*package_data.game_logic(game.dialect)):
         raise UsageError(f"{game.name} has game logic of its own: it can only be played as it is, in {game.dialect!r}")
-    domain, grammar = layouts.game_logic(dialect)
+    domain, grammar = package_data.game_logic(dialect)
     frame = split_at_task(grammar)
     assert frame is not None, "the task has a place in the grammars of both dialects"
     return replace(game, name=_renamed(game.name, dialect), pddl_domain=domain, grammar=f"{frame[0]}{own[1]}{frame[2]}")
@@ -178,14 +155,14 @@ def _answer(action: str, observation: str, to: str, locations: dict[str, str] | 
 @lru_cache(maxsize=1)
 def _help() -> str:
     """What "move" answers to `help`."""
-    grammar = parse_grammar(layouts.game_logic("move")[1])
+    grammar = parse_grammar(package_data.game_logic("move")[1])
     (production,) = grammar.productions("help.feedback")
     return "".join(symbol.text for symbol in production.symbols if isinstance(symbol, Literal))
 
 
 def _locations(game: Game) -> dict[str, str]:
     """The name of each receptacle -> that of the location it is at."""
-    from oreo.envs.alfworld.simulator import Simulator
+    from oreo.envs.alfworld.engines.simulator import Simulator
 
     simulator = Simulator()
     simulator.reset(game)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from oreo.envs.alfworld.annotations import human_goals, in_human_words
-from oreo.envs.alfworld.dialects import check_dialect, in_dialect, swap, warn_of_the_other_dialect
-from oreo.envs.alfworld.engine import Engine
-from oreo.envs.alfworld.experts import EXPERTS, Expert, new_expert
-from oreo.envs.alfworld.game import Game
-from oreo.envs.alfworld.games import SPLITS, Entry, find_data, load_game, open_split
-from oreo.envs.alfworld.selection import FloorPlans, check_floor_plans, check_objects, check_task_types
-from oreo.envs.alfworld.unknown import UnknownExpression, UnknownGameLogic
+from oreo.envs.alfworld.data.games import SPLITS, Entry, find_data, load_game, open_split
+from oreo.envs.alfworld.data.selection import FloorPlans, check_floor_plans, check_objects, check_task_types
+from oreo.envs.alfworld.dialects import in_dialect, warn_of_the_other_dialect
+from oreo.envs.alfworld.engines.engine import Engine
+from oreo.envs.alfworld.errors import UnknownExpression, UnknownGameLogic
+from oreo.envs.alfworld.experts.registry import EXPERTS, Expert, new_expert
+from oreo.envs.alfworld.game import Game, check_dialect, swap
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, UsageError, did_you_mean
 
@@ -59,7 +59,7 @@ class ALFWorldEnv(TextEnv):
             ALFWORLD_DATA.
         expert: who answers `expert_action`: "explorer", who knows what a player can know, "handcoded", alfworld's own,
             who reads the facts, or "planner", who sees everything and says a shortest plan (simulator only).
-        knobs: further settings of generated games, fields of `oreo.envs.alfworld.knobs.Knobs`: seed, max_receptacles,
+        knobs: further settings of generated games, fields of `oreo.envs.alfworld.generation.settings.Knobs`: seed, max_receptacles,
             max_objects, distractors, expert_steps, task_mix.
     Raises:
         UsageError: an argument that names nothing.
@@ -117,8 +117,8 @@ class ALFWorldEnv(TextEnv):
 
     def _generator_knobs(self, realistic: bool, **wishes: Any) -> dict[str, Any]:
         """All that the generator is told but for the index. What nothing can fulfil is found out here."""
-        from oreo.envs.alfworld.generator import REALISTIC, Knobs
-        from oreo.envs.alfworld.tasks import task_weights
+        from oreo.envs.alfworld.generation.generator import REALISTIC, Knobs
+        from oreo.envs.alfworld.generation.tasks import task_weights
 
         knobs = {
             "heldout": self.split == "generated_unseen",
@@ -251,14 +251,14 @@ class ALFWorldEnv(TextEnv):
     def _draw(self, rng: np.random.Generator) -> Game:
         if self.games is not None:
             return self._read(self.games[int(rng.integers(len(self.games)))])
-        from oreo.envs.alfworld.generator import generate_game
+        from oreo.envs.alfworld.generation.generator import generate_game
 
         return generate_game(int(rng.integers(2**31)), **self._knobs)
 
     def _named(self, name: str) -> Game:
         if not isinstance(name, str):
             raise UsageError(f"options['game'] is the name of a game, got {name!r}")
-        from oreo.envs.alfworld.generator import game_by_name, is_generated
+        from oreo.envs.alfworld.generation.generator import game_by_name, is_generated
 
         return game_by_name(name) if is_generated(name) else self._read(name)
 
@@ -282,11 +282,11 @@ class ALFWorldEnv(TextEnv):
     def _engine(self, name: str) -> Engine:
         if name not in self._engines:
             if name == "simulator":
-                from oreo.envs.alfworld.simulator import Simulator
+                from oreo.envs.alfworld.engines.simulator import Simulator
 
                 self._engines[name] = Simulator()
             else:
-                from oreo.envs.alfworld.textworld_engine import TextWorldEngine
+                from oreo.envs.alfworld.engines.textworld_engine import TextWorldEngine
 
                 self._engines[name] = TextWorldEngine()
         return self._engines[name]
@@ -303,7 +303,7 @@ def _check_knobs(knobs: dict[str, Any], split: str) -> None:
         return
     if split in SPLITS and "realistic" in knobs:
         raise UsageError(f"realistic: for generated games only, and split {split!r} is real data")
-    from oreo.envs.alfworld.knobs import Knobs
+    from oreo.envs.alfworld.generation.settings import Knobs
 
     known = [field.name for field in fields(Knobs) if field.name not in _NOT_A_KNOB]
     for name in knobs:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+from oreo.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    pass
 
 DIALECTS = ("put", "move")
 TASK_TYPES = (
@@ -54,3 +60,30 @@ def split_at_task(grammar: str) -> tuple[str, str, str] | None:
     """The grammar up to its task sentence, the sentence as it stands there, and what follows; None without one."""
     found = _TASK.search(grammar)
     return (grammar[: found.start(1)], found[1], grammar[found.end(1) :]) if found else None
+
+
+_NAME = r"(?:the )?[a-z]+ \d+"
+
+
+_PLACING = re.compile(rf"\b(?:(P|p)ut ({_NAME}) in/on ({_NAME})|(M|m)ove ({_NAME}) to ({_NAME}))(?!\w)")
+
+
+def check_dialect(dialect: str) -> None:
+    """Raises UsageError for a dialect that is none."""
+    if dialect not in DIALECTS:
+        raise UsageError(f"unknown dialect {dialect!r}: {did_you_mean(str(dialect), DIALECTS)}")
+
+
+def swap(text: str) -> str:
+    """Every "put X in/on Y" in a text as "move X to Y", and every "move X to Y" as "put X in/on Y".
+
+    X and Y are names as the games have them ("mug 1", also "the mug 1"); a task sentence ("put a mug in shelf") stays.
+    """
+    return _PLACING.sub(_swapped, text)
+
+
+def _swapped(found: re.Match[str]) -> str:
+    put, thing, place, move, other_thing, other_place = found.groups()
+    if put:
+        return f"{'M' if put == 'P' else 'm'}ove {thing} to {place}"
+    return f"{'P' if move == 'M' else 'p'}ut {other_thing} in/on {other_place}"

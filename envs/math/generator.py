@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from oreo.envs.alfworld.draws import Draws
+from oreo.envs.draws import Draws
 from oreo.envs.math.problems import SPLITS, Problem, other_split, split_of
 from oreo.envs.math.stories import Draft, Limits, draft, subjects_of
 from oreo.errors import UsageError, did_you_mean

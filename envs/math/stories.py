@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from oreo.envs.alfworld.draws import Draws
+from oreo.envs.draws import Draws
 from oreo.errors import UsageError, did_you_mean
 
 NAMES = {

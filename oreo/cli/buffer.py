@@ -51,8 +51,8 @@ def translate(
       oreo buffer translate runs/kitchen --to move --into runs/kitchen-move
     """
     from oreo.data.buffer import TrajectoryBuffer
-    from oreo.envs.alfworld.dialects import check_dialect
     from oreo.envs.alfworld.dialects import translate as translated
+    from oreo.envs.alfworld.game import check_dialect
 
     check_dialect(to)
     if into.exists():
@@ -72,7 +72,7 @@ def translate(
 
 
 def _game(name: str, data: Path | None) -> Any:
-    from oreo.envs.alfworld.games import find_data, load_game
-    from oreo.envs.alfworld.generator import game_by_name, is_generated
+    from oreo.envs.alfworld.data.games import find_data, load_game
+    from oreo.envs.alfworld.generation.generator import game_by_name, is_generated
 
     return game_by_name(name) if is_generated(name) else load_game(find_data(data, said="--data"), name)

@@ -52,7 +52,7 @@ def generate(
     Example:
       oreo games generate --count 20 --output runs/games && ALFWORLD_DATA=runs/games oreo games info
     """
-    from oreo.envs.alfworld.generator import REALISTIC, write_games
+    from oreo.envs.alfworld.generation.generator import REALISTIC, write_games
 
     if output.exists() and not (output / "logic").is_dir() and (output.is_file() or any(output.iterdir())):
         raise UsageError(
@@ -100,7 +100,7 @@ def games_pack(
     Example:
       oreo games pack --data ~/.cache/alfworld --output alfworld.pack && ALFWORLD_DATA=alfworld.pack oreo games info
     """
-    from oreo.envs.alfworld.games import find_data, pack_games
+    from oreo.envs.alfworld.data.games import find_data, pack_games
 
     place = find_data(data, said="--data")
     with Progress("packing") as seen, kept(lambda: f"stopped; {output} is as it was before"):
@@ -117,8 +117,8 @@ def games_info(data: Data = None, json: Json = False) -> None:
     Example:
       oreo games info --data ~/.cache/alfworld
     """
-    from oreo.envs.alfworld.games import find_data
-    from oreo.envs.alfworld.inventory import render, take_inventory
+    from oreo.envs.alfworld.data.games import find_data
+    from oreo.envs.alfworld.data.summary import render, take_inventory
 
     inventory = take_inventory(find_data(data, said="--data"))
     print_json(inventory) if json else result_console().print(render(inventory))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from oreo.envs.alfworld import layouts
+from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.game import Game
 
 ALL = os.environ.get("OREO_ALL_GAMES", "0") not in ("", "0")
@@ -31,7 +31,7 @@ needs_trajectories = pytest.mark.skipif(
 def game_of(line: str, dialect: str = "put") -> Game:
     """The game of a JSON line, in either dialect."""
     content = json.loads(line)
-    domain, grammar = layouts.game_logic(dialect)
+    domain, grammar = package_data.game_logic(dialect)
     return Game(
         name=content["gamefile"],
         pddl_domain=domain,

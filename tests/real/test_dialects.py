@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from oreo.agents.expert import ExpertAgent
+from oreo.envs.alfworld.data.games import load_game, open_split
 from oreo.envs.alfworld.dialects import in_dialect, translate
-from oreo.envs.alfworld.games import load_game, open_split
 from oreo.rollouts.loop import rollout
 
 from .shared_data import needs_games, unpack

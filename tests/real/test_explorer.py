@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from oreo.envs.alfworld import layouts
-from oreo.envs.alfworld.expert import Explorer
-from oreo.envs.alfworld.simulator import Simulator
+from oreo.envs.alfworld import package_data
+from oreo.envs.alfworld.engines.simulator import Simulator
+from oreo.envs.alfworld.experts.explorer import Explorer
 
 from .shared_data import GAMES, needs_games, real_games
 
@@ -14,7 +14,7 @@ pytestmark = needs_games
 
 
 def test_the_put_dialect_derived_from_the_package_is_the_published_one() -> None:
-    domain, grammar = layouts.game_logic("put")
+    domain, grammar = package_data.game_logic("put")
     assert domain == (GAMES / "pddl_domain.pddl").read_text()
     published = (GAMES / "grammar_template.twl2").read_text()
     assert grammar == published.replace("@@TASK@@", "Your task is to: UNKNOWN GOAL.")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from oreo.envs.alfworld import pack
 from oreo.envs.alfworld.annotations import human_goals
+from oreo.envs.alfworld.data import pack
+from oreo.envs.alfworld.data.games import load_game, open_split, pack_games
+from oreo.envs.alfworld.data.summary import take_inventory
 from oreo.envs.alfworld.env import ALFWorldEnv
-from oreo.envs.alfworld.games import load_game, open_split, pack_games
-from oreo.envs.alfworld.inventory import take_inventory
-from oreo.envs.alfworld.layouts import room_of
+from oreo.envs.alfworld.package_data import room_of
 
 from .shared_data import ALL, needs_games, unpack
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from oreo.envs.alfworld import layouts
-from oreo.envs.alfworld.generator import REALISTIC, generate_game
+from oreo.envs.alfworld import package_data
+from oreo.envs.alfworld.generation.generator import REALISTIC, generate_game
 
 from .shared_data import TRAJECTORIES, needs_games, needs_trajectories, real_games
 
@@ -64,7 +64,7 @@ def test_realistic_rooms_have_the_furniture_of_the_real_ones(realism: Any, real:
         plan = facts.game.floor_plan
         if plan == "FloorPlan420":  # its second basin is called a bathtub's and is a sink's
             continue
-        heldout = plan in layouts.floor_plans(facts.room, heldout=True)
+        heldout = plan in package_data.floor_plans(facts.room, heldout=True)
         made = realism.read(generate_game(number, floor_plans=plan, heldout=heldout, **REALISTIC))
         assert sorted(made.furniture.values()) == sorted(facts.furniture.values()), plan
         assert len(made.openable) == len(facts.openable), plan

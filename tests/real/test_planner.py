@@ -7,10 +7,10 @@ import lzma
 
 import pytest
 
-from oreo.envs.alfworld.expert import Explorer
+from oreo.envs.alfworld.engines.simulator import Simulator
+from oreo.envs.alfworld.experts.explorer import Explorer
+from oreo.envs.alfworld.experts.planner import shortest_plan
 from oreo.envs.alfworld.game import Game
-from oreo.envs.alfworld.planner import shortest_plan
-from oreo.envs.alfworld.simulator import Simulator
 
 from .shared_data import ALL, TRAJECTORIES, needs_games, needs_trajectories, real_games
 

@@ -16,11 +16,11 @@ from functools import cache
 
 import pytest
 
-from oreo.envs.alfworld.engine import Engine
-from oreo.envs.alfworld.expert import Explorer
+from oreo.envs.alfworld.engines.engine import Engine
+from oreo.envs.alfworld.engines.simulator import Simulator
+from oreo.envs.alfworld.engines.textworld_engine import TextWorldEngine
+from oreo.envs.alfworld.experts.explorer import Explorer
 from oreo.envs.alfworld.game import Game
-from oreo.envs.alfworld.simulator import Simulator
-from oreo.envs.alfworld.textworld_engine import TextWorldEngine
 
 from .shared_data import ALL, TRAJECTORIES, game_of, lines_of, needs_games, needs_trajectories
 

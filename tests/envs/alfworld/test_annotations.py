@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oreo.envs.alfworld.annotations import human_goals, in_human_words, speakable
+from oreo.envs.alfworld.engines.simulator import Simulator
+from oreo.envs.alfworld.engines.textworld_engine import TextWorldEngine
 from oreo.envs.alfworld.game import Game
-from oreo.envs.alfworld.generator import generate_game
-from oreo.envs.alfworld.simulator import Simulator
-from oreo.envs.alfworld.textworld_engine import TextWorldEngine
+from oreo.envs.alfworld.generation.generator import generate_game
 from oreo.errors import DataError, UsageError
 
 GAME = generate_game(0, max_receptacles=4, max_objects=4)

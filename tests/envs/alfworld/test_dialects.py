@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oreo.agents.expert import ExpertAgent
-from oreo.envs.alfworld.dialects import DIALECTS, in_dialect, swap, translate
-from oreo.envs.alfworld.generator import game_by_name, generate_game
-from oreo.envs.alfworld.simulator import Simulator
+from oreo.envs.alfworld.dialects import DIALECTS, in_dialect, translate
+from oreo.envs.alfworld.engines.simulator import Simulator
+from oreo.envs.alfworld.game import swap
+from oreo.envs.alfworld.generation.generator import game_by_name, generate_game
 from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Candidate, Step, Trajectory

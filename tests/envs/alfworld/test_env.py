@@ -16,15 +16,14 @@ from gymnasium.utils.env_checker import check_env
 
 import oreo.envs
 from oreo.envs.alfworld import env as env_module
-from oreo.envs.alfworld.dialects import swap
-from oreo.envs.alfworld.entry import Entry
+from oreo.envs.alfworld.data.entry import Entry
+from oreo.envs.alfworld.data.games import open_split
 from oreo.envs.alfworld.env import ALFWorldEnv
-from oreo.envs.alfworld.experts import EXPERTS
-from oreo.envs.alfworld.game import TASK_TYPES
-from oreo.envs.alfworld.games import open_split
-from oreo.envs.alfworld.generator import game_by_name, parse_name, write_games
-from oreo.envs.alfworld.layouts import room_of
-from oreo.envs.alfworld.unknown import UnknownGameLogic
+from oreo.envs.alfworld.errors import UnknownGameLogic
+from oreo.envs.alfworld.experts.registry import EXPERTS
+from oreo.envs.alfworld.game import TASK_TYPES, swap
+from oreo.envs.alfworld.generation.generator import game_by_name, parse_name, write_games
+from oreo.envs.alfworld.package_data import room_of
 from oreo.errors import DataError, UsageError
 
 SMALL: dict[str, Any] = {"max_receptacles": 6, "max_objects": 6}
@@ -183,7 +182,7 @@ def test_the_original_engine_plays_the_same_games_in_the_same_words_but_has_no_s
 def test_a_game_the_simulator_does_not_know_is_played_on_the_original_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from oreo.envs.alfworld.simulator import Simulator
+    from oreo.envs.alfworld.engines.simulator import Simulator
 
     usual = make().reset(seed=2)
     refused = usual[1]["game"]

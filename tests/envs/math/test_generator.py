@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oreo.envs.alfworld.draws import Draws
+from oreo.envs.draws import Draws
 from oreo.envs.math.calculator import calculate
 from oreo.envs.math.env import MathEnv
 from oreo.envs.math.generator import Knobs, as_range, by_name, check_knobs, generate, key

@@ -1,0 +1,235 @@
+"""All games of a data folder in one file: opened in milliseconds, any game read at random, nothing to unpack.
+
+A pack is an SQLite database, so any program can look into it:
+
+    games  a row a game: name, split, task type, floor plan, …, the task sentence, and which texts it is made of
+    texts  id, zlib-compressed UTF-8; a text that games share (domain, grammar) is there once
+
+The grammar of a game is its text with the task sentence in place of the one NUL character. A pack is written under
+another name and renamed, then never changed: readers need no locks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from oreo.envs.alfworld.data.entry import Entry, describe
+from oreo.envs.alfworld.game import Game, split_at_task
+from oreo.errors import DataError, UsageError
+
+APPLICATION_ID = 0x6F72656F  # "oreo" in the file's header, so that `file` and we know a pack from other databases
+VERSION = 1
+_SLOT = "\0"
+_AGAIN = "make it again with `oreo games pack`"
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+PRAGMA journal_mode = OFF;
+CREATE TABLE texts (id INTEGER PRIMARY KEY, text BLOB NOT NULL);
+CREATE TABLE games (
+    name TEXT PRIMARY KEY, split TEXT NOT NULL, task_type TEXT NOT NULL, floor_plan TEXT NOT NULL,
+    object TEXT NOT NULL, dialect TEXT NOT NULL, rules TEXT NOT NULL, goals INTEGER NOT NULL,
+    task TEXT, params TEXT NOT NULL, human_goals TEXT NOT NULL,
+    domain INTEGER NOT NULL REFERENCES texts, grammar INTEGER NOT NULL REFERENCES texts,
+    problem INTEGER NOT NULL REFERENCES texts
+);
+"""
+_ENTRY = "name, task_type, floor_plan, object, dialect, rules, goals"
+_INDEX = f"CREATE INDEX by_split ON games (split, {_ENTRY})"
+_GAME = """
+SELECT task_type, params, floor_plan, human_goals, task, domain, grammar, texts.text
+FROM games JOIN texts ON texts.id = games.problem WHERE name = ?
+"""
+
+Stamp = tuple[int, int, int]
+"""What tells one state of a file from another: inode, mtime, size."""
+
+_read_before: dict[tuple[Path, str], tuple[Stamp, tuple[Entry, ...]]] = {}
+_local = threading.local()
+
+
+def write_pack(output: Path, games: Iterable[tuple[str, Game]]) -> None:
+    """Write a pack. Until it is complete, `output` stays as it was.
+
+    Args:
+        games: split and game, in any order.
+    Raises:
+        UsageError: what is at `output` is no pack.
+        DataError: a game that cannot be stored, or a folder that cannot be written.
+    """
+    check_output(output)
+    temporary = output.with_name(f".{output.name}-{os.getpid()}.tmp")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        with closing(sqlite3.connect(temporary)) as database:
+            database.executescript(_SCHEMA)
+            stored: dict[str, int] = {}
+            for split, game in games:
+                _insert(database, stored, split, game)
+            database.execute(_INDEX)
+            database.commit()
+        os.replace(temporary, output)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise DataError(f"{output}: cannot be written ({error})") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def check_output(output: Path) -> None:
+    """Raises UsageError where a pack would overwrite something else."""
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; give the name of a file, such as {output / 'alfworld.pack'}")
+    if output.exists() and not is_pack(output):
+        raise UsageError(f"{output} is no pack of games and stays as it is; give another name")
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a file says of itself that it is a pack, of whatever version."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(72)
+    except OSError:
+        return False
+    return head.startswith(b"SQLite format 3\0") and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def pack_splits(path: Path) -> list[str]:
+    """The splits that a pack holds games of, sorted."""
+    return [split for (split,) in _ask(path, _stamp(path), "SELECT DISTINCT split FROM games ORDER BY split")]
+
+
+def pack_entries(path: Path, split: str) -> tuple[Entry, ...]:
+    """The games of a split, sorted by name; none if there is no such split. Raises DataError for a broken pack."""
+    key, stamp = (path.absolute(), split), _stamp(path)
+    before = _read_before.get(key)
+    if before is not None and before[0] == stamp:
+        return before[1]
+    rows = _ask(path, stamp, f"SELECT {_ENTRY} FROM games WHERE split = ? ORDER BY name", split)
+    entries = tuple(Entry(*row) for row in rows)
+    _read_before[key] = (stamp, entries)
+    return entries
+
+
+def pack_game(path: Path, name: str) -> Game | None:
+    """Read one game; None if there is none of that name. Raises DataError for a broken pack."""
+    stamp = _stamp(path)
+    rows = _ask(path, stamp, _GAME, name)
+    if not rows:
+        return None
+    task_type, params, floor_plan, human_goals, task, domain, grammar, problem = rows[0]
+    try:
+        frame = _shared_text(path, stamp, grammar)
+        return Game(
+            name=name,
+            pddl_domain=_shared_text(path, stamp, domain),
+            grammar=frame if task is None else frame.replace(_SLOT, task),
+            pddl_problem=zlib.decompress(problem).decode(),
+            task_type=task_type,
+            params=json.loads(params),
+            floor_plan=floor_plan,
+            human_goals=tuple(json.loads(human_goals)),
+        )
+    except (ValueError, TypeError, IndexError, zlib.error) as error:
+        raise DataError(f"{path}: broken pack, at {name} ({error}); {_AGAIN}") from error
+
+
+# Writing.
+
+
+def _insert(database: sqlite3.Connection, stored: dict[str, int], split: str, game: Game) -> None:
+    name, *facts = vars(describe(game)).values()
+    frame, task = _frame(game.grammar)
+    try:
+        texts = [_store(database, stored, text) for text in (game.pddl_domain, frame, game.pddl_problem)]
+        row = [name, split, *facts, task, json.dumps(game.params), json.dumps(game.human_goals), *texts]
+        database.execute(f"INSERT INTO games VALUES ({', '.join('?' * len(row))})", row)
+    except UnicodeEncodeError as error:
+        raise DataError(f"{ascii(game.name)}: cannot be packed, it is no valid Unicode ({error.reason})") from error
+    except sqlite3.IntegrityError as error:
+        raise DataError(f"{game.name}: cannot be packed ({error})") from error
+
+
+def _frame(grammar: str) -> tuple[str, str | None]:
+    """A grammar with a slot for its task sentence, and the sentence; None where it has none."""
+    parts = split_at_task(grammar)
+    if parts is None or _SLOT in grammar:
+        return grammar, None
+    return f"{parts[0]}{_SLOT}{parts[2]}", parts[1]
+
+
+def _store(database: sqlite3.Connection, stored: dict[str, int], text: str) -> int:
+    """The id of a text. `stored` knows those that are there, by their digests."""
+    content = text.encode()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest not in stored:
+        stored[digest] = len(stored) + 1
+        database.execute("INSERT INTO texts VALUES (?, ?)", (stored[digest], zlib.compress(content)))
+    return stored[digest]
+
+
+# Reading.
+
+
+def _ask(path: Path, stamp: Stamp, query: str, *values: str | int) -> list[Any]:
+    try:
+        return _connection(path, stamp).execute(query, values).fetchall()
+    except (sqlite3.Error, UnicodeError) as error:
+        raise DataError(f"{path}: broken pack ({error}); {_AGAIN}") from error
+
+
+def _connection(path: Path, stamp: Stamp) -> sqlite3.Connection:
+    """This thread's own connection to a pack as it is now.
+
+    SQLite's connections must not be used in a forked process: there, one is opened anew.
+    """
+    opened: dict[Path, tuple[object, sqlite3.Connection]] = _local.__dict__.setdefault("opened", {})
+    now = (os.getpid(), stamp)
+    if path not in opened or opened[path][0] != now:
+        opened[path] = (now, _connect(path, stamp))
+    return opened[path][1]
+
+
+def _connect(path: Path, stamp: Stamp) -> sqlite3.Connection:
+    if not is_pack(path):
+        raise DataError(f"{path}: no pack of games; `oreo games pack` makes one from a data folder")
+    # Immutable: no locks, so that it can lie on read-only and on network disks.
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        version, pages, size = (
+            connection.execute(f"PRAGMA {fact}").fetchone()[0] for fact in ("user_version", "page_count", "page_size")
+        )
+        if pages * size != stamp[-1]:  # SQLite itself reads on where only the last page is cut
+            raise sqlite3.DatabaseError("the file is cut off")
+        if version != VERSION:
+            raise DataError(f"{path}: a pack of version {version}, and this is for version {VERSION}; {_AGAIN}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+@lru_cache(maxsize=16)
+def _shared_text(path: Path, stamp: Stamp, number: int) -> str:
+    """A text that many games share, kept."""
+    ((packed,),) = _ask(path, stamp, "SELECT text FROM texts WHERE id = ?", number)
+    return zlib.decompress(packed).decode()

@@ -1,0 +1,51 @@
+"""What may be said to choose games, and how it is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from oreo.envs.alfworld import package_data
+from oreo.envs.alfworld.data.selection import FloorPlans, check_floor_plans, check_objects
+from oreo.envs.alfworld.package_data import room_of
+from oreo.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (None, None),
+        ("Kitchen", ("Kitchen",)),
+        ("livingroom", ("LivingRoom",)),
+        (7, ("FloorPlan7",)),
+        ("430", ("FloorPlan430",)),
+        (["FloorPlan7", 7, "kitchen", "floorplan07"], ("FloorPlan7", "Kitchen")),
+    ],
+)
+def test_rooms_floor_plans_and_numbers_are_read_in_any_case(given: FloorPlans | None, read: object) -> None:
+    assert check_floor_plans(given) == read
+
+
+@pytest.mark.parametrize("given", ["Kichen", "FloorPlan31", 0, 200, 431, -3, True, "", "FloorPlan", None, 3.5])
+def test_an_unknown_floor_plan_is_one_line_with_the_rooms_in_it(given: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_floor_plans([given])  # type: ignore[list-item]
+    said = str(caught.value)
+    assert f"unknown floor plan {given!r}: choose from Kitchen, LivingRoom" in said and "\n" not in said
+    assert given != "Kichen" or "did you mean 'Kitchen'?" in said
+
+
+def test_every_floor_plan_of_alfworld_is_in_the_room_it_should_be() -> None:
+    for room in package_data.ROOMS:
+        for heldout in (False, True):
+            assert {room_of(name) for name in package_data.floor_plans(room, heldout)} == {room}
+    assert room_of("FloorPlan_Train1_1") == room_of("") == ""
+
+
+def test_nothing_to_choose_from_is_refused() -> None:
+    with pytest.raises(UsageError, match="floor_plans is empty"):
+        check_floor_plans([])
+    with pytest.raises(UsageError, match="objects is empty"):
+        check_objects(())
+    with pytest.raises(UsageError, match="objects: 3 is no kind of object"):
+        check_objects(["Mug", 3])  # type: ignore[list-item]
+    assert check_objects(["Mug", "Mug"]) == ("Mug",) and check_objects("mug") == ("mug",)

@@ -1,0 +1,86 @@
+"""Reading .twl2 grammars: the quirks of TextWorld's parser, compared with that parser itself."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oreo.envs.alfworld import package_data
+from oreo.envs.alfworld.engines.grammar import (
+    Answers,
+    Expression,
+    Literal,
+    RuleName,
+    parse_grammar,
+    parse_query,
+    parse_symbols,
+)
+from oreo.envs.alfworld.engines.wording import read_wording
+from oreo.envs.alfworld.errors import UnknownExpression
+from oreo.errors import DataError
+
+NAME = Expression(((("o", "name"),),))
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("You see.", (Literal("You see."),)),
+        ("the {o.name}.", (Literal("the "), NAME, Literal("."))),
+        ("{o}#rule(o)#", (NAME, RuleName("rule(o)"))),
+        ("[{o.name | holds(a:agent, o:object)}]", (Answers(NAME, parse_query("holds(a:agent,o:object)"), True),)),
+        ("\n  begins with blanks", (Literal("begins with blanks"),)),
+        ("ends; here", (Literal("ends"),)),
+        ("ends ] here", (Literal("ends "),)),
+        ('"quoted"text', (Literal("quoted"), Literal("text"))),
+        ("", ()),
+    ],
+)
+def test_texts_are_read_as_textworld_reads_them(text: str, symbols: tuple[object, ...]) -> None:
+    assert parse_symbols(text) == symbols
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text("ab ;\"'<>[]#|.,\n", max_size=12))
+def test_odd_texts_are_read_as_textworld_reads_them(text: str) -> None:
+    textgen = pytest.importorskip("textworld.envs.pddl.textgen")
+    try:
+        theirs = textgen._parse_and_convert(text, rule_name="symbols")
+    except Exception:  # it may fail where we stop reading; such a game does not exist for it
+        return
+    ours = parse_symbols(text)
+    said = [symbol.text for symbol in ours if isinstance(symbol, Literal)]
+    assert "".join(said) == "".join(str(symbol) for symbol in theirs if type(symbol).__name__ == "TerminalSymbol")
+    rules = [symbol.name for symbol in ours if isinstance(symbol, RuleName)]
+    assert rules == [symbol.symbol for symbol in theirs if type(symbol).__name__ == "NonterminalSymbol"]
+
+
+@pytest.mark.parametrize("text", ["{o.name.upper()}", "{__import__('os')}", "{o[0]}", "{len(o)}"])
+def test_expressions_are_never_executed(text: str) -> None:
+    try:
+        symbols = parse_symbols(text)
+    except UnknownExpression:
+        return
+    assert not any(isinstance(symbol, Expression) for symbol in symbols)
+
+
+def test_a_later_rule_replaces_an_earlier_one() -> None:
+    block = 'grammar :: """ {"x": [{"rhs": "%s"}]} """;\n'
+    assert parse_grammar(block % "one" + block % "two").productions("x")[0].symbols == (Literal("two"),)
+
+
+@pytest.mark.parametrize("dialect", ["put", "move"])
+def test_games_share_their_wording_and_keep_their_task(dialect: str) -> None:
+    _, grammar = package_data.game_logic(dialect)
+    actions = frozenset({"look", "inventory"})
+    one, task = read_wording(grammar.replace("UNKNOWN GOAL", "find a mug"), actions)
+    other, other_task = read_wording(grammar.replace("UNKNOWN GOAL", "wash a \\u00e9"), actions)
+    assert one is other
+    assert (task, other_task) == ("Your task is to: find a mug.", "Your task is to: wash a é.")
+
+
+@pytest.mark.parametrize("text", ["grammar", 'grammar :: """{""";', "action a { template :: look; }", "action a {"])
+def test_malformed_grammars_are_refused(text: str) -> None:
+    with pytest.raises(DataError):
+        parse_grammar(text)
