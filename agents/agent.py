@@ -14,7 +14,8 @@ from oreo.trajectory import Candidate, Step
 
 @dataclass
 class Episode:
-    """An episode under way, as `oreo.rollouts.loop` shows it to an agent. Agents read it and draw from `rng`, no more."""
+    """An episode under way, as `oreo.rollouts.loop` shows it to an agent. Agents read it and draw from `rng`, no
+    more."""
 
     key: int
     """Unique in this process; caches may be kept under it. A key that is no longer shown never comes back."""

@@ -12,8 +12,8 @@
 | transformers | `transformers serve MODEL` | http://127.0.0.1:8000/v1 |
 
 A turn means what it means for a local model (language_model.py). What the model is told goes as chat messages, or with
-api="text" as the very tokens that training sees (oreo.encoding.turn_format), for models without a chat template; that takes their
-tokenizer. Where an episode outgrows the server's context, the older half of its turns leaves.
+api="text" as the very tokens that training sees (oreo.encoding.turn_format), for models without a chat template; that
+takes their tokenizer. Where an episode outgrows the server's context, the older half of its turns leaves.
 
 A turn's log-probability is the sum of what the server says of its tokens, which for most servers is the model's own,
 before the temperature. A value model here chooses between K turns of a policy there (best_of_k.py). A call that fails

@@ -11,11 +11,12 @@ One forward and backward pass of OREO's policy loss (token level, with its KL te
 with 151,936 entries in its vocabulary and tied embeddings, on random tokens of which a share are actions (ALFWorld:
 about 15 %). The value model, the same in both, and the optimiser are left out.
 
-    ours          oreo.models.scorers.Policy: the output layer at action tokens only, in chunks, with its own backward pass
+    ours          Policy of oreo.models.scorers: the output layer at action tokens only, in chunks, with a backward pass
+                  of its own
     full logits   log-softmax of policy and reference over [batch, length, vocabulary], as the paper's released code
     ours, again   with --checkpoint-activations: ours, with the policy's blocks computed again (oreo.models.activations)
-    ours, packed  with --packed: ours, on packed rows (oreo.models.packing); the others pad to the longest. --shortest makes
-                  rows of unequal lengths, --shared has them begin with so many equal tokens, as with an instruction
+    ours, packed  with --packed: ours, on packed rows (oreo.models.packing); the others pad to the longest. --shortest
+                  makes rows of unequal lengths, --shared has them begin with N equal tokens, as with an instruction
 
 Each runs in a process of its own. Memory is the most that the process (or the accelerator) held in an update, over what
 it held before, with both models and the policy's gradients in place.

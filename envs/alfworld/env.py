@@ -59,8 +59,8 @@ class ALFWorldEnv(TextEnv):
             ALFWORLD_DATA.
         expert: who answers `expert_action`: "explorer", who knows what a player can know, "handcoded", alfworld's own,
             who reads the facts, or "planner", who sees everything and says a shortest plan (simulator only).
-        knobs: further settings of generated games, fields of `oreo.envs.alfworld.generation.settings.Knobs`: seed, max_receptacles,
-            max_objects, distractors, expert_steps, task_mix.
+        knobs: further settings of generated games, fields of `oreo.envs.alfworld.generation.settings.Knobs`: seed,
+            max_receptacles, max_objects, distractors, expert_steps, task_mix.
     Raises:
         UsageError: an argument that names nothing.
         DataError: missing, empty or malformed data.

@@ -30,7 +30,7 @@ def replay(
       oreo replay runs/kitchen --episode 3
     """
     from oreo.data.buffer import TrajectoryBuffer
-    from oreo.eval.replay import replay as run
+    from oreo.eval.terminal.replay import replay as run
 
     with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:
         count = len(stored)

@@ -62,7 +62,7 @@ def watch(
     Example:
       oreo watch --agent checkpoints/kitchen --best-of 5 --split generated_unseen --seed 3
     """
-    from oreo.eval.watch import watch as run
+    from oreo.eval.terminal.watch import watch as run
 
     arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
     player = acting_agent(

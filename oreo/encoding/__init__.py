@@ -1,0 +1,1 @@
+"""From trajectories to tokens: the turn format, and chat templates taken apart."""

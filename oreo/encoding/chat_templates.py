@@ -1,8 +1,9 @@
 """Chat templates taken apart, so that an episode can be written piece by piece and never rendered again.
 
-A template is rendered around sentinels, and what stands between them are the pieces of `oreo.encoding.turn_format.TurnFormat`.
-They are cut at special tokens: a tokenizer splits there first, so ids from before a special token do not depend on what
-follows it, and plain text between two of them (a header and the observation, say) is tokenised as one text.
+A template is rendered around sentinels, and what stands between them are the pieces of
+`oreo.encoding.turn_format.TurnFormat`. They are cut at special tokens: a tokenizer splits there first, so ids from
+before a special token do not depend on what follows it, and plain text between two of them (a header and the
+observation, say) is tokenised as one text.
 
 Some templates write earlier turns differently as the conversation goes on (a counter, thoughts that are left out, a
 system message that moves along). An episode that only ever grows at its end cannot: what was written stays, in acting

@@ -297,7 +297,7 @@ def _table(evaluations: dict[str, Evaluation], world: World) -> Table:
 
 def _show_episode(trajectories: tuple[Trajectory, ...], console: Console) -> None:
     """One episode of the best agent with the value of each state: a won one of middling length."""
-    from oreo.eval.replay import replay
+    from oreo.eval.terminal.replay import replay
 
     won = sorted((trajectory for trajectory in trajectories if trajectory.won), key=len) or list(trajectories)
     console.print("\n[bold]5[/]  One of its episodes, with the candidates and their values\n")

@@ -1,0 +1,1 @@
+"""Policy, value and reference: loading, scoring, packing, LoRA, saving."""

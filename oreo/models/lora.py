@@ -1,8 +1,8 @@
 """LoRA: policy and value, or the value alone, as adapters on one base in memory, which without them is the reference.
 
 The base's layers are peft's. The value is a token classification model whose body is the base's own, with a head of
-its own, so that `Policy` and `Value` of oreo.models.loading see ordinary models. Which adapter a forward pass goes through is
-set just before it, and again where a part of it is computed again. Adapters are saved as peft saves them.
+its own, so that `Policy` and `Value` of oreo.models.loading see ordinary models. Which adapter a forward pass goes
+through is set just before it, and again where a part of it is computed again. Adapters are saved as peft saves them.
 
 Not here: loading an adapter to act with, which merges it into its base (oreo.models.loading).
 """

@@ -66,7 +66,8 @@ class Policy(nn.Module):
             attention_mask: [B, T], needed where padding is not on the right.
             reference: π_ref; None leaves its outputs zero.
             kl: whether the KL is wanted; False leaves it zero.
-            packing: of the same rows; models that `oreo.models.packing.prepare` was called on need it, others cannot use it.
+            packing: of the same rows; models that `oreo.models.packing.prepare` was called on need it, others cannot
+                use it.
 
         Returns:
             log π(a_t|s_t), log π_ref(a_t|s_t) and KL(π(·|s_t) ‖ π_ref(·|s_t)), each [B, T] float32, zero elsewhere.

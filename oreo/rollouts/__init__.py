@@ -1,0 +1,1 @@
+"""Agents play environments: the loop, and many workers on one machine or a cluster."""

@@ -6,7 +6,8 @@ An episode is seeded by its index, so it does not matter which worker plays it. 
 asked for. A worker that dies costs what it had under way: others play that again. What it had stored and not yet
 reported is found in its files, so nothing is played twice.
 
-A worker is a process of this machine; with ray=True, an actor on a cluster: oreo/rollouts/ray_cluster.py has what differs.
+A worker is a process of this machine; with ray=True, an actor on a cluster: oreo/rollouts/ray_cluster.py has what
+differs.
 """
 
 from __future__ import annotations

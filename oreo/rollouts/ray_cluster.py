@@ -1,4 +1,5 @@
-"""Workers of `oreo.rollouts.collect.collect` that are actors of a Ray cluster: how they start, and how messages reach them.
+"""Workers of `oreo.rollouts.collect.collect` that are actors of a Ray cluster: how they start, and how messages reach
+them.
 
 What they do, and what becomes of a dead one, is in oreo/rollouts/collect.py. All machines need this package with its
 environments and models, and the buffer's folder at the same path, on a file system whose file locks hold between them

@@ -1,0 +1,1 @@
+"""Training on stored trajectories: the loop, methods and losses, settings and recipes, run folders."""

@@ -88,7 +88,8 @@ class TrainConfig:
     """DPO: at most so many pairs of each game, drawn by `seed`. Paper: 5 (ALFWorld), 6 (maths 1.5B), 10 (maths 7B)."""
     lora_r: int = 0
     """Rank of LoRA adapters, which are then trained in place of all weights: policy and value are two adapters on one
-    base, and the base alone is the reference (see `oreo.models.lora`); 0: train all weights. Paper: 64 (its 7B value)."""
+    base, and the base alone is the reference (see `oreo.models.lora`); 0: train all weights. Paper: 64 (its 7B
+    value)."""
     lora_models: str = "both"
     """LoRA: "both", or "value": the policy is trained whole, and the value is an adapter on the reference. Paper: value
     (7B)."""
@@ -117,8 +118,8 @@ class TrainConfig:
     """Draw the order of games, and not of rows: samples of a game are learnt from in one update, and the prompt that
     they share is computed once (with `packed`). The paper does not say; off: all rows in random order."""
     packed: bool = True
-    """Lay rows end to end without padding, what they begin with alike once (see oreo.models.packing); False: pad them. Weights
-    differ by rounding only."""
+    """Lay rows end to end without padding, what they begin with alike once (see oreo.models.packing); False: pad them.
+    Weights differ by rounding only."""
     bf16: bool = False
     """Compute in bfloat16, weights stay float32. Paper: bf16; off here, since few CPUs are faster with it."""
     checkpoint_activations: bool = False
@@ -131,7 +132,8 @@ class TrainConfig:
     trust_remote_code: bool = False
     """Run Python that comes with the model."""
     trackers: tuple[str, ...] = ()
-    """Where the log goes as well: "tensorboard" (files in the output folder), "wandb", "trackio". See oreo.training.trackers."""
+    """Where the log goes as well: "tensorboard" (files in the output folder), "wandb", "trackio". See
+    oreo.training.trackers."""
     recipe: str | None = None
     """Where `of` takes what is not given to it; see oreo.training.recipe."""
 

@@ -1,8 +1,8 @@
 """DeepSpeed ZeRO: each process keeps a part of the moments (stage 1), gradients (2) and weights (3) of a model.
 
 DeepSpeed makes an engine of a module and our AdamW, and takes its place in the module's forward and backward pass; the
-rest here moves whole tensors in and out of its parts. oreo.training.devices calls this where the launcher asked for DeepSpeed.
-Not here: the reference, which has no optimiser and is shared out as under FSDP2.
+rest here moves whole tensors in and out of its parts. oreo.training.devices calls this where the launcher asked for
+DeepSpeed. Not here: the reference, which has no optimiser and is shared out as under FSDP2.
 """
 
 from __future__ import annotations

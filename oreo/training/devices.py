@@ -1,8 +1,8 @@
 """Processes and devices of a training run: alone, as copies (DDP), or as shards of one copy (FSDP2, DeepSpeed ZeRO).
 
 The launcher (`accelerate launch`, torchrun) says which through the environment; configurations for it are in
-oreo/training/recipes/accelerate/. Accelerate finds the processes and makes copies; shards are torch's own `fully_shard`, which
-also runs on CPUs, or DeepSpeed's (oreo.training.deepspeed_zero).
+oreo/training/recipes/accelerate/. Accelerate finds the processes and makes copies; shards are torch's own
+`fully_shard`, which also runs on CPUs, or DeepSpeed's (oreo.training.deepspeed_zero).
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 B trajectories, T positions. Every argument is [B, T], and entry t is about the token at position t: its log-ratio
 ρ_t = log π_θ(a_t|s_t) − log π_ref(a_t|s_t), the value V(s_t) of the state *before* it, the reward received on it.
 `action_mask` is True where the agent wrote the token. Everything elsewhere is ignored, NaN included: there is no state
-to learn at an observation token, and a reward counts only on an action token (oreo.encoding.turn_format puts a step's reward on
-the last token of its turn). So where the padding stands makes no difference.
+to learn at an observation token, and a reward counts only on an action token (oreo.encoding.turn_format puts a step's
+reward on the last token of its turn). So where the padding stands makes no difference.
 
 Averages are taken inside each trajectory first, then over the batch. A row without any action token has no weight: it
 adds nothing and is not counted. Sums run in float32 or wider. The α·KL term of (9) and (10) is the caller's: it needs
-whole distributions (oreo.models.loading), and `trajectory_mean` averages it the same way. DPO and KTO: oreo.training.preferences.
+whole distributions (oreo.models.loading), and `trajectory_mean` averages it the same way. DPO and KTO:
+oreo.training.preferences.
 
 λ. The soft Bellman equation can be asked of one action at a time (3), or telescoped to the end of the episode (7). In
 between lies, as in TD(λ), the mixture of all n-step targets, t + n counting actions, N actions from t to the end:

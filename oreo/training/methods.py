@@ -1,7 +1,7 @@
 """Where methods differ: the loss of one micro-batch, what the mean of a batch runs over, which models take part.
 
-What a row of the data is, oreo.training.rows.encode_all says; the formulas are in oreo.training.losses and oreo.training.preferences; the loop
-that all methods share is oreo.training.trainer.
+What a row of the data is, oreo.training.rows.encode_all says; the formulas are in oreo.training.losses and
+oreo.training.preferences; the loop that all methods share is oreo.training.trainer.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Both see a trajectory as one action, of which they know the log-ratio r = Σ_t log π_θ(a_t|s_t) − log π_ref(a_t|s_t)
 over its action tokens (`sequence_log_ratio`), and whether it was won. B sequences, T positions, P pairs, N
-trajectories. Sums run in float32 or wider. Which pairs there are: oreo.data.selection; OREO's losses: oreo.training.losses.
+trajectories. Sums run in float32 or wider. Which pairs there are: oreo.data.selection; OREO's losses:
+oreo.training.losses.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ def kto_loss(
 def kto_reference_point(total: Tensor, count: int) -> Tensor:
     """z = max(0, 1/m Σ_i log π_θ(y_j|x_i)/π_ref(y_j|x_i)), an estimate of KL(π_θ ‖ π_ref): section 4 of 2402.01306.
 
-    Each of the batch's m prompts x_i is followed by a completion y_j of another; oreo.training.methods says how those are made.
+    Each of the batch's m prompts x_i is followed by a completion y_j of another; oreo.training.methods says how those
+    are made.
 
     Args:
         total: scalar, the sum of the log-ratios of all mismatched completions.

@@ -1,12 +1,13 @@
-"""Settings of the paper's experiments by name: `oreo train --recipe oreo-alfworld`. One file each in oreo/training/recipes.
+"""Settings of the paper's experiments by name: `oreo train --recipe oreo-alfworld`. One file each in
+oreo/training/recipes.
 
     about, start           what it is, and which model the paper starts from (yours is given by `model`)
     train, collect         name -> {value, source}, with `code` where the released code differs and `note` for the rest
     differs                what the released code does otherwise and no setting says
     results                success or accuracy in %, as published (greedy)
 
-A recipe gives defaults: what is said explicitly wins, and what it does not name is `oreo.training.config.TrainConfig`'s default.
-A value may depend on the level: {token: 0.01, step: 0.1, response: 0.3}.
+A recipe gives defaults: what is said explicitly wins, and what it does not name is `oreo.training.config.TrainConfig`'s
+default. A value may depend on the level: {token: 0.01, step: 0.1, response: 0.3}.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ def encode_all(
 ) -> list[Example]:
     """Encode what the method learns from: SFT the turns to imitate, rejection those of won episodes, the others all.
 
-    Args: as the fields of `oreo.training.config.TrainConfig`. Without selection and pairs, rows are in the order of the data.
+    Args: as the fields of `oreo.training.config.TrainConfig`. Without selection and pairs, rows are in the order of the
+    data.
 
     Raises:
         DataError: nothing to learn from; a trajectory longer than `max_length` with overlong="refuse".

@@ -5,8 +5,8 @@ that update. Both losses therefore look at quantities from before either update,
 other's model: computing both from one pair of forward passes and then stepping both optimisers is that very order.
 
 Every update is the exact gradient of one whole batch, however it is cut into micro-batches and processes. Logs are
-JSON lines, and what oreo.training.trackers knows; there is no progress bar here, `on_step` gets each line. How processes share
-models: oreo.training.devices.
+JSON lines, and what oreo.training.trackers knows; there is no progress bar here, `on_step` gets each line. How
+processes share models: oreo.training.devices.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from oreo.agents.agent import Decision
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import UsageError
 from oreo.eval.evaluate import evaluate, plan_games, render, summarise
-from oreo.eval.replay import outcome_of
 from oreo.eval.statistics import wilson_interval
+from oreo.eval.terminal.replay import outcome_of
 from oreo.trajectory import Step, Trajectory
 
 GUESS = f"{Path(__file__).resolve().parent.parent.parent / 'examples' / 'guess.py'}:Guess"

@@ -1,8 +1,8 @@
 """The real games: where they are, which there are in a split, and one of them as data.
 
-They lie in a folder tree, as `alfworld-download` leaves it (folder.py), or in one file made from it (pack.py). Both give
-the same games under the same names: the path of a game.tw-pddl below the data folder. pack.py is imported where it is
-needed: some Pythons are built without sqlite3, and folders do without it.
+They lie in a folder tree, as `alfworld-download` leaves it (folder.py), or in one file made from it (pack.py). Both
+give the same games under the same names: the path of a game.tw-pddl below the data folder. pack.py is imported where it
+is needed: some Pythons are built without sqlite3, and folders do without it.
 """
 
 from __future__ import annotations

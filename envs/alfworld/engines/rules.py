@@ -1,8 +1,8 @@
 """The actions of the ALFRED domain that the simulator carries out, and how it makes sure that a game has just these.
 
 A game brings its own PDDL domain. Each action in it is compared, by a digest of its normalised text, with the version
-that `oreo.envs.alfworld.engines.simulator` implements. Two versions of the domain are in use: the older one cleans at sinks as
-well as at sink basins and has no `help`; alfworld 0.4 cleans at sink basins only and has it.
+that `oreo.envs.alfworld.engines.simulator` implements. Two versions of the domain are in use: the older one cleans at
+sinks as well as at sink basins and has no `help`; alfworld 0.4 cleans at sink basins only and has it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """ALFWorld's games without a planner: the texts of the original engine, thousands of times faster, in plain Python.
 
-The rules of the world are the ALFRED domain's: loaded_game.py has what is possible, effects.py what it does, and rules.py
-makes sure that a game's own PDDL domain has just these. All texts come from the game's own grammar (grammar.py,
-wording.py), the goal from its own PDDL problem (pddl.py, goal.py). A game that differs raises `UnknownGameLogic`; the
-original engine plays it.
+The rules of the world are the ALFRED domain's: loaded_game.py has what is possible, effects.py what it does, and
+rules.py makes sure that a game's own PDDL domain has just these. All texts come from the game's own grammar
+(grammar.py, wording.py), the goal from its own PDDL problem (pddl.py, goal.py). A game that differs raises
+`UnknownGameLogic`; the original engine plays it.
 
 Two differences from the original are known, none in the text: a game whose goal can never hold, or always
 holds, is loaded all the same, and `facts()` leaves out the planner's `new-axiom@…`.

@@ -5,8 +5,8 @@
     explorer.observe(action, feedback)        # the action that was carried out, even if someone else chose it
 
 It searches the furniture in an order that follows from the first observation and the task alone: the kinds where such
-an object is likeliest first (placement.py), numbers ascending. It opens what is closed and leaves it open. Nothing in it
-is random. Since it keeps track by feedback, not by its own plans, it carries on after any action of someone else.
+an object is likeliest first (placement.py), numbers ascending. It opens what is closed and leaves it open. Nothing in
+it is random. Since it keeps track by feedback, not by its own plans, it carries on after any action of someone else.
 """
 
 from __future__ import annotations

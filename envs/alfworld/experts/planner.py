@@ -5,8 +5,8 @@
 
 It searches (A*) on the simulator's own states, from wherever the game stands. No plan is shorter, because
 
-- the search goes by a bound that never exceeds what is still needed (heuristic.py). For a goal that is none of ALFWorld's
-  six the bound is 0, which makes it a breadth-first search: right as well, but it may give up.
+- the search goes by a bound that never exceeds what is still needed (heuristic.py). For a goal that is none of
+  ALFWorld's six the bound is 0, which makes it a breadth-first search: right as well, but it may give up.
 - The commands it leaves out help no plan: those that change nothing that the goal asks for or another command needs
   (looking, closing, …); all but one of the journeys to the same location; and taking an object that the goal is not
   about, since a plan stays one when everything done to that object is left out.

@@ -1,0 +1,1 @@
+"""Games of our own: houses, tasks, and the files that alfworld plays."""

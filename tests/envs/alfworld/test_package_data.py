@@ -69,8 +69,9 @@ def test_another_alfworld_whose_logic_we_do_not_know_is_an_error_not_a_wrong_gam
 
 def test_reading_the_package_does_not_import_it() -> None:
     code = (
-        "import sys; from oreo.envs.alfworld import layouts as l; l.game_logic('put'); l.floor_plan('FloorPlan1'); "
-        "l.holds('Fridge'); l.goal_template('pick_two_obj_and_place'); print('alfworld' in sys.modules)"
+        "import sys; from oreo.envs.alfworld import package_data as l; l.game_logic('put'); "
+        "l.floor_plan('FloorPlan1'); l.holds('Fridge'); l.goal_template('pick_two_obj_and_place'); "
+        "print('alfworld' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

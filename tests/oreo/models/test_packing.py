@@ -1,4 +1,5 @@
-"""oreo.models.packing: rows end to end against the same rows padded, and its layout against a count of distinct beginnings."""
+"""oreo.models.packing: rows end to end against the same rows padded, and its layout against a count of distinct
+beginnings."""
 
 from __future__ import annotations
 

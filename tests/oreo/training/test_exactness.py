@@ -68,8 +68,8 @@ def test_the_closed_form_weighs_whole_episodes_by_the_exponential_of_their_retur
 
 
 class Table(nn.Module):
-    """A policy with a number for each (state, token), in place of `oreo.models.scorers.Policy`. A token's id is its place in
-    the table, so it tells the state it was written in as well."""
+    """A policy with a number for each (state, token), in place of `oreo.models.scorers.Policy`. A token's id is its
+    place in the table, so it tells the state it was written in as well."""
 
     def __init__(self, process: Any, reference: dict[Any, float]) -> None:
         super().__init__()

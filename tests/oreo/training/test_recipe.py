@@ -1,4 +1,5 @@
-"""oreo.training.recipe and oreo/training/recipes: the paper's settings, where they come from, and what wins over what."""
+"""oreo.training.recipe and oreo/training/recipes: the paper's settings, where they come from, and what wins over
+what."""
 
 from __future__ import annotations
 

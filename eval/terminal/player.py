@@ -8,8 +8,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 
-from oreo.eval.keys import Keys
-from oreo.eval.screen import View, lines, render
+from oreo.eval.terminal.keys import Keys
+from oreo.eval.terminal.screen import View, lines, render
 
 
 class Stage:

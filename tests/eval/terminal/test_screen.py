@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from oreo.eval.replay import replay, view_at
-from oreo.eval.screen import View, chart, crop, lines, render, sparkline
+from oreo.eval.terminal.replay import replay, view_at
+from oreo.eval.terminal.screen import View, chart, crop, lines, render, sparkline
 from oreo.trajectory import Candidate, Step, Trajectory
 
 KITCHEN = Trajectory(

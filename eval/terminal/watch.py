@@ -13,9 +13,9 @@ from rich.console import Console
 
 from oreo.envs.text_env import step_limit
 from oreo.eval.evaluate import plan_games
-from oreo.eval.replay import view_at
-from oreo.eval.screen import View
-from oreo.eval.stage import Stage
+from oreo.eval.terminal.player import Stage
+from oreo.eval.terminal.replay import view_at
+from oreo.eval.terminal.screen import View
 from oreo.trajectory import Trajectory
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from oreo.eval.keys import Keys
-from oreo.eval.replay import replay
+from oreo.eval.terminal.keys import Keys
+from oreo.eval.terminal.replay import replay
 from oreo.trajectory import Step, Trajectory
 
 pty = pytest.importorskip("pty", reason="pseudo-terminals are a Unix thing")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from oreo.eval.screen import View
-from oreo.eval.stage import Stage
+from oreo.eval.terminal.player import Stage
+from oreo.eval.terminal.screen import View
 from oreo.trajectory import Trajectory
 
 _HINT = "←/→ step  space pause  q quit"

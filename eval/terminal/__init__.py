@@ -1,0 +1,1 @@
+"""Episodes in the terminal: the screen, the keys, watching and replaying."""
