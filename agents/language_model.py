@@ -22,7 +22,7 @@ from oreo.agents.rereading import cache_for
 from oreo.agents.sampling import draw
 from oreo.agents.turns import Turn, decision, observations_of, warn_of_cut_turns
 from oreo.encoding.turn_format import TurnFormat, tail
-from oreo.envs.text_env import goes_on
+from oreo.envs.text_env import continues_message
 from oreo.errors import DataError, UsageError
 
 _CACHED_TEXTS = 1 << 16
@@ -40,13 +40,13 @@ class _Story:
     steps: int = 0
     """Steps of the episode so far, as of the last look."""
     context_start: int = 0
-    """The step from which it is told; older turns have left (`TurnFormat.leave`)."""
+    """The step from which it is told; older turns have left (`TurnFormat.drop_oldest_turns`)."""
     full: bool = False
     """No room for another turn."""
-    behind: str = ""
+    preceding: str = ""
     """What the next turn stands right behind (`oreo.encoding.turn_format.tail`); "": it begins a message."""
     stop: tuple[str, ...] = ()
-    """Texts that end the next turn and not its message (`oreo.envs.text_env.goes_on`)."""
+    """Texts that end the next turn and not its message (`oreo.envs.text_env.continues_message`)."""
 
 
 class LanguageModelAgent:
@@ -175,13 +175,13 @@ class LanguageModelAgent:
     def _continue(self, episode: Episode, story: _Story) -> None:
         observations, steps = observations_of(episode), episode.steps
         for index in range(story.steps, len(steps)):
-            story.ids += self.format.step(steps[index], observations[index + 1], story.behind)
-            story.behind = tail(steps[index], observations[index + 1])
+            story.ids += self.format.step(steps[index], observations[index + 1], story.preceding)
+            story.preceding = tail(steps[index], observations[index + 1])
         story.steps, story.stop = len(steps), tuple(episode.info.get("stop", ()))
         if self._fits(story.ids) and not story.full:
             return
         assert self.room is not None
-        start = self.format.leave(steps, episode.observation, story.context_start, self.room)
+        start = self.format.drop_oldest_turns(steps, episode.observation, story.context_start, self.room)
         story.full = start is None
         if start is None:
             warnings.warn(
@@ -195,7 +195,7 @@ class LanguageModelAgent:
         )
         story.context_start, story.ids = start, self.format.history(steps, episode.observation, start)
         if start == len(steps):
-            story.behind = ""
+            story.preceding = ""
 
     def _sayable(self, ids: list[int], turns: Sequence[str]) -> list[str]:
         """Those of some turns that the models have positions for behind an episode."""
@@ -218,7 +218,7 @@ class LanguageModelAgent:
 
     def _turn_ids(self, story: Any, text: str) -> list[int]:
         """What a turn of the story is to training, the token that ends it included."""
-        return self.format.turn(text, goes_on=goes_on(text, story.stop), behind=story.behind)
+        return self.format.turn(text, continues_message=continues_message(text, story.stop), preceding=story.preceding)
 
     def _sample(
         self, logits: Tensor, uniform: np.ndarray, stories: Sequence[Any], counts: Sequence[int] | None = None
@@ -228,13 +228,13 @@ class LanguageModelAgent:
         Args:
             logits: [n, V] for the first token.
             uniform: [n, K, T] a number for each token that may be drawn.
-            stories: [n] what the rows tell (their `stop` and `behind` are looked at); None: it is to say nothing.
+            stories: [n] what the rows tell (their `stop` and `preceding` are looked at); None: it is to say nothing.
             counts: [n] turns of each row, at most K; None: K.
         """
         wanted = [0 if story is None else uniform.shape[1] for story in stories] if counts is None else list(counts)
         stops = [() if story is None else story.stop for story in stories]
         stopping = np.array([[bool(stop)] for stop in stops])
-        behind = ["" if story is None else story.behind for story in stories]
+        preceding = ["" if story is None else story.preceding for story in stories]
         rows, branches, steps = uniform.shape
         tokens = np.zeros((rows, branches, steps), dtype=np.int64)
         log_prob = np.zeros((rows, branches))
@@ -270,7 +270,10 @@ class LanguageModelAgent:
         return [
             [
                 self._turn(
-                    tokens[row, k, : count[row, k]], log_prob[row, k], bool(alive[row, k] or cut[row, k]), behind[row]
+                    tokens[row, k, : count[row, k]],
+                    log_prob[row, k],
+                    bool(alive[row, k] or cut[row, k]),
+                    preceding[row],
                 )
                 for k in range(branches if counts is None else wanted[row])
             ]
@@ -283,7 +286,7 @@ class LanguageModelAgent:
         """Turns for each of some states in a search, in the order of the policy cache's rows.
 
         Args:
-            states: with `key`, that of their row, `episode`, `stop` and `behind`.
+            states: with `key`, that of their row, `episode`, `stop` and `preceding`.
             logits: [rows, V] of the policy after each row of its cache; rows of other states say nothing.
             counts: how many turns, by the state's key.
         """
@@ -311,13 +314,13 @@ class LanguageModelAgent:
         before = tokenizer.decode(ids[-_TAIL:-1].tolist(), clean_up_tokenization_spaces=False)
         return min(found) <= len(before)
 
-    def _turn(self, ids: np.ndarray, log_prob: float, cut: bool, behind: str) -> Turn:
+    def _turn(self, ids: np.ndarray, log_prob: float, cut: bool, preceding: str) -> Turn:
         key = tuple(ids.tolist())
-        text = self._texts.get((behind, key))
+        text = self._texts.get((preceding, key))
         if text is None:
             if len(self._texts) >= _CACHED_TEXTS:
                 self._texts.clear()
-            text = self._texts[behind, key] = self.format.decode(key, behind)
+            text = self._texts[preceding, key] = self.format.decode(key, preceding)
         return Turn(list(key), text, float(log_prob), len(key) - cut)
 
     def _decide(

@@ -23,7 +23,7 @@ from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_to
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import action_of, decision, different
 from oreo.encoding.turn_format import tail
-from oreo.envs.text_env import goes_on
+from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
 
@@ -40,7 +40,7 @@ class _State:
     world: Any
     """The environment's snapshot."""
     info: dict[str, Any]
-    behind: str = ""
+    preceding: str = ""
     """As of `language_model._Story`."""
     left: int | None = None
     """Steps until the episode is truncated; None: nothing limits them."""
@@ -129,7 +129,7 @@ class LookaheadAgent(LanguageModelAgent):
                 story.ids,
                 world_of(episode).snapshot(),
                 episode.info,
-                story.behind,
+                story.preceding,
                 steps_left(episode),
                 over=story.full,
             )
@@ -180,8 +180,8 @@ class LookaheadAgent(LanguageModelAgent):
             observation, reward, terminated, truncated, info = world.step(action_of(text))
             left = None if state.left is None else state.left - 1
             over = bool(terminated or truncated) or left == 0
-            step = Step(state.episode.observation, text, goes_on=goes_on(text, state.stop))
-            ids = state.ids + self.format.step(step, observation, state.behind)
+            step = Step(state.episode.observation, text, continues_message=continues_message(text, state.stop))
+            ids = state.ids + self.format.step(step, observation, state.preceding)
             self._rows += 1
             state.children.append(
                 _State(

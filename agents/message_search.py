@@ -6,9 +6,9 @@
     vote    N messages are sampled; one of those with the most frequent answer is said, without V. Answers are equal
             where `info["answer_key"]` is, or, in an environment without it, `info["answer"]`
 
-For environments whose agents write one message in several turns (`oreo.envs.text_env.goes_on`) and that can be set back
-(`snapshot`, `restore`). The environment is asked what follows each step, a calculator's result or nothing; what it pays
-and how it grades is not looked at. V of a step is read before its last token (best_of_k.py).
+For environments whose agents write one message in several turns (`oreo.envs.text_env.continues_message`) and that can
+be set back (`snapshot`, `restore`). The environment is asked what follows each step, a calculator's result or nothing;
+what it pays and how it grades is not looked at. V of a step is read before its last token (best_of_k.py).
 
 A message is found before its first step is said; if it does not end the episode, the search begins anew behind it.
 Where a budget is spent, what is finished is chosen from; if nothing is, the best beginning is written to its end, one
@@ -31,7 +31,7 @@ from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_to
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import Turn, action_of, decision, different
 from oreo.encoding.turn_format import tail
-from oreo.envs.text_env import goes_on
+from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate, Step
 
@@ -63,7 +63,7 @@ class _Beam:
     """Of its row in the caches."""
     ids: list[int]
     """The episode up to here, as the models read it."""
-    behind: str
+    preceding: str
     stop: tuple[str, ...]
     """As of `language_model._Story`."""
     world: Any
@@ -219,8 +219,8 @@ class MessageSearchAgent(LanguageModelAgent):
                     "search='vote' counts the answers that an environment finds in messages, info['answer'], and this "
                     "one finds none; search='beam' and 'best' choose by value"
                 )
-            step = Step("", turn.text, goes_on=goes_on(turn.text, beam.stop))
-            ids = beam.ids + self.format.step(step, observation, beam.behind)
+            step = Step("", turn.text, continues_message=continues_message(turn.text, beam.stop))
+            ids = beam.ids + self.format.step(step, observation, beam.preceding)
             left = None if beam.left is None else beam.left - 1
             ended = bool(terminated or truncated)
             over = ended or left == 0 or not self._fits(ids)
@@ -292,7 +292,15 @@ class MessageSearchAgent(LanguageModelAgent):
 def _root(episode: Episode, story: _Story, here: float | None) -> _Beam:
     world = world_of(episode).snapshot()
     return _Beam(
-        episode, story.row, story.ids, story.behind, story.stop, world, steps_left(episode), here=here, over=story.full
+        episode,
+        story.row,
+        story.ids,
+        story.preceding,
+        story.stop,
+        world,
+        steps_left(episode),
+        here=here,
+        over=story.full,
     )
 
 

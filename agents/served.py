@@ -207,7 +207,7 @@ class ServedAgent:
             assert self.format is not None
             if len(self.format.history(steps, episode.observation, start)) > self._room:
                 # Where not even the present fits, the server has the last word.
-                start = self.format.leave(steps, episode.observation, start, self._room) or len(steps)
+                start = self.format.drop_oldest_turns(steps, episode.observation, start, self._room) or len(steps)
                 self._starts[key] = start
         if self.api == "text":
             assert self.format is not None

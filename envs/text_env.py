@@ -31,7 +31,8 @@ class TextEnv(gym.Env[str, str]):
                 return "higher", 0.0, False          # observation, reward, done
 
     `info` always holds `won`; an environment that knows more says so in `info()` under these names:
-    task, task_type, game, dialect, admissible_commands (list of str), action_valid (bool), stop (see `goes_on`).
+    task, task_type, game, dialect, admissible_commands (list of str), action_valid (bool), stop (see
+    `continues_message`).
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
@@ -87,7 +88,7 @@ class TextEnv(gym.Env[str, str]):
         return self._text if self.render_mode == "ansi" else None
 
 
-def goes_on(turn: str, stop: Iterable[str]) -> bool:
+def continues_message(turn: str, stop: Iterable[str]) -> bool:
     """Whether the agent's message goes on after this turn, so that the next one stands right behind it.
 
     Args:

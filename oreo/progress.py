@@ -31,7 +31,7 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """`oreo: …` on standard error, in one line whatever the message holds."""
     print(f"oreo: {' '.join(message.split())}", file=sys.stderr)
 
@@ -42,10 +42,10 @@ def reported(stopped: str) -> Iterator[None]:
     try:
         yield
     except OreoError as error:
-        complain(str(error))
+        print_error(str(error))
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        complain(stopped)
+        print_error(stopped)
         raise SystemExit(130) from None
 
 

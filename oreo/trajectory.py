@@ -42,7 +42,7 @@ class Step:
     """All turns that were considered, the chosen one among them; empty where only one was."""
     imitate: bool = True
     """False for a turn made worse on purpose (noise): training by imitation skips it and learns the recovery."""
-    goes_on: bool = False
+    continues_message: bool = False
     """The agent's message goes on after this turn: the turn has no end-of-turn token, and what the environment says, if
     anything, and the next turn stand right behind it. So with solutions that are written step by step."""
     context_start: int = 0

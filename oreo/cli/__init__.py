@@ -28,7 +28,7 @@ from oreo.cli.replay import replay
 from oreo.cli.train import train
 from oreo.cli.watch import watch
 from oreo.errors import OreoError
-from oreo.progress import complain, is_main_process
+from oreo.progress import is_main_process, print_error
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 app.command()(quickstart)
@@ -79,12 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(_run(arguments))
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted. Python would complain once more while it flushes at exit.
+        # The reader (`| head`) has what it wanted. Python would print_error once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (Stopped, KeyboardInterrupt, typer.Abort) as stop:
         if is_main_process():
-            complain(str(stop) or "stopped")
+            print_error(str(stop) or "stopped")
         sys.exit(130)
     except Exception as error:
         if debug:
@@ -105,16 +105,16 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OreoError):
         # What is wrong on one machine is said once there, by the first of its processes.
         if os.environ.get("LOCAL_RANK", "0") == "0":
-            complain(str(error))
+            print_error(str(error))
         return error.exit_code
     if hasattr(error, "format_message"):  # wrong usage, found by the option parser
         context: Any = getattr(error, "ctx", None)
-        complain(f"{error.format_message().rstrip('.')}; see {context.command_path if context else 'oreo'} --help")
+        print_error(f"{error.format_message().rstrip('.')}; see {context.command_path if context else 'oreo'} --help")
         return 2
-    complain(f"{type(error).__name__}: {error} (an error we did not foresee; --debug shows where)")
+    print_error(f"{type(error).__name__}: {error} (an error we did not foresee; --debug shows where)")
     return 1
 
 
 def _one_line_warning(message: Warning | str, *details: Any, **more: Any) -> None:
     if is_main_process():
-        complain(f"warning: {message}")
+        print_error(f"warning: {message}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from oreo.cli.options import Data, Json, existing_buffer
-from oreo.cli.output import kept, print_json, print_pairs, show_help
+from oreo.cli.output import on_interrupt, print_json, print_pairs, show_help
 from oreo.errors import UsageError
 from oreo.progress import Progress
 
@@ -60,7 +60,9 @@ def translate(
     with TrajectoryBuffer(existing_buffer(buffer), create=False) as source, TrajectoryBuffer(into) as target:
         with (
             Progress("translating", len(source)) as seen,
-            kept(lambda: f"stopped; {into} holds {seen.done} of {seen.total} episodes; remove it and start again"),
+            on_interrupt(
+                lambda: f"stopped; {into} holds {seen.done} of {seen.total} episodes; remove it and start again"
+            ),
         ):
             for number, episode in enumerate(source, start=1):
                 # Going from "move" to "put" wants the game itself; the other way the text is enough.

@@ -32,7 +32,7 @@ from oreo.cli.options import (
     agent_settings,
     env_arguments,
 )
-from oreo.cli.output import kept, print_json, print_pairs
+from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.progress import Episodes
 
 
@@ -105,7 +105,7 @@ def collect(
             go_on = f"--episodes {episodes - seen.done} --seed {seed + 1}"
             return f"stopped; {seen.done} episodes are kept in {into}; the same command with {go_on} goes on"
 
-        with kept(message):
+        with on_interrupt(message):
             if workers > 1 or ray:
                 name = agent
                 crowd: dict[str, Any] = {"workers": workers, "ray": ray, "into": into, "on_episode": seen.one}

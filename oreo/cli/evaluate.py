@@ -31,7 +31,7 @@ from oreo.cli.options import (
     acting_agent,
     env_arguments,
 )
-from oreo.cli.output import kept, print_json, result_console
+from oreo.cli.output import on_interrupt, print_json, result_console
 from oreo.progress import Episodes
 
 
@@ -94,7 +94,7 @@ def evaluate(
             lookahead=lookahead,
             device=device,
         )
-        with kept(message), TrajectoryBuffer(into) if into else nullcontext() as buffer:
+        with on_interrupt(message), TrajectoryBuffer(into) if into else nullcontext() as buffer:
             evaluation = run(
                 env,
                 player,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from oreo.cli.options import Data, Json, Seed
-from oreo.cli.output import kept, print_json, print_pairs, result_console, show_help
+from oreo.cli.output import on_interrupt, print_json, print_pairs, result_console, show_help
 from oreo.errors import UsageError
 from oreo.progress import Progress
 
@@ -70,7 +70,7 @@ def generate(
     knobs = (REALISTIC if realistic else {}) | {name: wish for name, wish in wishes.items() if wish is not None}
     with (
         Progress("writing", count) as seen,
-        kept(lambda: f"stopped; {seen.done} games are kept in {output}; the same command goes on"),
+        on_interrupt(lambda: f"stopped; {seen.done} games are kept in {output}; the same command goes on"),
     ):
         write_games(
             count,
@@ -103,7 +103,7 @@ def games_pack(
     from oreo.envs.alfworld.data.games import find_data, pack_games
 
     place = find_data(data, said="--data")
-    with Progress("packing") as seen, kept(lambda: f"stopped; {output} is as it was before"):
+    with Progress("packing") as seen, on_interrupt(lambda: f"stopped; {output} is as it was before"):
         games = pack_games(place, output, split or None, progress=lambda done, total: seen.to(done, total=total))
     result = {"pack": str(output), "games": games, "bytes": output.stat().st_size}
     print_json(result) if json else print_pairs(result)

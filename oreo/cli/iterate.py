@@ -27,7 +27,7 @@ from oreo.cli.options import (
     env_arguments,
     other_fields,
 )
-from oreo.cli.output import kept, print_json, result_console
+from oreo.cli.output import on_interrupt, print_json, result_console
 from oreo.errors import UsageError
 
 
@@ -87,7 +87,7 @@ def iterate(
     if split is not None and held_out_split is None:
         raise UsageError(f"--split {split}: say which games are held out, such as --held-out-split valid_unseen")
     training = other_fields(setting, ("recipe", "method", "model", "seed")) | {"recipe": recipe, "method": method}
-    with kept(lambda: f"stopped; what was finished is in {output}, and the same command goes on from there"):
+    with on_interrupt(lambda: f"stopped; what was finished is in {output}, and the same command goes on from there"):
         results = run(
             output,
             rounds=rounds,

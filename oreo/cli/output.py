@@ -63,7 +63,7 @@ def result_console() -> Console:
 
 
 @contextmanager
-def kept(message: Callable[[], str]) -> Iterator[None]:
+def on_interrupt(message: Callable[[], str]) -> Iterator[None]:
     """Turn Ctrl-C into one line that says what is kept and how to go on."""
     try:
         yield

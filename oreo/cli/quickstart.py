@@ -10,7 +10,7 @@ import typer
 from oreo.cli.options import (
     Seed,
 )
-from oreo.cli.output import kept
+from oreo.cli.output import on_interrupt
 
 
 def quickstart(
@@ -37,5 +37,5 @@ def quickstart(
 
     world = world_of(env)
     folder = output or Path("runs/quickstart" if world is ALFWORLD else "runs/quickstart-math")
-    with kept(lambda: f"stopped; what was finished is in {folder}, and the same command goes on from there"):
+    with on_interrupt(lambda: f"stopped; what was finished is in {folder}, and the same command goes on from there"):
         run(folder, world, seed=seed, fast=fast, console=Console())

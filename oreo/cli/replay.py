@@ -12,7 +12,7 @@ from oreo.cli.options import (
     Paused,
     existing_buffer,
 )
-from oreo.cli.output import kept
+from oreo.cli.output import on_interrupt
 from oreo.errors import UsageError
 
 
@@ -37,5 +37,5 @@ def replay(
         if not -count <= episode < count:
             raise UsageError(f"--episode {episode}: {buffer} holds {count} episodes, 0 to {count - 1}")
         trajectory = stored[episode]
-    with kept(lambda: f"stopped; {buffer} is as it was"):
+    with on_interrupt(lambda: f"stopped; {buffer} is as it was"):
         run(trajectory, delay=delay, paused=step)

@@ -14,7 +14,7 @@ from oreo.cli.options import (
     existing_buffer,
     other_fields,
 )
-from oreo.cli.output import kept, print_json, print_pairs
+from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.progress import Updates, is_main_process, main_metrics
 
 
@@ -98,7 +98,7 @@ def train(
         def message() -> str:
             return f"stopped after update {seen.done} of {seen.total or '?'}; the same command with --resume goes on"
 
-        with kept(message), TrajectoryBuffer(buffer, create=False) as stored:
+        with on_interrupt(message), TrajectoryBuffer(buffer, create=False) as stored:
             result: Any = run(stored, output=output, resume=resume, on_step=seen, **settings)
     disconnect()
     if not is_main_process():

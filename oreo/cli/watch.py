@@ -29,7 +29,7 @@ from oreo.cli.options import (
     acting_agent,
     env_arguments,
 )
-from oreo.cli.output import kept
+from oreo.cli.output import on_interrupt
 
 
 def watch(
@@ -75,7 +75,7 @@ def watch(
         lookahead=lookahead,
         device=device,
     )
-    with kept(lambda: "stopped; watching keeps nothing"):
+    with on_interrupt(lambda: "stopped; watching keeps nothing"):
         run(
             env,
             player,

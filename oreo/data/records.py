@@ -17,7 +17,7 @@ from oreo.trajectory import Candidate, Step, Trajectory
 
 VERSION = 3
 """Of the schema; a reader refuses a higher one. 2: steps have `context_start`, 0 in what version 1 stored. 3: they have
-`goes_on`, False in what earlier ones stored, and episodes a `grade`, empty in those."""
+`continues_message`, False in what earlier ones stored, and episodes a `grade`, empty in those."""
 FORMAT = "oreo-trajectories"
 
 _CANDIDATE = pa.struct(
@@ -40,7 +40,7 @@ _STEP = pa.struct(
         pa.field("candidates", pa.list_(_CANDIDATE), nullable=False),
         pa.field("imitate", pa.bool_(), nullable=False),
         pa.field("context_start", pa.int32()),
-        pa.field("goes_on", pa.bool_()),
+        pa.field("continues_message", pa.bool_()),
     ]
 )
 SCHEMA = pa.schema(
@@ -114,7 +114,7 @@ def _step_record(step: Step) -> dict[str, Any]:
         "candidates": [_candidate_record(each) for each in step.candidates],
         "imitate": _flag(step.imitate, "imitate"),
         "context_start": _index(step.context_start, "context_start"),
-        "goes_on": _flag(step.goes_on, "goes_on"),
+        "continues_message": _flag(step.continues_message, "continues_message"),
     }
 
 
@@ -223,8 +223,10 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
 
 def _steps(array: pa.StructArray) -> list[Step]:
     columns = dict(zip((field.name for field in array.type), array.flatten(), strict=True))
+    if "goes_on" in columns:  # the name of `continues_message` up to version 3
+        columns["continues_message"] = columns.pop("goes_on")
     values = {name: _values(columns[name]) for name in columns if name not in ("admissible_commands", "candidates")}
-    for name, default in (("context_start", 0), ("goes_on", False)):
+    for name, default in (("context_start", 0), ("continues_message", False)):
         if name in values:  # missing where an earlier version stored it, null where a later one sealed its journal
             values[name] = [default if value is None else value for value in values[name]]
     values["admissible_commands"] = _lists(columns["admissible_commands"], _values)

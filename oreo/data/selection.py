@@ -32,7 +32,14 @@ class Episode:
     def of(cls, trajectory: Trajectory) -> Episode:
         """Two episodes are of one game if name, else task, else seed of their reset are equal, in one environment."""
         content = [
-            (step.observation, step.text, step.reward, step.imitate, step.context_start, *(("on",) * step.goes_on))
+            (
+                step.observation,
+                step.text,
+                step.reward,
+                step.imitate,
+                step.context_start,
+                *(("on",) * step.continues_message),
+            )
             for step in trajectory.steps
         ]
         return cls(game_of(trajectory), trajectory.won, _digest(trajectory.won, content))

@@ -61,12 +61,12 @@ def template_pieces(tokenizer: Any, instruction: str) -> dict[str, Any]:
             f"the chat template ends an assistant's turn with {pieces.after!r}, which holds no end-of-turn token"
         )
 
-    def ids(text: str, behind: str = "") -> list[int]:
-        first, whole = tokenizer([behind, behind + text], add_special_tokens=False, verbose=False)["input_ids"]
+    def ids(text: str, preceding: str = "") -> list[int]:
+        first, whole = tokenizer([preceding, preceding + text], add_special_tokens=False, verbose=False)["input_ids"]
         return list(whole[len(first) :])
 
-    head, opening_behind, tail = _cut(special, pieces.before)
-    after, joint_behind, joint = _cut(special, pieces.after[end.end() :])
+    head, opening_preceding, tail = _cut(special, pieces.before)
+    after, joint_preceding, joint = _cut(special, pieces.after[end.end() :])
     first = special.search(pieces.prompt)
     plain = len(pieces.prompt) if first is None else first.start()
     _, last, header = _cut(special, pieces.prompt)
@@ -75,13 +75,13 @@ def template_pieces(tokenizer: Any, instruction: str) -> dict[str, Any]:
         "end_ids": [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id],
         "before": ids(head),
         "opening": tail + opening,
-        "opening_behind": opening_behind,
+        "opening_preceding": opening_preceding,
         "after": ids(after, end[0]),
         "joint": joint,
-        "joint_behind": joint_behind or end[0],
+        "joint_preceding": joint_preceding or end[0],
         "prompt": ids(pieces.prompt[plain:]),
         "prompt_text": pieces.prompt[:plain],
-        "turn_behind": last + header,
+        "turn_preceding": last + header,
         "turn_lead": pieces.lead,
     }
 

@@ -9,9 +9,9 @@ A turn is its text and one end-of-turn token; these are the action tokens, the r
 action like any other, so the position before it is a trained state: V there is the value of having said this turn,
 and candidates are compared by it (a state after the end token is in no loss). A step's reward stands on its end token.
 
-Where a message of the agent goes on after a turn (Step.goes_on: solutions written step by step), that turn has no end
-token, and the observation, often empty, and the next turn stand right behind it as they are. Its last token takes the
-place of the end token: it carries the reward, and the position before it is where candidates are compared.
+Where a message of the agent goes on after a turn (Step.continues_message: solutions written step by step), that turn
+has no end token, and the observation, often empty, and the next turn stand right behind it as they are. Its last token
+takes the place of the end token: it carries the reward, and the position before it is where candidates are compared.
 
 Plain models: `observation\\n> turn<eos>\\nobservation\\n> turn<eos>…`. Chat models: the pieces of their chat template
 (chat_templates.py). Text of environments and agents is never parsed for special tokens.
@@ -85,9 +85,9 @@ class TurnFormat:
         prompt: Sequence[int] = (),
         prompt_text: str = "",
         end_ids: Iterable[int] = (),
-        opening_behind: str = "",
-        joint_behind: str = "",
-        turn_behind: str = "",
+        opening_preceding: str = "",
+        joint_preceding: str = "",
+        turn_preceding: str = "",
         turn_lead: str = "",
     ) -> None:
         """Args: ids stand around the text they belong to.
@@ -95,8 +95,8 @@ class TurnFormat:
         start = before · text(opening + observation + prompt_text) · prompt
         between = after · text(joint + observation + prompt_text) · prompt
 
-        opening_behind, joint_behind, turn_behind: what these texts, and a turn, are tokenised behind, as they are where
-            a template is rendered first and tokenised then; "": by themselves.
+        opening_preceding, joint_preceding, turn_preceding: what these texts, and a turn, are tokenised behind, as they
+            are where a template is rendered first and tokenised then; "": by themselves.
         turn_lead: blanks before a turn that belong to its first token, and not to its text.
         """
         self.tokenizer = tokenizer
@@ -106,8 +106,8 @@ class TurnFormat:
         self._before, self._opening = list(before), opening
         self._after, self._joint = list(after), joint
         self._prompt, self._prompt_text = list(prompt), prompt_text
-        self._opening_behind, self._joint_behind = opening_behind, joint_behind
-        self._turn_behind, self._turn_lead = turn_behind, turn_lead
+        self._opening_preceding, self._joint_preceding = opening_preceding, joint_preceding
+        self._turn_preceding, self._turn_lead = turn_preceding, turn_lead
         self._special = (set(tokenizer.all_special_ids) | self.end_ids) - {tokenizer.unk_token_id}
         self._cache: dict[_Text, list[int]] = {}
 
@@ -144,38 +144,38 @@ class TurnFormat:
         """Everything before the first token of the agent."""
         return self._before + self._ids(self._opening_text(observation)) + self._prompt
 
-    def turn(self, text: str, *, goes_on: bool = False, behind: str = "") -> list[int]:
+    def turn(self, text: str, *, continues_message: bool = False, preceding: str = "") -> list[int]:
         """What the agent writes, end-of-turn token included.
 
         Args:
-            goes_on: the message does not end with this turn: no such token.
-            behind: the end of what stands before it in the same message (see `tail`); "": it begins one.
+            continues_message: the message does not end with this turn: no such token.
+            preceding: the end of what stands before it in the same message (see `tail`); "": it begins one.
         """
-        return self._ids(self._turn_text(text, behind)) + ([] if goes_on else [self.end])
+        return self._ids(self._turn_text(text, preceding)) + ([] if continues_message else [self.end])
 
-    def between(self, observation: str, behind: str = "") -> list[int]:
+    def between(self, observation: str, preceding: str = "") -> list[int]:
         """Everything from a turn's last token (not included) to the next token of the agent.
 
         Args:
-            behind: the end of that turn, if the message goes on; "": it has ended.
+            preceding: the end of that turn, if the message goes on; "": it has ended.
         """
-        if behind:
-            return self._ids((behind, observation))
+        if preceding:
+            return self._ids((preceding, observation))
         return self._after + self._ids(self._joint_text(observation)) + self._prompt
 
     def restart(self, first_observation: str, observation: str) -> list[int]:
         """A `start` in mid-episode, after what no longer fits was left behind: the task, then where it goes on."""
         return self.start(f"{first_observation}\n{observation}")
 
-    def step(self, step: Step, observation: str, behind: str = "") -> list[int]:
+    def step(self, step: Step, observation: str, preceding: str = "") -> list[int]:
         """A turn and what the environment said then.
 
         Args:
             observation: which came after it.
-            behind: as of `turn`.
+            preceding: as of `turn`.
         """
-        turn = self.turn(step.text, goes_on=step.goes_on, behind=behind)
-        return turn + self.between(observation, step.text[-1:] if step.goes_on else "")
+        turn = self.turn(step.text, continues_message=step.continues_message, preceding=preceding)
+        return turn + self.between(observation, step.text[-1:] if step.continues_message else "")
 
     def history(self, steps: Sequence[Step], observation: str, context_start: int = 0) -> list[int]:
         """An episode up to the next token of the agent.
@@ -188,13 +188,13 @@ class TurnFormat:
         observations = [*(step.observation for step in steps), observation]
         first, here = observations[0], observations[context_start]
         ids = self.restart(first, here) if context_start else self.start(first)
-        behind = ""
+        preceding = ""
         for step, after in zip(steps[context_start:], observations[context_start + 1 :], strict=True):
-            ids += self.step(step, after, behind)
-            behind = tail(step, after)
+            ids += self.step(step, after, preceding)
+            preceding = tail(step, after)
         return ids
 
-    def leave(self, steps: Sequence[Step], observation: str, context_start: int, most: int) -> int | None:
+    def drop_oldest_turns(self, steps: Sequence[Step], observation: str, context_start: int, most: int) -> int | None:
         """The step from which an episode is told that has outgrown `most` tokens: its oldest turns leave.
 
         Half of what is there for turns is freed at once. Each departure makes everything behind it new to the models,
@@ -222,20 +222,20 @@ class TurnFormat:
                 return at + 1
         return min(context_start + 1, last)
 
-    def decode(self, ids: Iterable[int], behind: str = "") -> str:
+    def decode(self, ids: Iterable[int], preceding: str = "") -> str:
         """The text of a turn: its ids up to the first that ends it, special tokens left out.
 
         Args:
-            behind: as of `turn`.
+            preceding: as of `turn`.
         """
         kept = []
         for token in ids:
             if int(token) in self.end_ids:
                 break
             kept.append(int(token))
-        if behind:
+        if preceding:
             # Some tokenizers drop the blank of a text's first token.
-            before = self._ids(("", behind))
+            before = self._ids(("", preceding))
             return self._decoded([*before, *kept]).removeprefix(self._decoded(before))
         return self._decoded(kept).removeprefix(self._turn_lead)
 
@@ -284,9 +284,9 @@ class TurnFormat:
                 step, before = steps[index], steps[index - 1] if index > start else None
                 lead = []
                 if index > first and before is not None:
-                    lead = self.between(observations[index], before.text[-1:] if before.goes_on else "")
-                behind = tail(before, observations[index]) if before is not None else ""
-                turn = self.turn(step.text, goes_on=step.goes_on, behind=behind)
+                    lead = self.between(observations[index], before.text[-1:] if before.continues_message else "")
+                preceding = tail(before, observations[index]) if before is not None else ""
+                turn = self.turn(step.text, continues_message=step.continues_message, preceding=preceding)
                 piece.add(lead, turn, step.reward, step.imitate)
             pieces.append(piece.encoded())
         return pieces
@@ -297,17 +297,17 @@ class TurnFormat:
         starts: list[int] = []
         start, length = 0, len(self.start(steps[0].observation))
         for index, step in enumerate(steps):
-            behind = ""
+            preceding = ""
             if index:
                 before = steps[index - 1]
-                length += len(self.between(step.observation, before.text[-1:] if before.goes_on else ""))
-                behind = tail(before, step.observation)
-            turn = len(self.turn(step.text, goes_on=step.goes_on, behind=behind))
+                length += len(self.between(step.observation, before.text[-1:] if before.continues_message else ""))
+                preceding = tail(before, step.observation)
+            turn = len(self.turn(step.text, continues_message=step.continues_message, preceding=preceding))
             wanted = max(start, min(step.context_start, index))
             if wanted > start:
                 length = len(self.history(steps[:index], step.observation, wanted))
             if max_length is not None and length + turn > max_length:
-                shorter = self.leave(steps[:index], step.observation, wanted, max_length - turn)
+                shorter = self.drop_oldest_turns(steps[:index], step.observation, wanted, max_length - turn)
                 if shorter is None:
                     need = len(self.restart(steps[0].observation, step.observation)) if index else length
                     raise DataError(
@@ -322,20 +322,22 @@ class TurnFormat:
     # Tokenising.
 
     def _opening_text(self, observation: str) -> _Text:
-        return self._opening_behind, self._opening + observation + self._prompt_text
+        return self._opening_preceding, self._opening + observation + self._prompt_text
 
     def _joint_text(self, observation: str) -> _Text:
-        return self._joint_behind, self._joint + observation + self._prompt_text
+        return self._joint_preceding, self._joint + observation + self._prompt_text
 
-    def _turn_text(self, text: str, behind: str = "") -> _Text:
-        return (behind, text) if behind else (self._turn_behind, self._turn_lead + text)
+    def _turn_text(self, text: str, preceding: str = "") -> _Text:
+        return (preceding, text) if preceding else (self._turn_preceding, self._turn_lead + text)
 
     def _texts(self, trajectory: Trajectory) -> list[_Text]:
         """All texts that encoding this trajectory needs, to be tokenised in one call."""
         first = trajectory.steps[0]
         texts = [self._opening_text(first.observation), self._turn_text(first.text)]
         for before, step in itertools.pairwise(trajectory.steps):
-            said = (before.text[-1:], step.observation) if before.goes_on else self._joint_text(step.observation)
+            said = (
+                (before.text[-1:], step.observation) if before.continues_message else self._joint_text(step.observation)
+            )
             texts += [said, self._turn_text(step.text, tail(before, step.observation))]
         return texts
 
@@ -349,15 +351,15 @@ class TurnFormat:
         if len(self._cache) + len(texts) > _CACHED_TEXTS:
             self._cache.clear()
         missing = [each for each in dict.fromkeys(texts) if each not in self._cache]
-        behind = [each for each in missing if each[0]]
-        for each, ids in zip(behind, self._ids_behind(behind), strict=True):
+        preceding = [each for each in missing if each[0]]
+        for each, ids in zip(preceding, self._ids_preceding(preceding), strict=True):
             if ids is not None and self._special.isdisjoint(ids):
                 self._cache[each] = ids
         alone = [each for each in missing if each not in self._cache]
         for each, ids in zip(alone, self._plain_ids([text for _, text in alone]), strict=True):
             self._cache[each] = ids if self._special.isdisjoint(ids) else self._defused(each[1])
 
-    def _ids_behind(self, texts: list[_Text]) -> list[list[int] | None]:
+    def _ids_preceding(self, texts: list[_Text]) -> list[list[int] | None]:
         """Each text's ids as part of a longer one; None where a token holds something of both."""
         if not texts:
             return []
@@ -394,7 +396,7 @@ def tail(step: Step, observation: str) -> str:
     Args:
         observation: what came after the step.
     """
-    return (observation or step.text)[-1:] if step.goes_on else ""
+    return (observation or step.text)[-1:] if step.continues_message else ""
 
 
 def check_length(encoded: Encoded, trajectory: Trajectory, max_length: int | None) -> None:

@@ -185,7 +185,7 @@ def load_reference(model: Any) -> Any:
     return reference.requires_grad_(False).eval()
 
 
-def aligned(model: Any) -> Any:
+def reallocated(model: Any) -> Any:
     """The model with its weights where torch would have put them: those read from a file stand at any address, and the
     last bits of matrix products on CPUs depend on it, so that a resumed run would end with others."""
     for parameter in model.parameters():

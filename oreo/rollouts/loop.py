@@ -242,11 +242,11 @@ class _Playing:
     def take(self, decision: Decision) -> None:
         """One step."""
         episode = self.episode
-        from oreo.envs.text_env import goes_on
+        from oreo.envs.text_env import continues_message
 
         before, commands = episode.observation, episode.info.get("admissible_commands")
         said = decision.action if decision.turn is None else decision.turn
-        on = goes_on(said, episode.info.get("stop", ()))
+        on = continues_message(said, episode.info.get("stop", ()))
         with _Naming(self):
             observation, reward, terminated, truncated, info = episode.env.step(decision.action)
             _check_text(observation, self.env_name)
@@ -263,7 +263,7 @@ class _Playing:
                 candidates=decision.candidates,
                 imitate=decision.imitate,
                 context_start=decision.context_start,
-                goes_on=on,
+                continues_message=on,
             )
         )
         episode.observation, episode.info = observation, info

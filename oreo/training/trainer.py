@@ -35,11 +35,11 @@ from oreo.files import write_text, writing
 from oreo.models import lora
 from oreo.models.activations import checkpoint_activations
 from oreo.models.loading import (
-    aligned,
     is_adapter,
     load_policy,
     load_reference,
     load_value,
+    reallocated,
     resolve_checkpoint,
 )
 from oreo.models.packing import prepare
@@ -139,7 +139,7 @@ class _Run:
         # Weights that are trained stay float32; a frozen base may be what it is computed in.
         dtype = "bfloat16" if config.lora_r and config.lora_models == "both" and config.bf16 else "float32"
         start, self.tokenizer = load_policy(config.model, dtype=dtype, trust_remote_code=config.trust_remote_code)
-        start = aligned(start)
+        start = reallocated(start)
         if config.instruction is not None:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.examples = self._encode(data, start)
@@ -230,11 +230,11 @@ class _Run:
         config = self.config
         trusted: Any = {"trust_remote_code": config.trust_remote_code}
         frozen = load_reference(start) if self.method.reference else None
-        policy = aligned(load_policy(checkpoint / "policy", **trusted)[0]) if checkpoint else start
+        policy = reallocated(load_policy(checkpoint / "policy", **trusted)[0]) if checkpoint else start
         whole = {"policy": policy}
         if self.method.value and not config.lora_r:
             source = config.value_model or resolve_checkpoint(config.model)[0]
-            whole["value"] = aligned(load_value(checkpoint / "value" if checkpoint else source, **trusted))
+            whole["value"] = reallocated(load_value(checkpoint / "value" if checkpoint else source, **trusted))
         for name, model in whole.items():
             if config.checkpoint_activations:
                 checkpoint_activations(model)

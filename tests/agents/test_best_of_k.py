@@ -10,7 +10,7 @@ import torch
 from oreo.agents.best_of_k import BestOfKAgent
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.encoding.turn_format import TurnFormat, tail
-from oreo.envs.text_env import goes_on
+from oreo.envs.text_env import continues_message
 from oreo.errors import DataError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step, Trajectory
@@ -27,8 +27,8 @@ def prefix_of(turn_format: TurnFormat, steps: tuple[Step, ...]) -> list[int]:
     """Tokens up to where the last of `steps` chose its turn, put together from the pieces."""
     ids, behind = turn_format.start(steps[0].observation), ""
     for step, after in zip(steps, steps[1:], strict=False):
-        ids += turn_format.turn(step.text, goes_on=step.goes_on, behind=behind)
-        ids += turn_format.between(after.observation, step.text[-1:] if step.goes_on else "")
+        ids += turn_format.turn(step.text, continues_message=step.continues_message, preceding=behind)
+        ids += turn_format.between(after.observation, step.text[-1:] if step.continues_message else "")
         behind = tail(step, after.observation)
     return ids
 
@@ -47,7 +47,9 @@ def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = (
         texts = [candidate.text for candidate in step.candidates]
         assert len(texts) == len(set(texts))
         for candidate in step.candidates:
-            ids = agent.format.turn(candidate.text, goes_on=goes_on(candidate.text, stop), behind=behind)
+            ids = agent.format.turn(
+                candidate.text, continues_message=continues_message(candidate.text, stop), preceding=behind
+            )
             # Before the last token, which ends the turn, whether or not it was reached.
             worth = float(plain(agent.value.model, prefix + ids[:-1])[-1, 0])
             assert candidate.value == pytest.approx(worth, abs=1e-4)
@@ -73,7 +75,7 @@ def test_the_candidate_of_highest_value_is_said(architecture: str, tokenizer: An
 def test_candidates_for_one_turn_of_a_message_are_compared_before_the_token_that_ends_it(tokenizer: Any) -> None:
     agent = make_agent("llama", tokenizer, k=4)
     played = rollout(Lines, agent=agent, episodes=5, batch_size=3)
-    assert {step.goes_on for each in played for step in each.steps} == {False, True}
+    assert {step.continues_message for each in played for step in each.steps} == {False, True}
     for trajectory in played:
         check(agent, trajectory, Lines.stop)
 

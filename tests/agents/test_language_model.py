@@ -41,7 +41,7 @@ def check_against_rereading(
     before = [*zip(trajectory.steps, trajectory.steps[1:], strict=False)]
     behind = ["", *(tail(step, after.observation) for step, after in before)]
     for step, end, (log_probs, start) in zip(trajectory.steps, behind, found, strict=True):
-        ids = turn_format.turn(step.text, goes_on=step.goes_on, behind=end)
+        ids = turn_format.turn(step.text, continues_message=step.continues_message, preceding=end)
         if len(ids) > MAX_NEW_TOKENS:
             ids = ids[:-1]  # cut off: its end was not sampled
         rows = range(start - 1, start - 1 + len(ids))
@@ -290,10 +290,10 @@ def test_a_message_in_several_turns_is_read_as_training_reads_it(
     agent = agent_of(architecture, tokenizer, temperature=temperature)
     played = rollout(Lines, agent=agent, episodes=12, batch_size=5)
     steps = [step for each in played for step in each.steps]
-    assert {step.goes_on for step in steps} == {False, True}
+    assert {step.continues_message for step in steps} == {False, True}
     for step in steps:
         marks = [mark for mark in Lines.stop if mark in step.text]
-        assert step.goes_on == bool(marks) and all(step.text.endswith(mark) for mark in marks)
+        assert step.continues_message == bool(marks) and all(step.text.endswith(mark) for mark in marks)
     for trajectory in played:
         check_against_rereading(agent.policy.model, tokenizer, trajectory, temperature)
 
@@ -307,7 +307,7 @@ class Sentences(Lines):
 def test_what_was_drawn_beyond_the_end_of_a_turn_is_drawn_again_and_not_counted(tokenizer: Any) -> None:
     agent = agent_of("llama", tokenizer)
     played = rollout(Sentences, agent=agent, episodes=12, batch_size=5)
-    on = [step for each in played for step in each.steps if step.goes_on]
+    on = [step for each in played for step in each.steps if step.continues_message]
     assert on and not any(mark in step.text for step in on for mark in Sentences.stop)
     for trajectory in played:
         encoded = agent.format.encode(trajectory)
@@ -317,7 +317,7 @@ def test_what_was_drawn_beyond_the_end_of_a_turn_is_drawn_again_and_not_counted(
             places = np.flatnonzero(turn_of == index + 1)[:MAX_NEW_TOKENS]
             expected = sum(float(log_probs[at - 1, encoded.input_ids[at]]) for at in places)
             # Whether a message ended behind such a word or went on cannot be told.
-            ended = expected + float(log_probs[places[-1], agent.format.end]) * step.goes_on
+            ended = expected + float(log_probs[places[-1], agent.format.end]) * step.continues_message
             assert step.log_prob in (pytest.approx(expected, abs=2e-4), pytest.approx(ended, abs=2e-4))
 
 

@@ -13,7 +13,7 @@ from oreo.agents.message_search import MessageSearchAgent, _Beam
 from oreo.agents.sampling import draw
 from oreo.agents.turns import action_of
 from oreo.encoding.turn_format import tail
-from oreo.envs.text_env import TextEnv, goes_on
+from oreo.envs.text_env import TextEnv, continues_message
 from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step
@@ -100,12 +100,12 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
             if agent.search == "beam":
                 turns = [turn for place, turn in enumerate(turns) if texts.index(turn[0]) == place]
             for text, log_prob, _ in turns:
-                on = goes_on(text, STOP)
-                ids = agent.format.turn(text, goes_on=on, behind=beam["behind"])[:-1]
+                on = continues_message(text, STOP)
+                ids = agent.format.turn(text, continues_message=on, preceding=beam["behind"])[:-1]
                 worth = float(plain(agent.value.model, beam["ids"] + ids)[-1, 0])  # type: ignore[union-attr]
                 world.restore(beam["world"])
                 observation, _, done, _, info = world.step(action_of(text))
-                step = Step("", text, goes_on=on)
+                step = Step("", text, continues_message=on)
                 grown.append(
                     {
                         "ids": beam["ids"] + agent.format.step(step, observation, beam["behind"]),
@@ -167,11 +167,11 @@ def test_beams_enough_for_the_whole_tree_find_the_best_of_all_messages(tokenizer
     tokens = [token for token in range(len(tokenizer)) if token not in agent.format.end_ids]
     value: dict[tuple[str, str], float] = {}
     for one in {"", *(agent.format.decode([token], "") for token in tokens)}:
-        step = Step("", one, goes_on=goes_on(one, STOP))
+        step = Step("", one, continues_message=continues_message(one, STOP))
         ids = start + agent.format.step(step, "", "")
         behind = tail(step, "")
         for other in {"", *(agent.format.decode([token], behind) for token in tokens)}:
-            last = agent.format.turn(other, goes_on=goes_on(other, STOP), behind=behind)[:-1]
+            last = agent.format.turn(other, continues_message=continues_message(other, STOP), preceding=behind)[:-1]
             value[one, other] = float(plain(agent.value.model, ids + last)[-1, 0])  # type: ignore[union-attr]
     assert len(value) > 2_000
     assert value[said[0], said[1]] == pytest.approx(max(value.values()), abs=1e-5)

@@ -79,7 +79,9 @@ def test_a_model_with_a_chat_template_collects_trains_and_is_evaluated(model, st
     stored = list(TrajectoryBuffer(buffer, create=False))
     assert len(stored) == 40 and {each.game for each in stored} <= {f"gsm8k/train/{number}" for number in range(20)}
     if step != "solution":
-        assert any(one.goes_on for each in stored for one in each.steps), "a turn ends at a step, the message not"
+        assert any(one.continues_message for each in stored for one in each.steps), (
+            "a turn ends at a step, the message not"
+        )
 
     oreo("train", buffer, "--method", "oreo", "--model", model, "--output", trained, "--epochs", 1, "--batch-size", 8)
     lines = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]

@@ -67,7 +67,7 @@ steps = st.builds(
     candidates=st.lists(candidates, max_size=3).map(tuple),
     imitate=st.booleans(),
     context_start=st.integers(0, 2**31 - 1),
-    goes_on=st.booleans(),
+    continues_message=st.booleans(),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
@@ -343,7 +343,9 @@ def test_a_newer_buffer_is_refused(tmp_path: Path) -> None:
         TrajectoryBuffer(tmp_path)
 
 
-@pytest.mark.parametrize(("version", "later"), [("1", ("context_start", "goes_on")), ("2", ("goes_on",))])
+@pytest.mark.parametrize(
+    ("version", "later"), [("1", ("context_start", "continues_message")), ("2", ("continues_message",))]
+)
 def test_what_earlier_versions_stored_is_read_with_whole_contexts_and_turns_that_end(
     version: str, later: tuple[str, ...], tmp_path: Path
 ) -> None:

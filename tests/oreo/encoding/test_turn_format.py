@@ -310,7 +310,7 @@ def test_what_leaves_a_full_context_is_the_oldest_and_no_more_than_makes_room(
     start, last = min(start, len(past)), len(past)
     least = len(form.history(*told, last))
     for most in (least - 1, least + room):
-        found = form.leave(*told, start, most)
+        found = form.drop_oldest_turns(*told, start, most)
         if start == last or least > most:
             assert found is None
             continue
@@ -328,7 +328,7 @@ def test_what_leaves_a_full_context_is_the_oldest_and_no_more_than_makes_room(
 def test_a_message_told_in_turns_is_the_message_told_at_once(kind: str) -> None:
     form = turn_format(kind)
     lines = ["Two and 3 are 5.\n", "\n", "So it is 5.\n", "#### 5"]
-    steps = [Step("What is 2 + 3?" if not at else "", line, goes_on=at < 3) for at, line in enumerate(lines)]
+    steps = [Step("What is 2 + 3?" if not at else "", line, continues_message=at < 3) for at, line in enumerate(lines)]
     whole = [Step("What is 2 + 3?", "".join(lines))]
     assert form.history(steps, "Next?") == form.history(whole, "Next?")
     encoded = form.encode(trajectory_of(steps, reward=1.0))
@@ -350,16 +350,16 @@ def test_what_the_environment_says_into_an_open_message_stands_in_it_and_is_no_a
     kind: str, steps: list[tuple[str, str, bool]]
 ) -> None:
     form = turn_format(kind)
-    said = [Step(seen, turn, goes_on=on) for seen, turn, on in steps]
+    said = [Step(seen, turn, continues_message=on) for seen, turn, on in steps]
     encoded = form.encode(trajectory_of(said))
     turn_of = np.cumsum(encoded.step_start) * encoded.action_mask
     before = ""
     for index, step in enumerate(said):
         own = encoded.input_ids[turn_of == index + 1].tolist()
         assert form.decode(own, before) == step.text
-        assert (own[-1] == form.end) == (not step.goes_on)
+        assert (own[-1] == form.end) == (not step.continues_message)
         after = said[index + 1].observation if index + 1 < len(said) else ""
-        if step.goes_on and index + 1 < len(said):
+        if step.continues_message and index + 1 < len(said):
             first, last = np.flatnonzero(turn_of == index + 1)[-1] + 1, np.flatnonzero(turn_of == index + 2)[0]
             assert form.tokenizer.decode(encoded.input_ids[first:last]) == after
         before = tail(step, after)
@@ -367,7 +367,7 @@ def test_what_the_environment_says_into_an_open_message_stands_in_it_and_is_no_a
 
 def test_a_piece_that_begins_within_a_message_is_told_as_its_agent_was() -> None:
     form = turn_format("chatml")
-    steps = [Step("Sum?" if not at else "", f"line {at}\n", goes_on=True) for at in range(6)]
+    steps = [Step("Sum?" if not at else "", f"line {at}\n", continues_message=True) for at in range(6)]
     split = form.split(trajectory_of(steps), 40)
     assert len(split) > 1 and all(len(piece) <= 40 for piece in split)
     turns = [piece.input_ids[piece.action_mask].tolist() for piece in split]
