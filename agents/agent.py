@@ -42,6 +42,7 @@ class Decision:
     candidates: tuple[Candidate, ...] = ()
     imitate: bool = True
     context_start: int = 0
+    cut: bool = False
 
 
 class Agent(Protocol):

@@ -45,6 +45,9 @@ class Step:
     continues_message: bool = False
     """The agent's message goes on after this turn: the turn has no end-of-turn token, and what the environment says, if
     anything, and the next turn stand right behind it. So with solutions that are written step by step."""
+    cut: bool = False
+    """The turn was ended by a limit on its tokens and not by the agent: no end of turn is the agent's own there, and
+    none is learnt."""
     context_start: int = 0
     """The step from which the agent was told of the episode here, beside the first observation: older turns had left a
     full context. 0: of all of it."""

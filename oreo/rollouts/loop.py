@@ -263,6 +263,7 @@ class _Playing:
                 candidates=decision.candidates,
                 imitate=decision.imitate,
                 context_start=decision.context_start,
+                cut=decision.cut,
                 continues_message=on,
             )
         )
