@@ -8,16 +8,11 @@ Other packages add theirs in their pyproject.toml and need nothing of ours but t
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import importlib.metadata
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import UsageError, did_you_mean
+from oreo.plugins import get_object, is_file, load_module, own_names, split_spec
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -78,10 +73,10 @@ def make(spec: str, *, max_steps: int | None = None, **env_kwargs: Any) -> gym.E
     spec = SHORT_NAMES.get(spec, spec)
     if spec in BUILT_IN:
         return _make_registered(spec, max_steps, env_kwargs)
-    offered = {} if _is_path(spec) else entry_points()
+    offered = {} if is_file(spec) else entry_points()
     if spec in offered:
         return _make_class(spec, load_class(offered[spec]), max_steps, env_kwargs)
-    if _is_path(spec) or ":" in spec:
+    if is_file(spec) or ":" in spec:
         return _make_class(spec, load_class(spec), max_steps, env_kwargs)
     return _make_registered(spec, max_steps, env_kwargs)
 
@@ -90,31 +85,29 @@ def load_class(spec: str) -> type[gym.Env[str, str]]:
     """The class that `path/to/file.py:Class` or `module:Class` names. From a file with one environment the name may go.
 
     Raises:
-        UsageError: no such file, module or class, code that fails while loading, or a class that is no environment.
+        UsageError: as `oreo.plugins.load_object`, and for a class that is no environment.
     """
     import gymnasium as gym
 
-    where, name = _split(spec)
-    module = _load_file(Path(where).expanduser()) if _is_path(spec) else _load_module(where)
-    here = {
-        key: value
-        for key, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, gym.Env) and value.__module__ == module.__name__
-    }
+    place, name = split_spec(spec)
+    module = load_module(place)
     if not name:
-        if len(here) != 1:
-            raise UsageError(f"{where}: name the environment as {where}:CLASS; {_choices('', here)}")
-        return next(iter(here.values()))
-    found = getattr(module, name, None)
-    if found is None:
-        raise UsageError(f"{where}: there is no class {name!r}; {_choices(name, here)}")
-    if not (isinstance(found, type) and issubclass(found, gym.Env)):
+        own = [key for key in own_names(module) if _is_environment(getattr(module, key))]
+        if len(own) != 1:
+            choices = did_you_mean("", own) if own else "it defines no oreo.envs.TextEnv"
+            raise UsageError(f"{place}: name the environment as {place}:CLASS; {choices}")
+        name = own[0]
+    env_class = get_object(module, place, name)
+    if not _is_environment(env_class):
         raise UsageError(f"{spec}: {name} is no environment; subclass oreo.envs.TextEnv (or gymnasium.Env)")
-    return found
+    assert issubclass(env_class, gym.Env)
+    return env_class
 
 
-def _choices(name: str, classes: dict[str, Any]) -> str:
-    return did_you_mean(name, sorted(classes)) if classes else "it defines no oreo.envs.TextEnv"
+def _is_environment(value: Any) -> bool:
+    import gymnasium as gym
+
+    return isinstance(value, type) and issubclass(value, gym.Env)
 
 
 def _make_registered(env_id: str, max_steps: int | None, env_kwargs: dict[str, Any]) -> gym.Env[str, str]:
@@ -154,51 +147,3 @@ def _check_text(spec: str, env: gym.Env[str, str]) -> gym.Env[str, str]:
             env.close()
             raise UsageError(f"{spec} is no text environment: its {what} space is {space}; see oreo.envs.TextEnv")
     return env
-
-
-def _is_path(spec: str) -> bool:
-    return _split(spec)[0].endswith(".py")
-
-
-def _split(spec: str) -> tuple[str, str]:
-    """`file.py:Class` -> (file.py, Class). The last colon counts: a Windows path has one of its own."""
-    if spec.endswith(".py"):
-        return spec, ""
-    where, _, name = spec.rpartition(":")
-    return where, name
-
-
-def _load_module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        raise UsageError(f"module {name!r} cannot be imported: {_one_line(error)}") from error
-
-
-def _load_file(path: Path) -> ModuleType:
-    """Run a file that the user named. Once for each state of the file, so that its classes stay the same classes."""
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise UsageError(f"{path}: there is no such file (looked in {Path.cwd()})") from error
-    version = (stat.st_mtime_ns, stat.st_size)
-    name = f"oreo_env_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__oreo_version__", None) == version:
-        return loaded
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    if module_spec is None or module_spec.loader is None:
-        raise UsageError(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
-    try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise UsageError(f"{path} cannot be loaded: {_one_line(error)}") from error
-    module.__oreo_version__ = version  # type: ignore[attr-defined]
-    return module
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
