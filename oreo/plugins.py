@@ -106,9 +106,9 @@ def _import(name: str) -> ModuleType:
                 raise UsageError(
                     f"there is no module {name!r}: looked among the installed packages and in {folder}"
                 ) from error
-            raise UsageError(f"module {name!r} cannot be imported: {_reason(error)}") from error
+            raise UsageError(f"module {name!r} cannot be imported: {reason(error)}") from error
         except (Exception, SystemExit) as error:
-            raise UsageError(f"module {name!r} cannot be imported: {_reason(error)}") from error
+            raise UsageError(f"module {name!r} cannot be imported: {reason(error)}") from error
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -135,7 +135,7 @@ def _load_file(path: Path) -> ModuleType:
         except BaseException as error:
             del sys.modules[name]
             if isinstance(error, Exception | SystemExit):
-                raise UsageError(f"{path} cannot be loaded: {_reason(error)}") from error
+                raise UsageError(f"{path} cannot be loaded: {reason(error)}") from error
             raise
     module.__oreo_version__ = version  # type: ignore[attr-defined]
     return module
@@ -173,8 +173,12 @@ def _make_room(folder: Path) -> None:
     _folders.add(str(folder))
 
 
-def _reason(error: BaseException) -> str:
-    """What went wrong and where, in one line."""
+def reason(error: BaseException, file: str | None = None) -> str:
+    """What went wrong and where, in one line.
+
+    Args:
+        file: where the code of interest is: its last line on the way to the error is told. None: the last line of all.
+    """
     if isinstance(error, SyntaxError):
         place = f" ({error.filename}, line {error.lineno})" if error.filename else ""
         return f"{type(error).__name__}: {' '.join(str(error.msg).split())}{place}"
@@ -183,6 +187,7 @@ def _reason(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<frozen") and frame.filename not in (__file__, importlib.__file__)
     ]
+    frames = [frame for frame in frames if frame.filename == file] or frames
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"it imports {error.name!r}, which is not installed and not beside it{place}"
