@@ -11,7 +11,7 @@ class ClassSpec(EnvSpec):
     """Reads `max_episode_steps` from the class when it is asked for: the classes are not loaded with gymnasium."""
 
     @property
-    def max_episode_steps(self) -> int | None:  # type: ignore[override]
+    def max_episode_steps(self) -> int | None:
         assert isinstance(self.entry_point, str)
         limit: int | None = load_object(self.entry_point).max_steps
         return limit
