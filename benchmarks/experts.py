@@ -89,9 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of real games; generated ones without it")
     parser.add_argument("--split", default="valid_seen")
-    parser.add_argument(
-        "--games", type=int, help="a sample of so many; all real games, or 100 generated ones, without it"
-    )
+    parser.add_argument("--games", type=int, help="a sample of N; all real games, or 100 generated ones, without it")
     parser.add_argument("--task-type", choices=TASK_TYPES)
     parser.add_argument("--experts", nargs="+", choices=list(EXPERTS), default=list(EXPERTS))
     args = parser.parse_args()

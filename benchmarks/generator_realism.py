@@ -299,8 +299,8 @@ def main() -> None:
         real = [read(load_game(folder, entry.name)) for entry in open_split(folder, "train")]
     except OreoError as error:
         raise SystemExit(f"The real train split is needed to compare with. {error}") from None
-    knobs = {} if args.small else REALISTIC
-    made = [read(generate_game(index, seed=args.seed, **knobs)) for index in range(args.games)]
+    settings = {} if args.small else REALISTIC
+    made = [read(generate_game(index, seed=args.seed, **settings)) for index in range(args.games)]
     shuffled = random.Random(args.seed).sample(real, len(real))
     sample, rest = shuffled[: min(len(made), len(real) // 2)], shuffled[min(len(made), len(real) // 2) :]
 

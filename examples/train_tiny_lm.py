@@ -256,9 +256,9 @@ def alfworld_corpus() -> list[str]:
 
 def math_corpus() -> list[str]:
     """Generated problems of all kinds with distractors, and their solutions."""
-    from oreo.envs.math.generator import Knobs, generate
+    from oreo.envs.math.generator import GeneratorSettings, generate
 
-    problems = [generate(number, "train", Knobs(seed=1, distractors=number % 3)) for number in range(3000)]
+    problems = [generate(number, "train", GeneratorSettings(seed=1, distractors=number % 3)) for number in range(3000)]
     return [f"{problem.question}\n> {problem.solution}\n" for problem in problems]
 
 

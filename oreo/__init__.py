@@ -6,10 +6,10 @@ Everything public is loaded on first use: `import oreo` costs milliseconds, torc
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
+
+from oreo.gymnasium_hook import install as _install
 
 __version__ = "0.1.0"
 
@@ -44,29 +44,8 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-class _RegisterWithGymnasium:
-    """Register our environments at the moment gymnasium is imported, whichever import comes first.
-
-    Gymnasium 1.0 dropped plugin entry points, and importing it here would cost `oreo --help` half its time.
-    """
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "gymnasium":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def exec_module(module: Any) -> None:
-                execute(module)
-                importlib.import_module("oreo.envs.registry").register_all()
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
+def __dir__() -> list[str]:
+    return __all__
 
 
-if "gymnasium" in sys.modules:
-    importlib.import_module("oreo.envs.registry").register_all()
-else:
-    sys.meta_path.insert(0, _RegisterWithGymnasium())
+_install()

@@ -59,6 +59,12 @@ def test_all_names_what_is_there(name: str) -> None:
         assert getattr(module, public, None) is not None, f"{name}.{public}"
 
 
+@pytest.mark.parametrize("name", ["oreo", "oreo.envs"])
+def test_tab_shows_the_public_names_and_nothing_else(name: str) -> None:
+    module = importlib.import_module(name)
+    assert dir(module) == sorted(module.__all__)
+
+
 def test_public_names_of_the_top_level_are_sorted() -> None:
     import oreo
 

@@ -26,8 +26,8 @@ from oreo.errors import DataError, UsageError, did_you_mean
 GENERATED_SPLITS = ("generated", "generated_unseen")
 ENGINES = ("simulator", "textworld")
 GOALS = ("templated", "human")
-# What the environment decides; everything else that the generator takes is a knob of the environment too.
-_NOT_A_KNOB = ("index", "heldout", "dialect", "task_types", "floor_plans", "objects")
+# What the environment decides; everything else that the generator takes is a setting of the environment too.
+_NOT_PASSED_ON = ("index", "heldout", "dialect", "task_types", "floor_plans", "objects")
 
 
 class ALFWorldEnv(TextEnv):
@@ -59,7 +59,7 @@ class ALFWorldEnv(TextEnv):
             ALFWORLD_DATA.
         expert: who answers `expert_action`: "explorer", who knows what a player can know, "handcoded", alfworld's own,
             who reads the facts, or "planner", who sees everything and says a shortest plan (simulator only).
-        knobs: further settings of generated games, fields of `oreo.envs.alfworld.generation.settings.Knobs`: seed,
+        settings: more of generated games, fields of `oreo.envs.alfworld.generation.settings.GeneratorSettings`: seed,
             max_receptacles, max_objects, distractors, expert_steps, task_mix.
     Raises:
         UsageError: an argument that names nothing.
@@ -81,7 +81,7 @@ class ALFWorldEnv(TextEnv):
         data: str | os.PathLike[str] | None = None,
         expert: str = "explorer",
         render_mode: str | None = None,
-        **knobs: Any,
+        **settings: Any,
     ) -> None:
         super().__init__(render_mode)
         _check("split", split, (*SPLITS, *GENERATED_SPLITS))
@@ -100,39 +100,39 @@ class ALFWorldEnv(TextEnv):
         """Names of the split's games, sorted; None for generated games, of which there is no end."""
         self._data = data
         self._place: Path | None = None
-        self._knobs = knobs
+        self._settings = settings
         places, kinds = check_floor_plans(floor_plans), check_objects(objects)
         if split in SPLITS:
-            _check_knobs(knobs | ({"realistic": True} if realistic else {}), split)
+            _check_settings(settings | ({"realistic": True} if realistic else {}), split)
             self._place = find_data(data).absolute()  # what ALFWORLD_DATA says later is of no concern
             entries = open_split(self._place, split, self.task_types, places, kinds)
             self._check_entries(entries)
             self.games = [entry.name for entry in entries]
         else:
-            _check_knobs(knobs, split)
-            self._knobs = self._generator_knobs(realistic, floor_plans=places, objects=kinds, **knobs)
+            _check_settings(settings, split)
+            self._settings = self._generator_settings(realistic, floor_plans=places, objects=kinds, **settings)
             if goals == "human":
                 raise UsageError(f"goals='human': nobody wrote about generated games; choose from {', '.join(SPLITS)}")
         self._no_game_yet()
 
-    def _generator_knobs(self, realistic: bool, **wishes: Any) -> dict[str, Any]:
+    def _generator_settings(self, realistic: bool, **given: Any) -> dict[str, Any]:
         """All that the generator is told but for the index. What nothing can fulfil is found out here."""
-        from oreo.envs.alfworld.generation.generator import REALISTIC, Knobs
+        from oreo.envs.alfworld.generation.generator import REALISTIC, GeneratorSettings
         from oreo.envs.alfworld.generation.tasks import task_weights
 
-        knobs = {
+        settings = {
             "heldout": self.split == "generated_unseen",
             "dialect": self.dialect or "put",
             "task_types": self.task_types,
             **(REALISTIC if realistic else {}),
             **{
-                name: wish
-                for name, wish in wishes.items()
-                if wish is not None or name not in ("floor_plans", "objects")
+                name: value
+                for name, value in given.items()
+                if value is not None or name not in ("floor_plans", "objects")
             },
         }
-        task_weights(Knobs(**knobs))
-        return knobs
+        task_weights(GeneratorSettings(**settings))
+        return settings
 
     def _no_game_yet(self) -> None:
         self._engines: dict[str, Engine] = {}
@@ -253,7 +253,7 @@ class ALFWorldEnv(TextEnv):
             return self._read(self.games[int(rng.integers(len(self.games)))])
         from oreo.envs.alfworld.generation.generator import generate_game
 
-        return generate_game(int(rng.integers(2**31)), **self._knobs)
+        return generate_game(int(rng.integers(2**31)), **self._settings)
 
     def _named(self, name: str) -> Game:
         if not isinstance(name, str):
@@ -297,22 +297,22 @@ def _check(what: str, value: str, choices: Sequence[str]) -> None:
         raise UsageError(f"unknown {what} {value!r}: {did_you_mean(str(value), choices)}")
 
 
-def _check_knobs(knobs: dict[str, Any], split: str) -> None:
+def _check_settings(settings: dict[str, Any], split: str) -> None:
     """Refuse what the generator does not take, and all of it where nothing is generated."""
-    if not knobs:
+    if not settings:
         return
-    if split in SPLITS and "realistic" in knobs:
+    if split in SPLITS and "realistic" in settings:
         raise UsageError(f"realistic: for generated games only, and split {split!r} is real data")
-    from oreo.envs.alfworld.generation.settings import Knobs
+    from oreo.envs.alfworld.generation.settings import GeneratorSettings
 
-    known = [field.name for field in fields(Knobs) if field.name not in _NOT_A_KNOB]
-    for name in knobs:
+    known = [field.name for field in fields(GeneratorSettings) if field.name not in _NOT_PASSED_ON]
+    for name in settings:
         if name not in known:
-            ours = [name for name in inspect.signature(ALFWorldEnv).parameters if name != "knobs"]
+            ours = [name for name in inspect.signature(ALFWorldEnv).parameters if name != "settings"]
             choices = dict.fromkeys([*ours, *known])
             raise UsageError(f"unknown argument {name!r} of ALFWorldEnv: {did_you_mean(name, choices)}")
     if split in SPLITS:
-        raise UsageError(f"{', '.join(knobs)}: for generated games only, and split {split!r} is real data")
+        raise UsageError(f"{', '.join(settings)}: for generated games only, and split {split!r} is real data")
 
 
 @dataclass

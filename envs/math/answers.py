@@ -21,7 +21,7 @@ from oreo.envs.math.units import NUMBER_WORDS, WHICH, after_number
 from oreo.errors import UsageError
 
 MAX_DIGITS = 300
-"""A plain number has at most so many digits, written or by its exponent: a longer one is no number to us."""
+"""A plain number has at most N digits, written or by its exponent: a longer one is no number to us."""
 PATTERN_SECONDS = 1.0
 """Seconds that a user's pattern may take on one text."""
 

@@ -175,7 +175,7 @@ def format_value(value: Fraction) -> str:
 
 
 def _decimal(value: Fraction, places: int) -> str:
-    """`value` rounded to so many places, without zeros at the end."""
+    """`value` rounded to N `places`, without zeros at the end."""
     digits = str(abs(round(value * 10**places))).rjust(places + 1, "0")
     text = f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".")
     return f"-{text}" if value < 0 and text != "0" else text

@@ -16,7 +16,7 @@ import numpy as np
 from oreo.envs.math.answers import canonical, final_answer
 from oreo.envs.math.grading import SECONDS, Grade, checked_seconds, grade
 from oreo.envs.math.problems import Problem, Problems, texts
-from oreo.envs.math.sources import Wish, open_source
+from oreo.envs.math.sources import ProblemQuery, open_source
 from oreo.envs.math.steps import (
     STEPS,
     TOOLS,
@@ -60,11 +60,11 @@ class MathEnv(TextEnv):
             they are calls of, and strip them without, where each would only say again what stands beside it.
         levels: only problems of these levels (MATH: 1 to 5; generated: the number of steps); None: all.
         subjects: only problems of these subjects; None: all.
-        limit: only the first so many. Of generated problems, of which there is no end, these are then all.
+        limit: only the first N. Of generated problems, of which there is no end, these are then all.
         question_field, answer_field, solution_field, level_field, subject_field: the fields of "jsonl" and "hub".
         seconds: the deadline for grading one answer.
-        knobs: settings of generated problems, fields of `oreo.envs.math.generator.Knobs`: seed, steps, largest, digits,
-            operations, distractors; or of a reasoning_gym task: seed and its own.
+        settings: of generated problems, fields of `oreo.envs.math.generator.GeneratorSettings`: seed, steps, largest,
+            digits, operations, distractors; or of a reasoning_gym task: seed and its own.
     Raises:
         UsageError: an argument that names nothing.
         DataError: missing or malformed files.
@@ -91,7 +91,7 @@ class MathEnv(TextEnv):
         subject_field: str | None = None,
         seconds: float = SECONDS,
         render_mode: str | None = None,
-        **knobs: Any,
+        **settings: Any,
     ) -> None:
         super().__init__(render_mode)
         if step not in STEPS:
@@ -112,16 +112,16 @@ class MathEnv(TextEnv):
             "level": level_field,
             "subject": subject_field,
         }
-        wish = Wish(
+        query = ProblemQuery(
             source=os.fspath(source),
             split=split,
             levels=texts("levels", levels),
             subjects=texts("subjects", subjects),
             limit=limit,
             fields={what: field for what, field in fields.items() if field is not None},
-            knobs=knobs,
+            settings=settings,
         )
-        self._problems: Problems = open_source(wish)
+        self._problems: Problems = open_source(query)
         self.games = self._problems.games
         """Ids of the problems; None where there is no end of them."""
         self.step_is, self.tool, self.pattern, self.seconds = step, tool, pattern, seconds

@@ -1,7 +1,7 @@
 """Generated problems: seeded, as many as wanted, with worked solutions whose every number is computed.
 
     generate(7)                                   # problem 7 of the split train
-    generate(7, "test", Knobs(steps=(3,), largest=50))
+    generate(7, "test", GeneratorSettings(steps=(3,), largest=50))
 
 What they say is in stories.py. Here: the settings, the names (a name holds all that makes the problem), and how train
 and test are kept apart. A problem's key is the multiset of its calculations, with the operands of sums and products
@@ -31,7 +31,7 @@ PREFIX = "generated"
 
 
 @dataclass(frozen=True)
-class Knobs:
+class GeneratorSettings:
     """Settings of generated problems. Any of them may be given to the environment."""
 
     seed: int = 0
@@ -53,19 +53,19 @@ class Knobs:
         return Limits(self.largest, 10**self.digits - 1, self.operations)
 
 
-def generate(number: int, split: str = "train", knobs: Knobs | None = None) -> Problem:
+def generate(number: int, split: str = "train", settings: GeneratorSettings | None = None) -> Problem:
     """Problem `number` of a split: always the same one.
 
     Raises:
         UsageError: nothing can be drawn with these settings for this split.
     """
-    knobs = knobs or Knobs()
-    draws = Draws(knobs.seed, SPLITS.index(split), number)
+    settings = settings or GeneratorSettings()
+    draws = Draws(settings.seed, SPLITS.index(split), number)
     for _ in range(ATTEMPTS):
-        found = draft(draws, knobs.limits, knobs.steps, knobs.subjects, knobs.distractors)
+        found = draft(draws, settings.limits, settings.steps, settings.subjects, settings.distractors)
         if found is not None and split_of(key(found)) == split:
             return Problem(
-                name=name_of(number, split, knobs),
+                name=name_of(number, split, settings),
                 question=found.question,
                 answer=str(found.answer),
                 solution=found.solution,
@@ -73,7 +73,7 @@ def generate(number: int, split: str = "train", knobs: Knobs | None = None) -> P
                 level=str(len(found.calculations)),
             )
     raise UsageError(
-        f"no problem of the split {split} found in {ATTEMPTS} draws with {_settings(knobs) or 'these settings'}: "
+        f"no problem of the split {split} found in {ATTEMPTS} draws with {_written(settings) or 'these settings'}: "
         "allow larger numbers, more operations or other steps"
     )
 
@@ -90,16 +90,16 @@ def key(found: Draft) -> str:
 # Names.
 
 
-def name_of(number: int, split: str, knobs: Knobs) -> str:
+def name_of(number: int, split: str, settings: GeneratorSettings) -> str:
     """Such as generated/train/7, or generated/test/7/steps=3,largest=50 with settings that are not the default."""
-    settings = _settings(knobs)
-    return f"{PREFIX}/{split}/{number}" + (f"/{settings}" if settings else "")
+    written = _written(settings)
+    return f"{PREFIX}/{split}/{number}" + (f"/{written}" if written else "")
 
 
-def _settings(knobs: Knobs) -> str:
+def _written(settings: GeneratorSettings) -> str:
     said = []
-    for each in fields(Knobs):
-        value = getattr(knobs, each.name)
+    for each in fields(GeneratorSettings):
+        value = getattr(settings, each.name)
         if value != each.default:
             said.append(f"{each.name}={'_'.join(map(str, value)) if isinstance(value, tuple) else value}")
     return ",".join(said)
@@ -116,8 +116,8 @@ def by_name(name: str) -> Problem:
         said = dict(pair.split("=", 1) for pair in rest[0].split(",")) if rest else {}
         if prefix != PREFIX or split not in SPLITS or not number.isdecimal() or len(number) > 18:
             raise ValueError
-        knobs = check_knobs({what: _read(what, value) for what, value in said.items()})
-        found = generate(int(number), split, knobs)
+        settings = check_settings({what: _read(what, value) for what, value in said.items()})
+        found = generate(int(number), split, settings)
     except (ValueError, KeyError) as error:
         if isinstance(error, UsageError):
             raise
@@ -136,15 +136,15 @@ def _read(what: str, value: str) -> Any:
 # Settings as they are given.
 
 
-def check_knobs(said: dict[str, Any], levels: Sequence[str] | None = None) -> Knobs:
-    """Knobs of these settings, where a list of two steps has been read as a range already.
+def check_settings(said: dict[str, Any], levels: Sequence[str] | None = None) -> GeneratorSettings:
+    """Checked settings, where a list of two steps has been read as a range already.
 
     Args:
         levels: of these numbers of steps only.
     Raises:
         UsageError: an unknown setting, or one that allows no problem.
     """
-    known = [each.name for each in fields(Knobs)]
+    known = [each.name for each in fields(GeneratorSettings)]
     for name in said:
         if name not in known:
             raise UsageError(f"unknown argument {name!r} of generated problems: {did_you_mean(name, known)}")
@@ -155,7 +155,7 @@ def check_knobs(said: dict[str, Any], levels: Sequence[str] | None = None) -> Kn
     operations = said.get("operations", OPERATIONS)
     if not isinstance(operations, str) or not operations or set(operations) - set(OPERATIONS):
         raise UsageError(f"operations={operations!r}: expected some of {OPERATIONS}, such as '+-'")
-    steps = said.get("steps", Knobs.steps)
+    steps = said.get("steps", GeneratorSettings.steps)
     if not steps or not all(type(each) is int and 1 <= each <= MOST_STEPS for each in steps):
         raise UsageError(f"steps={steps!r}: expected a number from 1 to {MOST_STEPS}, or a range such as [2, 4]")
     if levels is not None:
@@ -165,7 +165,7 @@ def check_knobs(said: dict[str, Any], levels: Sequence[str] | None = None) -> Kn
                 f"set steps to have others, 1 to {MOST_STEPS}"
             )
         steps = [each for each in steps if str(each) in levels]
-    knobs = Knobs(
+    settings = GeneratorSettings(
         **{
             **said,
             "operations": "".join(sorted(set(operations), key=OPERATIONS.index)),
@@ -173,9 +173,9 @@ def check_knobs(said: dict[str, Any], levels: Sequence[str] | None = None) -> Kn
             "subjects": tuple(sorted(set(said.get("subjects", ())))),
         }
     )
-    for each in knobs.steps:
-        subjects_of(each, knobs.operations, knobs.subjects)
-    return knobs
+    for each in settings.steps:
+        subjects_of(each, settings.operations, settings.subjects)
+    return settings
 
 
 def as_range(steps: Any) -> Any:
@@ -189,27 +189,27 @@ def as_range(steps: Any) -> Any:
 
 @dataclass(frozen=True)
 class Generated:
-    """Generated problems as a source: without end, or the first so many."""
+    """Generated problems as a source: without end, or the first N."""
 
     split: str
-    knobs: Knobs
+    settings: GeneratorSettings
     levels: tuple[str, ...] | None = None
-    """Those that were asked for by this name; `knobs.steps` has no others."""
+    """Those that were asked for by this name; `settings.steps` has no others."""
     limit: int | None = None
 
     @property
     def games(self) -> list[str] | None:
         if self.limit is None:
             return None
-        return [name_of(number, self.split, self.knobs) for number in range(self.limit)]
+        return [name_of(number, self.split, self.settings) for number in range(self.limit)]
 
     def draw(self, rng: np.random.Generator) -> Problem:
-        return generate(int(rng.integers(2**31 if self.limit is None else self.limit)), self.split, self.knobs)
+        return generate(int(rng.integers(2**31 if self.limit is None else self.limit)), self.split, self.settings)
 
     def named(self, name: str) -> Problem:
         """The problem of this name, if it is one of those asked for.
 
-        The knobs say how problems are made: one that was made with others, such as more steps, is played too. The
+        The settings say how problems are made: one that was made with others, such as more steps, is played too. The
         split, levels, subjects and a limit say which ones there are.
         """
         found = by_name(name)
@@ -218,12 +218,12 @@ class Generated:
             raise other_split(name, split, self.split)
         for what, value, wanted in (
             ("level", found.level, self.levels),
-            ("subject", found.subject, self.knobs.subjects),
+            ("subject", found.subject, self.settings.subjects),
         ):
             if wanted and value not in wanted:
                 raise UsageError(f"{name} is of the {what} {value}, this environment has {what}s={list(wanted)}")
         if self.limit is not None:
-            if int(number) >= self.limit or name != name_of(int(number), self.split, self.knobs):
-                last = name_of(self.limit - 1, self.split, self.knobs)
+            if int(number) >= self.limit or name != name_of(int(number), self.split, self.settings):
+                last = name_of(self.limit - 1, self.split, self.settings)
                 raise UsageError(f"{name} is not among the problems of limit={self.limit}: the last of them is {last}")
         return found

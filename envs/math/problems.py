@@ -17,7 +17,7 @@ from oreo.errors import UsageError, did_you_mean
 
 SPLITS = ("train", "test")
 TEST_SHARE = 5
-"""Where we split ourselves: one problem in so many belongs to test."""
+"""Where we split ourselves: one problem in N belongs to test."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Problem:
     subject: str = ""
     level: str = ""
     check: Callable[[str, float], bool] | None = field(default=None, compare=False, repr=False)
-    """Whether an answer is right, found out within so many seconds (else TimeoutError), where the source brings a
+    """Whether an answer is right, found out within N seconds (else TimeoutError), where the source brings a
     checker of its own."""
 
 

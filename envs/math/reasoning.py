@@ -113,7 +113,7 @@ def open_task(task: str, split: str, settings: dict[str, Any], limit: int | None
 
 @lru_cache(maxsize=16)
 def _first(task: str, split: str, settings: str, limit: int) -> list[str]:
-    """The names of the first so many items of a split whose questions differ."""
+    """The names of the first N items of a split whose questions differ."""
     names: dict[str, str] = {}
     for index in range(min(SIZE, ATTEMPTS * limit)):
         question = str(_item(task, settings, index)["question"])

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from oreo.envs.math import files
-from oreo.envs.math.generator import Generated, as_range, check_knobs
+from oreo.envs.math.generator import Generated, as_range, check_settings
 from oreo.envs.math.problems import SPLITS, Listed, Problem, Problems, chosen
 from oreo.errors import DataError, MissingExtra, UsageError, did_you_mean
 
@@ -36,7 +36,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class ProblemQuery:
     """What the environment was asked for."""
 
     source: str
@@ -46,11 +46,11 @@ class Wish:
     limit: int | None
     fields: dict[str, str]
     """question, answer, … -> the name of its field; those that were given."""
-    knobs: dict[str, Any]
+    settings: dict[str, Any]
     """All other arguments."""
 
 
-def open_source(wish: Wish) -> Problems:
+def open_source(query: ProblemQuery) -> Problems:
     """The problems of a source.
 
     Raises:
@@ -58,40 +58,42 @@ def open_source(wish: Wish) -> Problems:
         DataError: missing or malformed files.
         MissingExtra: the source needs a package that is not installed.
     """
-    kind, colon, rest = wish.source.partition(":")
+    kind, colon, rest = query.source.partition(":")
     if kind not in SOURCES or (SOURCES[kind] != kind) != bool(rest) or (colon and not rest):
-        raise UsageError(f"unknown source {wish.source!r}: {did_you_mean(wish.source, SOURCES.values())}")
-    if wish.split is not None and wish.split not in SPLITS and kind != "hub":
-        raise UsageError(f"unknown split {wish.split!r}: {did_you_mean(str(wish.split), SPLITS)}")
-    if wish.fields and kind not in ("jsonl", "hub"):
-        name = next(iter(wish.fields))
-        raise UsageError(f"{name}_field: source {wish.source!r} has its own fields; name them with 'jsonl:PATH'")
+        raise UsageError(f"unknown source {query.source!r}: {did_you_mean(query.source, SOURCES.values())}")
+    if query.split is not None and query.split not in SPLITS and kind != "hub":
+        raise UsageError(f"unknown split {query.split!r}: {did_you_mean(str(query.split), SPLITS)}")
+    if query.fields and kind not in ("jsonl", "hub"):
+        name = next(iter(query.fields))
+        raise UsageError(f"{name}_field: source {query.source!r} has its own fields; name them with 'jsonl:PATH'")
     if kind == "generated":
-        return _generated(wish)
+        return _generated(query)
     if kind == "reasoning_gym":
-        if wish.levels or wish.subjects:
-            raise UsageError(f"levels, subjects: {wish.source} has none; set what the task takes, such as min_terms=3")
+        if query.levels or query.subjects:
+            raise UsageError(f"levels, subjects: {query.source} has none; set what the task takes, such as min_terms=3")
         from oreo.envs.math.reasoning import open_task
 
-        return open_task(rest, wish.split or "train", wish.knobs, wish.limit)
-    if wish.knobs:
-        name = next(iter(wish.knobs))
-        raise UsageError(f"unknown argument {name!r} of MathEnv for source {wish.source!r}; see oreo.envs.math.sources")
+        return open_task(rest, query.split or "train", query.settings, query.limit)
+    if query.settings:
+        name = next(iter(query.settings))
+        raise UsageError(
+            f"unknown argument {name!r} of MathEnv for source {query.source!r}; see oreo.envs.math.sources"
+        )
     if kind == "hub":
-        problems = _hub(rest, wish.split or "train", tuple(sorted(wish.fields.items())))
+        problems = _hub(rest, query.split or "train", tuple(sorted(query.fields.items())))
     else:
-        fields = {"gsm8k": files.GSM8K, "math": files.MATH}.get(kind) or files.named(wish.fields)
-        problems = files.read(Path(rest), wish.split, fields, kind)
-    return Listed(chosen(problems, wish.source, wish.levels, wish.subjects, wish.limit))
+        fields = {"gsm8k": files.GSM8K, "math": files.MATH}.get(kind) or files.named(query.fields)
+        problems = files.read(Path(rest), query.split, fields, kind)
+    return Listed(chosen(problems, query.source, query.levels, query.subjects, query.limit))
 
 
-def _generated(wish: Wish) -> Generated:
-    said = dict(wish.knobs)
+def _generated(query: ProblemQuery) -> Generated:
+    said = dict(query.settings)
     if "steps" in said:
         said["steps"] = as_range(said["steps"])
-    if wish.subjects is not None:
-        said["subjects"] = wish.subjects
-    return Generated(wish.split or "train", check_knobs(said, wish.levels), wish.levels, wish.limit)
+    if query.subjects is not None:
+        said["subjects"] = query.subjects
+    return Generated(query.split or "train", check_settings(said, query.levels), query.levels, query.limit)
 
 
 @lru_cache(maxsize=4)

@@ -96,7 +96,7 @@ def draft(
 
 
 def subjects_of(steps: int, operations: str, subjects: Sequence[str] = ()) -> list[str]:
-    """The kinds, among those asked for, that can be told in so many steps with these operations.
+    """The kinds, among those asked for, that can be told in N steps with these operations.
 
     Raises:
         UsageError: none can, or there is no kind of that name.
@@ -180,7 +180,7 @@ def _comparison(draws: Draws, limits: Limits, steps: int) -> Draft:
 
 
 def _shop_plans(steps: int, operations: str) -> list[tuple[int, bool, bool]]:
-    """(things bought, whether there is a coupon, whether the cost is shared) that take so many steps."""
+    """(things bought, whether there is a coupon, whether the cost is shared) that take N steps."""
     return [
         (things, coupon, shared)
         for things in (1, 2, 3)
@@ -224,7 +224,7 @@ _STAGES = {"days": "*", "more": "+", "broken": "-", "boxes": "/"}
 
 
 def _work_plans(steps: int, operations: str) -> list[tuple[str, ...]]:
-    """What is told besides the first product, in order, that take so many steps."""
+    """What is told besides the first product, in order, that take N steps."""
     if "*" not in operations:
         return []
     stages = [stage for stage, operator in _STAGES.items() if operator in operations]
@@ -269,7 +269,7 @@ def _work(draws: Draws, limits: Limits, steps: int) -> Draft:
 class _Subject:
     tell: Callable[[Draws, Limits, int], Draft]
     possible: Callable[[int, str], bool]
-    """Whether it can be told in so many steps with these operations."""
+    """Whether it can be told in N steps with these operations."""
 
 
 SUBJECTS = {

@@ -22,7 +22,7 @@ _SCALES = {
     "trillion": Fraction(10**12),
 }
 
-_UNITS = {  # so many of a base unit, and how else it is written; without a number it is a base unit itself
+_UNITS = {  # how many of a base unit it is, and how else it is written; without a number it is a base unit itself
     "m": ("", "meter metre"),
     "mm": ("1/1000 m", "millimeter millimetre"),
     "cm": ("1/100 m", "centimeter centimetre"),

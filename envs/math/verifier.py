@@ -14,7 +14,7 @@ from oreo.envs.math.killable import serve
 MEMORY = 1 << 30
 """Bytes of address space; math-verify and sympy take 0.1 GB."""
 RETIRES_AT = 300 << 20
-"""A process that has ever held so many bytes ends after its answer, which gives them back."""
+"""A process that holds more bytes than this ends after its answer, which gives them back."""
 RETIRES_AFTER = 2_000
 """Comparisons; sympy remembers much of each."""
 

@@ -36,7 +36,8 @@ def generate(
     ] = None,
     distractors: Annotated[int | None, typer.Option(help="Exactly how many objects the task does not need.")] = None,
     expert_steps: Annotated[
-        tuple[int, int] | None, typer.Option(help="Only games that the explorer wins in so many.", metavar="LOW HIGH")
+        tuple[int, int] | None,
+        typer.Option(help="Only games that the explorer wins in LOW to HIGH steps.", metavar="LOW HIGH"),
     ] = None,
     max_receptacles: Annotated[
         int | None, typer.Option(help="Size of the houses.", show_default="8; no limit with --realistic")
@@ -58,7 +59,7 @@ def generate(
         raise UsageError(
             f"{output} holds something else; give a new --output, or one that games were written to before"
         )
-    wishes = {
+    given = {
         "task_types": task_type or None,
         "floor_plans": floor_plan or None,
         "objects": object_ or None,
@@ -67,7 +68,7 @@ def generate(
         "max_receptacles": max_receptacles,
         "max_objects": max_objects,
     }
-    knobs = (REALISTIC if realistic else {}) | {name: wish for name, wish in wishes.items() if wish is not None}
+    settings = (REALISTIC if realistic else {}) | {name: value for name, value in given.items() if value is not None}
     with (
         Progress("writing", count) as seen,
         on_interrupt(lambda: f"stopped; {seen.done} games are kept in {output}; the same command goes on"),
@@ -79,7 +80,7 @@ def generate(
             heldout=heldout,
             dialect=dialect,
             progress=lambda done, total: seen.to(done),
-            **knobs,
+            **settings,
         )
     result = {"folder": str(output), "games": count, "split": "valid_unseen" if heldout else "train"}
     print_json(result) if json else print_pairs(result)
@@ -118,7 +119,7 @@ def games_info(data: Data = None, json: Json = False) -> None:
       oreo games info --data ~/.cache/alfworld
     """
     from oreo.envs.alfworld.data.games import find_data
-    from oreo.envs.alfworld.data.summary import render, take_inventory
+    from oreo.envs.alfworld.data.summary import render, summarize
 
-    inventory = take_inventory(find_data(data, said="--data"))
-    print_json(inventory) if json else result_console().print(render(inventory))
+    summary = summarize(find_data(data, said="--data"))
+    print_json(summary) if json else result_console().print(render(summary))

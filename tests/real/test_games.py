@@ -12,7 +12,7 @@ import pytest
 from oreo.envs.alfworld.annotations import human_goals
 from oreo.envs.alfworld.data import pack
 from oreo.envs.alfworld.data.games import load_game, open_split, pack_games
-from oreo.envs.alfworld.data.summary import take_inventory
+from oreo.envs.alfworld.data.summary import summarize
 from oreo.envs.alfworld.env import ALFWorldEnv
 from oreo.envs.alfworld.package_data import room_of
 
@@ -61,15 +61,15 @@ def test_opening_a_pack_takes_well_under_a_tenth_of_a_second(packed: Path, monke
     assert min(opening() for _ in range(5)) < 0.1
 
 
-def test_the_inventory_counts_games_dialects_versions_and_goals(data: Path, packed: Path) -> None:
-    inventory = take_inventory(packed)
-    assert {**inventory, "data": str(data), "kind": "folder"} == take_inventory(data)
+def test_the_summary_counts_games_dialects_versions_and_goals(data: Path, packed: Path) -> None:
+    summary = summarize(packed)
+    assert {**summary, "data": str(data), "kind": "folder"} == summarize(data)
     games, rules = 140, {"put": "before 0.4", "move": "0.4"}[data.name]
-    assert sum(inventory["games"]["valid_seen"].values()) == games
-    assert inventory["dialects"]["valid_seen"] == {data.name: games}
-    assert inventory["rules"]["valid_seen"] == {rules: games}
-    assert inventory["engines"]["valid_seen"] == {"simulator": games}
-    assert inventory["human_goals"]["valid_seen"] == HUMAN_GOALS
+    assert sum(summary["games"]["valid_seen"].values()) == games
+    assert summary["dialects"]["valid_seen"] == {data.name: games}
+    assert summary["rules"]["valid_seen"] == {rules: games}
+    assert summary["engines"]["valid_seen"] == {"simulator": games}
+    assert summary["human_goals"]["valid_seen"] == HUMAN_GOALS
 
 
 def test_rooms_and_objects_divide_the_games_among_them(packed: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def take_inventory(data: Path) -> dict[str, Any]:
+def summarize(data: Path) -> dict[str, Any]:
     """Counts by split, in JSON types. `data` is what `find_data` returned.
 
     Raises:
@@ -45,12 +45,12 @@ def _engines(entries: tuple[Entry, ...]) -> dict[str, int]:
     return dict(Counter("textworld" if entry.rules == UNKNOWN_RULES else "simulator" for entry in entries))
 
 
-def render(inventory: dict[str, Any]) -> Table:
-    """The inventory as a table that fits into 80 columns."""
+def render(summary: dict[str, Any]) -> Table:
+    """The summary as a table that fits into 80 columns."""
     from rich.table import Table
 
-    games = inventory["games"]
-    title = f"{inventory['data']} ({inventory['kind']}, {inventory['layout']})"
+    games = summary["games"]
+    title = f"{summary['data']} ({summary['kind']}, {summary['layout']})"
     table = Table(title=title, title_justify="left")
     table.add_column("task type")
     for split in games:
@@ -61,8 +61,8 @@ def render(inventory: dict[str, Any]) -> Table:
     table.add_row("all", *(str(sum(counts.values())) for counts in games.values()), style="bold")
     table.add_section()
     for label, fact in (("dialect", "dialects"), ("rules of alfworld", "rules"), ("engine", "engines")):
-        table.add_row(label, *(_share(counts) for counts in inventory[fact].values()))
-    table.add_row("goals written by people", *map(str, inventory["human_goals"].values()))
+        table.add_row(label, *(_share(counts) for counts in summary[fact].values()))
+    table.add_row("goals written by people", *map(str, summary["human_goals"].values()))
     return table
 
 

@@ -79,7 +79,7 @@ class Explorer:
             self.task = read_task(first_observation)
         self.memory = Memory(first_observation)
         self._put = "put {} in/on {}" if dialect == "put" else "move {} to {}"
-        self._wish = ""
+        self._proposed = ""
         self._refused: set[str] = set()
         self._rounds = 0
         self._change = _CHANGES.get(self.task.task_type, "")
@@ -94,8 +94,8 @@ class Explorer:
         if not action:
             return
         self.memory.observe(action, feedback)
-        wish, self._wish = self._wish, ""
-        if action != wish or feedback.strip() != REFUSED:
+        proposed, self._proposed = self._proposed, ""
+        if action != proposed or feedback.strip() != REFUSED:
             return  # Someone else's refused action says nothing: they need not have had a reason for it.
         self._refused.add(action)
         if action.startswith(("open ", "take ")):
@@ -104,9 +104,9 @@ class Explorer:
     def act(self) -> str:
         """The next action; "look" when nothing is left to try."""
         while self._rounds < _ROUNDS:
-            for action in self._wishes():
+            for action in self._useful_actions():
                 if action not in self._refused:
-                    self._wish = action
+                    self._proposed = action
                     return action
             # Everything was refused or searched in vain: once more, with fresh eyes.
             self._rounds += 1
@@ -114,7 +114,7 @@ class Explorer:
             self.memory.contents.clear()
         return "look"
 
-    def _wishes(self) -> Iterator[str]:
+    def _useful_actions(self) -> Iterator[str]:
         """Actions that would help now, best first."""
         held = self.memory.holding
         if held is None:

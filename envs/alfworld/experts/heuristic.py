@@ -1,8 +1,8 @@
 """How many commands are still needed at least: what the planner's search goes by.
 
-A way to the goal is a choice: which objects are brought, where from, into which receptacle. It makes a row of errands,
+A way to the goal is a choice: which objects are brought, where from, into which receptacle. It makes a row of stops,
 each a command to be given at one of some locations; beside them there are doors to open and journeys in between. The
-bound is the least that any way takes. It never says too much, for every plan contains the errands of some way, or there
+bound is the least that any way takes. It never says too much, for every plan makes the stops of some way, or there
 is one no longer that does:
 
 - An object that is not where the goal wants it has to be put there. One that is not held is taken before, from a
@@ -26,7 +26,7 @@ from oreo.envs.alfworld.experts.task_goals import Looking, Placing
 
 Locations = frozenset[str]
 Way = tuple[int, Sequence[Locations]]
-"""How many commands beside journeys, and the locations at which the errands can be done, in order."""
+"""How many commands beside journeys, and the locations at which each stop can be made, in order."""
 Where = dict[str, list[str]]
 """Object -> the receptacles it lies in. (In real games a few lie in several, and are taken from one of them.)"""
 
@@ -39,7 +39,7 @@ class Spot(NamedTuple):
     shut: bool
 
 
-class Left(NamedTuple):
+class Bound(NamedTuple):
     """The least number of commands that lead to the goal."""
 
     commands: float
@@ -50,8 +50,8 @@ class Left(NamedTuple):
         return self.commands + (location not in self.near)
 
 
-class Errands:
-    """What is left to do in a world for a goal; None is any goal that is not ALFWorld's, of which nothing is known."""
+class Heuristic:
+    """Bounds for a goal in a world. None is any goal that is not ALFWorld's: of it nothing is known, and they are 0."""
 
     def __init__(self, world: World, goal: Placing | Looking | None) -> None:
         self._world = world
@@ -73,7 +73,7 @@ class Errands:
         self._targets = _of_type(world.receptacle_type, goal.target)
         self._fits = (goal.target, goal.kind) in world.can_contain
 
-    def left(self, state: State) -> Left:
+    def bound(self, state: State) -> Bound:
         fewest, near = inf, self._everywhere
         for commands, stops in self._ways(state):
             journeys, first = self._journeys(stops)
@@ -81,7 +81,7 @@ class Errands:
                 fewest, near = commands + journeys, first
             elif commands + journeys == fewest:
                 near |= first
-        return Left(fewest, near)
+        return Bound(fewest, near)
 
     def _journeys(self, stops: Sequence[Locations]) -> tuple[int, Locations]:
         """The fewest journeys that pass all stops in order, and where to begin for that."""
@@ -118,12 +118,12 @@ class Errands:
     def _ways_to_place(self, state: State, where: Where, goal: Placing) -> Iterator[Way]:
         marked = getattr(state, goal.mark) if goal.mark else self.things
         for target in self._choices_of_target(state, where):
-            there = [thing for thing in where if thing in marked and target.places.issubset(where[thing])]
-            if len(there) >= goal.count:
+            done = [thing for thing in where if thing in marked and target.places.issubset(where[thing])]
+            if len(done) >= goal.count:
                 yield 0, ()
                 return
-            to_bring = [thing for thing in where if thing not in there]
-            for things in permutations(to_bring, goal.count - len(there)):
+            to_bring = [thing for thing in where if thing not in done]
+            for things in permutations(to_bring, goal.count - len(done)):
                 if state.held in things[1:]:
                     continue  # what is held comes first
                 for sources in product(*[self._sources(state, thing, where) for thing in things]):
@@ -162,7 +162,7 @@ class Errands:
         """Put away what the hand holds, if it is to take something from `source` first.
 
         Args:
-            stops: the errands; `free` of them need no command.
+            stops: the locations of each, in order; `free` of them need no command.
             spots: the receptacles they use.
         """
         doors = {spot for spot in spots if spot.shut}
@@ -212,8 +212,8 @@ class Errands:
         return frozenset([location[place] for place in places if place in location])
 
 
-def _of_type(types: dict[str, str], *wanted: str) -> frozenset[str]:
-    return frozenset(thing for thing, kind in types.items() if kind in wanted)
+def _of_type(types: dict[str, str], *kinds: str) -> frozenset[str]:
+    return frozenset(thing for thing, kind in types.items() if kind in kinds)
 
 
 def _where(state: State, things: frozenset[str]) -> Where:

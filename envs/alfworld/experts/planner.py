@@ -27,7 +27,7 @@ from oreo.envs.alfworld.engines.engine import Engine
 from oreo.envs.alfworld.engines.loaded_game import LoadedGame, Move
 from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.engines.world import FLAGS, State
-from oreo.envs.alfworld.experts.heuristic import Errands, Left
+from oreo.envs.alfworld.experts.heuristic import Bound, Heuristic
 from oreo.envs.alfworld.experts.task_goals import read_goal
 from oreo.errors import UsageError
 
@@ -114,14 +114,14 @@ class _Node(NamedTuple):
     before: State
     """Where the last command of `path` is given. (Most nodes are never looked at, so the state after it can wait.)"""
     path: tuple[tuple[str, Move], ...]
-    left: Left
+    remaining: Bound
     """For the state after `path`."""
 
 
 class _Search:
     def __init__(self, game: LoadedGame) -> None:
         self._game = game
-        self._errands = Errands(game.world, read_goal(game.goal))
+        self._heuristic = Heuristic(game.world, read_goal(game.goal))
         self._useful = _ENABLING | game.may_decide
         journeys: dict[str, tuple[str, Move]] = {}
         for journey in sorted(game.journeys.items(), key=_by_number):
@@ -130,8 +130,8 @@ class _Search:
 
     def plan(self, start: State, most_states: int) -> list[str] | None:
         game, order = self._game, count(1)
-        left = self._errands.left(start)
-        queue = [_Node(left.at(start.at), 0, 0, start, (), left)]
+        remaining = self._heuristic.bound(start)
+        queue = [_Node(remaining.at(start.at), 0, 0, start, (), remaining)]
         fewest: dict[Any, int] = {}  # state -> commands that lead there
         while queue and queue[0].bound < inf:
             node = heapq.heappop(queue)
@@ -145,23 +145,23 @@ class _Search:
                 raise UsageError(f"no plan found among {most_states} states: give a larger most_states, or do without")
             fewest[key] = len(node.path)
             length = len(node.path) + 1
-            for step, left, location in self._steps(state, node.left):
-                bound = length + left.at(location)
-                heapq.heappush(queue, _Node(bound, -length, next(order), state, (*node.path, step), left))
+            for step, remaining, location in self._steps(state, node.remaining):
+                bound = length + remaining.at(location)
+                heapq.heappush(queue, _Node(bound, -length, next(order), state, (*node.path, step), remaining))
         return None
 
-    def _steps(self, state: State, left: Left) -> Iterator[tuple[tuple[str, Move], Left, str]]:
-        """What is worth doing in a state; what is left to do after that, and where the agent stands then."""
+    def _steps(self, state: State, remaining: Bound) -> Iterator[tuple[tuple[str, Move], Bound, str]]:
+        """What is worth doing in a state, the bound after it, and where the agent stands then."""
         for step in sorted(self._game.local(state).items(), key=_by_number):
             move = step[1]
             if move.action in self._useful and (
-                move.action != "pickupobject" or move.bound["o"] in self._errands.things
+                move.action != "pickupobject" or move.bound["o"] in self._heuristic.things
             ):
-                yield step, self._errands.left(self._game.after(state, move)), state.at
+                yield step, self._heuristic.bound(self._game.after(state, move)), state.at
         for step in self._journeys:
             location = step[1].bound["lend"]
             if location != state.at:
-                yield step, left, location
+                yield step, remaining, location
 
     def _commands(self, path: Sequence[tuple[str, Move]]) -> list[str]:
         """The commands. A journey names the receptacle that is used next, not another at the same location."""

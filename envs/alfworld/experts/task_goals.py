@@ -1,4 +1,4 @@
-"""What a goal wants, where it is one of ALFWorld's six: objects of a kind in one receptacle, or one seen under a lamp.
+"""Reads what a goal asks for, if it is one of ALFWorld's six: objects of a kind in one receptacle, or one under a lamp.
 
 A goal in PDDL can say anything. It is recognised by what it says, not by the task type that a game claims: all its
 conditions, once the nested `exists` and `and` are opened, are exactly those of one of the two dataclasses below.
@@ -77,22 +77,23 @@ def _placing(atoms: set[Atom]) -> Placing | None:
         return None
     _, place, target = targets[0]
     _, thing, kind = things[0]
-    expected = {*targets, *things, *(("inreceptacle", each, place) for _, each, _ in things)}
+    expected = {*targets, *things, *(("inreceptacle", variable, place) for _, variable, _ in things)}
     if len(things) == 2:
-        expected.add(("differ", *sorted(each for _, each, _ in things)))
+        expected.add(("differ", *sorted(variable for _, variable, _ in things)))
     expected |= {(predicate, thing) for mark in marks for predicate in (mark, _MARKS[mark][0])}
-    if atoms != expected or not _free(thing, place) or {each for _, _, each in things} != {kind}:
+    if atoms != expected or not _free(thing, place) or {kind_of for _, _, kind_of in things} != {kind}:
         return None
     return Placing(kind, target, len(things), _MARKS[marks[0]][1] if marks else "")
 
 
 def _looking(atoms: set[Atom]) -> Looking | None:
-    found = {atom[0]: atom for atom in atoms if atom[0] != "objecttype"}
+    by_predicate = {atom[0]: atom for atom in atoms if atom[0] != "objecttype"}
     kinds = {atom[1]: atom[2] for atom in atoms if atom[0] == "objecttype"}
-    if not {"holds", "toggleable", "receptacleatlocation", "atlocation"} <= found.keys():
+    if not {"holds", "toggleable", "receptacleatlocation", "atlocation"} <= by_predicate.keys():
         return None
-    (_, holder, thing), (_, lamp) = found["holds"], found["toggleable"]
-    (_, place, location), (_, agent, _) = found["receptacleatlocation"], found["atlocation"]
+    (_, holder, thing), (_, lamp) = by_predicate["holds"], by_predicate["toggleable"]
+    (_, place, location) = by_predicate["receptacleatlocation"]
+    (_, agent, _) = by_predicate["atlocation"]
     if kinds.keys() != {thing, lamp} or not _free(holder, thing, lamp, place, location, agent):
         return None
     expected: set[Atom] = {

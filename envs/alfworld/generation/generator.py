@@ -6,8 +6,8 @@
     assert game_by_name(game.name) == game
     write_games(100, "games")                           # for alfworld's own tools: ALFWORLD_DATA=games
 
-A game is a function of its name, which says every knob (see Knobs). It is solvable by construction, and the explorer
-has won it. Training and held-out games never share a floor plan (see package_data.py).
+A game is a function of its name, which says every setting (GeneratorSettings). It is solvable by construction, and the
+explorer has won it. Training and held-out games never share a floor plan (see package_data.py).
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from typing import Any
 from oreo.envs.alfworld.experts.explorer import Explorer
 from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.generation.houses import ATTEMPTS_A_TYPE, draw_game
-from oreo.envs.alfworld.generation.settings import REALISTIC, Knobs, is_generated, make_knobs, parse_name
+from oreo.envs.alfworld.generation.settings import REALISTIC, GeneratorSettings, is_generated, make_settings, parse_name
 from oreo.envs.alfworld.generation.tasks import task_weights
 from oreo.envs.alfworld.generation.writer import existing, write_game, write_logic
 from oreo.errors import EngineError, UsageError
 
 __all__ = [
-    "REALISTIC", "Knobs", "game_by_name", "generate_game", "is_generated", "parse_name", "write_game", "write_games",
+    "REALISTIC", "GeneratorSettings", "game_by_name", "generate_game", "is_generated", "parse_name", "write_game",
+    "write_games",
 ]  # fmt: skip
 
 _ATTEMPTS = 20  # Houses drawn for one game before giving up.
 
 
-def generate_game(index: int, **knobs: Any) -> Game:
-    """Game `index` of the series that the knobs name: the same on every machine.
+def generate_game(index: int, **settings: Any) -> Game:
+    """Game `index` of the series that the settings name: the same on every machine.
 
     Args:
-        knobs: fields of `Knobs`, where each is explained: seed, heldout, dialect, task_types, max_receptacles,
-            max_objects, floor_plans, objects, distractors, expert_steps, task_mix.
-    Raises UsageError for knobs out of range, and for wishes that cannot be met together.
+        settings: fields of `GeneratorSettings`, where each is explained: seed, heldout, dialect, task_types,
+            max_receptacles, max_objects, floor_plans, objects, distractors, expert_steps, task_mix.
+    Raises UsageError for settings out of range, and for those that rule each other out.
     """
-    return _generate(make_knobs({"index": index, **knobs}, "generate_game"))
+    return _generate(make_settings({"index": index, **settings}, "generate_game"))
 
 
 def game_by_name(name: str) -> Game:
@@ -48,28 +49,28 @@ def game_by_name(name: str) -> Game:
     return _generate(parse_name(name))
 
 
-def _generate(knobs: Knobs) -> Game:
-    name = str(knobs)
-    if knobs.expert_steps is not None:
-        return _generate_as_far(knobs, *knobs.expert_steps)
+def _generate(settings: GeneratorSettings) -> Game:
+    name = str(settings)
+    if settings.expert_steps is not None:
+        return _generate_as_far(settings, *settings.expert_steps)
     for attempt in range(_ATTEMPTS):
-        game = draw_game(knobs, attempt)
+        game = draw_game(settings, attempt)
         if _explorer_steps(game) is not None:
             return game
     raise EngineError(f"no solvable house in {_ATTEMPTS} attempts for game {name!r}: please report this name")
 
 
-def _generate_as_far(knobs: Knobs, low: int, high: int) -> Game:
-    """The first house whose goal is as far as wished for. A type of task that never takes so long gives way."""
-    attempts = ATTEMPTS_A_TYPE * len(task_weights(knobs))
+def _generate_as_far(settings: GeneratorSettings, low: int, high: int) -> Game:
+    """The first house the explorer wins in `low` to `high` steps. A type of task that never takes so long gives way."""
+    attempts = ATTEMPTS_A_TYPE * len(task_weights(settings))
     for attempt in range(attempts):
-        game = draw_game(knobs, attempt)
+        game = draw_game(settings, attempt)
         steps = _explorer_steps(game, most=high)
         if steps is not None and steps >= low:
             return game
     raise UsageError(
-        f"expert_steps=({low}, {high}): in none of {attempts} houses drawn for {str(knobs)!r} did the explorer need so "
-        "many steps; widen it, or change the size of the houses"
+        f"expert_steps=({low}, {high}): in none of {attempts} houses drawn for {str(settings)!r} did the explorer "
+        "need that many steps; widen it, or change the size of the houses"
     )
 
 
@@ -94,7 +95,7 @@ def write_games(
     *,
     first: int = 0,
     progress: Callable[[int, int], object] | None = None,
-    **knobs: Any,
+    **settings: Any,
 ) -> list[Path]:
     """Write games first … first + count - 1 of a series, and the game logic beside them, below `root`.
 
@@ -102,21 +103,21 @@ def write_games(
 
     Args:
         progress: called with (games done, count) after each.
-        knobs: as for `generate_game`.
+        settings: as for `generate_game`.
 
     Returns the paths of the game.tw-pddl files, in the order of the series. Raises UsageError and DataError.
     """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UsageError(f"count={count!r}: expected the number of games to write, 1 or more")
-    if "index" in knobs:
+    if "index" in settings:
         raise UsageError("index is no argument of write_games: first=… says where in the series it begins")
-    series = [make_knobs({"index": first + i, **knobs}, "write_games") for i in range(count)]
-    task_weights(series[0])  # Wishes that nothing can fulfil are told before anything is written.
+    series = [make_settings({"index": first + i, **settings}, "write_games") for i in range(count)]
+    task_weights(series[0])  # Settings that no game can have are told before anything is written.
     write_logic(root, series[0].dialect)
-    there = existing(root, series)
+    written = existing(root, series)
     paths = []
-    for done, each in enumerate(series, start=1):
-        paths.append(there.get(str(each)) or write_game(_generate(each), root))
+    for done, game_settings in enumerate(series, start=1):
+        paths.append(written.get(str(game_settings)) or write_game(_generate(game_settings), root))
         if progress is not None:
             progress(done, count)
     return paths

@@ -11,7 +11,7 @@ from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.generation import realistic
 from oreo.envs.alfworld.generation.problem import House, Thing, near, write_problem
-from oreo.envs.alfworld.generation.settings import Knobs
+from oreo.envs.alfworld.generation.settings import GeneratorSettings
 from oreo.envs.alfworld.generation.tasks import APPLIANCE, exactly, places_for, task_weights, tasks_by_plan
 from oreo.envs.alfworld.package_data import FloorPlan, Receptacle
 from oreo.envs.alfworld.placement import FIXTURES
@@ -23,30 +23,30 @@ ATTEMPTS_A_TYPE = 100
 _COPIES = {1: 0.4, 2: 0.32, 3: 0.28}  # How many of a kind a whole room holds (ALFWorld train).
 
 
-def draw_game(knobs: Knobs, attempt: int = 0) -> Game:
+def draw_game(settings: GeneratorSettings, attempt: int = 0) -> Game:
     """One draw of a game, not yet confirmed by play.
 
-    Raises UsageError where the knobs leave no task.
+    Raises UsageError where the settings leave no task.
     """
-    task_type = _task_type(knobs, attempt)
-    draws = Draws(knobs.seed, int(knobs.heldout), knobs.index, attempt + 1)
-    by_plan = tasks_by_plan(knobs, task_type)
-    if knobs.unlimited:
+    task_type = _task_type(settings, attempt)
+    draws = Draws(settings.seed, int(settings.heldout), settings.index, attempt + 1)
+    by_plan = tasks_by_plan(settings, task_type)
+    if settings.unlimited:
         plan, thing, target = realistic.draw_task(draws, task_type, by_plan)
-        house = realistic.draw_house(draws, plan, task_type, thing, target, knobs.distractors)
+        house = realistic.draw_house(draws, plan, task_type, thing, target, settings.distractors)
     else:
         plan_name, tasks = draws.choice(list(by_plan.items()))
         plan = package_data.floor_plan(plan_name)
         thing = draws.choice(list(tasks))
         target = draws.choice(tasks[thing])
-        house = _draw_house(draws, plan, task_type, thing, target, knobs)
-    return _game(knobs, draws, plan.name, house, task_type, thing, target)
+        house = _draw_house(draws, plan, task_type, thing, target, settings)
+    return _game(settings, draws, plan.name, house, task_type, thing, target)
 
 
-def _task_type(knobs: Knobs, attempt: int) -> str:
+def _task_type(settings: GeneratorSettings, attempt: int) -> str:
     """From a stream of its own: attempts may fail without shifting the mix. After many in vain the next type's turn."""
-    weights = task_weights(knobs)
-    draws = Draws(knobs.seed, int(knobs.heldout), knobs.index, 0)
+    weights = task_weights(settings)
+    draws = Draws(settings.seed, int(settings.heldout), settings.index, 0)
     first = draws.choice(list(weights)) if len(set(weights.values())) == 1 else draws.weighted(weights)
     if attempt < ATTEMPTS_A_TYPE:
         return first
@@ -54,7 +54,9 @@ def _task_type(knobs: Knobs, attempt: int) -> str:
     return [first, *others][attempt // ATTEMPTS_A_TYPE]
 
 
-def _game(knobs: Knobs, draws: Draws, floor_plan: str, house: House, task_type: str, thing: str, target: str) -> Game:
+def _game(
+    settings: GeneratorSettings, draws: Draws, floor_plan: str, house: House, task_type: str, thing: str, target: str
+) -> Game:
     look = task_type == "look_at_obj_in_light"
     params: dict[str, object] = {
         "mrecep_target": "",
@@ -66,11 +68,11 @@ def _game(knobs: Knobs, draws: Draws, floor_plan: str, house: House, task_type: 
     _, sentences = package_data.goal_template(task_type)
     words = {"obj": thing.lower(), "recep": target.lower(), "toggle": target.lower()}
     sentence = draws.choice(sentences).format(**words)
-    domain, grammar = package_data.game_logic(knobs.dialect)
-    split = "unseen" if knobs.heldout else "train"
-    problem = write_problem(f"plan_{split}_{knobs.seed}_{knobs.index}", house, task_type, params)
+    domain, grammar = package_data.game_logic(settings.dialect)
+    split = "unseen" if settings.heldout else "train"
+    problem = write_problem(f"plan_{split}_{settings.seed}_{settings.index}", house, task_type, params)
     return Game(
-        name=str(knobs),
+        name=str(settings),
         pddl_domain=domain,
         grammar=grammar.replace("UNKNOWN GOAL", sentence),
         pddl_problem=problem,
@@ -80,7 +82,9 @@ def _game(knobs: Knobs, draws: Draws, floor_plan: str, house: House, task_type: 
     )
 
 
-def _draw_house(draws: Draws, plan: FloorPlan, task_type: str, thing: str, target: str, knobs: Knobs) -> House:
+def _draw_house(
+    draws: Draws, plan: FloorPlan, task_type: str, thing: str, target: str, settings: GeneratorSettings
+) -> House:
     """A house in which the task can be done and is not done yet."""
     look = task_type == "look_at_obj_in_light"
     furniture = sorted({receptacle.kind for receptacle in plan.receptacles})
@@ -89,15 +93,15 @@ def _draw_house(draws: Draws, plan: FloorPlan, task_type: str, thing: str, targe
     lamp_at = draws.weighted(places_for("DeskLamp", furniture)) if look else ""
     appliance = APPLIANCE.get(task_type, ("", ""))[1]
     needed = [lamp_at if look else target, draws.weighted(starts), *([appliance] if appliance else [])]
-    receptacles = _draw_furniture(draws, plan, needed, knobs.max_receptacles)
+    receptacles = _draw_furniture(draws, plan, needed, settings.max_receptacles)
 
     furniture = [receptacle.kind for receptacle in receptacles]
     copies = max(draws.weighted(_COPIES), 2 if task_type == "pick_two_obj_and_place" else 1)
-    if knobs.max_objects is not None:
-        copies = min(copies, knobs.max_objects - (1 if look else 0))
-    if knobs.distractors is not None:
+    if settings.max_objects is not None:
+        copies = min(copies, settings.max_objects - (1 if look else 0))
+    if settings.distractors is not None:
         copies = 2 if task_type == "pick_two_obj_and_place" else 1
-    kinds = _draw_kinds(draws, plan, furniture, [thing] * copies + (["DeskLamp"] if look else []), knobs)
+    kinds = _draw_kinds(draws, plan, furniture, [thing] * copies + (["DeskLamp"] if look else []), settings)
 
     things: list[Thing] = []
     taken: set[str] = set()
@@ -124,13 +128,15 @@ def _draw_furniture(draws: Draws, plan: FloorPlan, needed: list[str], limit: int
     return sorted(kept, key=lambda receptacle: receptacle.id)
 
 
-def _draw_kinds(draws: Draws, plan: FloorPlan, furniture: Sequence[str], needed: list[str], knobs: Knobs) -> list[str]:
+def _draw_kinds(
+    draws: Draws, plan: FloorPlan, furniture: Sequence[str], needed: list[str], settings: GeneratorSettings
+) -> list[str]:
     """The object kinds of a house, one entry for each object: those needed, then others that have a place in it."""
     others = [kind for kind in plan.objects if kind not in needed and places_for(kind, furniture)]
     copies = [kind for kind in others for _ in range(1 if kind in FIXTURES else draws.weighted(_COPIES))]
-    if knobs.distractors is not None:
-        return needed + exactly(draws, knobs.distractors, copies)
-    room = _size(draws, len(needed) + len(copies), knobs.max_objects) - len(needed)
+    if settings.distractors is not None:
+        return needed + exactly(draws, settings.distractors, copies)
+    room = _size(draws, len(needed) + len(copies), settings.max_objects) - len(needed)
     return needed + draws.shuffled(copies)[: max(0, room)]
 
 

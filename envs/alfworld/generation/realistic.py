@@ -14,8 +14,8 @@ from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.generation.problem import House, Thing, near
 from oreo.envs.alfworld.generation.tasks import Tasks, exactly, places_for
 from oreo.envs.alfworld.generation.train_statistics import (
-    TWO_WANTED,
-    WANTED,
+    TARGET_COUNTS,
+    TARGET_COUNTS_OF_TWO,
     asked_for,
     plan_weights,
     room_things,
@@ -73,8 +73,8 @@ def _draw_kinds(
 ) -> list[str]:
     """The object kinds of a room, one entry for each object."""
     two = task_type == "pick_two_obj_and_place"
-    wanted = draws.weighted(TWO_WANTED if two else WANTED) if distractors is None else 1 + two
-    needed = [thing] * wanted + (["DeskLamp"] if task_type == "look_at_obj_in_light" else [])
+    targets = draws.weighted(TARGET_COUNTS_OF_TWO if two else TARGET_COUNTS) if distractors is None else 1 + two
+    needed = [thing] * targets + (["DeskLamp"] if task_type == "look_at_obj_in_light" else [])
     others = []
     for kind in plan.objects:
         if kind not in needed and _places(plan.room, kind, furniture):

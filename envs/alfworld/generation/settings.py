@@ -19,14 +19,14 @@ KINDS = tuple(sorted(set(PLACES) - set(FIXTURES)))
 """The kinds of objects that a task can ask for."""
 
 REALISTIC: dict[str, Any] = {"max_receptacles": None, "max_objects": None, "task_mix": "real"}
-"""The knobs for games as in ALFWorld's train split: `generate_game(0, **REALISTIC)`."""
+"""The settings for games as in ALFWorld's train split: `generate_game(0, **REALISTIC)`."""
 
 
 @dataclass(frozen=True)
-class Knobs:
+class GeneratorSettings:
     """Everything a generated game depends on; `str` of it is the game's name.
 
-    One name will do where a tuple is wanted, and any case and order: equal wishes are equal knobs.
+    One name will do where a tuple is wanted, and any case and order: what means the same is equal.
     """
 
     seed: int = 0
@@ -51,7 +51,7 @@ class Knobs:
     """Exactly how many objects of other kinds there are, and no more of the kind asked for than the task needs. None:
     as it comes, spare objects of that kind included. (The lamp of a look task is needed: it is none of them.)"""
     expert_steps: tuple[int, int] | None = None
-    """How far the goal is: the explorer needs so many steps at least and at most to win."""
+    """How far the goal is: the explorer needs at least and at most this many steps to win."""
     task_mix: str = "even"
     """"even": each type as often as the others; "real": as often as in ALFWorld's train split."""
 
@@ -109,13 +109,13 @@ class Knobs:
         return self._sizes() == (None, None)
 
 
-def make_knobs(knobs: dict[str, Any], caller: str) -> Knobs:
-    """Knobs from keyword arguments of `caller`. Raises UsageError, for unknown names too."""
-    known = [field.name for field in fields(Knobs)]
-    for name in knobs:
-        if name not in known:
-            raise UsageError(f"unknown argument {name!r} of {caller}: {did_you_mean(name, known)}")
-    return Knobs(**knobs)
+def make_settings(settings: dict[str, Any], caller: str) -> GeneratorSettings:
+    """GeneratorSettings from keyword arguments of `caller`. Raises UsageError, for unknown names too."""
+    names = [field.name for field in fields(GeneratorSettings)]
+    for name in settings:
+        if name not in names:
+            raise UsageError(f"unknown argument {name!r} of {caller}: {did_you_mean(name, names)}")
+    return GeneratorSettings(**settings)
 
 
 def is_generated(name: str) -> bool:
@@ -123,26 +123,26 @@ def is_generated(name: str) -> bool:
     return name.partition("/")[0] in ("generated", "generated_unseen")
 
 
-def parse_name(name: str) -> Knobs:
-    """The knobs a name stands for. Raises UsageError where it is no name of a generated game."""
+def parse_name(name: str) -> GeneratorSettings:
+    """The settings a name stands for. Raises UsageError where it is no name of a generated game."""
     try:
         split, seed, index, rest = name.split("/")
-        dialect, receptacles, objects, *wishes = rest.split("-")
-        knobs = Knobs(
+        dialect, receptacles, objects, *narrowed = rest.split("-")
+        settings = GeneratorSettings(
             seed=int(seed),
             index=int(index),
             heldout={"generated": False, "generated_unseen": True}[split],
             dialect=dialect,
             max_receptacles=None if receptacles == "all" else int(receptacles),
             max_objects=None if objects == "all" else int(objects),
-            **dict(_wish(part) for part in wishes),
+            **dict(_read_part(part) for part in narrowed),
         )
     except (ValueError, KeyError) as error:
         why = f" ({error})" if isinstance(error, UsageError) else ""
-        raise UsageError(f"{name!r} is no generated game{why}; a name looks like {Knobs()}") from None
-    if str(knobs) != name:
-        raise UsageError(f"{name!r} is no generated game; did you mean {str(knobs)!r}?")
-    return knobs
+        raise UsageError(f"{name!r} is no generated game{why}; a name looks like {GeneratorSettings()}") from None
+    if str(settings) != name:
+        raise UsageError(f"{name!r} is no generated game; did you mean {str(settings)!r}?")
+    return settings
 
 
 def _words(value: str) -> list[str]:
@@ -153,8 +153,8 @@ def _numbers(value: str) -> list[int]:
     return [int(word) for word in value.split("+")]
 
 
-# What a name calls a wish → the knob, how to read its value.
-_WISHES: dict[str, tuple[str, Callable[[str], Any]]] = {
+# What a name calls a setting → the setting, how to read its value.
+_PARTS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "plans": ("floor_plans", _words),
     "objects": ("objects", _words),
     "distractors": ("distractors", int),
@@ -163,13 +163,13 @@ _WISHES: dict[str, tuple[str, Callable[[str], Any]]] = {
 }
 
 
-def _wish(part: str) -> tuple[str, Any]:
-    """A part of a name after the sizes: the knob and its value."""
-    key, found, value = part.partition("=")
-    if not found:
+def _read_part(part: str) -> tuple[str, Any]:
+    """A part of a name after the sizes: the setting and its value."""
+    key, equals, value = part.partition("=")
+    if not equals:
         return "task_types", _words(part)
-    knob, read = _WISHES[key]
-    return knob, read(value)
+    setting, read = _PARTS[key]
+    return setting, read(value)
 
 
 _ALL_PLANS = (*ROOMS, *(f"FloorPlan{first + i}" for first in ROOMS.values() for i in range(1, 31)))
@@ -178,7 +178,7 @@ _ALL_PLANS = (*ROOMS, *(f"FloorPlan{first + i}" for first in ROOMS.values() for 
 def _names(what: str, given: Any, read: Callable[[object], str], order: Sequence[str]) -> tuple[str, ...]:
     """What was given, one or several, as a tuple in the order of `order`, without repetitions."""
     several = isinstance(given, Iterable) and not isinstance(given, str)
-    chosen = {read(each) for each in (given if several else (given,))}
+    chosen = {read(value) for value in (given if several else (given,))}
     if not chosen:
         some = ", ".join(order[:6]) + (", …" if len(order) > 6 else "")
         raise UsageError(f"{what} is empty: choose from {some}, or None for all")
@@ -191,11 +191,11 @@ def _task_type(given: object) -> str:
 
 
 def _object_kind(given: object) -> str:
-    known = {kind.lower(): kind for kind in KINDS}
+    kinds = {kind.lower(): kind for kind in KINDS}
     word = str(given).strip().lower()
-    if word not in known:
-        raise UsageError(f"unknown object {given!r}: {did_you_mean(word, known)}")
-    return known[word]
+    if word not in kinds:
+        raise UsageError(f"unknown object {given!r}: {did_you_mean(word, kinds)}")
+    return kinds[word]
 
 
 def _span(given: Any) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Which tasks can be posed in which floor plans, which of them the knobs of a game leave, and where objects may be."""
+"""Which tasks can be posed in which floor plans, which of them a game's settings leave, and where objects may be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.game import TASK_TYPES
-from oreo.envs.alfworld.generation.settings import Knobs
+from oreo.envs.alfworld.generation.settings import GeneratorSettings
 from oreo.envs.alfworld.generation.train_statistics import task_counts
 from oreo.envs.alfworld.package_data import FloorPlan, able, holds, room_of
 from oreo.envs.alfworld.placement import FIXTURES, PLACES
@@ -32,22 +32,22 @@ _TARGETS = (
 )  # fmt: skip
 
 
-def task_weights(knobs: Knobs) -> dict[str, int]:
-    """The task types that these knobs leave, and how often each is to come up.
+def task_weights(settings: GeneratorSettings) -> dict[str, int]:
+    """The task types that these settings leave, and how often each is to come up.
 
-    Raises UsageError for a wish that nothing can fulfil: a floor plan of the other split or one without such a task, an
-    object kind or a task type that the other wishes rule out. (All six types together are no wish: they mean any.)
+    Raises UsageError for a setting that no game can have: a floor plan of the other split or one without such a task,
+    an object kind or a task type that the other settings rule out. (All six types together rule out nothing.)
     """
-    left = knobs.task_types
-    if knobs.floor_plans is not None or knobs.objects is not None:
-        _check_split(knobs.floor_plans or (), knobs.heldout)
-        left = _left(knobs.task_types, knobs.heldout, knobs.floor_plans, knobs.objects)
-    return {name: sum(task_counts(name).values()) if knobs.task_mix == "real" else 1 for name in left}
+    task_types = settings.task_types
+    if settings.floor_plans is not None or settings.objects is not None:
+        _check_split(settings.floor_plans or (), settings.heldout)
+        task_types = _possible_types(settings.task_types, settings.heldout, settings.floor_plans, settings.objects)
+    return {name: sum(task_counts(name).values()) if settings.task_mix == "real" else 1 for name in task_types}
 
 
-def tasks_by_plan(knobs: Knobs, task_type: str) -> dict[str, Tasks]:
-    """Floor plan → its tasks of this type, as far as these knobs allow."""
-    return _by_plan(task_type, knobs.heldout, knobs.floor_plans, knobs.objects)
+def tasks_by_plan(settings: GeneratorSettings, task_type: str) -> dict[str, Tasks]:
+    """Floor plan → its tasks of this type, as far as these settings allow."""
+    return _by_plan(task_type, settings.heldout, settings.floor_plans, settings.objects)
 
 
 @lru_cache(maxsize=256)
@@ -55,33 +55,33 @@ def _by_plan(
     task_type: str, heldout: bool, plans: tuple[str, ...] | None, objects: tuple[str, ...] | None
 ) -> dict[str, Tasks]:
     names = [name for room in package_data.rooms_for(task_type) for name in package_data.floor_plans(room, heldout)]
-    found = {}
+    tasks_of = {}
     for name in names:
         if plans is None or name in plans or room_of(name) in plans:
             tasks = _tasks(package_data.floor_plan(name), task_type)
-            found[name] = {thing: tasks[thing] for thing in tasks if objects is None or thing in objects}
-    return {name: tasks for name, tasks in found.items() if tasks}
+            tasks_of[name] = {thing: tasks[thing] for thing in tasks if objects is None or thing in objects}
+    return {name: tasks for name, tasks in tasks_of.items() if tasks}
 
 
 @lru_cache(maxsize=64)
-def _left(
+def _possible_types(
     task_types: tuple[str, ...], heldout: bool, plans: tuple[str, ...] | None, objects: tuple[str, ...] | None
 ) -> tuple[str, ...]:
-    """The task types that can be posed, once every single wish is known to be fulfilled by some game."""
-    found = {task_type: _by_plan(task_type, heldout, plans, objects) for task_type in task_types}
-    used = {name for by_plan in found.values() for name in by_plan}
-    there = {
-        "task_types": {task_type for task_type in task_types if found[task_type]},
-        "objects": {thing for by_plan in found.values() for tasks in by_plan.values() for thing in tasks},
+    """The task types that can be posed, once each single value is known to be met by some game."""
+    plans_of = {task_type: _by_plan(task_type, heldout, plans, objects) for task_type in task_types}
+    used = {name for by_plan in plans_of.values() for name in by_plan}
+    met = {
+        "task_types": {task_type for task_type in task_types if plans_of[task_type]},
+        "objects": {thing for by_plan in plans_of.values() for tasks in by_plan.values() for thing in tasks},
         "floor_plans": used | {room_of(name) for name in used},
     }
-    wishes = {"task_types": task_types if task_types != TASK_TYPES else (), "objects": objects, "floor_plans": plans}
-    for knob, wish in wishes.items():
-        if missing := [name for name in wish or () if name not in there[knob]]:
-            others = [f"{name}={', '.join(given)}" for name, given in wishes.items() if given and name != knob]
+    asked = {"task_types": task_types if task_types != TASK_TYPES else (), "objects": objects, "floor_plans": plans}
+    for setting, values in asked.items():
+        if missing := [name for name in values or () if name not in met[setting]]:
+            others = [f"{name}={', '.join(given)}" for name, given in asked.items() if given and name != setting]
             where = f" with {' and '.join(others)}" if others else ""
-            raise UsageError(f"{knob}: there is no task for {', '.join(missing)}{where}; leave it out")
-    return tuple(task_type for task_type in task_types if found[task_type])
+            raise UsageError(f"{setting}: there is no task for {', '.join(missing)}{where}; leave it out")
+    return tuple(task_type for task_type in task_types if plans_of[task_type])
 
 
 def _check_split(plans: Sequence[str], heldout: bool) -> None:
@@ -125,8 +125,8 @@ def places_for(thing: str, furniture: Sequence[str]) -> dict[str, int]:
 
 
 def exactly(draws: Draws, count: int, kinds: list[str]) -> list[str]:
-    """So many of these objects; all of them several times over where they are too few. None where there are none."""
-    found: list[str] = []
-    while kinds and len(found) < count:
-        found += draws.shuffled(kinds)[: count - len(found)]
-    return found
+    """`count` of these objects; all of them several times over where they are too few. None where there are none."""
+    drawn: list[str] = []
+    while kinds and len(drawn) < count:
+        drawn += draws.shuffled(kinds)[: count - len(drawn)]
+    return drawn

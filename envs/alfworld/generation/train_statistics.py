@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (one line for each kind reads better)
-"""What the rooms and tasks of ALFWorld's train split hold, counted: houses without limits are drawn by these figures.
+"""Counts of what the rooms and tasks of ALFWorld's train split hold. Houses without limits are drawn by these figures.
 
 Counted over json_2.1.1/train, 3,553 games; no game can be read back from them. A weight says how often something is
 chosen where it is among the choices (of greatest likelihood, so that over the same rooms the drawn shares are the
@@ -180,51 +180,54 @@ _ASKED_FOR = {
     "pick_two_obj_and_place": "Cabinet 67, Drawer 18, Microwave 85, Safe 44, SinkBasin 69, BathtubBasin 61",
 }
 
-WANTED = {1: 0.37, 2: 0.29, 3: 0.21, 4: 0.13}
-"""How many of the kind that the task asks for a house holds."""
+TARGET_COUNTS = {1: 0.37, 2: 0.29, 3: 0.21, 4: 0.13}
+"""Shares of the houses that hold 1, 2, 3 or 4 objects of the kind that the task asks for."""
 
-TWO_WANTED = {2: 0.47, 3: 0.32, 4: 0.21}
-"""The same where the task asks for two."""
+TARGET_COUNTS_OF_TWO = {2: 0.47, 3: 0.32, 4: 0.21}
+"""The same shares for tasks that ask for two objects."""
 
 
 @cache
 def task_counts(task_type: str) -> dict[str, int]:
-    """Room → games of this type in it."""
+    """Return how many games of this type there are in each room."""
     return {room: int(line.partition(" | ")[0]) for room, line in _TASKS[task_type].items()}
 
 
 @cache
 def task_weights(task_type: str, room: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Weights of the object kinds that tasks of this type ask for in this room, and of the targets."""
+    """Return how often tasks of this type ask for each object kind in this room, and for each target, as weights."""
     _, things, targets = _TASKS.get(task_type, {}).get(room, "0 |  | ").split(" | ")
     return _weights(things), _weights(targets)
 
 
 @cache
 def asked_for(task_type: str) -> dict[str, int]:
-    """Receptacle kind → percent of its weight for objects that the task asks for; kinds with all of it are missing."""
+    """Return the percent of its usual weight that a receptacle kind keeps for the objects that the task asks for.
+
+    Kinds that keep all of it are missing.
+    """
     return _weights(_ASKED_FOR[task_type])
 
 
 @cache
 def plan_weights(room: str) -> dict[str, int]:
-    """Floor plan → weight among those of its room. Those without a train game are missing."""
+    """Return the weight of each floor plan among those of its room. Plans without a train game are missing."""
     return {f"FloorPlan{number}": weight for number, weight in _weights(_PLANS[room]).items()}
 
 
 @cache
 def room_things(room: str) -> dict[str, tuple[dict[int, int], dict[str, int]]]:
-    """Object kind → weights of how many there are, weights of the receptacle kinds they stand in."""
-    found = {}
+    """Return two tables of weights for each object kind: how many there are, and which receptacle kinds they stand in."""
+    things = {}
     for thing, line in _THINGS[room].items():
         counts, _, places = line.partition(" | ")
-        found[thing] = (dict(enumerate(map(int, counts.split()))), _weights(places))
-    return found
+        things[thing] = (dict(enumerate(map(int, counts.split()))), _weights(places))
+    return things
 
 
 @cache
 def unlisted(plan: str) -> tuple[tuple[str, int], ...]:
-    """(kind, how many) of the furniture that this floor plan lacks."""
+    """Return the furniture that alfworld's list of this floor plan lacks, as pairs of kind and count."""
     number = plan.removeprefix("FloorPlan")
     entries = (entry.split() for line in _UNLISTED for entry in line.split(", "))
     return tuple((kind, int(count)) for where, kind, count in entries if where == number)

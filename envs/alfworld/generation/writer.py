@@ -12,7 +12,7 @@ from pathlib import Path
 
 from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.game import Game
-from oreo.envs.alfworld.generation.settings import Knobs, parse_name
+from oreo.envs.alfworld.generation.settings import GeneratorSettings, parse_name
 from oreo.errors import DataError, UsageError
 
 
@@ -22,11 +22,11 @@ def write_game(game: Game, root: str | os.PathLike[str]) -> Path:
     SPLIT is train, or valid_unseen for held-out games. A game appears as a whole or not at all; one that is there
     already is left as it is. Returns the path of game.tw-pddl. Raises UsageError and DataError.
     """
-    knobs = parse_name(game.name)
+    settings = parse_name(game.name)
     folder = _checked_root(root)
     word = game.params["parent_target"] or game.params["toggle_target"]
     task = f"{game.task_type}-{game.params['object_target']}-None-{word}-{game.floor_plan.removeprefix('FloorPlan')}"
-    trial = folder / "json_2.1.1" / _split(knobs) / task / _trial(game.name)
+    trial = folder / "json_2.1.1" / _split(settings) / task / _trial(game.name)
     logic = {"pddl_domain": game.pddl_domain, "grammar": game.grammar}
     content = logic | {"pddl_problem": game.pddl_problem, "solvable": True}
     trajectory = {
@@ -69,15 +69,15 @@ def write_logic(root: str | os.PathLike[str], dialect: str) -> None:
         raise DataError(f"cannot write {folder / 'logic'}: {error.strerror or error}") from error
 
 
-def existing(root: str | os.PathLike[str], series: Sequence[Knobs]) -> dict[str, Path]:
+def existing(root: str | os.PathLike[str], series: Sequence[GeneratorSettings]) -> dict[str, Path]:
     """Those of a series that are below `root` already: name → path of game.tw-pddl."""
     found = {path.parent.name: path for path in _checked_root(root).glob("json_2.1.1/*/*/trial_*/game.tw-pddl")}
-    names = {_trial(str(knobs)): str(knobs) for knobs in series}
+    names = {_trial(str(settings)): str(settings) for settings in series}
     return {name: found[trial] for trial, name in names.items() if trial in found}
 
 
-def _split(knobs: Knobs) -> str:
-    return "valid_unseen" if knobs.heldout else "train"
+def _split(settings: GeneratorSettings) -> str:
+    return "valid_unseen" if settings.heldout else "train"
 
 
 def _trial(name: str) -> str:

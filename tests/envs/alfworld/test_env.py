@@ -105,7 +105,7 @@ def test_a_game_is_played_again_by_its_name_in_any_split() -> None:
         assert play(env, seed=99, options={"game": name}) == first
 
 
-def test_the_generators_knobs_pass_through() -> None:
+def test_the_generators_settings_pass_through() -> None:
     info = make(dialect="move", task_types="look_at_obj_in_light").reset(seed=2)[1]
     assert info["dialect"] == "move" and info["task_type"] == "look_at_obj_in_light"
     assert "help" in info["admissible_commands"]
@@ -242,7 +242,7 @@ def test_a_wrong_argument_is_answered_with_one_line(arguments: dict[str, Any], s
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_real_splits_want_data_and_no_knobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_real_splits_want_data_and_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path))
     with pytest.raises(DataError, match="ALFWORLD_DATA: .* holds no ALFWorld games"):
         ALFWorldEnv(split="train")
@@ -335,21 +335,21 @@ def test_generated_games_are_chosen_by_room_and_by_object() -> None:
 def test_realistic_games_are_those_of_the_generator() -> None:
     env = ALFWorldEnv(realistic=True, expert_steps=[5, 30])
     game = game_by_name(env.reset(seed=2)[1]["game"])
-    knobs = parse_name(game.name)
-    assert (knobs.unlimited, knobs.task_mix, knobs.expert_steps) == (True, "real", (5, 30))
+    settings = parse_name(game.name)
+    assert (settings.unlimited, settings.task_mix, settings.expert_steps) == (True, "real", (5, 30))
 
 
 @pytest.mark.parametrize(
-    ("wishes", "says"),
+    ("asked", "says"),
     [
         ({"floor_plans": 9}, "FloorPlan9 is a floor plan held out"),
         ({"floor_plans": "Bathroom", "objects": "Mug"}, "there is no task for"),
         ({"split": "train", "realistic": True}, "realistic: for generated games only, and split 'train' is real data"),
     ],
 )
-def test_wishes_that_nothing_fulfils_are_told_before_the_first_game(wishes: dict[str, Any], says: str) -> None:
+def test_settings_that_nothing_fulfils_are_told_before_the_first_game(asked: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        ALFWorldEnv(**wishes)
+        ALFWorldEnv(**asked)
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_a_limit_lists_the_problems_and_rollouts_walk_through_them() -> None:
     assert [each.game for each in played] == games and all(each.won for each in played)
 
 
-def test_the_knobs_and_filters_of_generated_problems_pass_through() -> None:
+def test_the_settings_and_filters_of_generated_problems_pass_through() -> None:
     env = make(steps=[1, 6], levels=[5], subjects=["story", "arithmetic"], operations="+-", largest=50, seed=4)
     for seed in range(10):
         info = env.reset(seed=seed)[1]

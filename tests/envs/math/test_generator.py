@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from oreo.envs.draws import Draws
 from oreo.envs.math.calculator import calculate
 from oreo.envs.math.env import MathEnv
-from oreo.envs.math.generator import Knobs, as_range, by_name, check_knobs, generate, key
+from oreo.envs.math.generator import GeneratorSettings, as_range, by_name, check_settings, generate, key
 from oreo.envs.math.problems import SPLITS, Problem, split_of
 from oreo.envs.math.stories import SUBJECTS, Draft, draft, subjects_of
 from oreo.errors import UsageError
@@ -25,9 +25,9 @@ splits = st.sampled_from(SPLITS)
 
 
 @st.composite
-def knobs(draw: st.DrawFn) -> Knobs:
+def generator_settings(draw: st.DrawFn) -> GeneratorSettings:
     """Any settings with which something can be told."""
-    return check_knobs(
+    return check_settings(
         {
             "seed": draw(st.integers(0, 3)),
             "steps": tuple(draw(st.sets(st.integers(1, 6), min_size=1))),
@@ -44,9 +44,11 @@ def lines(problem: Problem) -> list[str]:
 
 
 @settings(deadline=None)
-@given(numbers, splits, knobs())
-def test_every_line_of_a_solution_is_what_the_calculator_says(number: int, split: str, knobs: Knobs) -> None:
-    problem = generate(number, split, knobs)
+@given(numbers, splits, generator_settings())
+def test_every_line_of_a_solution_is_what_the_calculator_says(
+    number: int, split: str, settings: GeneratorSettings
+) -> None:
+    problem = generate(number, split, settings)
     *worked, last = lines(problem)
     value = ""
     for line in worked:
@@ -55,24 +57,26 @@ def test_every_line_of_a_solution_is_what_the_calculator_says(number: int, split
         shown, _, result = ANNOTATION.sub("", line).rpartition(" = ")
         assert shown.replace(" ", "").endswith(expression) and result.split()[0] == value
     assert last == f"#### {value}" and problem.answer == value
-    assert problem.level == str(len(worked)) and len(worked) in knobs.steps
+    assert problem.level == str(len(worked)) and len(worked) in settings.steps
 
 
 @settings(deadline=None)
-@given(numbers, splits, knobs())
-def test_no_number_is_beyond_the_knobs(number: int, split: str, knobs: Knobs) -> None:
-    problem = generate(number, split, knobs)
+@given(numbers, splits, generator_settings())
+def test_no_number_is_beyond_the_settings(number: int, split: str, settings: GeneratorSettings) -> None:
+    problem = generate(number, split, settings)
     given_numbers = [int(each) for each in re.findall(r"\d+", problem.question)]
-    assert max(given_numbers) <= knobs.largest
+    assert max(given_numbers) <= settings.largest
     for expression, value in ANNOTATION.findall(problem.solution):
-        assert all(0 < int(each) < 10**knobs.digits for each in re.findall(r"\d+", f"{expression} {value}"))
-        assert set(re.findall(r"[-+*/]", expression)) <= set(knobs.operations)
+        assert all(0 < int(each) < 10**settings.digits for each in re.findall(r"\d+", f"{expression} {value}"))
+        assert set(re.findall(r"[-+*/]", expression)) <= set(settings.operations)
 
 
 @settings(deadline=None)
-@given(numbers, splits, knobs())
-def test_every_number_of_the_solution_is_given_or_computed(number: int, split: str, knobs: Knobs) -> None:
-    problem = generate(number, split, knobs)
+@given(numbers, splits, generator_settings())
+def test_every_number_of_the_solution_is_given_or_computed(
+    number: int, split: str, settings: GeneratorSettings
+) -> None:
+    problem = generate(number, split, settings)
     known = re.findall(r"\d+", problem.question)
     for expression, value in ANNOTATION.findall(problem.solution):
         assert set(re.findall(r"\d+", expression)) <= set(known)
@@ -80,18 +84,18 @@ def test_every_number_of_the_solution_is_given_or_computed(number: int, split: s
 
 
 @settings(deadline=None)
-@given(numbers, splits, knobs())
-def test_an_arithmetic_question_is_the_calculation_itself(number: int, split: str, knobs: Knobs) -> None:
-    plain = check_knobs({"steps": knobs.steps, "operations": knobs.operations, "subjects": ("arithmetic",)})
+@given(numbers, splits, generator_settings())
+def test_an_arithmetic_question_is_the_calculation_itself(number: int, split: str, settings: GeneratorSettings) -> None:
+    plain = check_settings({"steps": settings.steps, "operations": settings.operations, "subjects": ("arithmetic",)})
     problem = generate(number, split, plain)
     expression = re.search(r"[(\d].*[\d)]", problem.question)
     assert expression and calculate(expression.group()) == calculate(problem.answer)
 
 
 @settings(deadline=None)
-@given(numbers, knobs())
-def test_distractors_are_sentences_that_no_line_uses(number: int, knobs: Knobs) -> None:
-    assert sum(distract(generate(number, "train", knobs))) == knobs.distractors
+@given(numbers, generator_settings())
+def test_distractors_are_sentences_that_no_line_uses(number: int, settings: GeneratorSettings) -> None:
+    assert sum(distract(generate(number, "train", settings))) == settings.distractors
 
 
 def distract(problem: Problem) -> list[bool]:
@@ -104,7 +108,7 @@ def test_distractors_stand_before_or_after_the_story_and_never_within_it() -> No
     """Within, "them" and "more" would refer to the distractor."""
     before = after = within = 0
     for number in range(300):
-        found = distract(generate(number, "train", Knobs(distractors=1 + number % 3)))
+        found = distract(generate(number, "train", GeneratorSettings(distractors=1 + number % 3)))
         story = [place for place, aside in enumerate(found) if not aside]
         if len(story) > 1:
             before += found[0]
@@ -114,12 +118,12 @@ def test_distractors_stand_before_or_after_the_story_and_never_within_it() -> No
 
 
 @settings(max_examples=300, deadline=None)
-@given(numbers, splits, knobs())
+@given(numbers, splits, generator_settings())
 def test_the_hash_of_the_calculations_decides_the_split_whatever_the_seed_and_settings(
-    number: int, split: str, knobs: Knobs
+    number: int, split: str, settings: GeneratorSettings
 ) -> None:
     """So no test problem can ever be a train problem: the two sets of keys have no element in common."""
-    assert split_of(key_of(generate(number, split, knobs))) == split
+    assert split_of(key_of(generate(number, split, settings))) == split
 
 
 def key_of(problem: Problem) -> str:
@@ -148,14 +152,14 @@ def test_keys_do_not_depend_on_words_order_or_distractors() -> None:
 
 
 def test_no_question_of_test_is_a_question_of_train_even_where_there_are_few() -> None:
-    few = check_knobs({"steps": (1,), "largest": 9, "digits": 2})
+    few = check_settings({"steps": (1,), "largest": 9, "digits": 2})
     asked = {split: {generate(number, split, few).question for number in range(600)} for split in SPLITS}
     assert min(map(len, asked.values())) > 50
     assert not asked["train"] & asked["test"]
 
 
 def test_about_a_fifth_of_all_problems_belong_to_test() -> None:
-    limits, draws = Knobs().limits, Draws(1)
+    limits, draws = GeneratorSettings().limits, Draws(1)
     drafts = [draft(draws, limits, (2, 3, 4), (), 0) for _ in range(3000)]
     keys = [key(each) for each in drafts if each is not None]
     assert len(keys) > 2500
@@ -163,10 +167,10 @@ def test_about_a_fifth_of_all_problems_belong_to_test() -> None:
 
 
 @settings(deadline=None)
-@given(numbers, splits, knobs())
-def test_a_name_brings_the_problem_back(number: int, split: str, knobs: Knobs) -> None:
-    problem = generate(number, split, knobs)
-    assert by_name(problem.name) == problem == generate(number, split, knobs)
+@given(numbers, splits, generator_settings())
+def test_a_name_brings_the_problem_back(number: int, split: str, settings: GeneratorSettings) -> None:
+    problem = generate(number, split, settings)
+    assert by_name(problem.name) == problem == generate(number, split, settings)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +210,7 @@ def test_what_is_no_name_is_refused_in_one_line(name: str) -> None:
         ({"levels": 3}, "generated/train/7/steps=3"),
     ],
 )
-def test_a_name_is_played_whatever_knobs_it_was_made_with(made: dict[str, Any], played: str) -> None:
+def test_a_name_is_played_whatever_settings_it_was_made_with(made: dict[str, Any], played: str) -> None:
     env = MathEnv(**made)
     question, info = env.reset(options={"game": played})
     assert info["game"] == played and question == by_name(played).question
@@ -265,9 +269,9 @@ def test_every_kind_is_told_in_every_number_of_steps_it_claims(subject: str, ste
             with pytest.raises(UsageError, match=f"takes {steps} steps"):
                 subjects_of(steps, operations, (subject,))
             continue
-        knobs = Knobs(steps=(steps,), operations=operations, subjects=(subject,), digits=6, largest=60)
+        settings = GeneratorSettings(steps=(steps,), operations=operations, subjects=(subject,), digits=6, largest=60)
         if "+" in operations:  # without, some chains come to an end at 1
-            problem = generate(3, "train", knobs)
+            problem = generate(3, "train", settings)
             assert (problem.subject, problem.level) == (subject, str(steps))
 
 
@@ -289,12 +293,12 @@ def test_every_kind_is_told_in_every_number_of_steps_it_claims(subject: str, ste
 )
 def test_a_setting_that_allows_nothing_is_refused_in_one_line(said: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        check_knobs(said)
+        check_settings(said)
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_settings_that_leave_a_split_empty_are_told() -> None:
-    one = check_knobs({"steps": (6,), "largest": 4, "digits": 1, "operations": "-"})
+    one = check_settings({"steps": (6,), "largest": 4, "digits": 1, "operations": "-"})
     with pytest.raises(UsageError, match="allow larger numbers"):
         generate(0, "test", one)
 

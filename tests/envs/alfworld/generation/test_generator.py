@@ -34,12 +34,12 @@ from oreo.envs.alfworld.generation.generator import (
 )
 from oreo.envs.alfworld.generation.houses import draw_game
 from oreo.envs.alfworld.generation.problem import encode
-from oreo.envs.alfworld.generation.settings import KINDS, TASK_MIXES, Knobs
+from oreo.envs.alfworld.generation.settings import KINDS, TASK_MIXES, GeneratorSettings
 from oreo.errors import DataError, UsageError
 
 sizes = st.one_of(st.none(), st.integers(3, 30))
-plain_knobs = st.builds(
-    Knobs,
+plain_settings = st.builds(
+    GeneratorSettings,
     seed=st.integers(0, 2**40),
     index=st.integers(0, 2**40),
     heldout=st.booleans(),
@@ -55,9 +55,9 @@ def some(items: Sequence[object]) -> st.SearchStrategy[object]:
     return st.one_of(st.none(), st.lists(st.sampled_from(items), min_size=1, max_size=6))
 
 
-all_knobs = st.builds(
-    lambda knobs, **wishes: replace(knobs, **wishes),
-    plain_knobs,
+all_settings = st.builds(
+    lambda settings, **narrowed: replace(settings, **narrowed),
+    plain_settings,
     floor_plans=some([*PLANS, 12, "212", "kitchen", "floorplan301"]),
     objects=some(KINDS),
     distractors=st.one_of(st.none(), st.just(1), st.just(0)),
@@ -79,16 +79,16 @@ def kinds(game: Game, predicate: str) -> dict[str, str]:
 # Names and reproducibility.
 
 
-@given(all_knobs)
-def test_a_name_says_every_knob(knobs: Knobs) -> None:
-    assert parse_name(str(knobs)) == knobs
-    assert is_generated(str(knobs))
+@given(all_settings)
+def test_a_name_says_every_setting(settings: GeneratorSettings) -> None:
+    assert parse_name(str(settings)) == settings
+    assert is_generated(str(settings))
 
 
 @settings(max_examples=30, deadline=None)
-@given(plain_knobs)
-def test_a_game_is_rebuilt_from_its_name_byte_for_byte(knobs: Knobs) -> None:
-    game = draw_game(knobs)
+@given(plain_settings)
+def test_a_game_is_rebuilt_from_its_name_byte_for_byte(settings: GeneratorSettings) -> None:
+    game = draw_game(settings)
     assert draw_game(parse_name(game.name)) == game
 
 
@@ -128,16 +128,16 @@ def test_the_realistic_series_never_changes_unnoticed() -> None:
     assert hashlib.sha256(problems.encode()).hexdigest()[:16] == "c59aaaf65c439f01"
 
 
-def test_the_names_of_games_without_wishes_are_as_they_always_were() -> None:
-    assert str(Knobs(index=7)) == "generated/0/7/put-8-14"
-    assert str(Knobs(1, 2, True, "move", TASK_TYPES[:1], None, 9)) == (
+def test_the_names_of_games_without_narrowing_are_as_they_always_were() -> None:
+    assert str(GeneratorSettings(index=7)) == "generated/0/7/put-8-14"
+    assert str(GeneratorSettings(1, 2, True, "move", TASK_TYPES[:1], None, 9)) == (
         "generated_unseen/1/2/move-all-9-pick_and_place_simple"
     )
 
 
-def test_equal_wishes_are_one_game_however_they_are_put() -> None:
+def test_equal_settings_are_one_game_however_they_are_put() -> None:
     names = {
-        str(Knobs(floor_plans=plans, objects=objects))
+        str(GeneratorSettings(floor_plans=plans, objects=objects))
         for plans in (["FloorPlan12", "Bathroom"], ("bathroom", 12), ["12", "BATHROOM", 12, 403])
         for objects in ("Mug", ["mug"], ("MUG", "mug"))
     }
@@ -165,13 +165,13 @@ def test_a_wrong_name_is_told_in_one_line(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "settings",
     [{"max_receptacles": 2}, {"max_objects": 0}, {"max_objects": 3.5}, {"seed": -1}, {"seed": True}, {"dialect": "get"},
      {"task_types": []}, {"task_types": ["pick"]}, {"task_types": "pick_and_place"}, {"heldout": "yes"},
      {"floor_plans": []}, {"floor_plans": "FloorPlan99"}, {"floor_plans": True}, {"objects": "Mugg"}, {"objects": ()},
      {"objects": "Fridge"}, {"distractors": -1}, {"distractors": 13}, {"expert_steps": 10}, {"expert_steps": (9, 3)},
      {"expert_steps": (0, 3)}, {"task_mix": "odd"}, {"distractor": 3},
-     # Wishes that are well put and cannot be met.
+     # Settings that are well put and cannot be met.
      {"floor_plans": "FloorPlan9"}, {"floor_plans": "FloorPlan1", "heldout": True},
      {"floor_plans": [401, 1], "task_types": "look_at_obj_in_light"}, {"objects": ["Mug", "Towel"]},
      {"objects": "Pillow", "task_types": "pick_heat_then_place_in_recep"},
@@ -179,9 +179,9 @@ def test_a_wrong_name_is_told_in_one_line(name: str) -> None:
      {"task_types": ["pick_heat_then_place_in_recep", "pick_and_place_simple"], "floor_plans": "Bedroom"},
      {"expert_steps": (1, 1), "task_types": "pick_and_place_simple"}],
 )  # fmt: skip
-def test_wrong_knobs_are_told_in_one_line(knobs: dict[str, object]) -> None:
+def test_wrong_settings_are_told_in_one_line(settings: dict[str, object]) -> None:
     with pytest.raises(UsageError) as caught:
-        generate_game(0, **knobs)  # type: ignore[arg-type]
+        generate_game(0, **settings)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
@@ -189,16 +189,16 @@ def test_wrong_knobs_are_told_in_one_line(knobs: dict[str, object]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(plain_knobs)
-def test_a_house_holds_what_its_task_needs_within_its_limits(knobs: Knobs) -> None:
-    game = draw_game(knobs)
+@given(plain_settings)
+def test_a_house_holds_what_its_task_needs_within_its_limits(settings: GeneratorSettings) -> None:
+    game = draw_game(settings)
     things, furniture = kinds(game, "objectType"), kinds(game, "receptacleType")
     places = dict(facts(game, "inReceptacle"))
-    assert len(furniture) <= (knobs.max_receptacles or 99)
-    assert len(things) <= (knobs.max_objects or 999)
+    assert len(furniture) <= (settings.max_receptacles or 99)
+    assert len(things) <= (settings.max_objects or 999)
     assert set(places) == set(things) and set(places.values()) <= set(furniture)
     spots = [spot for _, spot in facts(game, "receptacleAtLocation")] + [spot for _, spot in facts(game, "atLocation")]
-    if not knobs.unlimited:
+    if not settings.unlimited:
         assert len(spots) == len(set(spots)) == len(furniture) + 1
     assert spots[-1] not in spots[:-1]
 
@@ -221,14 +221,14 @@ def test_a_house_holds_what_its_task_needs_within_its_limits(knobs: Knobs) -> No
 
 
 def test_training_and_held_out_games_share_no_floor_plan() -> None:
-    training = {draw_game(Knobs(index=index)).floor_plan for index in range(400)}
-    heldout = {draw_game(Knobs(index=index, heldout=True)).floor_plan for index in range(400)}
+    training = {draw_game(GeneratorSettings(index=index)).floor_plan for index in range(400)}
+    heldout = {draw_game(GeneratorSettings(index=index, heldout=True)).floor_plan for index in range(400)}
     assert len(training) > 80 and len(heldout) == 24
     assert not training & heldout
 
 
 def test_task_types_come_up_evenly_and_only_where_alfred_poses_them() -> None:
-    drawn = [draw_game(Knobs(index=index)) for index in range(600)]
+    drawn = [draw_game(GeneratorSettings(index=index)) for index in range(600)]
     counts = Counter(game.task_type for game in drawn)
     assert all(70 < counts[task_type] < 130 for task_type in TASK_TYPES)
     for game in drawn:
@@ -256,12 +256,12 @@ def test_the_furniture_of_every_floor_plan_is_as_in_the_real_rooms_and_only_what
 
 
 def test_the_real_mix_of_task_types_is_that_of_the_train_split() -> None:
-    counts = Counter(draw_game(Knobs(index=index, task_mix="real")).task_type for index in range(1500))
+    counts = Counter(draw_game(GeneratorSettings(index=index, task_mix="real")).task_type for index in range(1500))
     for task_type, real in zip(TASK_TYPES, (790, 308, 650, 459, 533, 813), strict=True):
         assert counts[task_type] / 1500 == pytest.approx(real / 3553, abs=0.035)
 
 
-# What one can wish for.
+# What one can ask for.
 
 LIMITS = [{}, {"max_receptacles": None, "max_objects": None}]
 
@@ -270,16 +270,16 @@ LIMITS = [{}, {"max_receptacles": None, "max_objects": None}]
 @pytest.mark.parametrize(
     ("plans", "heldout"), [(["FloorPlan12"], False), (["Kitchen"], True), ([301, "Bathroom"], False)]
 )
-def test_games_are_in_the_floor_plans_wished_for(plans: list[object], heldout: bool, limits: dict[str, object]) -> None:
-    wished = Knobs(floor_plans=plans).floor_plans or ()  # type: ignore[arg-type]
+def test_games_are_in_the_floor_plans_asked_for(plans: list[object], heldout: bool, limits: dict[str, object]) -> None:
+    asked = GeneratorSettings(floor_plans=plans).floor_plans or ()  # type: ignore[arg-type]
     for index in range(6):
         plan = generate_game(index, floor_plans=plans, heldout=heldout, **limits).floor_plan
-        assert plan in wished or package_data.floor_plan(plan).room in wished
+        assert plan in asked or package_data.floor_plan(plan).room in asked
         assert plan in package_data.floor_plans(package_data.floor_plan(plan).room, heldout)
 
 
 @pytest.mark.parametrize("limits", LIMITS, ids=["small", "unlimited"])
-def test_tasks_are_about_the_objects_wished_for(limits: dict[str, object]) -> None:
+def test_tasks_are_about_the_objects_asked_for(limits: dict[str, object]) -> None:
     games_ = [generate_game(index, objects=["mug", "Pillow"], **limits) for index in range(12)]
     assert {game.params["object_target"] for game in games_} == {"Mug", "Pillow"}
 
@@ -287,10 +287,10 @@ def test_tasks_are_about_the_objects_wished_for(limits: dict[str, object]) -> No
 @pytest.mark.parametrize("limits", [{"max_objects": 20}, *LIMITS[1:]], ids=["small", "unlimited"])
 @settings(max_examples=25, deadline=None)
 @given(index=st.integers(0, 10**6), distractors=st.integers(0, 18))
-def test_there_are_exactly_as_many_distractors_as_wished_for(
+def test_there_are_exactly_as_many_distractors_as_asked_for(
     limits: dict[str, Any], index: int, distractors: int
 ) -> None:
-    game = draw_game(Knobs(index=index, distractors=distractors, **limits))
+    game = draw_game(GeneratorSettings(index=index, distractors=distractors, **limits))
     things = list(kinds(game, "objectType").values())
     needed = {game.params["object_target"], game.params["toggle_target"]}
     assert sum(kind not in needed for kind in things) == distractors
@@ -310,7 +310,7 @@ def explorer_steps(game: Game) -> int:
 
 @pytest.mark.parametrize("limits", LIMITS, ids=["small", "unlimited"])
 @pytest.mark.parametrize("span", [(4, 5), (12, 20)])
-def test_the_explorer_needs_as_many_steps_as_wished_for(span: tuple[int, int], limits: dict[str, object]) -> None:
+def test_the_explorer_needs_as_many_steps_as_asked_for(span: tuple[int, int], limits: dict[str, object]) -> None:
     for index in range(4):
         game = generate_game(index, expert_steps=span, **limits)
         assert span[0] <= explorer_steps(game) <= span[1]
@@ -322,7 +322,7 @@ def test_a_task_type_that_never_takes_so_long_gives_way_to_another() -> None:
     assert game.task_type == "pick_and_place_simple" and explorer_steps(game) == 4
 
 
-def test_wishes_that_cannot_be_met_are_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_settings_that_cannot_be_met_are_told_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="FloorPlan9 is a floor plan held out: ask for heldout=True"):
         write_games(2, tmp_path, floor_plans=9)
     assert list(tmp_path.iterdir()) == []
@@ -332,7 +332,7 @@ def test_wishes_that_cannot_be_met_are_told_before_anything_is_written(tmp_path:
 def test_every_real_task_sentence_comes_up(task_type: str) -> None:
     sentences = set()
     for index in range(40):
-        game = draw_game(Knobs(index=index, task_types=(task_type,)))
+        game = draw_game(GeneratorSettings(index=index, task_types=(task_type,)))
         sentences.add(re.sub(rf"\b{str(game.params['object_target']).lower()}\b", "X", game.task).split(" X")[0])
         assert game.dialect == "put" and game.task.endswith(".")
     assert len(sentences) == 2
