@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from oreo.agents.agent import Agent
+from oreo.agents.own import is_own, load_own
 from oreo.agents.registry import CHOICES, RUNTIMES, SIMPLE, class_of
 from oreo.agents.settings import AgentConfig, configure, unused
 from oreo.errors import DataError, UsageError
@@ -23,7 +24,8 @@ def load_agent(spec: str, config: AgentConfig | None = None, **settings: Any) ->
     Args:
         spec: "random", "expert" (the environment's own), or a language model: "tiny" or "tiny-math", a folder, a name
             on the Hub, "served:MODEL", what an OpenAI-compatible server has under that name (see oreo.agents.served),
-            or "vllm:MODEL", any of the first ones loaded into vLLM (see oreo.agents.vllm).
+            or "vllm:MODEL", any of the first ones loaded into vLLM (see oreo.agents.vllm). An agent of your own is
+            "path/to/file.py:Class", "module:Class" or a name that an installed package offers (see oreo.agents.own).
         config: what it is set to; None: all at its default.
         settings: fields of `AgentConfig` by name, in place of those of `config`.
 
@@ -44,12 +46,15 @@ def load_agent(spec: str, config: AgentConfig | None = None, **settings: Any) ->
     for prefix, entry in RUNTIMES.items():
         if spec.startswith(prefix):
             return _load_runtime(spec.removeprefix(prefix), spec, class_of(entry), config)
+    if is_own(spec):
+        _refuse_unused(spec, config, {"arguments"})
+        return load_own(spec, config.arguments)
     return _load_local(spec, config)
 
 
 def acting(spec: str, config: AgentConfig) -> AgentConfig:
     """The config of an agent that is evaluated and not told how to sample: greedy, unless candidates are to differ."""
-    if spec in SIMPLE:
+    if spec in SIMPLE or (not spec.startswith(tuple(RUNTIMES)) and is_own(spec)):
         return config
     return replace(config, temperature=0.0) if class_of(CHOICES[config.choose]).greedy else config
 
@@ -57,12 +62,12 @@ def acting(spec: str, config: AgentConfig) -> AgentConfig:
 def _load_local(spec: str, config: AgentConfig) -> Agent:
     """A language model that transformers runs in this process."""
     from oreo.agents.models import load_models
-    from oreo.models.loading import resolve_checkpoint
+    from oreo.models.loading import EMBEDDED, resolve_checkpoint
 
     way = class_of(CHOICES[config.choose])
     _refuse_unused(spec, config, DECODING | LOADING | way.uses)
     way.check(config)
-    policy, beside = resolve_checkpoint(spec)
+    policy, beside = resolve_checkpoint(spec, instead=[*SIMPLE, *EMBEDDED])
     value = config.value or beside
     if value is None and way.needs_value(config):
         raise DataError(

@@ -37,7 +37,9 @@ EnvArg = Annotated[
 AgentName = Annotated[
     str,
     typer.Option(
-        "--agent", help="random, expert, tiny, tiny-math, a checkpoint folder, a Hub name, served:MODEL or vllm:MODEL."
+        "--agent",
+        help="random, expert, tiny, tiny-math, a checkpoint folder, a Hub name, served:MODEL, vllm:MODEL, or your own: "
+        "path/to/file.py:Class.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
