@@ -113,7 +113,7 @@ ALFWORLD = World(
         # The value model needs its updates before it may choose: after 60 of them best of 5 was worse than no choice.
         oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 5e-4, "value_lr": 1e-3},
     ),
-    chooser=Contestant("oreo_best_of_5", "OREO, best of 5 by value", "oreo", {"best_of": 5}),
+    chooser=Contestant("oreo_best_of_5", "OREO, best of 5 by value", "oreo", {"choose": "best-of", "k": 5}),
     places="houses for training",
     other_places="held-out floor plans",
 )
@@ -135,7 +135,7 @@ MATH = World(
         rejection={"epochs": 2, "batch_size": 32, "lr": 3e-4},
         oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 2e-4, "value_lr": 1e-3},
     ),
-    chooser=Contestant("oreo_beam_5", "OREO, 5 beams by value", "oreo", {"best_of": 5, "search": "beam"}),
+    chooser=Contestant("oreo_beam_5", "OREO, 5 beams by value", "oreo", {"choose": "beam", "k": 5}),
     places="problems for training",
     other_places="held-out problems",
 )
@@ -308,8 +308,7 @@ def _next_steps(output: Path, world: World, console: Console) -> None:
     console.print(f"\nEverything is in {output}, figures in {output / 'results.json'}. To try next:\n", highlight=False)
     agent = f"--env {_short_name(world.env)} --agent {output / 'oreo'} --temperature {TEMPERATURE}"
     split = f"--split {world.held_out['split']}"
-    choice = dict(world.chooser.settings)
-    options = " ".join([f"--best-of {choice.pop('best_of')}", *(f"--agent-arg {key}={choice[key]}" for key in choice)])
+    options = " ".join(f"--{name} {value}" for name, value in world.chooser.settings.items())
     for command in (
         f"oreo watch {agent} {options} {split}",
         f"oreo replay {output / 'buffer'} --episode 3",

@@ -114,10 +114,12 @@ def play(
         indices: the episodes to play, instead of the first so many; asked for one by one as there is room.
         sample: 1, 2, …: the same games as 0, with other draws of the agent.
     """
-    if isinstance(agent, str):
-        from oreo.agents import load_agent
+    from oreo.agents import load_agent
+    from oreo.agents.decisions import check_agent, decide
 
+    if isinstance(agent, str):
         agent = load_agent(agent)
+    check_agent(agent, type(agent).__name__)
     if batch_size < 1:
         raise UsageError(f"batch_size is at least 1, got {batch_size}")
     if seed < 0:
@@ -136,7 +138,7 @@ def play(
                 )
             if not live:
                 return
-            decisions = agent.act([each.episode for each in live])
+            decisions = decide(agent, [each.episode for each in live])
             for each, decision in zip(live, decisions, strict=True):
                 each.take(decision)
             over = [each for each in live if each.over]

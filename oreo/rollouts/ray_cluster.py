@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from oreo.agents import SERVED
+from oreo.agents.registry import SERVED
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, MissingExtra, OreoError, UsageError
