@@ -159,7 +159,7 @@ def test_a_printed_evaluation_is_its_table_and_what_others_wrote_is_text_in_it()
             "task type                  won  success   95 % interval  steps  return",
             "──────────────────────────────────────────────────────────────────────",
             "[link=http://a.b]pick�[/]  1/1  100.0 %  20.7 – 100.0 %    1.0    0.00",
-            "──────────────────────────────────────────────────────────────────────",
+            "",
             "all                        1/1  100.0 %  20.7 – 100.0 %    1.0    0.00",
             "",
             "grades: [/b]� 1",
