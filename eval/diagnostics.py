@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from oreo.errors import DataError, UsageError
+from oreo.training.metrics import auc
 from oreo.trajectory import Trajectory
 
 _TOKENS = 4096
@@ -35,7 +36,7 @@ class Calibration:
 
 
 def calibration(value: np.ndarray, won: Sequence[bool], bins: int = 10) -> Calibration:
-    """Does V say how likely success is?
+    """Measure whether V says how likely success is.
 
     C. Guo et al. (2017), On Calibration of Modern Neural Networks, section 2. Bins are equally wide from 0 to 1, the
     upper edge included; a V below 0 or above 1 counts, as it is, in the first or the last.
@@ -50,15 +51,18 @@ def calibration(value: np.ndarray, won: Sequence[bool], bins: int = 10) -> Calib
     value, outcome = _checked(value, won)
     if bins < 1:
         raise UsageError(f"bins is {bins}; expected 1 or more")
-    known = ~np.isnan(value)
-    if not known.any():
+    is_state = ~np.isnan(value)
+    if not is_state.any():
         raise UsageError("there is no state to calibrate on")
-    flat, success = value[known], np.broadcast_to(outcome[:, None], value.shape)[known]
+    flat, success = value[is_state], np.broadcast_to(outcome[:, None], value.shape)[is_state]
     # (b/bins, (b+1)/bins]: ceil puts an upper edge into the lower bin.
     place = np.clip(np.ceil(flat * bins) - 1, 0, bins - 1).astype(int)
-    held = [place == each for each in range(bins) if (place == each).any()]
-    means, rates = [float(flat[each].mean()) for each in held], [float(success[each].mean()) for each in held]
-    counts = [int(each.sum()) for each in held]
+    in_bins = [place == index for index in range(bins) if (place == index).any()]
+    means, rates = (
+        [float(flat[in_bin].mean()) for in_bin in in_bins],
+        [float(success[in_bin].mean()) for in_bin in in_bins],
+    )
+    counts = [int(in_bin.sum()) for in_bin in in_bins]
     error = sum(count * abs(mean - rate) for count, mean, rate in zip(counts, means, rates, strict=True)) / len(flat)
     return Calibration(tuple(means), tuple(rates), tuple(counts), error)
 
@@ -68,13 +72,11 @@ def auc_by_step(value: np.ndarray, won: Sequence[bool]) -> list[float | None]:
 
     None where the episodes that come so far are all won, or all lost.
     """
-    from oreo.training.metrics import auc
-
     value, outcome = _checked(value, won)
     steps = []
     for column in value.T:
-        there = ~np.isnan(column)
-        steps.append(auc(column[there].tolist(), outcome[there].astype(bool).tolist()))
+        has_step = ~np.isnan(column)
+        steps.append(auc(column[has_step].tolist(), outcome[has_step].astype(bool).tolist()))
     return steps
 
 
@@ -143,7 +145,7 @@ def soft_bellman_terms(
     values: list[list[float]] = [[] for _ in encoded]
     gains: list[list[float]] = [[] for _ in encoded]
     with torch.inference_mode():
-        for rows in micro_batches(range(len(encoded)), [[len(each)] for each in encoded], _TOKENS):
+        for rows in micro_batches(range(len(encoded)), [[len(tokens)] for tokens in encoded], _TOKENS):
             batch = collate([encoded[row] for row in rows], int(tokenizer.eos_token_id or 0)).to(device_of(policy))
             log_prob, reference_log_prob, _ = scorer(batch.input_ids, batch.action_mask, reference=other, kl=False)
             log_ratio, reward, start = merge_steps(
@@ -165,8 +167,8 @@ def padded(rows: Sequence[Sequence[float]]) -> np.ndarray:
 
 
 def _mean(column: np.ndarray) -> float | None:
-    there = column[~np.isnan(column)]
-    return float(there.mean()) if len(there) else None
+    numbers = column[~np.isnan(column)]
+    return float(numbers.mean()) if len(numbers) else None
 
 
 def _checked(value: np.ndarray, won: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:

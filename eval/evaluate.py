@@ -1,7 +1,7 @@
 """How often an agent succeeds, overall and by task type, with what a reader needs to do the same again.
 
     evaluation = oreo.evaluate("oreo/ALFWorld-v0", "tiny", episodes=200, env_kwargs={"split": "generated_unseen"})
-    print(evaluation.overall.success, evaluation.overall.low, evaluation.overall.high)
+    print(evaluation)  # the table that `oreo eval` prints; evaluation.overall.success, .low and .high are its figures
 
 `evaluate` plays, `summarise` counts (also over stored trajectories), `render` draws. Nothing is rounded before that.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from oreo.errors import UsageError
 from oreo.eval.statistics import percent, wilson_interval
+from oreo.text import one_line
 from oreo.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 DEFAULT_EPISODES = 200
 """Where an environment has no list of games. The interval is then at most 7 points to either side."""
+_TABLE_WIDTH = 160
+"""Cells: no table is that wide, and the line about the protocol seldom."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,18 @@ class Evaluation:
     trajectories: tuple[Trajectory, ...] = field(default=(), repr=False, compare=False)
     """The episodes themselves, in order."""
 
+    def __str__(self) -> str:
+        """The table of `render`, as text."""
+        from oreo.console import Console
+
+        console = Console(width=_TABLE_WIDTH, color_system=None, force_terminal=False, legacy_windows=False)
+        with console.capture() as capture:
+            console.print(self)
+        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
+
+    def __rich__(self) -> RenderableType:
+        return render(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the episodes, in JSON types. `overall` stands at the top level: success, low, high, …"""
         return {
@@ -87,7 +102,7 @@ def evaluate(
     into: TrajectoryBuffer | None = None,
     on_episode: Callable[[Trajectory], None] | None = None,
 ) -> Evaluation:
-    """Let `agent` play, count what it wins.
+    """Let `agent` play and count what it wins.
 
     Args:
         env: as for `oreo.make`.
@@ -105,11 +120,11 @@ def evaluate(
     """
     from oreo.rollouts.loop import rollout
 
-    player = _load(agent) if isinstance(agent, str) else agent
+    acting = _load(agent) if isinstance(agent, str) else agent
     plan = plan_games(env, episodes, games=games, seed=seed, max_steps=max_steps, env_kwargs=env_kwargs)
     played = rollout(
         env,
-        agent=player,
+        agent=acting,
         episodes=plan.episodes,
         games=plan.games,
         into=into,
@@ -130,7 +145,7 @@ def _load(name: str) -> Agent:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GamePlan:
     """What an evaluation is going to play."""
 
     games: list[str] | None
@@ -148,8 +163,8 @@ def plan_games(
     seed: int = 0,
     max_steps: int | None = None,
     env_kwargs: dict[str, Any] | None = None,
-) -> Plan:
-    """Which games an evaluation plays. Arguments as in `evaluate`.
+) -> GamePlan:
+    """Decide which games an evaluation plays. Arguments as in `evaluate`.
 
     An environment may list its games (`games`, names for `reset(options={"game": …})`). Then all are played once, or
     the first `episodes` of an order that `seed` draws: in sorted order the first would be all of one task type. More
@@ -167,11 +182,11 @@ def plan_games(
     limit = step_limit(opened)
     opened.close()
     if listed is None:
-        return Plan(None, DEFAULT_EPISODES if episodes is None else episodes, limit)
+        return GamePlan(None, DEFAULT_EPISODES if episodes is None else episodes, limit)
     if games is not None or episodes is None or episodes == len(listed):
-        return Plan(listed, episodes or len(listed), limit)
+        return GamePlan(listed, episodes or len(listed), limit)
     order = np.random.default_rng(seed).permutation(len(listed))
-    return Plan([listed[order[i % len(listed)]] for i in range(episodes)], episodes, limit)
+    return GamePlan([listed[order[i % len(listed)]] for i in range(episodes)], episodes, limit)
 
 
 def summarise(trajectories: Sequence[Trajectory], settings: dict[str, Any] | None = None) -> Evaluation:
@@ -209,7 +224,7 @@ def _outcome(trajectories: Sequence[Trajectory]) -> Outcome:
 
 
 def render(evaluation: Evaluation) -> RenderableType:
-    """What `oreo eval` prints: agent and protocol, then a row per task type and one for all."""
+    """Draw what `oreo eval` prints: agent and protocol, then a row per task type and one for all."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table
@@ -221,18 +236,19 @@ def render(evaluation: Evaluation) -> RenderableType:
     for column in ("won", "success", "95 % interval", "steps", "return"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, outcome in evaluation.by_task_type.items():
-        table.add_row(*_row(name, outcome))
+        table.add_row(Text(one_line(name)), *_figures(outcome))  # a Text: a string could hold markup
     if evaluation.by_task_type:
         table.add_section()
-    table.add_row(*_row("all", evaluation.overall), style="bold")
-    parts: list[RenderableType] = [Text(f"{evaluation.agent} · {describe(evaluation.protocol)}\n"), table]
+    table.add_row("all", *_figures(evaluation.overall), style="bold")
+    parts: list[RenderableType] = [Text(f"{one_line(evaluation.agent)} · {describe(evaluation.protocol)}\n"), table]
     if evaluation.grades:
-        parts.append(Text("\ngrades: " + ", ".join(f"{name} {count}" for name, count in evaluation.grades.items())))
+        grades = ", ".join(f"{name} {count}" for name, count in evaluation.grades.items())
+        parts.append(Text(f"\ngrades: {one_line(grades)}"))
     return Group(*parts)
 
 
 def describe(protocol: dict[str, Any]) -> str:
-    """One line: `oreo/ALFWorld-v0 split=valid_seen, put dialect, 140 games, at most 50 steps, seed 0`."""
+    """Say in one line: `oreo/ALFWorld-v0 split=valid_seen, put dialect, 140 games, at most 50 steps, seed 0`."""
     arguments = " ".join(f"{key}={value}" for key, value in protocol["env_kwargs"].items())
     parts = [f"{protocol['env']} {arguments}".strip()]
     if protocol["dialect"]:
@@ -243,12 +259,11 @@ def describe(protocol: dict[str, Any]) -> str:
         parts.append(f"at most {protocol['max_steps']} steps")
     if "seed" in protocol:
         parts.append(f"seed {protocol['seed']}")
-    return ", ".join(parts)
+    return one_line(", ".join(parts))
 
 
-def _row(name: str, outcome: Outcome) -> tuple[str, ...]:
+def _figures(outcome: Outcome) -> tuple[str, ...]:
     return (
-        name,
         f"{outcome.won}/{outcome.episodes}",
         percent(outcome.success),
         f"{100 * outcome.low:.1f} – {percent(outcome.high)}",

@@ -39,7 +39,7 @@ _WIDTH, _HEIGHT, _DPI = 9.0, 4.6, 200
 
 
 def check_plot(path: str | os.PathLike[str]) -> None:
-    """Whether a picture can be made there, to be asked before what it shows takes hours.
+    """Check that a picture can be made at `path`, before what it shows takes hours.
 
     Raises:
         UsageError: a name that ends neither in .png nor in .svg.
@@ -110,7 +110,7 @@ def _save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
 def draw_success_over_k(
     points: Mapping[int, Outcome], references: Mapping[str, Mapping[str, Outcome]], title: str = ""
 ) -> Figure:
-    """The figure of `success_over_k`, which see: K at the left, references at the right, one scale of success."""
+    """Draw the figure of `success_over_k`, which see: K at the left, references at the right, one scale of success."""
     from matplotlib.figure import Figure
 
     references = {group: named for group, named in references.items() if named}
@@ -122,19 +122,19 @@ def draw_success_over_k(
     figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white", layout="constrained")
     # A unit of width for each reference, and for the curve as much as four of them, or a half.
     widths = [max(4.0, 0.75 * named), named + 0.3] if named else [1.0]
-    left, *right = figure.subplots(1, len(widths), sharey=True, width_ratios=widths, squeeze=False)[0]
-    _curve(left, points)
-    for axes in right:
+    first, *others = figure.subplots(1, len(widths), sharey=True, width_ratios=widths, squeeze=False)[0]
+    _curve(first, points)
+    for axes in others:
         _references(axes, references)
-    left.set_ylabel("success, with 95 % interval")
-    _scale(left, [*points.values(), *(each for group in references.values() for each in group.values())])
+    first.set_ylabel("success, with 95 % interval")
+    _scale(first, [*points.values(), *(outcome for group in references.values() for outcome in group.values())])
     if title:
         figure.suptitle(title, fontsize=9)
     return figure
 
 
 def draw_success_over_tokens(curves: Mapping[str, Mapping[float, Outcome]], title: str = "") -> Figure:
-    """The figure of `success_over_tokens`, which see: cost on a scale where equal factors are equally long."""
+    """Draw the figure of `success_over_tokens`, which see: cost on a scale where equal factors are equally long."""
     from matplotlib.figure import Figure
 
     curves = {name: points for name, points in curves.items() if points}
@@ -150,15 +150,15 @@ def draw_success_over_tokens(curves: Mapping[str, Mapping[float, Outcome]], titl
         outcomes = [points[cost] for cost in costs]
         axes.fill_between(
             costs,
-            [each.low for each in outcomes],
-            [each.high for each in outcomes],
+            [outcome.low for outcome in outcomes],
+            [outcome.high for outcome in outcomes],
             color=_COLOURS[index],
             alpha=0.12,
             linewidth=0,
         )
         axes.plot(
             costs,
-            [each.success for each in outcomes],
+            [outcome.success for outcome in outcomes],
             color=_COLOURS[index],
             marker=_MARKERS[index],
             markersize=6,
@@ -224,13 +224,13 @@ def _references(axes: Axes, references: Mapping[str, Mapping[str, Outcome]]) -> 
 
 
 def _bars(axes: Axes, places: list[int], outcomes: list[Outcome], colour: str, marker: str, line: str) -> None:
-    """Points with their intervals, and above each its success in per cent."""
-    below = [each.success - each.low for each in outcomes]
-    above = [each.high - each.success for each in outcomes]
+    """Draw points with their intervals, and above each its success in per cent."""
+    below = [outcome.success - outcome.low for outcome in outcomes]
+    above = [outcome.high - outcome.success for outcome in outcomes]
     style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line}
     axes.errorbar(
         places,
-        [each.success for each in outcomes],
+        [outcome.success for outcome in outcomes],
         yerr=[below, above],
         **style,
         markersize=6,
@@ -238,10 +238,10 @@ def _bars(axes: Axes, places: list[int], outcomes: list[Outcome], colour: str, m
         linewidth=1.6,
         elinewidth=1.4,
     )
-    for place, each in zip(places, outcomes, strict=True):
+    for place, outcome in zip(places, outcomes, strict=True):
         axes.annotate(
-            f"{100 * each.success:.1f}",
-            (place, each.high),
+            f"{100 * outcome.success:.1f}",
+            (place, outcome.high),
             xytext=(0, 4),
             textcoords="offset points",
             ha="center",
@@ -251,14 +251,14 @@ def _bars(axes: Axes, places: list[int], outcomes: list[Outcome], colour: str, m
 
 
 def _wrapped(text: str, letters: int) -> str:
-    """In lines of at most so many letters, where its words are no longer."""
+    """Break text into lines of at most N letters, where its words are no longer."""
     return "\n".join(textwrap.wrap(text, letters, break_long_words=False))
 
 
 def _scale(axes: Axes, outcomes: list[Outcome]) -> None:
-    """Tenths around all intervals, with room for the numbers above them; marks at whole per cents."""
-    low = min(0.9, math.floor(10 * min(each.low for each in outcomes)) / 10)
-    high = max(low + 0.1, math.ceil(10 * max(each.high for each in outcomes)) / 10)
+    """Show the tenths around all intervals, with room for the numbers above them; marks at whole per cents."""
+    low = min(0.9, math.floor(10 * min(outcome.low for outcome in outcomes)) / 10)
+    high = max(low + 0.1, math.ceil(10 * max(outcome.high for outcome in outcomes)) / 10)
     step = next(step for step in (0.02, 0.05, 0.1, 0.2) if high - low < 7 * step)
     axes.set_ylim(low, high + 0.06 * (high - low))
     axes.set_yticks([low + index * step for index in range(1 + int((high - low) / step + 1e-6))])

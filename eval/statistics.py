@@ -1,4 +1,4 @@
-"""How sure a success rate is, and whether two agents on the same games differ. No scipy."""
+"""How sure a success rate is, and whether two agents on the same games differ. Without scipy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 
     Args:
         successes: how many of `n`.
-        n: how many were tried; 0 gives (0, 1), since nothing is known.
+        n: how many were tried; 0 gives (0, 1), since nothing was seen.
         confidence: between 0 and 1, both excluded.
     Returns:
         (low, high), with low <= successes / n <= high.
@@ -71,17 +71,17 @@ def paired_difference(
         first, second: game by game, whether each agent won, in the same order.
         confidence: between 0 and 1, both excluded.
     Returns:
-        (difference, low, high), -1 to 1. Without games (0, -1, 1), since nothing is known.
+        (difference, low, high), -1 to 1. Without games (0, -1, 1), since nothing was seen.
     Raises:
         UsageError: sequences of different lengths, or a confidence outside (0, 1).
     """
     both, only_first, only_second, neither = _paired_counts(first, second)
     n = both + only_first + only_second + neither
     won, lost = (both + only_second, both + only_first), (only_first + neither, only_second + neither)
-    intervals = [wilson_interval(each, n, confidence) for each in won]
+    intervals = [wilson_interval(wins, n, confidence) for wins in won]
     if n == 0:
         return 0.0, -1.0, 1.0
-    rates = [each / n for each in won]
+    rates = [wins / n for wins in won]
     (below, above), (below_first, above_first) = (
         (rate - low, high - rate) for rate, (low, high) in zip(rates, intervals, strict=True)
     )
@@ -134,7 +134,7 @@ def crossed_bootstrap(
 
 
 def _paired_counts(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int, int, int]:
-    """Games that both won, only the first, only the second, neither."""
+    """Count the games that both won, only the first, only the second, neither."""
     if len(first) != len(second):
         raise UsageError(f"a paired comparison needs the same games twice, got {len(first)} and {len(second)}")
     counts = Counter((bool(a), bool(b)) for a, b in zip(first, second, strict=True))

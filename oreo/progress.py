@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import OreoError
+from oreo.text import clean, one_line
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 
 _SECONDS_BETWEEN_LINES = 10.0
-
-
 _SHOWN_METRICS = (
     *("nll", "dpo_loss", "kto_loss", "value_loss", "policy_loss", "residual", "margin", "accuracy", "kl"),
     *("auc_start", "auc_middle", "tokens_per_second"),
@@ -32,13 +31,17 @@ def is_main_process() -> bool:
 
 
 def print_error(message: str) -> None:
-    """`oreo: …` on standard error, in one line whatever the message holds."""
-    print(f"oreo: {' '.join(message.split())}", file=sys.stderr)
+    """Print `oreo: …` on standard error, in one line whatever the message holds."""
+    print(f"oreo: {one_line(message)}", file=sys.stderr)
 
 
 @contextmanager
 def reported(stopped: str) -> Iterator[None]:
-    """For scripts: ends with one line and an exit code where the block raises what the user can mend, or is stopped."""
+    """End a script with one line and an exit code where the block raises what the user can mend, or is stopped.
+
+    Args:
+        stopped: the line after Ctrl-C, which says what is kept.
+    """
     try:
         yield
     except OreoError as error:
@@ -50,30 +53,31 @@ def reported(stopped: str) -> Iterator[None]:
 
 
 class Progress:
-    """How far something is: a bar on a terminal, elsewhere a line now and then. To standard error.
+    """Shows on standard error how far something is: a bar on a terminal, elsewhere a line now and then.
 
     with Progress("writing", 20) as progress:
-        progress(1, note="")
+        progress.to(1, note="")
     """
 
     def __init__(self, what: str, total: int | None = None) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
         from rich.progress import TimeElapsedColumn as Elapsed
         from rich.progress import TimeRemainingColumn as Remaining
 
+        from oreo.console import Console
+
         self.what, self.total, self.done = what, total, 0
-        self._said = time.monotonic()
+        self._last_line = time.monotonic()
         console = Console(stderr=True)
-        note = TextColumn("{task.fields[note]}")
-        columns = (SpinnerColumn(), TextColumn(what), BarColumn(bar_width=20), MofNCompleteColumn())
+        title, note = (TextColumn(f"{{task.{field}}}", markup=False) for field in ("description", "fields[note]"))
+        columns = (SpinnerColumn(), title, BarColumn(bar_width=20), MofNCompleteColumn())
         self._bar = _bar(
             *(*columns, Elapsed(), Remaining(compact=True), note),
             console=console,
             disable=not (console.is_terminal and is_main_process()),
             transient=True,
         )
-        self._task = self._bar.add_task(what, total=total, note="")
+        self._task = self._bar.add_task(clean(what), total=total, note="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -83,17 +87,17 @@ class Progress:
         self._bar.stop()
 
     def to(self, done: int, *, total: int | None = None, note: str = "") -> None:
-        """`done` of `total` are done."""
+        """Show that `done` of `total` are done."""
         self.done, self.total = done, total or self.total
-        self._bar.update(self._task, completed=done, total=self.total, note=note)
-        if self._bar.disable and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
+        self._bar.update(self._task, completed=done, total=self.total, note=one_line(note))
+        if self._bar.disable and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
             of = f" of {self.total}" if self.total is not None else ""
-            print(f"{self.what}: {done}{of} {note}".rstrip(), file=sys.stderr, flush=True)
+            print(f"{clean(self.what)}: {done}{of} {one_line(note)}".rstrip(), file=sys.stderr, flush=True)
 
 
 def _bar(*columns: Any, **settings: Any) -> Any:
-    """rich's progress bar, with room for something `below` it. (A function: rich is imported when it is needed.)"""
+    """A bar of rich's with room for something `below` it. (A function, since rich is imported when it is needed.)"""
     from rich.progress import Progress as Bar
 
     class BarAndMore(Bar):
@@ -108,7 +112,11 @@ def _bar(*columns: Any, **settings: Any) -> Any:
 
 
 class Episodes(Progress):
-    """Counts episodes and how many were won: `oreo.rollout(..., on_episode=seen)`."""
+    """Counts episodes and how many of them were won: `oreo.rollout(..., on_episode=seen)`.
+
+    While some are still played, a success rate would mislead: those that are won end early, so that the first to end
+    are won more often than all. Until then it is said of what it counts; the rate comes with the last episode.
+    """
 
     won = 0
 
@@ -116,8 +124,12 @@ class Episodes(Progress):
         self.one(trajectory.won)
 
     def one(self, won: bool) -> None:
+        """Count one episode that has ended."""
         self.won += won
-        self.to(self.done + 1, note=f"won {self.won / (self.done + 1):.0%}")
+        ended = self.done + 1
+        all_ended = self.total is not None and ended >= self.total
+        note = f"won {self.won / ended:.0%}" if all_ended else f"won {self.won} of the {ended} that ended first"
+        self.to(ended, note=note)
 
 
 class Updates(Progress):
@@ -136,5 +148,5 @@ class Updates(Progress):
 
 
 def main_metrics(line: dict[str, Any]) -> dict[str, float]:
-    """The few of a line of the training log that tell most."""
+    """Pick the few of a line of the training log that tell most."""
     return {name: line[name] for name in _SHOWN_METRICS if isinstance(line.get(name), float)}

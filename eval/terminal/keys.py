@@ -1,4 +1,4 @@
-"""Single key presses from the terminal, without waiting for Enter. Where that is impossible, only time passes."""
+"""Single key presses from the terminal, without waiting for Enter. Where there is no keyboard, only time passes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Keys:
             import termios
             import tty
 
-            if sys.stdin.isatty():
+            if sys.stdin is not None and sys.stdin.isatty():
                 self._before = termios.tcgetattr(sys.stdin)
                 tty.setcbreak(sys.stdin)
                 self.available = True
@@ -54,8 +54,8 @@ class Keys:
 
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([sys.stdin], [], [], left)[0]:
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([sys.stdin], [], [], remaining)[0]:
                 return None
             pressed = os.read(sys.stdin.fileno(), 8)
             if not pressed:  # the terminal is gone

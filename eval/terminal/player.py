@@ -12,12 +12,12 @@ from oreo.eval.terminal.keys import Keys
 from oreo.eval.terminal.screen import View, lines, render
 
 
-class Stage:
+class Player:
     """Shows one view after the other.
 
-    with Stage(console, delay=0.5) as stage:
-        stage.show(view)
-        key = stage.wait()        # "next", "back" or "quit"
+    with Player(console, delay=0.5) as player:
+        player.show(view)
+        key = player.wait()        # "next", "back" or "quit"
     """
 
     def __init__(self, console: Console, *, delay: float = 0.5, paused: bool = False) -> None:
@@ -38,7 +38,7 @@ class Stage:
     def has_keys(self) -> bool:
         return self._keys.available
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Player:
         if self.live:
             self._stack.enter_context(self._keys)
             # Drawn only when there is something new: no refreshing thread beside a model that computes.
@@ -57,14 +57,14 @@ class Stage:
         if self._live is not None:
             # Two lines less than the terminal has, so that the last frame stays whole above the next prompt.
             width, height = self.console.size
-            self._live.update(render(view, width=width, height=max(10, height - 2)), refresh=True)
+            self._live.update(render(view, width=width, height=max(1, height - 2)), refresh=True)
             return
         for line in lines(view, after=self._printed):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
         self._printed = len(view.steps)
 
     def wait(self) -> str:
-        """Until the delay is over or a key says what next: "next", "back" or "quit"."""
+        """Wait until the delay is over or a key says what is next: "next", "back" or "quit"."""
         if self._live is None:
             return "next"
         while True:

@@ -5,9 +5,10 @@ oreo replay runs/kitchen --episode 3
 
 from __future__ import annotations
 
-from rich.console import Console
+import rich.console
 
-from oreo.eval.terminal.player import Stage
+from oreo.console import Console
+from oreo.eval.terminal.player import Player
 from oreo.eval.terminal.screen import View
 from oreo.trajectory import Trajectory
 
@@ -40,7 +41,9 @@ def view_at(trajectory: Trajectory, position: int) -> View:
     )
 
 
-def replay(trajectory: Trajectory, *, delay: float = 0.5, paused: bool = False, console: Console | None = None) -> None:
+def replay(
+    trajectory: Trajectory, *, delay: float = 0.5, paused: bool = False, console: rich.console.Console | None = None
+) -> None:
     """Show `trajectory` from its first observation to its end; on a terminal the keys go to and fro.
 
     Args:
@@ -50,11 +53,11 @@ def replay(trajectory: Trajectory, *, delay: float = 0.5, paused: bool = False, 
         console: where; None: standard output.
     """
     position = 0
-    with Stage(console or Console(), delay=delay, paused=paused) as stage:
-        stage.show(view_at(trajectory, position))
-        while position < len(trajectory) or stage.paused:
-            key = stage.wait()
+    with Player(console or Console(), delay=delay, paused=paused) as player:
+        player.show(view_at(trajectory, position))
+        while position < len(trajectory) or player.paused:
+            key = player.wait()
             if key == "quit" or (key == "next" and position == len(trajectory)):
                 break
             position = max(0, position - 1) if key == "back" else position + 1
-            stage.show(view_at(trajectory, position))
+            player.show(view_at(trajectory, position))

@@ -5,22 +5,28 @@ The driver in player.py owns the terminal; watch.py (live) and replay.py (stored
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from oreo.text import clean, one_line
 from oreo.trajectory import Step
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _CHART_ROWS = 3
 _MOST_CANDIDATES = 6
+_LEAST_TRANSCRIPT = 3
+"""Lines. Where the terminal is so low that less would be left, the chart goes first, then the candidates, the task."""
+_FIGURES = (("V", 8, 24), ("log p", 12, 40))
+"""Columns beside a candidate: name, cells, and how many cells a terminal needs to have for it."""
+_NARROWEST_CHART = 20
 _SMALLEST_SPAN = 0.1
 """Values that differ by less are drawn nearly level: otherwise noise in the third digit would look like a mountain."""
 
@@ -39,7 +45,7 @@ class View:
     steps: tuple[Step, ...] = ()
     """The steps taken so far, the newest last."""
     length: int | None = None
-    """How many steps there are or may be, where that is known."""
+    """How many steps there are or may be, None where nobody says."""
     outcome: str = ""
     """How it ended, empty while it goes on."""
     hint: str = ""
@@ -53,57 +59,81 @@ def value_of(step: Step) -> float | None:
     return next((candidate.value for candidate in step.candidates if candidate.text == step.text), None)
 
 
-def clean(text: str) -> str:
-    """Without control characters (an environment must not steer the terminal) and without empty lines."""
-    kept = "".join(char if char in "\n" or unicodedata.category(char)[0] != "C" else " " for char in text)
-    return "\n".join(line.rstrip() for line in kept.splitlines() if line.strip())
-
-
-def one_line(text: str) -> str:
-    return " ".join(clean(text).split())
-
-
 def crop(text: str, width: int) -> str:
-    """At most `width` cells, with an ellipsis in the middle: the ends of names and commands tell most."""
+    """Cut `text` to at most `width` cells, with an ellipsis in the middle: the ends of names and commands tell most."""
     if cell_len(text) <= width:
         return text
-    head = set_cell_size(text, (width - 1) // 2)
-    tail = text
-    while cell_len(tail) > width - 1 - cell_len(head):
-        tail = tail[max(1, (cell_len(tail) - width) // 2) :]
-    return f"{head}…{tail}"
+    if width < 1:
+        return ""
+    head = _fitting(text, (width - 1) // 2)
+    tail = _fitting(reversed(text), width - 1 - cell_len(head))[::-1]
+    while tail and cell_len(f"{head}…{tail}") > width:  # joined characters may be wider than one by one
+        tail = tail[1:]
+    return f"{head}…{tail}" if cell_len(f"{head}…{tail}") <= width else "…"
+
+
+def _fitting(characters: Iterable[str], width: int) -> str:
+    """Those of the first characters that have room in `width` cells together."""
+    taken = 0
+
+    def fits(character: str) -> bool:
+        nonlocal taken
+        taken += cell_len(character)
+        return taken <= width
+
+    return "".join(takewhile(fits, characters))
+
+
+def _paragraph(text: str) -> str:
+    """Clean, without empty lines and blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in clean(text).splitlines() if line.strip())
 
 
 # The terminal.
 
 
 def render(view: View, *, width: int = 80, height: int = 24) -> RenderableType:
-    """The whole screen, `height` lines at most and filled: task, transcript, candidates, value line, status."""
-    head = _head(view, width)
-    foot: list[RenderableType] = [*_candidates(view, width), *_values(view, width), _status(view, width)]
-    # The transcript takes what the others leave.
+    """The whole screen, of `height` lines and `width` cells at most and filled.
+
+    Task, transcript, candidates, value line, status. On a low terminal those that are missed least are left out.
+    """
+    head, foot, status = _head(view, width), [_candidates(view, width), _values(view, width)], _status(view, width)
+    status = status[-height:]
     console = Console(width=width, height=height, color_system=None)
-    taken = len(console.render_lines(Group(*head, *foot), pad=False))
-    return Group(*head, *_transcript(view, width, max(3, height - taken)), *foot)
+
+    def lines_of(parts: Sequence[RenderableType]) -> int:
+        return len(console.render_lines(Group(*parts), pad=False)) if parts else 0
+
+    def rest() -> int:
+        return height - sum(map(lines_of, [head, *foot, status]))
+
+    while foot and rest() < _LEAST_TRANSCRIPT:
+        foot.pop()
+    if rest() < _LEAST_TRANSCRIPT:
+        head = []
+    # The transcript takes what the others leave.
+    return Group(*head, *_transcript(view, width, rest()), *(part for block in foot for part in block), *status)
 
 
 def _head(view: View, width: int) -> list[RenderableType]:
     where = crop(" · ".join(one_line(part) for part in (view.env_id, view.task_type) if part), width)
     room = width - cell_len(where) - 3
     game = f" · {crop(one_line(view.game), room)}" if view.game and room > 10 else ""
-    task = Text(crop(one_line(view.task), 2 * width - 10), style="bold")
+    task = Text(crop(one_line(view.task), max(width, 2 * width - 10)), style="bold")
     return [*([task] if view.task else []), Text(where + game, style="dim"), Rule(style="dim")]
 
 
 def _transcript(view: View, width: int, height: int) -> list[Text]:
-    """The newest `height` lines of what was done and said, padded to that height."""
-    lines = _wrapped(_first_observation(view), width, height // 2, style="")
-    for number, step in enumerate(view.steps, 1):
+    """The newest `height` lines of what was done and answered, padded to that height."""
+    # Every step has a line at least, so that older ones than these are not seen.
+    first = max(0, len(view.steps) - height)
+    lines = [] if first else _wrapped(_first_observation(view), width, height // 2, style="")
+    for number, step in enumerate(view.steps[first:], first + 1):
         newest = number == len(view.steps)
         lines += _action(number, step, width, newest)
         answer = view.observation if newest else view.steps[number].observation
-        lines += _wrapped(answer, width - 4, max(4, height // 2), style="" if newest else "dim", indent=4)
-    lines = lines[-height:]
+        lines += _wrapped(answer, width, max(4, height // 2), style="" if newest else "dim", indent=4)
+    lines = lines[max(0, len(lines) - height) :]
     return lines + [Text("")] * (height - len(lines))
 
 
@@ -114,12 +144,14 @@ def _first_observation(view: View) -> str:
 def _action(number: int, step: Step, width: int, newest: bool) -> list[Text]:
     lines = []
     if step.turn is not None and one_line(step.turn) != one_line(step.action):
-        lines += _wrapped(step.turn, width - 4, 3, style="italic dim", indent=4)
+        lines += _wrapped(step.turn, width, 3, style="italic dim", indent=4)
     line = Text(f"{number:>3} ", style="dim")
     line.append("> ", style="bold cyan")
-    line.append(crop(one_line(step.action), width - 24) or "(nothing)", style="bold cyan" if newest else "cyan")
+    room = max(width - 24, width // 2 - 3, 1)  # beside the number, and what is noted behind it
+    line.append(crop(one_line(step.action) or "(nothing)", room), style="bold cyan" if newest else "cyan")
     for note, style in _notes(step):
         line.append(f"  {note}", style=style)
+    line.truncate(width)
     return [*lines, line]
 
 
@@ -135,14 +167,17 @@ def _notes(step: Step) -> Iterator[tuple[str, str]]:
 
 
 def _wrapped(text: str, width: int, most: int, *, style: str, indent: int = 0) -> list[Text]:
-    """Wrapped to `width`; of more than `most` lines the first ones, and an ellipsis."""
-    console = Console(width=width, color_system=None)
-    lines = list(Text(clean(text), style=style).wrap(console, width))
-    if len(lines) > most:
-        lines = lines[: max(1, most)]
-        lines[-1].truncate(width - 2)
+    """Lines of at most `width` cells, indented; of more than `most` the first ones, and an ellipsis."""
+    indent = min(indent, width // 6)
+    width, most = max(1, width - indent), max(1, most)
+    enough = 20 * width * most  # characters: who answers with a book does not have all of it wrapped for each frame
+    lines = list(Text(_paragraph(text[:enough]), style=style).wrap(Console(width=width, color_system=None), width))
+    if len(lines) > most or len(text) > enough:
+        lines = lines[:most] or [Text("", style=style)]
+        lines[-1].truncate(max(0, width - 2))
         lines[-1].append(" …")
     for line in lines:
+        line.truncate(width)
         line.pad_left(indent)
     return lines
 
@@ -153,22 +188,25 @@ def _candidates(view: View, width: int) -> list[RenderableType]:
     if not most:
         return []
     step = view.steps[-1]
+    figures = [(name, cells) for name, cells, needed in _FIGURES if width >= needed]
+    room = max(1, width - 2 - sum(cells + 2 for _, cells in figures))
     table = Table.grid(padding=(0, 2), expand=False)
-    table.add_column(no_wrap=True, width=width - 26)
-    table.add_column(justify="right", no_wrap=True, width=8)
-    table.add_column(justify="right", no_wrap=True, width=12)
+    table.add_column(no_wrap=True, width=room)
+    for _, cells in figures:
+        table.add_column(justify="right", no_wrap=True, width=cells)
     shown = _ranked(step)[:most]
     for text, value, log_prob, taken in shown:
         mark, style = ("▸", "bold cyan") if taken else (" ", "")
-        row = Text(f"{mark} {crop(text, width - 28)}", style=style)
-        table.add_row(row, _number("V", value), _number("log p", log_prob))
+        numbers = {"V": value, "log p": log_prob}
+        row = Text(f"{mark} {crop(text, room - 2)}", style=style)
+        table.add_row(row, *(_number(name, numbers[name]) for name, _ in figures))
     for _ in range(most - len(shown)):
-        table.add_row("", "", "")
+        table.add_row()
     return [_heading(f"considered at step {len(view.steps)}", width), table]
 
 
 def _ranked(step: Step) -> list[tuple[str, float | None, float | None, bool]]:
-    """(text, value, log-probability, taken) of each candidate, by value where known, then by likelihood."""
+    """(text, value, log-probability, taken) of every candidate, by value where there is one, then by likelihood."""
     rows: list[tuple[str, float | None, float | None, bool]] = []
     for candidate in step.candidates:
         taken = candidate.text == step.text and not any(row[3] for row in rows)
@@ -186,19 +224,27 @@ def _heading(text: str, width: int) -> Rule:
 
 def _values(view: View, width: int) -> list[RenderableType]:
     values = [value_of(step) for step in view.steps]
-    known = [value for value in values if value is not None]
-    if not known:
+    if not _finite(values) or width < _NARROWEST_CHART:
         return []
-    low, high = _span(known)
+    low, high = _span(_finite(values))
     columns = width - 8
     cell = max(1, min(3, columns // max(view.length or 0, len(values), 1)))
     rows = chart([value for value in values for _ in range(cell)][-columns:], low, high, _CHART_ROWS)
-    labels = [f"{high:6.2f} ", " " * 7, f"{low:6.2f} "]
+    labels = [_label(high), " " * 7, _label(low)]
     now = f", now {values[-1]:.2f}" if values[-1] is not None else ""
     chart_lines: list[RenderableType] = [
         Text.assemble((label, "dim"), (row, "green")) for label, row in zip(labels, rows, strict=True)
     ]
     return [_heading(f"value of each state{now}", width), *chart_lines]
+
+
+def _label(value: float) -> str:
+    """In seven cells, the last one empty."""
+    return f"{value:6.2f} " if abs(value) < 100 else f"{value:6.0f} " if abs(value) < 1e5 else f"{value:6.0e} "
+
+
+def _finite(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None and math.isfinite(value)]
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
@@ -208,11 +254,16 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def chart(values: Sequence[float | None], low: float, high: float, rows: int) -> list[str]:
-    """A bar chart in block characters, top row first; None leaves a gap, `low` still shows one eighth of a cell."""
+    """A bar chart in block characters, top row first. What is no number leaves a gap, `low` an eighth of a cell."""
     steps = rows * (len(_BLOCKS) - 1)
+
+    half_span = high / 2 - low / 2  # the whole one may overflow
+
+    def share(value: float) -> float:
+        return (min(max(value, low), high) / 2 - low / 2) / half_span if half_span > 0 else 0.5
+
     heights = [
-        0 if value is None else 1 + round((min(max(value, low), high) - low) / (high - low) * (steps - 1))
-        for value in values
+        0 if value is None or not math.isfinite(value) else 1 + round(share(value) * (steps - 1)) for value in values
     ]
     bases = [row * 8 for row in reversed(range(rows))]
     return ["".join(_BLOCKS[min(8, max(0, height - base))] for height in heights) for base in bases]
@@ -220,26 +271,27 @@ def chart(values: Sequence[float | None], low: float, high: float, rows: int) ->
 
 def sparkline(values: Sequence[float | None]) -> str:
     """One line of block characters, a cell per value, between the smallest and the largest."""
-    known = [value for value in values if value is not None]
-    return chart(values, *_span(known), rows=1)[0] if known else ""
+    finite = _finite(values)
+    return chart(values, *_span(finite), rows=1)[0] if finite else ""
 
 
-def _status(view: View, width: int) -> RenderableType:
+def _status(view: View, width: int) -> list[RenderableType]:
     style = {"": "", "won": "bold green"}.get(view.outcome, "bold yellow")
-    left = Text(progress(view), style=style)
-    left.append(f"  {one_line(view.agent)}", style="dim")
-    left.truncate(max(10, width - len(view.hint) - 2), overflow="ellipsis")
+    hint = view.hint if width >= cell_len(view.hint) + 12 else ""
+    status = Text(progress(view), style=style)
+    status.append(f"  {one_line(view.agent)}", style="dim")
+    status.truncate(width - cell_len(hint) - 2 if hint else width, overflow="ellipsis")
     table = Table.grid(expand=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
-    table.add_row(left, Text(view.hint, style="dim"))
-    return Group(Rule(style="dim"), Padding(table, 0))
+    table.add_row(status, Text(hint, style="dim"))
+    return [Rule(style="dim"), table if hint else status]
 
 
 def progress(view: View) -> str:
-    """`step 3 of 50`, and how it ended."""
+    """Say `step 3 of 50`, and how it ended."""
     of = f" of {view.length}" if view.length is not None else ""
-    return f"step {len(view.steps)}{of}" + (f", {view.outcome}" if view.outcome else "")
+    return f"step {len(view.steps)}{of}" + (f", {one_line(view.outcome)}" if view.outcome else "")
 
 
 # No terminal.
@@ -261,7 +313,7 @@ def lines(view: View, *, after: int = -1) -> list[str]:
         values = sparkline([value_of(step) for step in view.steps])
         new += [f"values: {values}"] if values else []
         reward = sum(step.reward for step in view.steps)
-        new.append(f"{view.outcome} after {len(view.steps)} steps, return {reward:g}")
+        new.append(f"{one_line(view.outcome)} after {len(view.steps)} steps, return {reward:g}")
     return new
 
 
@@ -280,4 +332,4 @@ def _step_lines(number: int, step: Step) -> list[str]:
 
 
 def _indented(text: str) -> list[str]:
-    return [f"    {line}" for line in clean(text).splitlines()]
+    return [f"    {line}" for line in _paragraph(text).splitlines()]

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+import rich.console
 
+from oreo.console import Console
 from oreo.envs.text_env import step_limit
 from oreo.eval.evaluate import plan_games
-from oreo.eval.terminal.player import Stage
+from oreo.eval.terminal.player import Player
 from oreo.eval.terminal.replay import view_at
 from oreo.eval.terminal.screen import View
 from oreo.trajectory import Trajectory
@@ -29,19 +30,19 @@ class Quit(Exception):
 
 
 class Watched:
-    """An agent in front of an audience: acts exactly as the one inside."""
+    """An agent in front of an audience, which acts exactly as the one inside."""
 
-    def __init__(self, agent: Agent, env: str, stage: Stage) -> None:
+    def __init__(self, agent: Agent, env: str, player: Player) -> None:
         self.agent = agent
         self.name = agent.name
         self.checkpoint = agent.checkpoint
         self._env = env
-        self._stage = stage
+        self._player = player
 
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
-        self._stage.show(self._view(episodes[0]))
+        self._player.show(self._view(episodes[0]))
         decisions = self.agent.act(episodes)
-        if self._stage.wait() == "quit":
+        if self._player.wait() == "quit":
             raise Quit
         return decisions
 
@@ -69,7 +70,7 @@ def watch(
     paused: bool = False,
     max_steps: int | None = None,
     env_kwargs: dict[str, Any] | None = None,
-    console: Console | None = None,
+    console: rich.console.Console | None = None,
 ) -> Trajectory | None:
     """Let `agent` play one episode and show it.
 
@@ -88,11 +89,11 @@ def watch(
 
     chosen = None if game is None else [game]
     plan = plan_games(env, 1, games=chosen, seed=seed, max_steps=max_steps, env_kwargs=env_kwargs)
-    with Stage(console or Console(), delay=delay, paused=paused) as stage:
+    with Player(console or Console(), delay=delay, paused=paused) as player:
         try:
             played = rollout(
                 env,
-                agent=Watched(agent, env, stage),
+                agent=Watched(agent, env, player),
                 episodes=1,
                 games=plan.games,
                 seed=seed,
@@ -102,5 +103,5 @@ def watch(
             )
         except Quit:
             return None
-        stage.show(replace(view_at(played[0], len(played[0])), hint=""))
+        player.show(replace(view_at(played[0], len(played[0])), hint=""))
     return played[0]

@@ -77,8 +77,7 @@ def iterate(
     Example:
       oreo iterate --output runs/rounds --rounds 3 --episodes 500 --held-out 200 --max-steps 20 --set lr=1e-3
     """
-    from rich.console import Console
-
+    from oreo.console import Console
     from oreo.experiments.iterate import iterate as run
     from oreo.experiments.iterate import render
 

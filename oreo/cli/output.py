@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from oreo.text import clean, steers
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from oreo.console import Console
 
 
 class Stopped(Exception):
@@ -20,14 +22,25 @@ class Stopped(Exception):
 
 
 def show_help(context: typer.Context) -> None:
-    """What a command group does when no command follows."""
+    """Print the help of a command group that no command follows."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on standard output. Numbers that JSON has no word for (nan, inf) become null."""
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+    """Print one JSON value on standard output.
+
+    Numbers that JSON has no word for (nan, inf) become null. Characters that are not seen, or would steer a terminal,
+    are written as escapes, so that the value stays what it is.
+    """
+    written = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str)
+    print("".join(map(_escaped, written)))
+
+
+def _escaped(character: str) -> str:
+    if character == "\n" or not steers(character):  # newlines inside of strings are escaped already
+        return character
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def _finite(value: Any) -> Any:
@@ -39,14 +52,15 @@ def _finite(value: Any) -> Any:
 
 
 def print_pairs(pairs: dict[str, Any], indent: str = "") -> None:
-    """Names and values below each other, a dict inside as an indented block."""
-    width = max((len(name) for name in pairs), default=0)
-    for name, value in pairs.items():
+    """Print names and values below each other, a dict inside as an indented block."""
+    names = [_in_line(name) for name in pairs]
+    width = max(map(len, names), default=0)
+    for name, value in zip(names, pairs.values(), strict=True):
         if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
             print(f"{indent}{name}")
             print_pairs(value, indent + "  ")
         else:
-            print(f"{indent}{name:<{width}}  {_readable(value)}")
+            print(f"{indent}{name:<{width}}  {_in_line(_readable(value))}")
 
 
 def _readable(value: Any) -> str:
@@ -55,9 +69,14 @@ def _readable(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _in_line(text: Any) -> str:
+    """Clean and in one line; the spaces that columns are made of stay."""
+    return clean(str(text)).replace("\n", " ")
+
+
 def result_console() -> Console:
-    """For tables on standard output; as wide as needed where that is no terminal."""
-    from rich.console import Console
+    """A console on standard output for tables, as wide as they need where that is no terminal."""
+    from oreo.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=160)
 

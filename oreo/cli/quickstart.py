@@ -31,8 +31,7 @@ def quickstart(
       oreo quickstart --fast --output /tmp/quickstart
       oreo quickstart --env math
     """
-    from rich.console import Console
-
+    from oreo.console import Console
     from oreo.experiments.quickstart import ALFWORLD, run, world_of
 
     world = world_of(env)

@@ -33,7 +33,7 @@ from oreo.training.config import TrainConfig
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from oreo.eval.evaluate import Evaluation, Plan
+    from oreo.eval.evaluate import Evaluation, GamePlan
 
 REFERENCES = ("previous", "start")
 
@@ -147,7 +147,7 @@ class _Job:
     output: Path
     settings: dict[str, Any]
     """What iterate.json holds."""
-    plan: Plan
+    plan: GamePlan
     """Of the held-out games."""
     fields: dict[str, Any]
     """Of TrainConfig, as given."""

@@ -207,7 +207,7 @@ def _play(
     missing = sum(len(indices) for _, indices in left)
     if not missing:
         return
-    console.print(said.format(missing))
+    console.print(said.format(missing), markup=True)
     with Episodes("   episodes", missing) as seen:
         play_left(
             left,
@@ -243,7 +243,7 @@ def _train(output: Path, world: World, method: str, settings: dict[str, Any], se
     folder = output / method
     if (folder / "policy" / "config.json").is_file():
         return
-    console.print(f"[bold]{number}[/]  Training by {what}")
+    console.print(f"[bold]{number}[/]  Training by {what}", markup=True)
     with Updates("   updates") as seen:
         train_once(
             [output / "buffer"],
@@ -300,12 +300,16 @@ def _show_episode(trajectories: tuple[Trajectory, ...], console: Console) -> Non
     from oreo.eval.terminal.replay import replay
 
     won = sorted((trajectory for trajectory in trajectories if trajectory.won), key=len) or list(trajectories)
-    console.print("\n[bold]5[/]  One of its episodes, with the candidates and their values\n")
+    console.print("\n[bold]5[/]  One of its episodes, with the candidates and their values\n", markup=True)
     replay(won[len(won) * 3 // 4], delay=0.3, console=console)
 
 
 def _next_steps(output: Path, world: World, console: Console) -> None:
-    console.print(f"\nEverything is in {output}, figures in {output / 'results.json'}. To try next:\n", highlight=False)
+    console.print(
+        f"\nEverything is in {output}, figures in {output / 'results.json'}. To try next:\n",
+        markup=False,
+        highlight=False,
+    )
     agent = f"--env {_short_name(world.env)} --agent {output / 'oreo'} --temperature {TEMPERATURE}"
     split = f"--split {world.held_out['split']}"
     options = " ".join(f"--{name} {value}" for name, value in world.chooser.settings.items())
@@ -314,7 +318,7 @@ def _next_steps(output: Path, world: World, console: Console) -> None:
         f"oreo replay {output / 'buffer'} --episode 3",
         f"oreo eval {agent} {split} --seed 1",
     ):
-        console.print(f"  {command}", highlight=False, soft_wrap=True)
+        console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _short_name(env: str) -> str:

@@ -146,3 +146,22 @@ def test_the_expert_wins_generated_games_at_top_level_too() -> None:
     assert evaluation.overall.success == 1.0
     assert evaluation.protocol["dialect"] == "put" and evaluation.protocol["max_steps"] == 50
     assert sum(outcome.episodes for outcome in evaluation.by_task_type.values()) == 6
+
+
+def test_a_printed_evaluation_is_its_table_and_what_others_wrote_is_text_in_it() -> None:
+    names = {"agent": "[bold]lm[/nope]\x1b[2J", "task_type": "[link=http://a.b]pick\x9b\u202e[/]", "grade": "[/b]\x07"}
+    episode = Trajectory("env\r\n", (Step("a", "b"),), "end", True, False, True, {"data": "\x1b]0;x\x07"}, **names)
+    table = str(summarise([episode]))
+    assert table == "\n".join(
+        [
+            "[bold]lm[/nope]�[2J · env data=�]0;x�",
+            "",
+            "task type                  won  success   95 % interval  steps  return",
+            "──────────────────────────────────────────────────────────────────────",
+            "[link=http://a.b]pick�[/]  1/1  100.0 %  20.7 – 100.0 %    1.0    0.00",
+            "",
+            "all                        1/1  100.0 %  20.7 – 100.0 %    1.0    0.00",
+            "",
+            "grades: [/b]� 1",
+        ]
+    )

@@ -20,6 +20,7 @@ from typing import Any
 from oreo.envs.alfworld.data.entry import Entry, describe
 from oreo.envs.alfworld.game import TASK_TYPES, Game
 from oreo.errors import DataError
+from oreo.text import one_line
 
 LAYOUT = "json_2.1.1"
 GAME_FILE = "game.tw-pddl"
@@ -192,7 +193,7 @@ def _walk(data: Path, split: str) -> list[Entry]:
     started, told = time.monotonic(), False
     for folder, _, files in os.walk(data / LAYOUT / split):
         if not told and time.monotonic() - started > 2:
-            print(f"indexing the games in {data / LAYOUT / split}, once …", file=sys.stderr)
+            print(one_line(f"indexing the games in {data / LAYOUT / split}, once …"), file=sys.stderr)
             told = True
         name = (Path(folder).relative_to(data) / GAME_FILE).as_posix()
         dropped = "movable" in name or "Sliced" in name

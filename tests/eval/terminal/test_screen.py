@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import replace
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -9,6 +14,7 @@ from rich.console import Console
 
 from oreo.eval.terminal.replay import replay, view_at
 from oreo.eval.terminal.screen import View, chart, crop, lines, render, sparkline
+from oreo.text import clean, steers
 from oreo.trajectory import Candidate, Step, Trajectory
 
 KITCHEN = Trajectory(
@@ -111,21 +117,89 @@ STEPS = st.lists(
 )
 
 
+NUMBERS = VALUES | st.sampled_from([math.nan, math.inf, -math.inf, 1e308, -1e308])
+PLAIN = KITCHEN.steps[0]
+
+
+def check(view: View, width: int, height: int) -> None:
+    shown = drawn(view, width, height)
+    assert len(shown) <= height
+    assert all(cell_len(line) <= width for line in shown)
+    assert not any(steers(character) for line in [*shown, *lines(view)] for character in line)
+
+
 @settings(max_examples=60, deadline=None)
-@given(STEPS, TEXTS, TEXTS, TEXTS, st.integers(40, 200), st.integers(20, 60))
+@given(STEPS, TEXTS, TEXTS, TEXTS, st.integers(1, 300), st.integers(1, 60))
 def test_any_episode_fits_any_screen_and_cannot_steer_the_terminal(
     steps: list[Step], observation: str, task: str, agent: str, width: int, height: int
 ) -> None:
     view = View("env", agent, observation, task=task, game=task, steps=tuple(steps), length=50, hint="q quit")
-    shown = drawn(view, width, height)
-    assert len(shown) <= height
-    assert all(cell_len(line) <= width for line in shown)
-    assert not any(ord(char) < 32 or char == "\x7f" for line in [*shown, *lines(view)] for char in line)
+    check(view, width, height)
 
 
-@given(st.text(max_size=100) | st.text("漢a", max_size=100), st.integers(5, 50))
+@pytest.mark.parametrize("width", [*range(1, 82), 100, 120, 159, 200, 240, 299, 300])
+def test_every_width_shows_an_episode_with_candidates_and_values(width: int) -> None:
+    for position in range(4):
+        check(view_at(KITCHEN, position), width, 23)
+
+
+@pytest.mark.parametrize("height", range(1, 30))
+def test_a_low_terminal_still_shows_what_was_done_last(height: int) -> None:
+    view = replace(view_at(KITCHEN, 3), outcome="")
+    check(view, 80, height)
+    shown = "\n".join(drawn(view, 80, height))
+    assert "step 3 of 3" in shown
+    assert height < 4 or "You cool the tomato 1." in shown
+    assert height < 5 or "> cool tomato 1" in shown
+
+
+WIDE = [
+    "漢字かな交じり文" * 30,
+    "👨\u200d👩\u200d👧\u200d👦 🇩🇪 👍🏽 ⚠\ufe0f 1\ufe0f\u20e3 " * 20,
+    "e\u0301" * 200,
+    "\u0301" * 5000,
+    ("\u0301" * 500 + "e") * 20,
+    "한\u1112\u1161\u11ab글" * 40,
+    "नमस्ते दुनिया " * 30,
+    "\u0627\u0644\u0639\u0631\u0628\u064a\u0629 " * 30,
+    "ｆｕｌｌ　ｗｉｄｔｈ　" * 20,
+    "word" * 200,
+]
+
+
+@pytest.mark.parametrize("text", WIDE, ids=range(len(WIDE)))
+def test_wide_joined_and_combining_characters_fit_at_every_width(text: str) -> None:
+    step = Step(text, text, turn=f"Thought: {text}", value=0.5, candidates=(Candidate(text, -1.0, 0.5),) * 3)
+    view = View(text, text, text, text, text, text, (step, step), 2, text, "q quit")
+    for width in (*range(1, 31), 40, 80, 300):
+        check(view, width, 20)
+        assert cell_len(crop(clean(text), width)) <= width
+
+
+def test_a_book_for_an_observation_costs_no_more_than_its_first_lines() -> None:
+    step = Step("long " * 200_000, "read", value=0.5)
+    view = View("env", "agent", "x" * 1_000_000, steps=(step,) * 2000, length=2000)
+    started = time.monotonic()
+    drawn(view)
+    assert time.monotonic() - started < 5
+
+
+@given(st.lists(NUMBERS, max_size=30), st.integers(1, 300))
+def test_values_that_are_no_numbers_or_huge_are_gaps_or_fit(values: list[float | None], width: int) -> None:
+    steps = tuple(replace(PLAIN, value=value, candidates=(Candidate("a", value, value),)) for value in values)
+    check(View("env", "agent", "seen", steps=steps), width, 24)
+
+
+@given(st.text(max_size=100) | st.text("漢a\u0301\u200d👩\ufe0f⚠🇩🇪", max_size=100), st.integers(-5, 50))
 def test_cropped_text_fits(text: str, width: int) -> None:
-    assert cell_len(crop(text, width)) <= width
+    cropped = crop(text, width)
+    assert cell_len(cropped) <= max(0, width)
+    assert cropped == text or cell_len(text) > width
+
+
+def test_the_ends_of_a_cropped_text_stay() -> None:
+    assert crop("put tomato 1 in/on fridge 1", 14) == "put to…ridge 1"
+    assert [crop("abcdef", width) for width in (0, 1, 2, 3, 5, 6)] == ["", "…", "…f", "a…f", "ab…ef", "abcdef"]
 
 
 def test_a_sparkline_has_a_cell_for_every_value_and_a_gap_for_none() -> None:
