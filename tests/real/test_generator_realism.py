@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
+from helpers.shared_data import TRAJECTORIES, needs_games, needs_trajectories, real_games
 from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.generation.generator import REALISTIC, generate_game
-
-from .shared_data import TRAJECTORIES, needs_games, needs_trajectories, real_games
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [needs_games, needs_trajectories]
