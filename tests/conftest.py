@@ -9,6 +9,8 @@ import pytest
 
 # Test processes share the cores (-n 2): with a thread per core in each, torch's threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test downloads. Read when huggingface_hub is imported, so it is set before any test is.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
+import io
 import json
+import multiprocessing.dummy
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from helpers.commands import load_script, run_script
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.training.config import TrainConfig
 from oreo.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parent.parent
-QUICK = {
+QUICK: dict[str, list[str]] = {
     "acting.py": ["--episodes", "2", "--batch-size", "2", "--turns", "2"],
     "alfworld_engines.py": ["--games", "1", "--steps", "2", "--resets", "0"],
     "experts.py": ["--games", "3"],
@@ -30,28 +34,49 @@ QUICK = {
 }
 
 
-def load(name: str) -> ModuleType:
-    """A benchmark in this process."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where its dataclasses look for their module
-    spec.loader.exec_module(module)
-    return module
+def acting_in_one_process(acting: ModuleType, patch: pytest.MonkeyPatch) -> None:
+    """It starts a process an agent, so that each has its memory measured alone: a thread will do."""
+    patch.setattr(acting, "multiprocessing", SimpleNamespace(get_context=lambda method: multiprocessing.dummy))
 
 
-def run(script: Path, *arguments: str) -> str:
+def train_step_in_one_process(train_step: ModuleType, patch: pytest.MonkeyPatch) -> None:
+    """It starts itself anew for every formulation."""
+
+    def run(command: list[Any], **options: Any) -> subprocess.CompletedProcess[str]:
+        assert command[:2] == [sys.executable, train_step.__file__] and options == {"stdout": -1, "text": True}
+        with redirect_stdout(io.StringIO()) as printed:
+            code = run_script(train_step, *command[2:])
+        return subprocess.CompletedProcess(command, code, printed.getvalue())
+
+    patch.setattr(train_step, "subprocess", SimpleNamespace(run=run, PIPE=subprocess.PIPE))
+
+
+IN_ONE_PROCESS: dict[str, Callable[[ModuleType, pytest.MonkeyPatch], None]] = {
+    "acting.py": acting_in_one_process,
+    "train_step.py": train_step_in_one_process,
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
+def test_a_benchmark_says_what_it_does_and_runs(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(path.parent)
+    monkeypatch.setenv("COLUMNS", "100")
+    script = load_script(path)
+    IN_ONE_PROCESS.get(path.name, lambda script, patch: None)(script, monkeypatch)
+    assert run_script(script, "--help") == 0
+    assert f"python benchmarks/{path.name}" in capsys.readouterr().out
+    if path.name in QUICK:
+        assert run_script(script, *QUICK[path.name]) == 0
+        assert "━" in capsys.readouterr().out
+
+
+def test_a_benchmark_is_a_script_that_runs_from_anywhere(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    done = subprocess.run([sys.executable, script, *arguments], env=environment, text=True, capture_output=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
-@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda script: script.name)
-def test_a_benchmark_says_what_it_does_and_runs(script: Path) -> None:
-    assert f"python benchmarks/{script.name}" in run(script, "--help")
-    if script.name in QUICK:
-        assert "━" in run(script, *QUICK[script.name])
+    command = [sys.executable, ROOT / "benchmarks" / "grading.py", *QUICK["grading.py"]]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0 and "━" in done.stdout, done.stderr[-2000:]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +95,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def choosing() -> ModuleType:
     """benchmarks/choosing.py in this process."""
-    return load("choosing")
+    return load_script(ROOT / "benchmarks" / "choosing.py")
 
 
 def choose(choosing: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
@@ -86,11 +111,18 @@ def episodes(folder: Path) -> dict[int | None, Trajectory]:
     return by_seed
 
 
-def test_choosing_has_a_row_and_a_result_for_every_way(checkpoint: Path, tmp_path: Path) -> None:
+def test_choosing_has_a_row_and_a_result_for_every_way(
+    checkpoint: Path,
+    choosing: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     pytest.importorskip("matplotlib")
+    monkeypatch.setenv("COLUMNS", "100")
     into, picture = tmp_path / "run", tmp_path / "choosing.svg"
-    script = ROOT / "benchmarks" / "choosing.py"
-    shown = run(script, "--agent", str(checkpoint), "--episodes", "2", "--into", str(into), "--plot", str(picture))
+    choose(choosing, monkeypatch, "--agent", checkpoint, "--episodes", "2", "--into", into, "--plot", picture)
+    shown = capsys.readouterr().out
     results = json.loads((into / "results.json").read_text())
     assert list(results["rows"]) == [
         *("greedy", "sampled", "best_of_2", "best_of_3", "best_of_5", "best_of_8"),
@@ -177,7 +209,7 @@ def test_choosing_refuses_a_folder_of_other_episodes(
 @pytest.fixture
 def learning() -> ModuleType:
     """benchmarks/learning.py in this process."""
-    return load("learning")
+    return load_script(ROOT / "benchmarks" / "learning.py")
 
 
 def test_learning_goes_on_after_an_interruption_and_does_nothing_twice(
@@ -248,7 +280,9 @@ def test_every_recipe_is_compared_with_one_there_is_and_differs_from_it(
     name: str, world: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    plan = getattr(load(name), world)(into=Path("none"), seeds=1, episodes=4, games=1)
+    plan = getattr(load_script(ROOT / "benchmarks" / f"{name}.py"), world)(
+        into=Path("none"), seeds=1, episodes=4, games=1
+    )
     for sweep in plan.sweeps.values():
         for recipe in sweep:
             parent = plan.main[recipe.against]
@@ -280,7 +314,7 @@ def test_searches_are_compared_at_the_cost_of_beam_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    module = load("math_learning")
+    module = load_script(ROOT / "benchmarks" / "math_learning.py")
     into = tmp_path / "run"
     amounts = ("--seeds", "1", "--episodes", "8", "--games", "6", "--only", "oreo")
     arguments = [*amounts, "--widths", "1", "2", "--searched", "4", "--into", str(into)]

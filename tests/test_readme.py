@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
+
+import pytest
+
+from helpers.commands import run_oreo
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,18 +27,12 @@ NOT_HERE = re.compile(r"quickstart|valid_seen|games info|games pack|served:|gsm8
 def blocks(language: str) -> list[str]:
     # All fences in order, whatever their language: the end of one block must not pass for the beginning of another.
     fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    return [text for found, text in fenced if found == language]
+    return [text for fence, text in fenced if fence == language]
 
 
 def commands() -> list[str]:
     lines = [line for block in blocks("") for line in block.splitlines()]
     return [line for line in lines if line.startswith("oreo ") and not NOT_HERE.search(line)]
-
-
-def run(*arguments: str, cwd: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, text=True, capture_output=True)
-    assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
 
 
 def test_the_readme_opens_with_two_commands_that_the_makefile_has() -> None:
@@ -55,15 +50,24 @@ def test_the_example_environment_is_the_file_and_short() -> None:
     assert len(lines) <= 24
 
 
-def test_the_commands_of_the_readme_run_in_their_order(tmp_path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the reader types: an empty folder but for the examples."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_of_the_readme_run_in_their_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = commands()
     assert len(shown) >= 8
     for command in shown:
         words = shlex.split(command)[1:]
-        run("-m", "oreo", *words, *FEWER.get(words[0], []), cwd=tmp_path)
+        assert run_oreo(*words, *FEWER.get(words[0], [])) == 0, f"{command}: {capsys.readouterr().err[-2000:]}"
 
 
-def test_the_python_of_the_readme_runs(tmp_path) -> None:
+def test_the_python_of_the_readme_runs(folder: Path) -> None:
     shown = next(block for block in blocks("python") if "import gymnasium" in block)
-    run("-c", shown, cwd=tmp_path)
+    fewer = shown.replace("episodes=20", "episodes=4")
+    assert fewer.count("episodes=4") == 2
+    exec(compile(fewer, "README.md", "exec"), {})

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.word_models import ARCHITECTURES, WORDS, Babble, make_model
 from oreo.agents.admissible import AdmissibleAgent
 from oreo.agents.trie import ROOT, Trie, plant
 from oreo.envs.text_env import TextEnv
@@ -17,7 +18,6 @@ from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step, Trajectory
 
-from .conftest import ARCHITECTURES, WORDS, Babble, make_model
 from .test_best_of_k import plain, prefix_of
 
 

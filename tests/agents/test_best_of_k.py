@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from helpers.word_models import Babble, Lines, make_model
 from oreo.agents.best_of_k import BestOfKAgent
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.encoding.turn_format import TurnFormat, tail
@@ -14,8 +15,6 @@ from oreo.envs.text_env import continues_message
 from oreo.errors import DataError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step, Trajectory
-
-from .conftest import Babble, Lines, make_model
 
 
 def make_agent(architecture: str, tokenizer: Any, k: int, **settings: Any) -> BestOfKAgent:

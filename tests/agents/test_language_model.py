@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.word_models import ARCHITECTURES, Babble, Lines, make_model
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.ragged_cache import RaggedCache, rearranged
@@ -17,8 +18,6 @@ from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
-
-from .conftest import ARCHITECTURES, Babble, Lines, make_model
 
 
 def reread(model: Any, ids: list[int]) -> torch.Tensor:

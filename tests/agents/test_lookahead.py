@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.word_models import WORDS, Babble, make_model
 from oreo.agents.lookahead import LookaheadAgent
 from oreo.envs.text_env import TextEnv
 from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step, Trajectory
 
-from .conftest import WORDS, Babble, make_model
 from .test_best_of_k import plain, prefix_of
 
 

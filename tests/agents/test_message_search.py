@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.word_models import WORDS, Babble, make_model
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.message_search import MessageSearchAgent, _Beam
 from oreo.agents.sampling import draw
@@ -18,7 +19,6 @@ from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Step
 
-from .conftest import WORDS, Babble, make_model
 from .test_best_of_k import plain
 
 STOP = ("\n", *(f"w{number}" for number in range(20, 60, 3)))

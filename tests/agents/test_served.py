@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 
+from helpers.word_models import Babble, Lines, make_model
 from oreo.agents import load_agent
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.served import ServedAgent
@@ -28,11 +29,9 @@ from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
 
-from .conftest import Babble, Lines, make_model
-
 pytest.importorskip("openai", reason="served models need the openai package: pip install 'oreo-agents[served]'")
 
-from .protocol_server import ProtocolServer  # noqa: E402
+from helpers.protocol_server import ProtocolServer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-very-secret-0123456789"

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.word_models import Babble, make_model
 from oreo.agents import load_agent
 from oreo.agents.expert import ExpertAgent
 from oreo.agents.random import RandomAgent
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout
-
-from .conftest import Babble, make_model
 
 COMMANDS = ["go to shelf 1", "take cup 1 from shelf 1", "open box 2", "look"]
 

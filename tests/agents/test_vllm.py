@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import oreo.models.loading
+from helpers import vllm_stand_in
 from oreo.agents import load_agent
 from oreo.agents.sampling import _nucleus
 from oreo.agents.vllm import VllmAgent, _digest
@@ -29,8 +30,6 @@ from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import digest
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
-
-from . import vllm_stand_in
 
 KITCHEN: dict[str, Any] = {"episodes": 8, "max_steps": 20, "env_kwargs": {"split": "generated"}}
 POSITIONS = 240

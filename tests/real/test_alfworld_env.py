@@ -16,9 +16,8 @@ import gymnasium as gym
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from helpers.shared_data import needs_games, unpack
 from oreo.envs.alfworld.env import ALFWorldEnv
-
-from .shared_data import needs_games, unpack
 
 pytestmark = needs_games
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from helpers.shared_data import needs_games, unpack
 from oreo.agents.expert import ExpertAgent
 from oreo.envs.alfworld.data.games import load_game, open_split
 from oreo.envs.alfworld.dialects import in_dialect, translate
 from oreo.rollouts.loop import rollout
-
-from .shared_data import needs_games, unpack
 
 pytestmark = needs_games
 OTHER = {"put": "move", "move": "put"}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from helpers.shared_data import GAMES, needs_games, real_games
 from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.experts.explorer import Explorer
-
-from .shared_data import GAMES, needs_games, real_games
 
 pytestmark = needs_games
 

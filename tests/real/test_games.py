@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
+from helpers.shared_data import ALL, needs_games, unpack
 from oreo.envs.alfworld.annotations import human_goals
 from oreo.envs.alfworld.data import pack
 from oreo.envs.alfworld.data.games import load_game, open_split, pack_games
 from oreo.envs.alfworld.data.summary import summarize
 from oreo.envs.alfworld.env import ALFWorldEnv
 from oreo.envs.alfworld.package_data import room_of
-
-from .shared_data import ALL, needs_games, unpack
 
 pytestmark = needs_games
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import lzma
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers.commands import load_script
+from helpers.shared_data import TRAJECTORIES, needs_games, needs_trajectories, real_games
 from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.generation.generator import REALISTIC, generate_game
-
-from .shared_data import TRAJECTORIES, needs_games, needs_trajectories, real_games
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [needs_games, needs_trajectories]
@@ -23,12 +21,7 @@ pytestmark = [needs_games, needs_trajectories]
 
 @pytest.fixture(scope="module")
 def realism() -> Any:
-    spec = importlib.util.spec_from_file_location("generator_realism", ROOT / "benchmarks" / "generator_realism.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["generator_realism"] = module  # its dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "benchmarks" / "generator_realism.py")
 
 
 @pytest.fixture(scope="module")

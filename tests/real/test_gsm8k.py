@@ -9,11 +9,10 @@ from fractions import Fraction
 
 import pytest
 
+from helpers.shared_data import gsm8k_problems, needs_gsm8k
 from oreo.envs.math.answers import final_answer, plain_number
 from oreo.envs.math.calculator import calculate, format_value
 from oreo.envs.math.grading import grade
-
-from .shared_data import gsm8k_problems, needs_gsm8k
 
 pytestmark = needs_gsm8k
 

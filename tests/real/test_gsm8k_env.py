@@ -9,10 +9,9 @@ from fractions import Fraction
 
 import pytest
 
+from helpers.shared_data import SHARED
 from oreo.envs.math.calculator import calculate
 from oreo.envs.math.env import MathEnv
-
-from .shared_data import SHARED
 
 GSM8K = SHARED / "gsm8k"
 pytestmark = pytest.mark.skipif(not GSM8K.is_dir(), reason=f"no GSM8K at {GSM8K} (set OREO_SHARED)")

@@ -11,11 +11,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from typer.testing import CliRunner
 
+from helpers.shared_data import SHARED
 from oreo.cli import app
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.models.saving import save_model
-
-from .shared_data import SHARED
 
 GSM8K = SHARED / "gsm8k"
 pytestmark = pytest.mark.skipif(not GSM8K.is_dir(), reason=f"no GSM8K at {GSM8K} (set OREO_SHARED)")

@@ -7,12 +7,11 @@ import lzma
 
 import pytest
 
+from helpers.shared_data import ALL, TRAJECTORIES, needs_games, needs_trajectories, real_games
 from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.experts.explorer import Explorer
 from oreo.envs.alfworld.experts.planner import shortest_plan
 from oreo.envs.alfworld.game import Game
-
-from .shared_data import ALL, TRAJECTORIES, needs_games, needs_trajectories, real_games
 
 
 def check_win(simulator: Simulator, plan: list[str] | None) -> None:

@@ -16,13 +16,12 @@ from functools import cache
 
 import pytest
 
+from helpers.shared_data import ALL, TRAJECTORIES, game_of, lines_of, needs_games, needs_trajectories
 from oreo.envs.alfworld.engines.engine import Engine
 from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.engines.textworld_engine import TextWorldEngine
 from oreo.envs.alfworld.experts.explorer import Explorer
 from oreo.envs.alfworld.game import Game
-
-from .shared_data import ALL, TRAJECTORIES, game_of, lines_of, needs_games, needs_trajectories
 
 SEED = 20241216
 CHUNK = 100

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.processes import alive, gone
 from oreo.envs.math.killable import GRACE, ORPHAN_CHECK, Worker
-
-from .processes import alive, gone
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVES = """

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.processes import gone
 from oreo.envs.math import pool, verifier
 from oreo.envs.math.grading import grade
 from oreo.envs.math.killable import GRACE
-
-from .processes import gone
 
 BOMB = r"\boxed{9^{9^{9^9}}}"
 ROOT = Path(__file__).resolve().parents[3]

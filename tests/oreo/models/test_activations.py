@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from safetensors.torch import load_file
 from transformers import CTRLConfig, CTRLLMHeadModel, MixtralConfig, MixtralForCausalLM
 
 import oreo.training.trainer
+from helpers import small_models
+from helpers.small_models import rollouts
 from oreo.errors import UsageError
 from oreo.models.activations import checkpoint_activations
 from oreo.training.config import TrainConfig
@@ -27,10 +28,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "lora bf16": dict(lora_r=4, bf16=True),
     "lora of the value": dict(lora_r=4, lora_models="value"),
 }
-
-
-def rollouts(small: Any) -> list[Any]:
-    return [dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small.episodes())]
 
 
 def same_bits(one: Path, other: Path) -> None:
@@ -53,28 +50,28 @@ def same_bits(one: Path, other: Path) -> None:
     ]
     + [("oreo", kind, way) for kind in ("qwen2", "qwen3", "mistral", "gemma", "gemma2") for way in ("whole", "lora")],
 )
-def test_weights_after_training_are_the_same_bits(method: str, kind: str, way: str, small: Any, tmp_path: Path) -> None:
-    settings = dict(method=method, model=small.make_model(tmp_path / "start", kind), micro_tokens=120, **FAST)
+def test_weights_after_training_are_the_same_bits(method: str, kind: str, way: str, tmp_path: Path) -> None:
+    settings = dict(method=method, model=small_models.make_model(tmp_path / "start", kind), micro_tokens=120, **FAST)
     if method != "oreo":
         del settings["value_lr"]
     for name, checkpoint in (("kept", False), ("again", True)):
         output = tmp_path / name
-        train(rollouts(small), output=output, checkpoint_activations=checkpoint, **settings, **WAYS[way])
+        train(rollouts(), output=output, checkpoint_activations=checkpoint, **settings, **WAYS[way])
     same_bits(tmp_path / "kept", tmp_path / "again")
     lines = [json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[-1]) for name in ("kept", "again")]
     assert lines[0]["loss"] == lines[1]["loss"]
 
 
-def a_run(small: Any, folder: Path, **settings: Any) -> Any:
-    config = TrainConfig(model=str(small.make_model(folder / "start")), **settings)
-    return oreo.training.trainer._Run(rollouts(small), config, folder / "run")
+def a_run(folder: Path, **settings: Any) -> Any:
+    config = TrainConfig(model=str(small_models.make_model(folder / "start")), **settings)
+    return oreo.training.trainer._Run(rollouts(), config, folder / "run")
 
 
 @pytest.mark.parametrize("lora_r", [0, 4])
-def test_each_block_is_computed_once_more_and_the_reference_is_not(lora_r: int, small: Any, tmp_path: Path) -> None:
+def test_each_block_is_computed_once_more_and_the_reference_is_not(lora_r: int, tmp_path: Path) -> None:
     calls: dict[bool, int] = {}
     for checkpoint in (False, True):
-        run = a_run(small, tmp_path, lora_r=lora_r, checkpoint_activations=checkpoint)
+        run = a_run(tmp_path, lora_r=lora_r, checkpoint_activations=checkpoint)
         calls[checkpoint] = 0
 
         def count(*_: Any, checkpoint: bool = checkpoint) -> None:
@@ -89,10 +86,10 @@ def test_each_block_is_computed_once_more_and_the_reference_is_not(lora_r: int, 
     assert calls == {False: 6, True: 10}
 
 
-def test_of_a_block_only_its_inputs_are_kept(small: Any, tmp_path: Path) -> None:
+def test_of_a_block_only_its_inputs_are_kept(tmp_path: Path) -> None:
     kept = []
     for checkpoint in (False, True):
-        run = a_run(small, tmp_path, method="sft", checkpoint_activations=checkpoint)
+        run = a_run(tmp_path, method="sft", checkpoint_activations=checkpoint)
         sizes: dict[int, int] = {}
 
         def pack(tensor: torch.Tensor, sizes: dict[int, int] = sizes) -> torch.Tensor:
@@ -110,7 +107,7 @@ def test_of_a_block_only_its_inputs_are_kept(small: Any, tmp_path: Path) -> None
     assert kept[1] < kept[0] / 4
 
 
-def test_only_what_asks_for_training_mode_is_in_it(small: Any, tmp_path: Path) -> None:
+def test_only_what_asks_for_training_mode_is_in_it(tmp_path: Path) -> None:
     shape = dict(hidden_size=16, intermediate_size=16, num_attention_heads=2, num_key_value_heads=1)
     model = MixtralForCausalLM(MixtralConfig(**shape, vocab_size=20, num_hidden_layers=1, router_jitter_noise=0.5))
     model.eval()
@@ -118,20 +115,20 @@ def test_only_what_asks_for_training_mode_is_in_it(small: Any, tmp_path: Path) -
     before = model(ids).logits
     checkpoint_activations(model)
     torch.testing.assert_close(model(ids).logits, before)
-    run = a_run(small, tmp_path, checkpoint_activations=True)
+    run = a_run(tmp_path, checkpoint_activations=True)
     assert not any(module.training for module in run.reference.model.modules())
 
 
-def test_a_run_is_resumed_with_and_without_and_ends_with_the_same_bits(small: Any, tmp_path: Path) -> None:
+def test_a_run_is_resumed_with_and_without_and_ends_with_the_same_bits(tmp_path: Path) -> None:
     def stop(line: dict[str, Any]) -> None:
         if line["step"] == 2:
             raise KeyboardInterrupt
 
-    settings: dict[str, Any] = dict(method="oreo", model=small.make_model(tmp_path / "start"), **FAST)
-    train(rollouts(small), output=tmp_path / "whole", **settings)
+    settings: dict[str, Any] = dict(method="oreo", model=small_models.make_model(tmp_path / "start"), **FAST)
+    train(rollouts(), output=tmp_path / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
-        train(rollouts(small), output=tmp_path / "run", on_step=stop, **settings)
-    train(rollouts(small), output=tmp_path / "run", resume=True, checkpoint_activations=True, **settings)
+        train(rollouts(), output=tmp_path / "run", on_step=stop, **settings)
+    train(rollouts(), output=tmp_path / "run", resume=True, checkpoint_activations=True, **settings)
     same_bits(tmp_path / "whole", tmp_path / "run")
 
 

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
 import oreo.models.scoring
+from helpers import small_models
 from oreo.errors import DataError, UsageError
 from oreo.files import replacing
 from oreo.models.loading import load_policy, load_reference, load_value, resolve_checkpoint
@@ -28,8 +29,8 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(params=["llama", "qwen2", "qwen3", "mistral", "gpt2", "gemma", "gemma2"])
-def folder(request: Any, tmp_path: Path, small: Any) -> Path:
-    return small.make_model(tmp_path / "model", request.param)
+def folder(request: Any, tmp_path: Path) -> Path:
+    return small_models.make_model(tmp_path / "model", request.param)
 
 
 def written_out(model: Any, reference: Any, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -164,8 +165,8 @@ def test_saved_models_load_with_plain_transformers_and_keep_their_values(folder:
     )
 
 
-def test_a_digest_changes_with_any_weight(tmp_path: Path, small: Any) -> None:
-    model, _ = load_policy(small.make_model(tmp_path / "m"))
+def test_a_digest_changes_with_any_weight(tmp_path: Path) -> None:
+    model, _ = load_policy(small_models.make_model(tmp_path / "m"))
     before = digest(model)
     with torch.no_grad():
         next(model.parameters())[0, 0] += 1e-6
@@ -175,8 +176,8 @@ def test_a_digest_changes_with_any_weight(tmp_path: Path, small: Any) -> None:
         digest(tmp_path / "empty")
 
 
-def test_a_model_that_makes_logits_its_own_way_is_computed_in_full_and_said(tmp_path: Path, small: Any) -> None:
-    model, _ = load_policy(small.make_model(tmp_path / "m"))
+def test_a_model_that_makes_logits_its_own_way_is_computed_in_full_and_said(tmp_path: Path) -> None:
+    model, _ = load_policy(small_models.make_model(tmp_path / "m"))
     plain = model.forward
     ids, mask = batch()
 
@@ -191,8 +192,8 @@ def test_a_model_that_makes_logits_its_own_way_is_computed_in_full_and_said(tmp_
     torch.testing.assert_close(policy(ids, mask)[0], written_out(model, model, ids, mask)[0].float())
 
 
-def test_checkpoints_are_found_in_output_folders_model_folders_and_by_name(tmp_path: Path, small: Any) -> None:
-    small.make_model(tmp_path / "run" / "policy")
+def test_checkpoints_are_found_in_output_folders_model_folders_and_by_name(tmp_path: Path) -> None:
+    small_models.make_model(tmp_path / "run" / "policy")
     assert resolve_checkpoint(tmp_path / "run") == (str(tmp_path / "run" / "policy"), None)
     save_model(load_value(tmp_path / "run" / "policy"), None, tmp_path / "run" / "value")
     assert resolve_checkpoint(tmp_path / "run")[1] == str(tmp_path / "run" / "value")
@@ -200,7 +201,7 @@ def test_checkpoints_are_found_in_output_folders_model_folders_and_by_name(tmp_p
     assert resolve_checkpoint("tiny")[0].endswith("tiny")
 
 
-def test_what_is_no_model_gives_one_clear_line(tmp_path: Path, small: Any) -> None:
+def test_what_is_no_model_gives_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{}")
@@ -214,7 +215,7 @@ def test_what_is_no_model_gives_one_clear_line(tmp_path: Path, small: Any) -> No
             load(tmp_path / "broken")
         assert "\n" not in str(error.value)
     with pytest.raises(UsageError, match="float32"):
-        load_policy(small.make_model(tmp_path / "m"), dtype="float64")
+        load_policy(small_models.make_model(tmp_path / "m"), dtype="float64")
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

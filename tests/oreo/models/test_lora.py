@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 import oreo.training.trainer
+from helpers import small_models
 from oreo.agents import load_agent
 from oreo.errors import DataError, UsageError
 from oreo.models import lora
@@ -31,16 +32,14 @@ IDS = torch.arange(60).view(2, 30)
 
 
 @pytest.fixture(params=["llama", "gpt2"])
-def start(request: Any, small: Any, tmp_path: Path) -> Path:
-    return small.make_model(tmp_path / "start", request.param)
+def start(request: Any, tmp_path: Path) -> Path:
+    return small_models.make_model(tmp_path / "start", request.param)
 
 
-def a_run(start: Path, small: Any, output: Path, *, moved: bool = False, **settings: Any) -> Any:
+def a_run(start: Path, output: Path, *, moved: bool = False, **settings: Any) -> Any:
     """A run before its first update; `moved`: whose adapters have left their beginning."""
-    episodes = [
-        dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small.episodes())
-    ]
-    run = oreo.training.trainer._Run(episodes, TrainConfig(model=str(start), **{**SETTINGS, **settings}), output)
+    config = TrainConfig(model=str(start), **{**SETTINGS, **settings})
+    run = oreo.training.trainer._Run(small_models.rollouts(), config, output)
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in [each for trained in run.trained.values() for each in trained if moved]:
@@ -48,8 +47,8 @@ def a_run(start: Path, small: Any, output: Path, *, moved: bool = False, **setti
     return run
 
 
-def test_policy_value_and_reference_are_one_copy_of_the_base(start: Path, small: Any, tmp_path: Path) -> None:
-    run = a_run(start, small, tmp_path / "run")
+def test_policy_value_and_reference_are_one_copy_of_the_base(start: Path, tmp_path: Path) -> None:
+    run = a_run(start, tmp_path / "run")
     modules = [*run.modules.values(), run.reference]
     tensors = {each.data_ptr(): each.numel() for module in modules for each in module.parameters()}
     base = sum(parameter.numel() for parameter in load_policy(start)[0].parameters())
@@ -58,9 +57,9 @@ def test_policy_value_and_reference_are_one_copy_of_the_base(start: Path, small:
 
 
 def test_it_begins_at_the_reference_exactly_and_gradient_flows_to_adapters_and_head_only(
-    start: Path, small: Any, tmp_path: Path
+    start: Path, tmp_path: Path
 ) -> None:
-    run = a_run(start, small, tmp_path / "run")
+    run = a_run(start, tmp_path / "run")
     metrics, _ = run._backward(range(12), False)
     assert metrics["kl"] == metrics["log_ratio"] == metrics["value"] == 0.0
     ours = {id(each) for trained in run.trained.values() for each in trained}
@@ -70,10 +69,10 @@ def test_it_begins_at_the_reference_exactly_and_gradient_flows_to_adapters_and_h
 
 @pytest.mark.parametrize("method", ["oreo", "dpo", "kto"])
 def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
-    method: str, start: Path, small: Any, tmp_path: Path
+    method: str, start: Path, tmp_path: Path
 ) -> None:
     rate = SETTINGS["value_lr"] if method == "oreo" else None
-    run = a_run(start, small, tmp_path / "run", method=method, value_lr=rate, moved=True)
+    run = a_run(start, tmp_path / "run", method=method, value_lr=rate, moved=True)
     rows = range(len(run.examples))
     run._save_models(tmp_path / "saved", {})
     metrics, _ = run._backward(rows, False)
@@ -113,9 +112,9 @@ def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
 
 
 def test_saved_adapters_load_in_plain_peft_and_in_our_loaders_with_the_same_logits_and_values(
-    start: Path, small: Any, tmp_path: Path
+    start: Path, tmp_path: Path
 ) -> None:
-    run = a_run(start, small, tmp_path / "run", moved=True, packed=False)
+    run = a_run(start, tmp_path / "run", moved=True, packed=False)
     result = run.train(None)
     with torch.no_grad():
         lora.switch(run.models["policy"], "policy")
@@ -136,18 +135,18 @@ def test_saved_adapters_load_in_plain_peft_and_in_our_loaders_with_the_same_logi
 
 @pytest.mark.parametrize("fields", [SFT, dict(method="oreo"), dict(method="oreo", lora_models="value", bf16=True)])
 def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
-    fields: dict[str, Any], start: Path, small: Any, tmp_path: Path
+    fields: dict[str, Any], start: Path, tmp_path: Path
 ) -> None:
     def stop(line: dict[str, Any]) -> None:
         if line["step"] == 2:
             raise KeyboardInterrupt
 
     settings = dict(model=start, **{**SETTINGS, **fields})
-    whole = train(small.episodes(), output=tmp_path / "whole", **settings)
+    whole = train(small_models.episodes(), output=tmp_path / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
-        train(small.episodes(), output=tmp_path / "run", on_step=stop, **settings)
-    resumed = train(small.episodes(), output=tmp_path / "run", resume=True, **settings)
-    assert train(small.episodes(), output=tmp_path / "run", resume=True, **settings) == resumed
+        train(small_models.episodes(), output=tmp_path / "run", on_step=stop, **settings)
+    resumed = train(small_models.episodes(), output=tmp_path / "run", resume=True, **settings)
+    assert train(small_models.episodes(), output=tmp_path / "run", resume=True, **settings) == resumed
     files = [file.relative_to(whole.output) for file in whole.output.glob("*/*model.safetensors")]
     assert len(files) == (1 if fields["method"] == "sft" else 2)
     for file in files:
@@ -155,10 +154,10 @@ def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_adapters_on_an_adapter_stand_on_a_base_beside_them_and_play(small: Any, tmp_path: Path) -> None:
-    start = small.make_model(tmp_path / "start")
-    sft = train(small.episodes(), model=start, output=tmp_path / "sft", **{**SETTINGS, **SFT})
-    result = train(small.episodes(), method="oreo", model=sft.output, output=tmp_path / "run", **SETTINGS)
+def test_adapters_on_an_adapter_stand_on_a_base_beside_them_and_play(tmp_path: Path) -> None:
+    start = small_models.make_model(tmp_path / "start")
+    sft = train(small_models.episodes(), model=start, output=tmp_path / "sft", **{**SETTINGS, **SFT})
+    result = train(small_models.episodes(), method="oreo", model=sft.output, output=tmp_path / "run", **SETTINGS)
     assert digest(load_policy(sft.output)[0]) == digest(result.output / "base")
     lines = [json.loads(line) for line in (result.output / "log.jsonl").read_text().splitlines()]
     assert lines[0]["kl"] == 0.0
@@ -167,14 +166,14 @@ def test_adapters_on_an_adapter_stand_on_a_base_beside_them_and_play(small: Any,
     assert digest(load_policy(tmp_path / "moved")[0]) == before
     agent = load_agent(str(tmp_path / "moved"), choose="best-of", k=2)
     assert agent.checkpoint == before  # type: ignore[attr-defined]
-    whole = train(small.episodes(), model=sft.output, output=tmp_path / "all", **{**SETTINGS, "lora_r": 0})
+    whole = train(small_models.episodes(), model=sft.output, output=tmp_path / "all", **{**SETTINGS, "lora_r": 0})
     assert json.loads((tmp_path / "all" / "log.jsonl").read_text().splitlines()[0])["value"] == 0.0
     assert (whole.policy / "model.safetensors").is_file()
 
 
-def test_a_bfloat16_base_has_float32_adapters(small: Any, tmp_path: Path) -> None:
-    start = small.make_model(tmp_path / "start")
-    run = a_run(start, small, tmp_path / "run", bf16=True)
+def test_a_bfloat16_base_has_float32_adapters(tmp_path: Path) -> None:
+    start = small_models.make_model(tmp_path / "start")
+    run = a_run(start, tmp_path / "run", bf16=True)
     assert run.models["policy"].get_input_embeddings().weight.dtype == torch.bfloat16
     assert {each.dtype for trained in run.trained.values() for each in trained} == {torch.float32}
     metrics, _ = run._backward(range(12), False)
@@ -187,9 +186,9 @@ def test_a_bfloat16_base_has_float32_adapters(small: Any, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_beside_a_whole_policy_one_frozen_copy_is_reference_and_base_of_the_value_and_begins_equal_to_the_bit(
-    bf16: bool, start: Path, small: Any, tmp_path: Path
+    bf16: bool, start: Path, tmp_path: Path
 ) -> None:
-    run = a_run(start, small, tmp_path / "run", lora_models="value", bf16=bf16)
+    run = a_run(start, tmp_path / "run", lora_models="value", bf16=bf16)
     trained = {name: sum(each.numel() for each in each_of) for name, each_of in run.trained.items()}
     whole = sum(parameter.numel() for parameter in load_policy(start)[0].parameters())
     assert trained["policy"] == whole > trained["value"]
@@ -208,11 +207,11 @@ def test_beside_a_whole_policy_one_frozen_copy_is_reference_and_base_of_the_valu
 
 
 def test_beside_a_whole_policy_gradients_are_those_of_the_runs_that_train_both_ways(
-    start: Path, small: Any, tmp_path: Path
+    start: Path, tmp_path: Path
 ) -> None:
     """The policy's that of whole models, the value's that of two adapters: where all of them begin, and V is zero."""
     runs = {
-        name: a_run(start, small, tmp_path / name, **fields)
+        name: a_run(start, tmp_path / name, **fields)
         for name, fields in {"whole": dict(lora_r=0), "both": {}, "value": dict(lora_models="value")}.items()
     }
     for run in runs.values():
@@ -232,9 +231,9 @@ def test_beside_a_whole_policy_gradients_are_those_of_the_runs_that_train_both_w
 
 
 def test_a_whole_policy_and_an_adapter_for_its_value_load_in_plain_libraries_and_play(
-    start: Path, small: Any, tmp_path: Path
+    start: Path, tmp_path: Path
 ) -> None:
-    run = a_run(start, small, tmp_path / "run", lora_models="value", epochs=3, packed=False)
+    run = a_run(start, tmp_path / "run", lora_models="value", epochs=3, packed=False)
     result = run.train(None)
     with torch.no_grad():
         logits = run.models["policy"](IDS).logits
@@ -253,11 +252,11 @@ def test_a_whole_policy_and_an_adapter_for_its_value_load_in_plain_libraries_and
     assert load_agent(str(result.output), choose="best-of", k=2).value is not None  # type: ignore[attr-defined]
 
 
-def test_a_value_on_an_adapter_stands_on_a_base_beside_it(small: Any, tmp_path: Path) -> None:
-    start = small.make_model(tmp_path / "start")
-    sft = train(small.episodes(), model=start, output=tmp_path / "sft", **{**SETTINGS, **SFT})
+def test_a_value_on_an_adapter_stands_on_a_base_beside_it(tmp_path: Path) -> None:
+    start = small_models.make_model(tmp_path / "start")
+    sft = train(small_models.episodes(), model=start, output=tmp_path / "sft", **{**SETTINGS, **SFT})
     fields = dict(lora_models="value", bf16=True)
-    result = train(small.episodes(), model=sft.output, output=tmp_path / "run", **SETTINGS, **fields)
+    result = train(small_models.episodes(), model=sft.output, output=tmp_path / "run", **SETTINGS, **fields)
     assert digest(load_policy(sft.output)[0]) == digest(result.output / "base")
     assert json.loads((result.output / "log.jsonl").read_text().splitlines()[0])["kl"] == 0.0
     result.output.rename(tmp_path / "moved")
@@ -277,16 +276,16 @@ def test_a_value_on_an_adapter_stands_on_a_base_beside_it(small: Any, tmp_path: 
         (dict(lora_r=-1), "lora_r is -1"),
     ],
 )
-def test_wrong_settings_give_one_clear_line(fields: dict[str, Any], message: str, small: Any, tmp_path: Path) -> None:
-    start = small.make_model(tmp_path / "start")
+def test_wrong_settings_give_one_clear_line(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+    start = small_models.make_model(tmp_path / "start")
     with pytest.raises(UsageError, match=message) as error:
-        train(small.episodes(), model=start, output=tmp_path / "run", **fields)
+        train(small_models.episodes(), model=start, output=tmp_path / "run", **fields)
     assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
 
 
-def test_an_adapter_without_its_base_is_named_and_vllm_is_not_given_one(small: Any, tmp_path: Path) -> None:
-    start = small.make_model(tmp_path / "start")
-    result = train(small.episodes(), model=start, output=tmp_path / "run", **{**SETTINGS, **SFT})
+def test_an_adapter_without_its_base_is_named_and_vllm_is_not_given_one(tmp_path: Path) -> None:
+    start = small_models.make_model(tmp_path / "start")
+    result = train(small_models.episodes(), model=start, output=tmp_path / "run", **{**SETTINGS, **SFT})
     with pytest.raises(DataError, match="is a LoRA adapter"):
         load_agent(f"vllm:{result.output}")
     start.rename(tmp_path / "elsewhere")

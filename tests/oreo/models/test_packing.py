@@ -3,7 +3,6 @@ beginnings."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM
 
+from helpers import small_models
 from oreo.encoding.turn_format import TurnFormat
 from oreo.models.loading import load_policy, load_reference, load_value
 from oreo.models.packing import pack, prepare
@@ -89,13 +89,13 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, Any]:
 
 
 @pytest.fixture(params=["llama", "qwen2", "gpt2", "mistral", "gemma2", "gemma3", "cap"])
-def folder(request: Any, tmp_path: Path, small: Any) -> Path:
+def folder(request: Any, tmp_path: Path) -> Path:
     """Mistral's and Gemma's windows are shorter than what rows share."""
     if request.param != "cap":
-        return Path(small.make_model(tmp_path / "model", request.param))
-    config = small.KINDS["gemma2"]()
+        return Path(small_models.make_model(tmp_path / "model", request.param))
+    config = small_models.KINDS["gemma2"]()
     config.attn_logit_softcapping = 0.01
-    save_model(AutoModelForCausalLM.from_config(config), small.tokenizer(), tmp_path / "model")
+    save_model(AutoModelForCausalLM.from_config(config), small_models.tokenizer(), tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -132,25 +132,25 @@ def test_packed_rows_have_the_scores_values_and_gradients_of_padded_ones(folder:
         torch.testing.assert_close(found[1][name], tensor, rtol=1e-3, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def test_a_model_that_does_not_attend_as_it_is_told_is_padded_and_said(small: Any, tmp_path: Path) -> None:
+def test_a_model_that_does_not_attend_as_it_is_told_is_padded_and_said(tmp_path: Path) -> None:
     bloom = BloomForCausalLM(BloomConfig(vocab_size=260, hidden_size=16, n_layer=1, n_head=2))
-    save_model(bloom, small.tokenizer(), tmp_path / "start")
+    save_model(bloom, small_models.tokenizer(), tmp_path / "start")
     results = []
     for packed in (True, False):
         output = tmp_path / str(packed)
         settings = dict(method="sft", model=tmp_path / "start", epochs=1, packed=packed)
         if packed:
             with pytest.warns(UserWarning, match="BloomForCausalLM cannot be trained on packed rows .* are padded"):
-                train(small.episodes(), output=output, **settings)
+                train(small_models.episodes(), output=output, **settings)
         else:
-            train(small.episodes(), output=output, **settings)
+            train(small_models.episodes(), output=output, **settings)
         results.append(load_file(output / "policy" / "model.safetensors"))
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
-def test_a_prepared_model_refuses_padded_rows_and_any_other_packed_ones(small: Any, tmp_path: Path) -> None:
+def test_a_prepared_model_refuses_padded_rows_and_any_other_packed_ones(tmp_path: Path) -> None:
     ids, mask, packing = batch()
-    policies = [Policy(load_policy(small.make_model(tmp_path / name))[0]) for name in ("one", "two")]
+    policies = [Policy(load_policy(small_models.make_model(tmp_path / name))[0]) for name in ("one", "two")]
     assert prepare([policies[0].model])
     with pytest.raises(ValueError, match="was called without"):
         policies[0](ids, mask)
@@ -159,11 +159,9 @@ def test_a_prepared_model_refuses_padded_rows_and_any_other_packed_ones(small: A
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo", "kto", "oreo"])
-def test_training_on_packed_rows_is_training_on_padded_ones_in_fewer_micro_batches(
-    method: str, small: Any, tmp_path: Path
-) -> None:
-    start = small.make_model(tmp_path / "start")
-    data = [dataclasses.replace(each, game=f"game {index % 4}") for index, each in enumerate(small.episodes(24))]
+def test_training_on_packed_rows_is_training_on_padded_ones_in_fewer_micro_batches(method: str, tmp_path: Path) -> None:
+    start = small_models.make_model(tmp_path / "start")
+    data = small_models.rollouts(24)
     logs, moved = [], []
     for packed in (True, False):
         output = tmp_path / str(packed)
@@ -178,9 +176,9 @@ def test_training_on_packed_rows_is_training_on_padded_ones_in_fewer_micro_batch
     assert "_attn" not in (tmp_path / "True" / "policy" / "config.json").read_text()
 
 
-def test_a_packed_batch_leaves_out_padding_and_what_follows_the_last_action(small: Any) -> None:
-    form = TurnFormat.from_tokenizer(small.tokenizer())
-    encoded = [form.encode(episode) for episode in small.episodes(5)]
+def test_a_packed_batch_leaves_out_padding_and_what_follows_the_last_action() -> None:
+    form = TurnFormat.from_tokenizer(small_models.tokenizer())
+    encoded = [form.encode(episode) for episode in small_models.episodes(5)]
     batch = collate(encoded, 256, packed=True)
     ends = [int(np.flatnonzero(each.action_mask)[-1]) for each in encoded]
     assert batch.packing is not None and batch.packing.input_ids.shape[1] == sum(ends) < batch.input_ids.numel()

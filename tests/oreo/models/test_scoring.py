@@ -12,6 +12,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import oreo.models.scoring
+from helpers import small_models
 from oreo.models.loading import load_policy, load_reference
 from oreo.models.scorers import Policy
 from oreo.models.scoring import Layer, chunks, plain_layer, score
@@ -224,11 +225,11 @@ def test_three_chunks_of_logits_live_at_once_and_never_all_of_them(dtype: torch.
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
 def test_no_tensor_of_batch_length_and_vocabulary_in_an_update(
-    kind: str, tmp_path: Path, small: Any, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of tied and untied models; the only [V, …] tensors are those of the layer itself."""
     monkeypatch.setitem(oreo.models.scoring.CHUNK, "cpu", 260 * 4)
-    model, _ = load_policy(small.make_model(tmp_path / "model", kind))
+    model, _ = load_policy(small_models.make_model(tmp_path / "model", kind))
     policy, reference = Policy(model), Policy(load_reference(model))
     assert policy.plain_layer() is not None
     ids = torch.randint(0, 250, (3, 15), generator=torch.Generator().manual_seed(0))
@@ -241,7 +242,7 @@ def test_no_tensor_of_batch_length_and_vocabulary_in_an_update(
     assert model.get_output_embeddings().weight.grad.abs().sum() > 0
 
 
-def test_only_whole_plain_layers_are_taken_apart(tmp_path: Path, small: Any) -> None:
+def test_only_whole_plain_layers_are_taken_apart(tmp_path: Path) -> None:
     class Quantised(nn.Linear):
         pass
 
@@ -254,7 +255,7 @@ def test_only_whole_plain_layers_are_taken_apart(tmp_path: Path, small: Any) -> 
     plain = nn.Linear(H, V)
     layer = plain_layer(plain)
     assert layer is not None and layer.weight is plain.weight and layer.bias is plain.bias
-    model, _ = load_policy(small.make_model(tmp_path / "capped", "gemma2"))
+    model, _ = load_policy(small_models.make_model(tmp_path / "capped", "gemma2"))
     assert Policy(model).gathers and Policy(model).plain_layer() is None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import json
 import os
@@ -17,6 +16,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from helpers import small_models
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import MissingExtra, UsageError
 from oreo.training.trainer import train
@@ -78,12 +78,12 @@ raise AssertionError
 
 
 @pytest.fixture(scope="module")
-def data(small: Any, tmp_path_factory: Any) -> Path:
+def data(tmp_path_factory: Any) -> Path:
     """A folder with a buffer, a model and the script that trains."""
     folder = tmp_path_factory.mktemp("data")
     with TrajectoryBuffer(folder / "buffer") as buffer:
-        buffer.extend(dataclasses.replace(e, game=f"game {index % 4}") for index, e in enumerate(small.episodes()))
-    small.make_model(folder / "model")
+        buffer.extend(small_models.rollouts())
+    small_models.make_model(folder / "model")
     (folder / "runs.py").write_text(RUNS)
     return folder
 
@@ -157,9 +157,9 @@ def zero_configuration(settings: dict[str, Any], folder: Path) -> Path:
     ["ddp.yaml", "fsdp2.yaml", *(pytest.param(c, marks=needs_deepspeed) for c in ("zero2.yaml", *ZERO))],
 )
 def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_loss_and_go_on_with_its_checkpoints(
-    configuration: str, data: Path, small: Any, tmp_path: Path
+    configuration: str, data: Path, tmp_path: Path
 ) -> None:
-    gpt2, gemma2 = (small.make_model(tmp_path / f"start {kind}", kind) for kind in ("gpt2", "gemma2"))
+    gpt2, gemma2 = (small_models.make_model(tmp_path / f"start {kind}", kind) for kind in ("gpt2", "gemma2"))
     runs: dict[str, dict[str, Any]] = {
         "sft": {"method": "sft", "value_lr": None},
         "kto": {"method": "kto", "micro_tokens": 60, "value_lr": None},

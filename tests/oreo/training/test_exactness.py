@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from helpers import exact_process, small_models
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
 from oreo.models.loading import load_policy, load_value
@@ -48,20 +49,18 @@ torch.set_num_threads(1)
 
 @pytest.mark.parametrize("beta", [0.03, 0.1, 1.0])
 @pytest.mark.parametrize("which", ["tree", "conversation"])
-def test_the_closed_form_weighs_whole_episodes_by_the_exponential_of_their_return(
-    which: str, beta: float, exact: Any
-) -> None:
+def test_the_closed_form_weighs_whole_episodes_by_the_exponential_of_their_return(which: str, beta: float) -> None:
     """V*(s_0) = β log Σ_τ π_ref(τ) exp(R(τ)/β) and π*(τ) = π_ref(τ) exp((R(τ) − V*(s_0))/β), from all episodes."""
-    process = getattr(exact, which)()
-    reference = exact.random_reference(process)
-    value, policy = exact.solve(process, reference, beta)
-    walks = exact.walks(process)
+    process = getattr(exact_process, which)()
+    reference = exact_process.random_reference(process)
+    value, policy = exact_process.solve(process, reference, beta)
+    walks = exact_process.walks(process)
     returns = np.array([sum(process[state][token].reward for state, token in walk) for walk in walks])
     before, after = (np.array([sum(table[move] for move in walk) for walk in walks]) for table in (reference, policy))
     assert np.exp(before).sum() == pytest.approx(1) and np.exp(after).sum() == pytest.approx(1)
     assert value[""] == pytest.approx(beta * np.logaddexp.reduce(before + returns / beta))
     np.testing.assert_allclose(after, before + (returns - value[""]) / beta, rtol=1e-9, atol=1e-9)
-    assert min(exact.divergence(process, policy, reference).values()) >= -1e-12
+    assert min(exact_process.divergence(process, policy, reference).values()) >= -1e-12
 
 
 # Tables.
@@ -178,13 +177,13 @@ def in_numbers(walks: list[Any], most: int, seed: int = 0) -> list[Any]:
     return [walk for walk, count in zip(walks, counts, strict=True) for _ in range(count)]
 
 
-def distances(exact: Any, process: Any, best: Any, found: Any, level: str) -> dict[str, float]:
+def distances(process: Any, best: Any, found: Any, level: str) -> dict[str, float]:
     """(V, log π) found against the best: the largest distance over all states (of V at level "step": over those where
     a turn begins), and means."""
-    states = exact.turn_starts(process) if level == "step" else set(process)
+    states = exact_process.turn_starts(process) if level == "step" else set(process)
     off = [abs(best[0][state] - found[0][state]) for state in states]
-    variation = list(exact.variation(process, best[1], found[1]).values())
-    kl = max(exact.divergence(process, best[1], found[1]).values())
+    variation = list(exact_process.variation(process, best[1], found[1]).values())
+    kl = max(exact_process.divergence(process, best[1], found[1]).values())
     return {"V": max(off), "V mean": sum(off) / len(off), "TV": max(variation),
             "TV mean": sum(variation) / len(variation), "KL": kl}  # fmt: skip
 
@@ -225,46 +224,45 @@ def test_tables_reach_the_closed_form(
     beta: float,
     value_within: float,
     variation_within: float,
-    exact: Any,
 ) -> None:
-    process = getattr(exact, which)()
-    reference = exact.random_reference(process)
-    best = exact.solve(process, reference, beta)
-    assert max(exact.variation(process, best[1], reference).values()) > 0.05  # it is not where training begins
+    process = getattr(exact_process, which)()
+    reference = exact_process.random_reference(process)
+    best = exact_process.solve(process, reference, beta)
+    assert max(exact_process.variation(process, best[1], reference).values()) > 0.05  # it is not where training begins
     settings: dict[str, Any] = dict(method=method, level=level, lambda_=lambda_, beta=beta)
-    walks = in_numbers(exact.walks(process), 3)
+    walks = in_numbers(exact_process.walks(process), 3)
     value, policy = train_tables(process, walks, reference, updates=updates, **settings)
-    found = distances(exact, process, best, (value, policy), level)
+    found = distances(process, best, (value, policy), level)
     told(f"{which} {method} {level} λ {lambda_} β {beta}", found)
     assert found["V"] < value_within and found["TV"] < variation_within
     if level == "step":
-        assert all(value[state] == 0 for state in process if state not in exact.turn_starts(process))
+        assert all(value[state] == 0 for state in process if state not in exact_process.turn_starts(process))
 
 
 @pytest.mark.parametrize("level", ["token", "response"])
-def test_how_often_each_episode_is_in_the_data_changes_nothing(level: str, exact: Any) -> None:
+def test_how_often_each_episode_is_in_the_data_changes_nothing(level: str) -> None:
     """Each once, and each up to thirty times; rows of a batch are all that a loss knows of the behaviour policy."""
-    process = exact.conversation()
-    reference = exact.random_reference(process)
-    best = exact.solve(process, reference, 0.1)
+    process = exact_process.conversation()
+    reference = exact_process.random_reference(process)
+    best = exact_process.solve(process, reference, 0.1)
     for most in (1, 30):
-        walks = in_numbers(exact.walks(process), most, seed=1)
+        walks = in_numbers(exact_process.walks(process), most, seed=1)
         found = train_tables(process, walks, reference, updates=1500, level=level, beta=0.1)
-        found = distances(exact, process, best, found, level)
+        found = distances(process, best, found, level)
         told(f"each episode 1 to {most} times, {level} β 0.1", found)
         assert found["V"] < 1e-4 and found["TV"] < 1e-4
 
 
-def test_with_the_kl_term_the_optimum_is_another_nearer_to_the_reference(exact: Any) -> None:
+def test_with_the_kl_term_the_optimum_is_another_nearer_to_the_reference() -> None:
     """One state, four tokens at shares μ of the data. Where both gradients vanish, V is the mean of r − βρ under μ, and
     2β μ(a) (V − r(a) + β ρ(a)) + α π(a) (ρ(a) − KL) = 0 for each token a: with α = 0 that is π*, otherwise not."""
-    beta, process = 0.1, exact.tree(turns=(1,))
-    reference = exact.random_reference(process)
-    best, best_policy = exact.solve(process, reference, beta)
-    walks = in_numbers(exact.walks(process), 3)
-    share = np.array([sum(walk == each for each in walks) for walk in exact.walks(process)]) / len(walks)
+    beta, process = 0.1, exact_process.tree(turns=(1,))
+    reference = exact_process.random_reference(process)
+    best, best_policy = exact_process.solve(process, reference, beta)
+    walks = in_numbers(exact_process.walks(process), 3)
+    share = np.array([sum(walk == each for each in walks) for walk in exact_process.walks(process)]) / len(walks)
     reward = np.array([move.reward for move in process[""].values()])
-    from_reference = [exact.divergence(process, best_policy, reference)[""]]
+    from_reference = [exact_process.divergence(process, best_policy, reference)[""]]
     for alpha in (0.01, 0.03, 0.1):
         value, policy = train_tables(process, walks, reference, updates=700, alpha=alpha, beta=beta)
         log_prob = np.array(list(policy.values()))
@@ -280,18 +278,18 @@ def test_with_the_kl_term_the_optimum_is_another_nearer_to_the_reference(exact: 
 
 
 @pytest.mark.parametrize("level", ["token", "step", "response"])
-def test_what_no_episode_shows_is_left_open_and_the_value_with_it(level: str, exact: Any) -> None:
+def test_what_no_episode_shows_is_left_open_and_the_value_with_it(level: str) -> None:
     """No episode says "d". A policy that says it half the time wherever it can, and a value that is too high by
     −β log ½ for each such token, have no loss and no gradient: from there nothing leads to the optimum. α > 0 does,
     since its KL counts every token."""
-    beta, process = 0.1, exact.tree()
-    reference = exact.random_reference(process)
+    beta, process = 0.1, exact_process.tree()
+    reference = exact_process.random_reference(process)
     shown = {
         state: {token: move for token, move in moves.items() if token != "d"}
         for state, moves in process.items()
         if "d" not in state
     }
-    best, best_policy = exact.solve(shown, reference, beta)
+    best, best_policy = exact_process.solve(shown, reference, beta)
     policy = Table(process, reference)
     value = Values(policy)
     depth = sum((2, 1))
@@ -302,7 +300,7 @@ def test_what_no_episode_shows_is_left_open_and_the_value_with_it(level: str, ex
         for place, state in enumerate(process):
             if state in shown:
                 value.values[place] = best[state] - beta * math.log(0.5) * (depth - len(state))
-    batch = laid_out(process, exact.walks(shown), policy.moves)
+    batch = laid_out(process, exact_process.walks(shown), policy.moves)
     for alpha in (0.0, 0.01):
         config = TrainConfig(level=level, beta=beta, alpha=alpha)
         for model in (policy, value):
@@ -349,10 +347,10 @@ AutoModelForCausalLM.register(SpeakerConfig, Speaker)
 
 
 @pytest.fixture(scope="module")
-def start(small: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def start(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A random policy and a random body for the value, weights large enough that what they say differs by state."""
     folders = {}
-    tokenizer = small.tokenizer()
+    tokenizer = small_models.tokenizer()
     for seed, (name, config, kind) in enumerate(
         [("policy", SpeakerConfig, Speaker), ("value", LlamaConfig, LlamaForCausalLM)]
     ):
@@ -371,25 +369,30 @@ def start(small: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 
 
 @pytest.fixture(scope="module")
-def buffer(exact: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def buffer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every episode, once or twice, played by the expert."""
     folder = tmp_path_factory.mktemp("played") / "buffer"
     with TrajectoryBuffer(folder) as played:
-        rollout(exact.Conversation, agent="expert", games=in_numbers(exact.Conversation.games, 2), into=played)
+        rollout(
+            exact_process.Conversation,
+            agent="expert",
+            games=in_numbers(exact_process.Conversation.games, 2),
+            into=played,
+        )
     return folder
 
 
-def read_out(exact: Any, policy: Path, value: Path | None) -> tuple[dict[str, float], dict[Any, float]]:
+def read_out(policy: Path, value: Path | None) -> tuple[dict[str, float], dict[Any, float]]:
     """V and log π of the saved models in every state, from the episodes as training encodes them."""
     model, tokenizer = load_policy(policy)
     turn_format = TurnFormat.from_tokenizer(tokenizer)
-    batch = collate([turn_format.encode(each) for each in rollout(exact.Conversation, agent="expert")], 0)
+    batch = collate([turn_format.encode(each) for each in rollout(exact_process.Conversation, agent="expert")], 0)
     with torch.no_grad():
         log_prob, _, _ = Policy(model)(batch.input_ids, batch.action_mask)
         values = Value(load_value(value))(batch.input_ids, batch.action_mask) if value else torch.zeros_like(log_prob)
     found: tuple[dict[str, float], dict[Any, float]] = ({}, {})
     for walk, mask, *row in zip(
-        exact.walks(exact.Conversation.process), batch.action_mask, log_prob, values, strict=True
+        exact_process.walks(exact_process.Conversation.process), batch.action_mask, log_prob, values, strict=True
     ):
         log_probs, numbers = (entries[mask].tolist() for entries in row)
         for (state, token), one, other in zip(walk, log_probs, numbers, strict=True):
@@ -414,18 +417,17 @@ def test_a_transformer_trained_on_a_buffer_reaches_the_closed_form(
     updates: int,
     value_within: float,
     variation_within: float,
-    exact: Any,
     start: dict[str, Path],
     buffer: Path,
     tmp_path: Path,
 ) -> None:
     """Its own starting distribution is π_ref of the dynamic programming. Distances as for the tables."""
-    process = exact.Conversation.process
-    _, reference = read_out(exact, start["policy"], None)
+    process = exact_process.Conversation.process
+    _, reference = read_out(start["policy"], None)
     for state, moves in process.items():
         assert sum(math.exp(reference[state, token]) for token in moves) == pytest.approx(1, abs=1e-5)
-    best = exact.solve(process, reference, beta)
-    before = distances(exact, process, best, (dict.fromkeys(process, 0.0), reference), level)
+    best = exact_process.solve(process, reference, beta)
+    before = distances(process, best, (dict.fromkeys(process, 0.0), reference), level)
     settings: dict[str, Any] = dict(epochs=updates, batch_size=1000, lr=5e-3, value_lr=5e-3, alpha=0.0, save_every=0)
     result = train(
         buffer,
@@ -438,7 +440,7 @@ def test_a_transformer_trained_on_a_buffer_reaches_the_closed_form(
         **settings,
     )
     assert result.value is not None
-    found = distances(exact, process, best, read_out(exact, result.policy, result.value), level)
+    found = distances(process, best, read_out(result.policy, result.value), level)
     told(f"transformer {level} β {beta}, before", before)
     told(f"transformer {level} β {beta}, after ", found)
     assert found["V"] < value_within < before["V"] and found["TV"] < variation_within

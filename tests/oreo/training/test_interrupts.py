@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers import small_models
 from oreo.cli import main
 from oreo.data.buffer import TrajectoryBuffer
 
@@ -23,11 +24,11 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture
-def command(small: Any, tmp_path: Path) -> list[str]:
+def command(tmp_path: Path) -> list[str]:
     """`oreo train` of five updates of OREO with a checkpoint after each, the output folder to be added."""
     with TrajectoryBuffer(tmp_path / "buffer") as buffer:
-        buffer.extend(small.episodes())
-    small.make_model(tmp_path / "model")
+        buffer.extend(small_models.episodes())
+    small_models.make_model(tmp_path / "model")
     settings = "--epochs 1 --batch-size 3 --lr 1e-2 --set save_every=1 --set value_warmup_epochs=1 --json --output"
     return ["train", str(tmp_path / "buffer"), "--model", str(tmp_path / "model"), *settings.split()]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from helpers import small_models
 from oreo.errors import UsageError
 from oreo.training.config import TrainConfig
 from oreo.training.recipe import Recipe, load_recipe, recipe_names
@@ -98,11 +99,11 @@ def test_a_recipe_that_does_not_fit_gives_one_clear_line(fields: dict[str, Any],
         TrainConfig.of(**fields)
 
 
-def test_a_run_by_a_recipe_records_its_name_and_its_values(small: Any, tmp_path: Path) -> None:
+def test_a_run_by_a_recipe_records_its_name_and_its_values(tmp_path: Path) -> None:
     from oreo.training.trainer import train
 
-    model = small.make_model(tmp_path / "model")
-    result = train(small.episodes(), recipe="kto-maths-7b", model=model, output=tmp_path / "run", bf16=False)
+    model = small_models.make_model(tmp_path / "model")
+    result = train(small_models.episodes(), recipe="kto-maths-7b", model=model, output=tmp_path / "run", bf16=False)
     stored = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (stored["recipe"], stored["method"], stored["lr"], stored["epochs"]) == ("kto-maths-7b", "kto", 1e-7, 2)
     assert (stored["bf16"], result.steps) == (False, 2)

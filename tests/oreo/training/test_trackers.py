@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from helpers import small_models
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import MissingExtra, UsageError
 from oreo.training.config import TRACKERS
@@ -26,9 +27,9 @@ LOGGED = (
 
 
 @pytest.fixture
-def settings(small: Any, tmp_path: Path) -> dict[str, Any]:
-    model = small.make_model(tmp_path / "model")
-    return dict(data=small.episodes(), model=model, output=tmp_path / "run", batch_size=6, epochs=3, lr=1e-2)
+def settings(tmp_path: Path) -> dict[str, Any]:
+    model = small_models.make_model(tmp_path / "model")
+    return dict(data=small_models.episodes(), model=model, output=tmp_path / "run", batch_size=6, epochs=3, lr=1e-2)
 
 
 def log(output: Path) -> list[dict[str, Any]]:

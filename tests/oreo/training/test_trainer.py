@@ -19,6 +19,8 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClass
 
 import oreo.training.methods
 import oreo.training.trainer
+from helpers import small_models
+from helpers.small_models import rollouts
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
@@ -44,8 +46,8 @@ def fast(method: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def start(small: Any, tmp_path_factory: Any) -> Path:
-    return small.make_model(tmp_path_factory.mktemp("start") / "model")
+def start(tmp_path_factory: Any) -> Path:
+    return small_models.make_model(tmp_path_factory.mktemp("start") / "model")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -56,23 +58,18 @@ def log(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
 
 
-def rollouts(small: Any) -> list[Any]:
-    """4 games, each played three times: won twice, lost once."""
-    return [dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small.episodes())]
-
-
 # What comes out.
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_every_kind_of_model_into_folders_that_plain_transformers_loads(
-    method: str, kind: str, small: Any, tmp_path: Path
+    method: str, kind: str, tmp_path: Path
 ) -> None:
-    model, output = small.make_model(tmp_path / "start", kind), tmp_path / "run"
+    model, output = small_models.make_model(tmp_path / "start", kind), tmp_path / "run"
     lines: list[dict[str, Any]] = []
     result = train(
-        rollouts(small), method=method, model=model, output=output, epochs=2, on_step=lines.append, **fast(method)
+        rollouts(), method=method, model=model, output=output, epochs=2, on_step=lines.append, **fast(method)
     )
     count = {"rejection": 8, "dpo": 4 * 2}.get(method, 12)
     assert result.steps == len(lines) == 2 * math.ceil(count / 5)
@@ -92,12 +89,12 @@ def test_every_method_trains_every_kind_of_model_into_folders_that_plain_transfo
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "mistral", "gpt2", "gemma", "gemma2"])
 def test_every_kind_with_tied_heads_and_without_with_a_chat_template_and_without_trains_into_what_plain_libraries_load(
-    kind: str, tied: bool, template: bool, small: Any, tmp_path: Path
+    kind: str, tied: bool, template: bool, tmp_path: Path
 ) -> None:
-    chat = small.TEMPLATE if template else None
-    start = small.make_model(tmp_path / "start", kind, tied=tied, template=chat)
+    chat = small_models.TEMPLATE if template else None
+    start = small_models.make_model(tmp_path / "start", kind, tied=tied, template=chat)
     config = TrainConfig(method="oreo", model=str(start), epochs=1, **{**FAST, "batch_size": 12})
-    run = oreo.training.trainer._Run(rollouts(small), config, tmp_path / "run")
+    run = oreo.training.trainer._Run(rollouts(), config, tmp_path / "run")
     before = digest(run.models["policy"])
     text = AutoTokenizer.from_pretrained(start).decode(run.examples[0].pieces[0].input_ids)
     assert text.startswith("[") == template
@@ -120,17 +117,13 @@ def test_every_kind_with_tied_heads_and_without_with_a_chat_template_and_without
 
 @pytest.mark.parametrize("lora_r", [0, 4])
 @pytest.mark.parametrize("kind", ["gemma3", "olmo2", "opt", "granite"])
-def test_kinds_that_transformers_has_no_value_model_for_have_one_here(
-    kind: str, lora_r: int, small: Any, tmp_path: Path
-) -> None:
-    start = small.make_model(tmp_path / "start", kind)
+def test_kinds_that_transformers_has_no_value_model_for_have_one_here(kind: str, lora_r: int, tmp_path: Path) -> None:
+    start = small_models.make_model(tmp_path / "start", kind)
     ids = torch.arange(90).view(2, 45)
     with torch.no_grad():
         assert not load_value(start)(ids).logits.any()
     settings: dict[str, Any] = {**FAST, "value_lr": 1e-1, "lora_r": lora_r, "packed": False}
-    run = oreo.training.trainer._Run(
-        rollouts(small), TrainConfig(model=str(start), epochs=1, **settings), tmp_path / "run"
-    )
+    run = oreo.training.trainer._Run(rollouts(), TrainConfig(model=str(start), epochs=1, **settings), tmp_path / "run")
     result = run.train(None)
     if lora_r:
         lora.switch(run.models["value"], "value")
@@ -143,7 +136,7 @@ def test_kinds_that_transformers_has_no_value_model_for_have_one_here(
             body = AutoModel.from_pretrained(result.value)
             states = again.base_model(ids).last_hidden_state
             torch.testing.assert_close(body(ids).last_hidden_state, states, rtol=1e-4, atol=1e-5)
-    log_of = [log(result.output), log(train_again(rollouts(small), start, tmp_path / "packed", settings))]
+    log_of = [log(result.output), log(train_again(rollouts(), start, tmp_path / "packed", settings))]
     assert log_of[1][-1]["value_loss"] == pytest.approx(log_of[0][-1]["value_loss"], rel=1e-3)
 
 
@@ -159,9 +152,9 @@ def test_methods_are_known_by_the_same_names_everywhere() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_lowers_its_own_loss(method: str, start: Path, small: Any, tmp_path: Path) -> None:
+def test_every_method_lowers_its_own_loss(method: str, start: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"epochs": 24, **fast(method), "batch_size": 12}
-    train(rollouts(small), method=method, model=start, output=tmp_path / "run", **settings)
+    train(rollouts(), method=method, model=start, output=tmp_path / "run", **settings)
     lines = log(tmp_path / "run")
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
     if method in ("dpo", "kto"):
@@ -169,15 +162,21 @@ def test_every_method_lowers_its_own_loss(method: str, start: Path, small: Any, 
         assert lines[-1]["accuracy"] > 0.8
 
 
-def test_imitation_learns_its_data(start: Path, small: Any, tmp_path: Path) -> None:
-    train(small.episodes(), method="sft", model=start, output=tmp_path / "run", epochs=8, **fast("sft"))
+def test_imitation_learns_its_data(start: Path, tmp_path: Path) -> None:
+    train(small_models.episodes(), method="sft", model=start, output=tmp_path / "run", epochs=8, **fast("sft"))
     lines = log(tmp_path / "run")
     assert lines[-1]["nll"] < 0.5 * lines[0]["nll"]
 
 
-def test_the_value_learns_the_outcome_and_the_policy_waits_for_it(start: Path, small: Any, tmp_path: Path) -> None:
+def test_the_value_learns_the_outcome_and_the_policy_waits_for_it(start: Path, tmp_path: Path) -> None:
     result = train(
-        small.episodes(), method="oreo", model=start, output=tmp_path / "run", epochs=1, value_warmup_epochs=7, **FAST
+        small_models.episodes(),
+        method="oreo",
+        model=start,
+        output=tmp_path / "run",
+        epochs=1,
+        value_warmup_epochs=7,
+        **FAST,
     )
     lines = log(tmp_path / "run")
     assert [line["phase"] for line in lines] == ["value"] * 21 + ["oreo"] * 3
@@ -188,11 +187,11 @@ def test_the_value_learns_the_outcome_and_the_policy_waits_for_it(start: Path, s
     assert digest(result.policy) != digest(start)
 
 
-def test_a_buffer_is_trained_on_by_its_path(start: Path, small: Any, tmp_path: Path) -> None:
+def test_a_buffer_is_trained_on_by_its_path(start: Path, tmp_path: Path) -> None:
     with TrajectoryBuffer(tmp_path / "buffer") as buffer:
-        buffer.extend(small.episodes())
+        buffer.extend(small_models.episodes())
     by_path = train(tmp_path / "buffer", method="sft", model=start, output=tmp_path / "one", **fast("sft"))
-    by_list = train(small.episodes(), method="sft", model=start, output=tmp_path / "two", **fast("sft"))
+    by_list = train(small_models.episodes(), method="sft", model=start, output=tmp_path / "two", **fast("sft"))
     assert digest(by_path.policy) == digest(by_list.policy)
 
 
@@ -233,9 +232,9 @@ def by_hand(start: Path, trajectories: list[Any], level: str) -> dict[str, dict[
 
 @pytest.mark.parametrize("level", ["token", "response"])
 def test_updates_are_those_of_the_paper_written_out_however_the_batch_is_cut(
-    level: str, start: Path, small: Any, tmp_path: Path
+    level: str, start: Path, tmp_path: Path
 ) -> None:
-    trajectories = small.episodes()
+    trajectories = small_models.episodes()
     expected = by_hand(start, trajectories, level)
     for micro in (1, 80, 100_000):
         output = tmp_path / str(micro)
@@ -249,12 +248,20 @@ def test_updates_are_those_of_the_paper_written_out_however_the_batch_is_cut(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_cutting_a_batch_into_micro_batches_changes_the_gradient_by_rounding_only(
-    method: str, start: Path, small: Any, tmp_path: Path
+    method: str, start: Path, tmp_path: Path
 ) -> None:
     norms = []
     for micro in (1, 90, 100_000):
         output = tmp_path / str(micro)
-        train(rollouts(small), method=method, model=start, output=output, epochs=1, batch_size=12, micro_tokens=micro)
+        train(
+            rollouts(),
+            method=method,
+            model=start,
+            output=output,
+            epochs=1,
+            batch_size=12,
+            micro_tokens=micro,
+        )
         norms.append({k: v for k, v in log(output)[0].items() if "norm" in k or "loss" in k or k == "nll"})
     for other in norms[1:]:
         assert other == pytest.approx(norms[0], rel=1e-4)
@@ -322,13 +329,13 @@ def by_formula(run: Any, method: str) -> torch.Tensor:
 @pytest.mark.parametrize("method", ["dpo", "kto"])
 @pytest.mark.filterwarnings("ignore:.*were split")
 def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however_it_is_cut(
-    method: str, pieces: str, start: Path, small: Any, tmp_path: Path
+    method: str, pieces: str, start: Path, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = dict(method=method, **({"undesirable_weight": 1.5} if method == "kto" else {}))
     if pieces == "split":
         settings |= dict(max_length=40, overlong="split")
     for micro in (1, 100, 100_000):
-        run = a_run(rollouts(small), start, tmp_path, micro, **settings)
+        run = a_run(rollouts(), start, tmp_path, micro, **settings)
         assert (max(map(len, run.lengths)) > {"dpo": 2, "kto": 1}[method]) == (pieces == "split")
         metrics, _ = run._backward(range(len(run.examples)), False)
         found = gradient(run)
@@ -343,13 +350,11 @@ def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(
-    method: str, start: Path, small: Any, tmp_path: Path
-) -> None:
+def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(method: str, start: Path, tmp_path: Path) -> None:
     extra: dict[str, Any] = {"lambda_": 0.5} if method in WITH_VALUE else {}
     found = []
     for micro in (1, 90, 100_000):
-        run = a_run(rollouts(small), start, tmp_path, micro, method=method, **extra)
+        run = a_run(rollouts(), start, tmp_path, micro, method=method, **extra)
         run._backward(range(len(run.examples)), False)
         found.append({(name, key): g for name in run.models for key, g in gradient(run, name).items()})
     for other in found[1:]:
@@ -358,9 +363,9 @@ def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(
 
 
 def test_dpo_begins_by_pulling_up_the_won_and_pushing_down_the_lost_with_half_of_beta(
-    start: Path, small: Any, tmp_path: Path
+    start: Path, tmp_path: Path
 ) -> None:
-    run = oreo.training.trainer._Run(rollouts(small), TrainConfig(method="dpo", model=str(start)), tmp_path)
+    run = oreo.training.trainer._Run(rollouts(), TrainConfig(method="dpo", model=str(start)), tmp_path)
     run._backward([3], False)
     found = gradient(run)
     run.models["policy"].zero_grad()
@@ -371,9 +376,9 @@ def test_dpo_begins_by_pulling_up_the_won_and_pushing_down_the_lost_with_half_of
         torch.testing.assert_close(found[key], tensor, rtol=1e-3, atol=1e-6)
 
 
-def test_dqo_has_oreos_loss_without_kl_and_another_gradient(start: Path, small: Any, tmp_path: Path) -> None:
+def test_dqo_has_oreos_loss_without_kl_and_another_gradient(start: Path, tmp_path: Path) -> None:
     runs = {
-        name: a_run(rollouts(small), start, tmp_path, 1000, method=name, **settings)
+        name: a_run(rollouts(), start, tmp_path, 1000, method=name, **settings)
         for name, settings in {"dqo": {}, "oreo": {"alpha": 0.0}}.items()
     }
     metrics = {name: run._backward(range(12), False)[0] for name, run in runs.items()}
@@ -386,9 +391,10 @@ def test_dqo_has_oreos_loss_without_kl_and_another_gradient(start: Path, small: 
 # Which rewards, and which episodes.
 
 
-def test_rewards_are_as_stored_or_one_at_the_end_by_the_outcome(small: Any) -> None:
+def test_rewards_are_as_stored_or_one_at_the_end_by_the_outcome() -> None:
     dense = dataclasses.replace(
-        small.episodes()[5], steps=tuple(dataclasses.replace(s, reward=0.25) for s in small.episodes()[5].steps)
+        small_models.episodes()[5],
+        steps=tuple(dataclasses.replace(s, reward=0.25) for s in small_models.episodes()[5].steps),
     )
     assert len(dense) == 2 and dense.won
     lost = dataclasses.replace(dense, won=False)
@@ -401,10 +407,8 @@ def test_rewards_are_as_stored_or_one_at_the_end_by_the_outcome(small: Any) -> N
         assert [step.reward for step in with_reward(lost, reward).steps] == when_lost
 
 
-def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(
-    start: Path, small: Any, tmp_path: Path
-) -> None:
-    data = rollouts(small)
+def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(start: Path, tmp_path: Path) -> None:
+    data = rollouts()
     config = TrainConfig(method="oreo", model=str(start), reward="signed", balance="game", samples_per_game=3)
     run = oreo.training.trainer._Run(data, config, tmp_path)
     assert [(example.name, example.won) for example in run.examples] == [
@@ -416,33 +420,32 @@ def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(
     assert oreo.training.trainer._Run(data, other, tmp_path).identity != run.identity
 
 
-def test_dpo_pairs_are_drawn_from_what_was_selected(start: Path, small: Any, tmp_path: Path) -> None:
+def test_dpo_pairs_are_drawn_from_what_was_selected(start: Path, tmp_path: Path) -> None:
     def rows(**settings: Any) -> list[str]:
         return [
-            e.name
-            for e in oreo.training.trainer._Run(rollouts(small), TrainConfig(**fixed, **settings), tmp_path).examples
+            e.name for e in oreo.training.trainer._Run(rollouts(), TrainConfig(**fixed, **settings), tmp_path).examples
         ]
 
     fixed: dict[str, Any] = dict(method="dpo", model=str(start))
     games = [f"game {game}" for game in range(4)]
     assert rows() == sorted(games * 2) and rows(pairs_per_game=1) == rows(balance="game") == games
     with pytest.raises(DataError, match="no game has both"):
-        train(small.episodes(), output=tmp_path / "run", **fixed)
+        train(small_models.episodes(), output=tmp_path / "run", **fixed)
 
 
-def test_step_level_trains_values_at_step_starts_only(start: Path, small: Any, tmp_path: Path) -> None:
-    train(small.episodes(), method="oreo", level="step", model=start, output=tmp_path / "run", epochs=1, **FAST)
+def test_step_level_trains_values_at_step_starts_only(start: Path, tmp_path: Path) -> None:
+    train(small_models.episodes(), method="oreo", level="step", model=start, output=tmp_path / "run", epochs=1, **FAST)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["alpha"] == 0.1
     assert log(tmp_path / "run")[-1]["policy_loss"] >= 0
 
 
-def test_bfloat16_computes_and_saves_float32(start: Path, small: Any, tmp_path: Path) -> None:
-    result = train(small.episodes(), model=start, output=tmp_path / "run", epochs=1, bf16=True, **FAST)
+def test_bfloat16_computes_and_saves_float32(start: Path, tmp_path: Path) -> None:
+    result = train(small_models.episodes(), model=start, output=tmp_path / "run", epochs=1, bf16=True, **FAST)
     assert all(tensor.dtype == torch.float32 for tensor in weights(result.policy).values())
-    train(small.episodes(), model=start, output=tmp_path / "again", epochs=1, **FAST)
+    train(small_models.episodes(), model=start, output=tmp_path / "again", epochs=1, **FAST)
 
 
-def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, small: Any, tmp_path: Path) -> None:
+def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, tmp_path: Path) -> None:
     def noisy(episode: Any, word: str) -> Any:
         steps = tuple(
             dataclasses.replace(step, action=word, imitate=False) if index == 0 and len(episode) > 1 else step
@@ -452,7 +455,7 @@ def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, small: A
 
     _, tokenizer = load_policy(start)
     form = TurnFormat.from_tokenizer(tokenizer)
-    episodes = [noisy(episode, "zz") for episode in small.episodes()]
+    episodes = [noisy(episode, "zz") for episode in small_models.episodes()]
     for example in encode_all(episodes, form, method="sft", max_length=None, overlong="refuse"):
         [piece] = example.pieces
         text = tokenizer.decode(piece.input_ids[piece.imitate])
@@ -466,15 +469,13 @@ def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, small: A
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo", "kto", "dqo", "oreo"])
-def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
-    method: str, start: Path, small: Any, tmp_path: Path
-) -> None:
+def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(method: str, start: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = dict(method=method, model=start, epochs=2, **fast(method))
     if method == "oreo":
         settings["value_warmup_epochs"] = 1
     if method == "dpo":
         settings["batch_size"] = 3
-    whole = train(rollouts(small), output=tmp_path / "whole", **settings)
+    whole = train(rollouts(), output=tmp_path / "whole", **settings)
 
     def stop_at(step: int) -> Any:
         def on_step(line: dict[str, Any]) -> None:
@@ -485,11 +486,11 @@ def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
 
     output = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(rollouts(small), output=output, on_step=stop_at(2), **settings)
+        train(rollouts(), output=output, on_step=stop_at(2), **settings)
     assert [path.name for path in (output / "checkpoint").iterdir()] == ["step-00000002"]
     with pytest.raises(KeyboardInterrupt):
-        train(rollouts(small), output=output, on_step=stop_at(4), resume=True, **settings)
-    resumed = train(rollouts(small), output=output, resume=True, **settings)
+        train(rollouts(), output=output, on_step=stop_at(4), resume=True, **settings)
+    resumed = train(rollouts(), output=output, resume=True, **settings)
     for name in ("policy", "value"):
         if (whole.output / name).exists():
             for key, tensor in weights(whole.output / name).items():
@@ -498,11 +499,11 @@ def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(
         [{k: v for k, v in line.items() if "second" not in k} for line in log(x)] for x in (whole.output, output)
     ]
     assert timeless[0] == timeless[1]
-    again = train(rollouts(small), output=output, resume=True, **settings)
+    again = train(rollouts(), output=output, resume=True, **settings)
     assert again == resumed and not (output / "checkpoint").exists()
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint(start: Path, small: Any, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_from_its_last_checkpoint(start: Path, tmp_path: Path) -> None:
     class Killed(BaseException):
         """Like a kill, it gives no chance to save."""
 
@@ -511,15 +512,15 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(start: Path, small: Any, 
             raise Killed
 
     settings: dict[str, Any] = dict(method="sft", model=start, epochs=2, **fast("sft"))
-    whole = train(small.episodes(), output=tmp_path / "whole", **settings)
+    whole = train(small_models.episodes(), output=tmp_path / "whole", **settings)
     output = tmp_path / "run"
     with pytest.raises(Killed):
-        train(small.episodes(), output=output, on_step=on_step, save_every=2, **settings)
+        train(small_models.episodes(), output=output, on_step=on_step, save_every=2, **settings)
     # What a kill in the middle of saving leaves behind is ignored, and half a log line too.
     (output / "checkpoint" / ".step-00000003.new-1").mkdir()
     with (output / "log.jsonl").open("a") as opened:
         opened.write('{"step": 4, "ep')
-    train(small.episodes(), output=output, resume=True, save_every=3, **settings)
+    train(small_models.episodes(), output=output, resume=True, save_every=3, **settings)
     assert [line["step"] for line in log(output)] == list(range(1, 7))
     for key, tensor in weights(whole.policy).items():
         assert torch.equal(tensor, weights(output / "policy")[key])
@@ -535,23 +536,23 @@ def test_ctrl_c_during_an_update_waits_until_the_update_is_whole() -> None:
 
 @pytest.mark.parametrize("left", [None, [], [".half-config.json"]], ids=["nothing", "a folder", "half a file"])
 def test_resuming_begins_where_a_kill_left_nothing_to_go_on_from(
-    left: list[str] | None, start: Path, small: Any, tmp_path: Path
+    left: list[str] | None, start: Path, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = dict(method="sft", model=start, epochs=1, **fast("sft"))
-    whole = train(small.episodes(), output=tmp_path / "whole", **settings)
+    whole = train(small_models.episodes(), output=tmp_path / "whole", **settings)
     output = tmp_path / "run"
     if left is not None:
         output.mkdir()
         for name in left:
             (output / name).write_text('{"meth')
     with pytest.warns(UserWarning, match="run holds nothing to resume yet: the run begins"):
-        result = train(small.episodes(), output=output, resume=True, **settings)
+        result = train(small_models.episodes(), output=output, resume=True, **settings)
     for key, tensor in weights(whole.policy).items():
         assert torch.equal(tensor, weights(result.policy)[key])
     assert {path.name for path in output.iterdir()} == {"policy", "config.json", "log.jsonl"}
 
 
-def test_resuming_something_else_says_what_differs(start: Path, small: Any, tmp_path: Path) -> None:
+def test_resuming_something_else_says_what_differs(start: Path, tmp_path: Path) -> None:
     def stop(line: dict[str, Any]) -> None:
         raise KeyboardInterrupt
 
@@ -559,17 +560,17 @@ def test_resuming_something_else_says_what_differs(start: Path, small: Any, tmp_
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(UsageError, match="no run to resume"):
-        train(small.episodes(), resume=True, **(settings | dict(output=tmp_path / "other")))
+        train(small_models.episodes(), resume=True, **(settings | dict(output=tmp_path / "other")))
     with pytest.raises(UsageError, match="no run to resume"):
-        train(small.episodes(), resume=True, **(settings | dict(output=tmp_path / "other" / "notes.txt")))
+        train(small_models.episodes(), resume=True, **(settings | dict(output=tmp_path / "other" / "notes.txt")))
     with pytest.raises(KeyboardInterrupt):
-        train(small.episodes(), on_step=stop, **settings)
+        train(small_models.episodes(), on_step=stop, **settings)
     with pytest.raises(UsageError, match="not empty"):
-        train(small.episodes(), **settings)
+        train(small_models.episodes(), **settings)
     with pytest.raises(UsageError, match=r"lr: 0.01 then, 0.02 now; seed: 0 then, 5 now"):
-        train(small.episodes(), resume=True, **(settings | dict(lr=0.02, seed=5)))
+        train(small_models.episodes(), resume=True, **(settings | dict(lr=0.02, seed=5)))
     with pytest.raises(UsageError, match="training data changed"):
-        train(small.episodes(13), resume=True, **settings)
+        train(small_models.episodes(13), resume=True, **settings)
     assert (tmp_path / "run" / "checkpoint" / "step-00000001").is_dir()
 
 
@@ -587,41 +588,41 @@ def not_finite_at(update: int, monkeypatch: Any) -> None:
 
 @pytest.mark.parametrize("save_every", [0, 1])
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_batch_and_the_weights_from_before(
-    save_every: int, start: Path, small: Any, tmp_path: Path, monkeypatch: Any
+    save_every: int, start: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     settings: dict[str, Any] = dict(method="sft", model=start, epochs=1, save_every=save_every, **fast("sft"))
-    whole = train(small.episodes(), output=tmp_path / "whole", **settings)
+    whole = train(small_models.episodes(), output=tmp_path / "whole", **settings)
     output = tmp_path / "run"
     not_finite_at(3, monkeypatch)
     with pytest.raises(NonFiniteLoss, match="loss not finite at update 3; its batch .* --resume .* lower lr") as error:
-        train(small.episodes(), output=output, **settings)
+        train(small_models.episodes(), output=output, **settings)
     saved = load_file(output / "nonfinite-step-00000003" / "batch.safetensors")
     assert saved["input_ids"].shape[0] == 2
     [good] = (output / "checkpoint").iterdir()
     assert f"{good / 'policy'} " in str(error.value) and "\n" not in str(error.value)
     monkeypatch.undo()
     # From there a new run can start, and the cause gone, this one goes on as if nothing had been.
-    again = train(small.episodes(), output=tmp_path / "new", **settings | dict(model=good / "policy", lr=1e-3))
+    again = train(small_models.episodes(), output=tmp_path / "new", **settings | dict(model=good / "policy", lr=1e-3))
     assert again.steps == 3
-    resumed = train(small.episodes(), output=output, resume=True, **settings)
+    resumed = train(small_models.episodes(), output=output, resume=True, **settings)
     for key, tensor in weights(whole.policy).items():
         assert torch.equal(tensor, weights(resumed.policy)[key])
 
 
 def test_a_first_loss_that_is_not_finite_is_not_blamed_on_the_learning_rate(
-    start: Path, small: Any, tmp_path: Path, monkeypatch: Any
+    start: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     not_finite_at(1, monkeypatch)
     with pytest.raises(NonFiniteLoss, match="update 1; .* a lower lr will not help"):
-        train(small.episodes(), method="sft", model=start, output=tmp_path / "run", **fast("sft"))
+        train(small_models.episodes(), method="sft", model=start, output=tmp_path / "run", **fast("sft"))
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 
 # Wrong input, one line each.
 
 
-def test_data_that_cannot_be_trained_on_gives_one_clear_line(start: Path, small: Any, tmp_path: Path) -> None:
-    lost = [episode for episode in small.episodes() if not episode.won]
+def test_data_that_cannot_be_trained_on_gives_one_clear_line(start: Path, tmp_path: Path) -> None:
+    lost = [episode for episode in small_models.episodes() if not episode.won]
     for data, method, message in (
         ([], "oreo", "no trajectories"),
         (lost, "rejection", "none of the 4 trajectories is won"),
@@ -633,20 +634,18 @@ def test_data_that_cannot_be_trained_on_gives_one_clear_line(start: Path, small:
     assert not (tmp_path / "run").exists()
 
 
-def test_overlong_trajectories_are_refused_split_or_dropped_but_never_cut(
-    start: Path, small: Any, tmp_path: Path
-) -> None:
+def test_overlong_trajectories_are_refused_split_or_dropped_but_never_cut(start: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="more than the 30 allowed"):
-        train(small.episodes(), model=start, output=tmp_path / "run", max_length=30)
+        train(small_models.episodes(), model=start, output=tmp_path / "run", max_length=30)
     form = TurnFormat.from_tokenizer(load_policy(start)[1])
     for overlong in ("split", "drop"):
         with pytest.warns(UserWarning, match=f"of 12 trajectories have more than 30 tokens and were {overlong}"):
-            examples = encode_all(small.episodes(), form, method="oreo", max_length=30, overlong=overlong)
+            examples = encode_all(small_models.episodes(), form, method="oreo", max_length=30, overlong=overlong)
         assert max(len(piece) for example in examples for piece in example.pieces) <= 30
         turns = sum(int(piece.step_start.sum()) for example in examples for piece in example.pieces)
-        assert (turns == sum(len(episode) for episode in small.episodes())) == (overlong == "split")
+        assert (turns == sum(len(episode) for episode in small_models.episodes())) == (overlong == "split")
     long = dataclasses.replace(
-        small.episodes()[1], steps=tuple(s for e in small.episodes(100) for s in e.steps), won=True
+        small_models.episodes()[1], steps=tuple(s for e in small_models.episodes(100) for s in e.steps), won=True
     )
     with pytest.raises(DataError, match="more than the 256 allowed"):  # positions of the model
         train([long], model=start, output=tmp_path / "run")
@@ -714,9 +713,9 @@ def test_wrong_options_give_one_clear_line(fields: dict[str, Any], message: str,
     assert "\n" not in str(error.value)
 
 
-def test_a_step_that_alone_is_too_long_to_split_says_what_would_help(start: Path, small: Any, tmp_path: Path) -> None:
+def test_a_step_that_alone_is_too_long_to_split_says_what_would_help(start: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match='alone has .* tokens, 9 allowed.* raise max_length, or choose overlong="drop"'):
-        train(small.episodes(), model=start, output=tmp_path / "run", max_length=9, overlong="split")
+        train(small_models.episodes(), model=start, output=tmp_path / "run", max_length=9, overlong="split")
 
 
 # Pieces.
@@ -797,9 +796,7 @@ def test_samples_of_a_game_stand_in_one_micro_batch_where_rows_are_packed() -> N
     assert micro_batches(range(3), lengths, 70, games=games) == [[0], [1, 2]]
 
 
-def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(
-    start: Path, small: Any, tmp_path: Path
-) -> None:
+def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(start: Path, tmp_path: Path) -> None:
     steps = [Step("A long task that is told to everybody who plays this game.", f"turn {n}") for n in range(20)]
     games = [f"game {index // 4}" for index in range(20)]
     data = [
@@ -825,12 +822,12 @@ def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(
 @pytest.mark.parametrize("settings", [{}, {"lambda_": 0.5}, {"level": "step"}, {"level": "response"}])
 @pytest.mark.filterwarnings("ignore:.*were split")
 def test_a_trajectory_in_pieces_is_one_row_with_all_its_returns_and_log_ratios(
-    settings: dict[str, Any], start: Path, small: Any, tmp_path: Path
+    settings: dict[str, Any], start: Path, tmp_path: Path
 ) -> None:
     config: dict[str, Any] = dict(method="oreo", max_length=40, overlong="split", alpha=0.3, **settings)
     for micro in (1, 100_000):
-        run = a_run(rollouts(small), start, tmp_path, micro, **config)
-        assert len(run.examples) == len(rollouts(small)) and max(map(len, run.lengths)) > 1
+        run = a_run(rollouts(), start, tmp_path, micro, **config)
+        assert len(run.examples) == len(rollouts()) and max(map(len, run.lengths)) > 1
         metrics, seen = run._backward(range(len(run.examples)), False)
         assert len(seen) == len(run.examples)
         found = {(name, key): each for name in run.models for key, each in gradient(run, name).items()}

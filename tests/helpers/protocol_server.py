@@ -14,7 +14,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .conftest import WORDS
+from helpers.word_models import WORDS
 
 KNOWN = {"model", "messages", "prompt", "temperature", "top_p", "max_tokens", "stop", "seed", "n", "logprobs"}
 

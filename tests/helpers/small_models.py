@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ KINDS: dict[str, Any] = {
     ),
     "olmo2": lambda tied=False: Olmo2Config(**_SHAPE, tie_word_embeddings=tied),
     "opt": lambda tied=True: OPTConfig(
-        **{key: each for key, each in _SHAPE.items() if key != "intermediate_size"},
+        **{key: size for key, size in _SHAPE.items() if key != "intermediate_size"},
         ffn_dim=32,
         word_embed_proj_dim=16,
         tie_word_embeddings=tied,
@@ -117,3 +118,8 @@ def episodes(count: int = 12) -> list[Trajectory]:
         )
         made.append(Trajectory("test", steps, "end", terminated=won, truncated=not won, won=won, game=f"game {index}"))
     return made
+
+
+def rollouts(count: int = 12) -> list[Trajectory]:
+    """The same episodes as those of 4 games: a third of the times that a game is played it is lost."""
+    return [replace(episode, game=f"game {index % 4}") for index, episode in enumerate(episodes(count))]

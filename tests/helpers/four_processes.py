@@ -1,40 +1,10 @@
-"""`small`: the helpers of small_models.py, imported only by the tests that ask for them (they need transformers).
-
-`exact`: those of exact_process.py.
-
-`four`: an environment that begins when four processes have come to play it, and a way to kill one of them.
-"""
+"""An environment that begins when four processes have come to play it, and a way to kill one of them."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
-import sys
 from pathlib import Path
-from types import ModuleType
-
-import pytest
-
-
-def beside(name: str) -> ModuleType:
-    """A module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None and spec.loader is not None
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def small() -> ModuleType:
-    return beside("small_models")
-
-
-@pytest.fixture(scope="session")
-def exact() -> ModuleType:
-    return beside("exact_process")
-
 
 GATHERING = """
 import os, pathlib, time
@@ -79,8 +49,3 @@ class Four:
         if len(self.stored) == 5:
             assert len(self.processes()) == 4
             os.kill(min(self.processes()), signal.SIGKILL)
-
-
-@pytest.fixture
-def four(tmp_path: Path) -> Four:
-    return Four(tmp_path)
