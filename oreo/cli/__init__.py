@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 import oreo
+from oreo.cli.agents import agents
 from oreo.cli.buffer import buffer_app
 from oreo.cli.collect import collect
 from oreo.cli.envs import envs
@@ -42,6 +43,7 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(buffer_app, name="buffer")
 app.add_typer(games_app, name="games")
 app.command()(envs)
+app.command()(agents)
 
 
 def _version(asked: bool) -> None:
