@@ -21,7 +21,8 @@ from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
 from oreo.agents.simulation import steps_left, world_of
-from oreo.agents.turns import action_of, decision, different
+from oreo.agents.turns import decision, different
+from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean

@@ -29,7 +29,8 @@ from oreo.agents import check_search
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
 from oreo.agents.simulation import steps_left, world_of
-from oreo.agents.turns import Turn, action_of, decision, different
+from oreo.agents.turns import Turn, decision, different
+from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError

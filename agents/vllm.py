@@ -189,7 +189,8 @@ def load_vllm(
         loading: dtype, device and trust_remote_code; the device is the value model's.
         settings: of `VllmAgent`.
     """
-    from oreo.models.loading import _dtype, is_adapter, load_value, resolve_checkpoint
+    from oreo.models.loading import is_adapter, load_value, resolve_checkpoint
+    from oreo.models.reading import torch_dtype
 
     if not model:
         raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
@@ -200,7 +201,7 @@ def load_vllm(
     if settings.get("k", 1) > 1 and value is None:
         raise DataError(f"vllm:{model} has no value model beside it; name one with value=…, or leave best_of at 1")
     loading = loading or {}
-    _dtype(loading.get("dtype", "float32"))  # vLLM knows more of them, which the value model and the digest do not
+    torch_dtype(loading.get("dtype", "float32"))  # vLLM knows more of them, which the value model and the digest do not
     shared = {key: loading[key] for key in ("dtype", "trust_remote_code") if key in loading}
     tokenizer = _load_tokenizer(policy, trust_remote_code=bool(loading.get("trust_remote_code")))
     running = Engine(policy, arguments=engine, **shared)
