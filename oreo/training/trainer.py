@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from oreo.errors import UsageError
 from oreo.files import writing
 from oreo.models import lora
 from oreo.models.saving import digest, save_model
+from oreo.progress import is_main_process
 from oreo.training import trackers
 from oreo.training.batches import Batch, MicroBatching
 from oreo.training.checkpoint import read_state, restore_optimizers, save_checkpoint
@@ -41,6 +43,7 @@ from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
 from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward
 from oreo.training.run_folder import RunFolder, TrainResult, claimed
 from oreo.training.schedule import schedule
+from oreo.training.small_models import describe, doubt, small_recipe
 from oreo.trajectory import Trajectory
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -74,7 +77,8 @@ def train(
             there yet.
         on_step: called with each line of the log, which also says `steps`, the number of all updates. Of several
             processes only the main one calls it.
-        fields: of `oreo.training.config.TrainConfig`, recipe="oreo-alfworld" for the settings of a known experiment.
+        fields: of `oreo.training.config.TrainConfig`, recipe="oreo-alfworld" for the settings of a known experiment. A
+            small model without any takes those of oreo.training.small_models.
 
     Raises:
         UsageError: wrong options; an output folder in use; resuming with other settings.
@@ -84,8 +88,14 @@ def train(
         NonFiniteLoss: see there.
         KeyboardInterrupt: passed on after a checkpoint was saved. SIGTERM raises it, too.
     """
-    config = TrainConfig.of(method=method, model=str(model), **fields)
-    with claimed(Path(output).expanduser(), config, resume=resume) as folder:
+    fields |= {"method": method, "model": str(model)}
+    output = Path(output).expanduser()
+    if small := small_recipe(fields, output, resume=resume):
+        fields["recipe"] = small
+    config = TrainConfig.of(**fields)
+    with claimed(output, config, resume=resume) as folder:
+        if small and is_main_process():
+            warnings.warn(describe(small, config.model), stacklevel=2)
         if resume and (finished := folder.finished()):
             return finished
         return Run(data, config, folder, resume=resume).train(on_step)
@@ -368,5 +378,9 @@ class Run:
         save = self.modules.saver(self.tokenizer, keep=self.main)
         if self.main:
             self.folder.finish(save)
+            policy = self.modules.models["policy"]
+            weights = sum(parameter.numel() for parameter in policy.parameters())
+            if message := doubt(self.config, weights, self.step - self.warmup_steps, line):
+                warnings.warn(message, stacklevel=4)
         self.accelerator.wait_for_everyone()
         return self.folder.result(self.step, line)
