@@ -30,7 +30,8 @@ from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_to
 from oreo.agents.models import Models
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
-from oreo.agents.turns import Turn, action_of, decision, different
+from oreo.agents.turns import Turn, decision, different
+from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean

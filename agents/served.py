@@ -305,8 +305,9 @@ def load_tokenizer(path: str, *, trust_remote_code: bool) -> Any:
     """The tokenizer of a model or of an output folder of `oreo train`. Raises DataError where there is none."""
     from transformers import AutoTokenizer
 
-    from oreo.models.loading import _reading, resolve_checkpoint
+    from oreo.models.loading import resolve_checkpoint
+    from oreo.models.reading import reading
 
     policy, value = resolve_checkpoint(path)
-    with _reading(path):
+    with reading(path):
         return AutoTokenizer.from_pretrained(value or policy, trust_remote_code=trust_remote_code)

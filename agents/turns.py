@@ -1,22 +1,14 @@
-"""What a language model says in a turn, and the action in it."""
+"""What a language model says in a turn; the action in it: oreo.encoding.actions."""
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from oreo.agents.agent import Decision, Episode
-
-_ACTION = re.compile(r"^[ \t]*action[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
-
-
-def action_of(turn: str) -> str:
-    """The action in a turn: what follows its last "Action:", on that line, or all of it."""
-    found = _ACTION.findall(turn)
-    return (found[-1] if found else turn).strip()
+from oreo.encoding.actions import action_of
 
 
 @dataclass

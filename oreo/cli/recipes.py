@@ -16,7 +16,7 @@ recipes_app = typer.Typer()
 
 @recipes_app.callback(invoke_without_command=True)
 def recipes(context: typer.Context, json: Json = False) -> None:
-    """Settings of the paper's experiments, for --recipe.
+    """Settings of the paper's experiments, and those for small models, for --recipe.
 
     \b
     Example:
@@ -44,13 +44,18 @@ def show(name: Annotated[str, typer.Argument(help="One of `oreo recipes`.")], js
     if json:
         print_json(recipe.to_dict())
         return
-    print(f"{recipe.name}: {recipe.about}\nThe paper (arXiv 2412.16145) starts from {recipe.start}; give yours.\n")
+    start = (
+        f"The paper ({recipe.paper}) starts from {recipe.start}; give yours."
+        if recipe.paper
+        else f"For {recipe.start}."
+    )
+    print(f"{recipe.name}: {recipe.about}\n{start}\n")
     for title, settings in (("train", recipe.train), ("collect", recipe.collect)):
         if settings:
             print(title)
-            print_pairs({key: _said(setting) for key, setting in settings.items()}, "  ")
+            print_pairs({key: _described(setting) for key, setting in settings.items()}, "  ")
     if recipe.collect:
-        options = " ".join(f"--{key.replace('_', '-')} {each.value}" for key, each in recipe.collect.items())
+        options = " ".join(f"--{key.replace('_', '-')} {setting.value}" for key, setting in recipe.collect.items())
         print(f"  oreo collect --agent MODEL {options} --split train --episodes … --into BUFFER")
     for line in recipe.differs:
         print(f"differs: {line}")
@@ -59,7 +64,7 @@ def show(name: Annotated[str, typer.Argument(help="One of `oreo recipes`.")], js
         print_pairs(recipe.results, "  ")
 
 
-def _said(setting: Any) -> str:
+def _described(setting: Any) -> str:
     value = setting.value
     if isinstance(value, dict):
         value = ", ".join(f"{name} {number}" for name, number in value.items())

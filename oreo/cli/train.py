@@ -16,30 +16,36 @@ from oreo.cli.options import (
 )
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.progress import Updates, is_main_process, main_metrics
+from oreo.training.methods.registry import METHODS
 
 
 def train(
     buffer: Annotated[Path, typer.Argument(help="The buffer to learn from.")],
     output: Annotated[Path, typer.Option(help="A new folder for the models, the log and the checkpoint.")],
     method: Annotated[
-        str | None, typer.Option(help="oreo, dqo, dpo, kto, rejection or sft; default: the recipe's, else oreo.")
+        str | None,
+        typer.Option(
+            help=f"{', '.join(METHODS)}, or your own as path/to/file.py:NAME; default: the recipe's, else oreo."
+        ),
     ] = None,
     recipe: Recipe = None,
     model: Annotated[str, typer.Option(help="What to start from: tiny, tiny-math, a folder or a Hub name.")] = "tiny",
     epochs: Annotated[int | None, typer.Option(help="Passes over the buffer.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Trajectories (dpo: pairs) for one update.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Trajectories (or pairs of them) for one update.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate of the policy.")] = None,
     value_lr: Annotated[float | None, typer.Option(help="Peak learning rate of the value model.")] = None,
     beta: Annotated[float | None, typer.Option(help="Weight of the log-ratio to the starting model.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Weight of the KL to the starting model.")] = None,
-    level: Annotated[str | None, typer.Option(help="oreo: an action is a token, step or response.")] = None,
+    level: Annotated[str | None, typer.Option(help="What one action is: token, step or response.")] = None,
     lambda_: Annotated[
-        float | None, typer.Option("--lambda", help="oreo, dqo: 0 one-step consistency, 1 telescoped (the paper).")
+        float | None, typer.Option("--lambda", help="0 one-step consistency, 1 telescoped (the paper).")
     ] = None,
-    reward: Annotated[str | None, typer.Option(help="oreo, dqo: stored, success (1, 0) or signed (1, -1).")] = None,
+    reward: Annotated[str | None, typer.Option(help="What is paid: stored, success (1, 0) or signed (1, -1).")] = None,
     samples_per_game: Annotated[int | None, typer.Option(help="Episodes of each game, at most.")] = None,
     balance: Annotated[str | None, typer.Option(help="Equal numbers of won and lost: none, game or all.")] = None,
-    pairs_per_game: Annotated[int | None, typer.Option(help="dpo: pairs of each game, at most.")] = None,
+    pairs_per_game: Annotated[
+        int | None, typer.Option(help="Pairs of a won and a lost episode of each game, at most.")
+    ] = None,
     lora_r: Annotated[
         int | None, typer.Option("--lora", help="Rank of LoRA adapters to train in place of all weights.")
     ] = None,
@@ -60,12 +66,12 @@ def train(
 ) -> None:
     """Train on a buffer.
 
-    A policy, and with --method oreo or dqo a value model. Defaults are the paper's for ALFWorld; --recipe names another
-    of its experiments. What is said explicitly wins.
+    A policy, and with --method oreo or dqo a value model. Defaults are the paper's for ALFWorld, and for a small model
+    such as tiny those of recipe small-METHOD; --recipe names others. What is said explicitly wins.
 
     \b
     Example:
-      oreo train runs/kitchen --model tiny --output checkpoints/kitchen --lr 1e-4 --set value_warmup_epochs=1
+      oreo train runs/kitchen --model tiny --output checkpoints/kitchen
     """
     named = {
         "method": method,

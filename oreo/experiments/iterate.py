@@ -127,7 +127,7 @@ def iterate(
     }
     output = Path(output).expanduser().absolute()
     claim(output, "iterate.json", settings)
-    job = _Job(output, settings, plan, fields, config.method, batch_size, workers, console)
+    job = _Job(output, settings, plan, fields, config.spec.name, batch_size, workers, console)
     evaluation = job.evaluate(0, model)
     rows = [_row(0, evaluation)]
     results: dict[str, Any] = {"rounds": rows, "protocol": evaluation.protocol, "settings": settings}

@@ -1,37 +1,34 @@
-"""Policy, value and reference: loading, scoring at action positions only, saving.
+"""Loading policy, value and reference: any causal language model of transformers, by the names that users give.
 
-Everything here runs any causal language model of transformers. B rows, T positions, N action tokens, H hidden, V
-vocabulary. No [B, T, V] tensor is made: the body of the model gives hidden states, those that precede an action token
-are gathered ([N, H]), and only they go through the output layer, in chunks (oreo.models.scoring).
-
-Padding goes on the right without an attention mask (causal attention never looks there), or anywhere with one, or
-nowhere: oreo.models.packing.
-Not here: training (oreo.training.trainer) and generation (oreo.agents.language_model).
+Not here: scoring with them (oreo.models.scorers), saving (oreo.models.saving), and what a damaged folder is told
+(oreo.models.reading).
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from oreo.errors import DataError, MissingExtra, OreoError, UsageError, did_you_mean
+from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.models.hub import check_name
+from oreo.models.reading import parameters_in, reading, torch_dtype
 from oreo.models.value_models import value_class
 
 _PACKAGE = Path(__file__).parent.parent
 EMBEDDED = {"tiny": _PACKAGE / "tiny", "tiny-math": _PACKAGE / "tiny_math"}
 """The embedded models, for generated ALFWorld games and for generated problems: named so wherever one is asked for."""
-
-
-# Loading.
+_WRITES_NOTHING = (
+    *("ForTokenClassification", "ForSequenceClassification", "ForQuestionAnswering", "ForMultipleChoice"),
+    *("ForMaskedLM",),
+)
+"""Ends of names of architectures that transformers would load as a causal language model all the same."""
 
 
 def resolve_checkpoint(path: str | os.PathLike[str], *, instead: Iterable[str] = ()) -> tuple[str, str | None]:
@@ -77,12 +74,18 @@ def is_adapter(path: str | os.PathLike[str]) -> bool:
 
 def _base_of(adapter: str) -> str:
     """Folder or Hub name of the model that an adapter belongs to; beside it, where `oreo train` had to make one."""
-    try:
-        name = str(json.loads((Path(adapter) / "adapter_config.json").read_text())["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"cannot read {Path(adapter) / 'adapter_config.json'}: {error}") from error
+    name = str(_adapter_config(adapter).get("base_model_name_or_path"))
     beside = Path(adapter).parent / "base"
     return str(beside) if Path(name).name == "base" and not Path(name).exists() and beside.is_dir() else name
+
+
+def _adapter_config(adapter: str) -> dict[str, Any]:
+    path = Path(adapter) / "adapter_config.json"
+    with reading(adapter):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict) or not isinstance(config.get("base_model_name_or_path"), str):
+            raise DataError(f"{path} names no base model (base_model_name_or_path); put the whole file there")
+        return config
 
 
 def _merged(model: Any, adapter: str) -> Any:
@@ -117,25 +120,64 @@ def load_policy(
         trust_remote_code: run code that comes with the model. Off unless the user asked for it.
 
     Raises:
-        DataError: no such model, weights that are incomplete, no tokenizer.
+        DataError: no such model, files or weights that are incomplete, no tokenizer or one with more tokens than the
+            model embeds, a value model.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     name, _ = resolve_checkpoint(path)
     if is_adapter(name):
+        if _adapter_config(name).get("task_type") == "TOKEN_CLS":
+            raise DataError(_no_policy(name, "the adapter of a value model"))
         model, _ = load_policy(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
-        with _reading(name):
+        with reading(name):
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
             model = _merged(model, name)
+        check_tokenizer(tokenizer, model, name)
         return _settled(model, device), tokenizer
-    with _reading(name):
+    with reading(name):
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        for architecture in config.architectures or ():
+            if architecture.endswith(_WRITES_NOTHING):
+                raise DataError(_no_policy(name, f"a {architecture}"))
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         model, info = AutoModelForCausalLM.from_pretrained(
-            name, dtype=_dtype(dtype), trust_remote_code=trust_remote_code, output_loading_info=True
+            name, dtype=torch_dtype(dtype), trust_remote_code=trust_remote_code, output_loading_info=True
         )
     if info["missing_keys"]:
         raise DataError(f"{name} lacks weights of a {type(model).__name__}: {_some(info['missing_keys'])}")
+    check_tokenizer(tokenizer, model, name)
     return _settled(model, device), tokenizer
+
+
+def check_tokenizer(tokenizer: Any, model: Any, name: str) -> None:
+    """Refuse a tokenizer that makes ids the model has no row for: they would fail in the middle of an episode.
+
+    Raises:
+        DataError: so it is.
+    """
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    embedded = int(model.get_input_embeddings().weight.shape[0])
+    if largest >= embedded:
+        raise DataError(
+            f"the tokenizer of {name} has ids up to {largest}, but the model embeds only {embedded} tokens; give it "
+            "its own tokenizer, or enlarge it by model.resize_token_embeddings(len(tokenizer)) of transformers"
+        )
+
+
+def _no_policy(name: str, what: str) -> str:
+    folder = Path(name)
+    beside = folder.parent / "policy"
+    advice = f"its policy is {beside}" if is_model(beside) else "name a causal language model"
+    return f"{name} is {what}, which gives values and writes no text; {advice}"
+
+
+def parameter_count(path: str | os.PathLike[str]) -> int | None:
+    """How many weights a model on this machine has, an adapter's base included; None of one that is on the Hub."""
+    name, _ = resolve_checkpoint(path)
+    if is_adapter(name):
+        return parameter_count(_base_of(name))
+    return parameters_in(name) if Path(name).is_dir() else None
 
 
 def load_value(
@@ -162,13 +204,13 @@ def load_value(
     name = value or policy
     if is_adapter(name):
         model = load_value(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
-        with _reading(name):
+        with reading(name):
             return _settled(_merged(model, name), device)
-    with _reading(name):
+    with reading(name):
         config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
         config.classifier_dropout = 0.0
         model, info = value_class(config, name).from_pretrained(
-            name, config=config, dtype=_dtype(dtype), output_loading_info=True
+            name, config=config, dtype=torch_dtype(dtype), output_loading_info=True
         )
     body = f"{model.base_model_prefix}."
     missing = [key for key in info["missing_keys"] if key.startswith(body)]
@@ -203,47 +245,9 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _dtype(name: str) -> torch.dtype:
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise UsageError(f"unknown dtype {name!r}; {did_you_mean(name, known)}")
-    return known[name]
-
-
 def _some(keys: Any) -> str:
     keys = sorted(keys)
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars and no tables of new weights from transformers."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """Quiet, and any failure to load in one line."""
-    try:
-        with _quiet():
-            yield
-    except OreoError:
-        raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if not Path(name).is_dir():
-            raise DataError(f"no model {name!r}: neither a folder here nor found on the Hub ({line})") from error
-        raise DataError(f"cannot load a model from {name}: {line}") from error
 
 
 def _settled(model: Any, device: str | torch.device | None) -> Any:
@@ -266,9 +270,3 @@ def _settled(model: Any, device: str | torch.device | None) -> Any:
         raise UsageError(
             f"cannot put the model on device {str(device)!r} ({line}); leave device out for the CPU"
         ) from None
-
-
-# Scoring.
-
-
-# Saving.

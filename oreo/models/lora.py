@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.files import replacing
 from oreo.models.activations import Contexts
-from oreo.models.loading import _quiet
+from oreo.models.reading import quiet, reading
 from oreo.models.scorers import Policy
 from oreo.models.value_models import value_class
 
@@ -72,11 +72,25 @@ def add_adapters(base: Any, names: tuple[str, ...], *, r: int, alpha: float, tar
                 raise UsageError(f"lora_targets {targets!r} do not fit {type(base).__name__}: {error}") from error
     if base.get_output_embeddings() is not output:
         raise UsageError(f"lora_targets {targets!r}: the output layer is the reference's too, and cannot be adapted")
+    _refuse_other_layers(base, targets)
     for name, parameter in base.named_parameters():
         if any(_is_of(name, each) for each in names):
             parameter.data = parameter.data.float()  # whatever the base is in
     made = {"policy": lambda: base, "value": lambda: _classifier(base)}
     return {name: made[name]() for name in names}
+
+
+def _refuse_other_layers(base: Any, targets: str) -> None:
+    """Adapters on embeddings are kept under other names by peft, and where they are tied to the output layer, merging
+    them changes that as well."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, layer in base.named_modules():
+        if isinstance(layer, BaseTunerLayer) and not len(layer.lora_A):
+            raise UsageError(
+                f"lora_targets {targets!r}: {name} is no linear layer (embeddings, often tied to the output layer) and "
+                "cannot be adapted; name layers of the blocks, such as q_proj,v_proj"
+            )
 
 
 def _classifier(base: Any) -> Any:
@@ -85,7 +99,7 @@ def _classifier(base: Any) -> Any:
 
     config = copy.deepcopy(base.config)
     config.num_labels, config.classifier_dropout = 1, 0.0
-    with torch.device("meta"), _quiet():
+    with torch.device("meta"), quiet():
         model = value_class(config, base.name_or_path)(config)
     if model.base_model_prefix != base.base_model_prefix:
         raise DataError(f"{type(base).__name__} and {type(model).__name__} name their bodies differently")
@@ -193,7 +207,7 @@ def save_adapter(model: Any, adapter: str, base: str, tokenizer: Any | None, fol
     tensors = {
         _PREFIX + name.replace(f".{adapter}.", "."): each.detach().cpu().contiguous() for name, each in trained.items()
     }
-    with _quiet(), replacing(folder) as new:
+    with quiet(), replacing(folder) as new:
         save_file(tensors, new / "adapter_model.safetensors", metadata={"format": "pt"})
         stored = model.peft_config[adapter].to_dict() | {"base_model_name_or_path": base, "inference_mode": True}
         if adapter == "value":
@@ -205,10 +219,14 @@ def save_adapter(model: Any, adapter: str, base: str, tokenizer: Any | None, fol
 
 
 def restore_adapter(model: Any, adapter: str, folder: Path) -> None:
-    """Put saved weights into a model that has the adapter."""
+    """Put saved weights into a model that has the adapter.
+
+    Raises:
+        DataError: the folder's files are damaged, or are another adapter's.
+    """
     from safetensors.torch import load_file
 
-    stored = load_file(folder / "adapter_model.safetensors")
-    with torch.no_grad():
+    with reading(str(folder)), torch.no_grad():
+        stored = load_file(folder / "adapter_model.safetensors")
         for name, parameter in parameters(model, adapter).items():
             parameter.copy_(stored[_PREFIX + name.replace(f".{adapter}.", ".")])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from oreo.errors import DataError
 from oreo.files import replacing
-from oreo.models.loading import _dtype, _quiet
+from oreo.models.reading import quiet, torch_dtype
 
 
 def save_model(
@@ -25,7 +25,7 @@ def save_model(
         weights: what to write in place of the model's own, where those are shards.
     """
     folder = Path(folder)
-    with _quiet(), replacing(folder) as new:
+    with quiet(), replacing(folder) as new:
         model.save_pretrained(new, state_dict=weights, safe_serialization=True)
         if tokenizer is not None:
             tokenizer.save_pretrained(new)
@@ -47,7 +47,7 @@ def digest(source: str | os.PathLike[str] | nn.Module, dtype: str | None = None)
     found = set()
     for tensor in _tensors(source):
         if dtype is not None and tensor.is_floating_point():
-            tensor = tensor.to(_dtype(dtype))
+            tensor = tensor.to(torch_dtype(dtype))
         tensor = tensor.detach().cpu().contiguous()
         each = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)} ".encode())
         each.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

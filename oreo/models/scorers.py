@@ -1,4 +1,12 @@
-"""Scoring with a loaded model: log-probabilities of action tokens and the exact KL (Policy), V (Value)."""
+"""Scoring with a loaded model: log-probabilities of action tokens and the exact KL (Policy), V (Value).
+
+B rows, T positions, N action tokens, H hidden, V vocabulary. No [B, T, V] tensor is made: the body of the model gives
+hidden states, those that precede an action token are gathered ([N, H]), and only they go through the output layer, in
+chunks (oreo.models.scoring).
+
+Padding goes on the right without an attention mask (causal attention never looks there), or anywhere with one, or
+nowhere: oreo.models.packing.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Batch:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        return {name: each for name, each in vars(self).items() if isinstance(each, Tensor)}
+        return {name: entry for name, entry in vars(self).items() if isinstance(entry, Tensor)}
 
     def to(self, device: torch.device) -> Batch:
         packing = None if self.packing is None else self.packing.to(device)
@@ -110,3 +110,28 @@ def collate(encoded: Sequence[Encoded], pad_id: int, *, packed: bool = False) ->
         ends = [max(1, int(np.max(np.flatnonzero(row.action_mask), initial=1))) for row in encoded]
         packing = pack([row.input_ids[:end] for row, end in zip(encoded, ends, strict=True)], shape[1])
     return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()}, packing=packing)
+
+
+@dataclass(frozen=True)
+class MicroBatching:
+    """How a process cuts the rows of an update, or its share of them, into what fits into memory."""
+
+    tokens: int
+    """In one forward pass, padding (if any) included."""
+    packed: bool
+    pad_id: int
+    processes: int
+    process: int
+    """Which of them this one is, from 0."""
+    device: torch.device
+
+    def groups(self, rows: Sequence[int], lengths: Sequence[Sequence[int]], games: Sequence[str]) -> list[list[int]]:
+        """This process's micro-batches. All get equally many, some of them empty: each has to take part in each."""
+        shares = share_out(rows, lengths, games, self.processes)
+        plans = [micro_batches(share, lengths, self.tokens, games=games, packed=self.packed) for share in shares]
+        own = plans[self.process]
+        return own + [[] for _ in range(max(map(len, plans)) - len(own))]
+
+    def batch(self, encoded: Sequence[Encoded]) -> Batch:
+        """The sequences of one micro-batch, on the device."""
+        return collate(encoded, self.pad_id, packed=self.packed).to(self.device)

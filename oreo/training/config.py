@@ -7,14 +7,15 @@ import dataclasses
 import math
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from oreo.errors import UsageError, did_you_mean
+from oreo.training.methods.registry import knowing, load_method
+from oreo.training.methods.spec import MethodSpec
 from oreo.training.recipe import load_recipe
 
-METHODS = ("sft", "rejection", "dpo", "kto", "dqo", "oreo")
 OVERLONG = ("refuse", "split", "drop")
 LEVELS = ("token", "step", "response")
 REWARDS = ("stored", "success", "signed")
@@ -22,14 +23,6 @@ BALANCES = ("none", "game", "all")
 TRACKERS = ("tensorboard", "wandb", "trackio")
 LORA_MODELS = ("both", "value")
 
-# Per method (paper, appendix: table of hyper-parameters; ALFWorld column where it has one). It has no KTO for ALFWorld:
-# that of its 1.5B model. DQO is in table 3 without settings: OREO's.
-_LR = {"sft": 2e-5, "rejection": 2e-5, "dpo": 5e-7, "kto": 5e-8, "dqo": 5e-6, "oreo": 5e-6}
-_EPOCHS = {"sft": 2, "rejection": 1, "dpo": 1, "kto": 1, "dqo": 3, "oreo": 3}
-# Paper, appendix: DPO and OREO. KTO: the default of its own authors. Imitation has none.
-_BETA = {"dpo": 0.1, "kto": 0.1, "dqo": 0.03, "oreo": 0.03}
-# Per level (paper, appendix: 0.01 token, 0.1 step, 0.3 response).
-_ALPHA = {"token": 0.01, "step": 0.1, "response": 0.3}
 _MAY_CHANGE = {"checkpoint_activations", "save_every", "trackers", "recipe"}
 """Fields that may differ when a run is resumed: the weights do not depend on them."""
 
@@ -43,9 +36,10 @@ class TrainConfig:
         UsageError: a value of another type than its field's, out of range, or of a field that would do nothing.
     """
 
-    method: str = "oreo"
-    """"sft" imitates every trajectory, "rejection" the won ones; "dpo" prefers the won to the lost of the same game,
-    "kto" the won to the lost at large; "oreo" and "dqo" learn policy and value from all."""
+    method: str | MethodSpec = "oreo"
+    """A name of oreo.training.methods.registry, `path/to/file.py:NAME`, or a method of your own: a `MethodSpec`, or a
+    loss function alone. "sft" imitates every trajectory, "rejection" the won ones; "dpo" prefers the won to the lost of
+    the same game, "kto" the won to the lost at large; "oreo" and "dqo" learn policy and value from all."""
     model: str = "tiny"
     """The starting policy, and the reference of all but imitation: a folder, "tiny", "tiny-math", or a Hub name."""
     value_model: str | None = None
@@ -53,19 +47,17 @@ class TrainConfig:
     instruction: str | None = None
     """Text before the first observation; None keeps the one the model was trained with, if any."""
     epochs: int | None = None
-    """Passes over the data. Paper: 2 (sft), 1 (rejection, dpo; kto, 2 for 7B), 3 (oreo; the released script has 5);
-    dqo as oreo."""
+    """Passes over the data; None: the method's, which for those of the paper is the paper's."""
     value_warmup_epochs: int = 0
     """OREO, DQO: passes before those in which only the value is trained. Not in the paper; small models need them."""
     batch_size: int = 128
     """Rows for one update: trajectories, for DPO pairs of them. Paper: 128."""
     lr: float | None = None
-    """Peak learning rate of the policy. Paper: 2e-5 (sft, rejection), 5e-7 (dpo), 5e-8 (kto; 1e-7 for 7B), 5e-6 (oreo);
-    dqo as oreo."""
+    """Peak learning rate of the policy; None: the method's, which for those of the paper is the paper's."""
     value_lr: float | None = None
     """OREO, DQO: peak learning rate of the value; None: 5e-6 (paper)."""
     beta: float | None = None
-    """Weight β of the log-ratio. Paper: 0.03 (oreo), 0.1 (dpo); kto 0.1 (arXiv 2402.01306), dqo as oreo."""
+    """Weight β of the log-ratio to the starting policy; None: the method's, such as 0.03 (oreo, paper)."""
     alpha: float | None = None
     """OREO: weight α of the exact KL to the reference. Paper: 0.01 (token), 0.1 (step), 0.3 (response)."""
     level: str = "token"
@@ -136,26 +128,36 @@ class TrainConfig:
     oreo.training.trackers."""
     recipe: str | None = None
     """Where `of` takes what is not given to it; see oreo.training.recipe."""
+    spec: MethodSpec = field(init=False, repr=False, compare=False)
+    """What `method` names."""
 
     def __post_init__(self) -> None:
         trackers = [self.trackers] if isinstance(self.trackers, str) else self.trackers
         object.__setattr__(self, "trackers", trackers)
+        if callable(self.method):  # a loss function alone
+            object.__setattr__(self, "method", load_method(self.method))
         _check_types(vars(self))
         object.__setattr__(self, "trackers", tuple(dict.fromkeys(trackers)))
         object.__setattr__(self, "adam_betas", tuple(self.adam_betas))
-        _one_of("method", self.method, METHODS)
-        _one_of("level", self.level, LEVELS)
-        _one_of("overlong", self.overlong, OVERLONG)
-        _one_of("reward", self.reward, REWARDS)
-        _one_of("balance", self.balance, BALANCES)
-        _one_of("lora_models", self.lora_models, LORA_MODELS)
-        for name, methods in _ONLY.items():
-            if self.method not in methods and getattr(self, name) != _default(name):
+        object.__setattr__(self, "spec", load_method(self.method))
+        for name, choices in _CHOICES.items():
+            _one_of(name, getattr(self, name), choices)
+        for name in self.trackers:
+            _one_of("tracker", name, TRACKERS)
+        self._refuse_what_would_do_nothing()
+        self._fill_in()
+        self._check_ranges()
+
+    def _refuse_what_would_do_nothing(self) -> None:
+        for name in OF_SOME_METHODS:
+            if not self.spec.knows(name) and getattr(self, name) != _default(name):
                 raise UsageError(
-                    f"{name} means nothing to method {self.method!r}; leave it out (it is for {', '.join(methods)})"
+                    f"{name} means nothing to method {self.spec.name!r}; leave it out (it is for "
+                    f"{', '.join(knowing(name))})"
                 )
-        if self.method == "dqo" and self.alpha:
-            raise UsageError("dqo has no KL term; leave alpha out, or train by method 'oreo'")
+        for name, reason in self.spec.fixed.items():
+            if getattr(self, name) not in (None, self.spec.default(name, self.level)):
+                raise UsageError(reason)
         for name in ("lora_alpha", "lora_targets", "lora_models"):
             if not self.lora_r and getattr(self, name) != _default(name):
                 raise UsageError(
@@ -164,31 +166,27 @@ class TrainConfig:
                 )
         if self.lora_r and self.value_model is not None:
             raise UsageError("with lora_r the value is an adapter on the starting model; leave value_model out")
-        fill = {
-            "lora_alpha": self.lora_r or None,
-            "epochs": _EPOCHS[self.method],
-            "lr": _LR[self.method],
-            "value_lr": _LR["oreo"] if self.method in _ONLY["value_lr"] else None,
-            "beta": _BETA.get(self.method),
-            "alpha": {"oreo": _ALPHA[self.level], "dqo": 0.0}.get(self.method),
-            "pairs_per_game": 5 if self.method == "dpo" else None,
-        }
-        for name, default in fill.items():
+        if self.level == "response" and self.lambda_ != 1:
+            raise UsageError(f'lambda_ is {self.lambda_}, but level "response" has nothing to mix; leave it at 1')
+
+    def _fill_in(self) -> None:
+        """What is None until method and level are known."""
+        for name in _FILLED_IN:
             if getattr(self, name) is None:
-                object.__setattr__(self, name, default)
-        for name in self.trackers:
-            _one_of("tracker", name, TRACKERS)
+                object.__setattr__(self, name, self.spec.default(name, self.level))
+        if self.lora_alpha is None and self.lora_r:
+            object.__setattr__(self, "lora_alpha", self.lora_r)
+
+    def _check_ranges(self) -> None:
         for name, (least, most) in _RANGE.items():
             number = getattr(self, name)
             if number is not None and not least <= number <= most:
                 expected = f"at least {least}" if most == math.inf else f"a number from {least} to {most}"
                 raise UsageError(f"{name} is {number}; expected {expected}")
-        if self.method in _BETA and not (self.beta or 0.0) > 0:
+        if self.spec.knows("beta") and not (self.beta or 0.0) > 0:
             raise UsageError(f"beta is {self.beta}; expected a number above 0")
-        if not all(0 <= each < 1 for each in self.adam_betas):
+        if not all(0 <= beta < 1 for beta in self.adam_betas):
             raise UsageError(f"adam_betas is {list(self.adam_betas)}; expected two numbers from 0 to below 1")
-        if self.level == "response" and self.lambda_ != 1:
-            raise UsageError(f'lambda_ is {self.lambda_}, but level "response" has nothing to mix; leave it at 1')
         if self.epochs == 0 and self.value_warmup_epochs == 0:
             raise UsageError("epochs is 0, so there is nothing to train")
 
@@ -209,7 +207,11 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        return {name: list(x) if isinstance(x, tuple) else x for name, x in dataclasses.asdict(self).items()}
+        fields = {name: getattr(self, name) for name in field_names()} | {"method": self._method_name()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+    def _method_name(self) -> str:
+        return self.method if isinstance(self.method, str) else self.method.name
 
     def differences(self, other: dict[str, Any]) -> list[str]:
         """`lr: 5e-06 then, 0.0001 now` for each field that differs from a stored `to_dict` and must not.
@@ -223,26 +225,24 @@ class TrainConfig:
             for name, value in self.to_dict().items()
             if name not in _MAY_CHANGE
             and before[name] != value
-            and (before["method"] != self.method or self.method in _ONLY.get(name, METHODS))
+            and (before["method"] != self._method_name() or name not in OF_SOME_METHODS or self.spec.knows(name))
         ]
 
 
-_ONLY = {
-    "value_model": ("oreo", "dqo"),
-    "value_warmup_epochs": ("oreo", "dqo"),
-    "value_lr": ("oreo", "dqo"),
-    "beta": ("dpo", "kto", "oreo", "dqo"),
-    "alpha": ("oreo", "dqo"),  # dqo: 0, see above
-    "level": ("oreo",),
-    "lambda_": ("oreo", "dqo"),
-    "reward": ("oreo", "dqo"),
-    "desirable_weight": ("kto",),
-    "undesirable_weight": ("kto",),
-    "pairs_per_game": ("dpo",),
-    "balance": ("sft", "dpo", "kto", "dqo", "oreo"),
-    "lora_models": ("oreo", "dqo"),
-}
+_FILLED_IN = ("epochs", "lr", "value_lr", "beta", "alpha", "pairs_per_game")
+"""Fields whose None stands for the method's own number."""
+OF_SOME_METHODS = (
+    *("value_model", "value_warmup_epochs", "value_lr", "beta", "alpha", "level", "lambda_", "reward"),
+    *("desirable_weight", "undesirable_weight", "pairs_per_game", "balance", "lora_models"),
+)
 """Fields that only some methods know. Given to another, they would do nothing."""
+_CHOICES = {
+    "level": LEVELS,
+    "overlong": OVERLONG,
+    "reward": REWARDS,
+    "balance": BALANCES,
+    "lora_models": LORA_MODELS,
+}
 _RANGE: dict[str, tuple[float, float]] = {
     "epochs": (0, math.inf),
     "value_warmup_epochs": (0, math.inf),
@@ -286,10 +286,15 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 def check_names(names: Iterable[str]) -> None:
     """Raises UsageError for what is no field of `TrainConfig`."""
-    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    existing = field_names()
     for name in names:
-        if name not in known:
-            raise UsageError(f"unknown training option {name!r}; {did_you_mean(name, known)}")
+        if name not in existing:
+            raise UsageError(f"unknown training option {name!r}; {did_you_mean(name, existing)}")
+
+
+def field_names() -> list[str]:
+    """The settings there are."""
+    return [field.name for field in dataclasses.fields(TrainConfig) if field.init]
 
 
 def _check_types(fields: dict[str, Any]) -> None:
@@ -310,7 +315,7 @@ def _fits(value: Any, kind: Any) -> bool:
         if not isinstance(value, list | tuple):
             return False
         same = parts[-1] is Ellipsis
-        return (same or len(value) == len(parts)) and all(_fits(each, parts[0]) for each in value)
+        return (same or len(value) == len(parts)) and all(_fits(entry, parts[0]) for entry in value)
     if isinstance(value, bool):
         return kind is bool
     if kind is float:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: no update is half made."""
+"""Ctrl-C and SIGTERM while training: both save a checkpoint and stop, and no update is half made."""
 
 from __future__ import annotations
 
@@ -8,37 +8,51 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextlib.contextmanager
-def _asked_to_stop(several: bool) -> Iterator[list[Any]]:
-    """With several processes, note Ctrl-C and SIGTERM (what launchers send) and go on: all have to stop after the same
-    update, and those that wait for each other cannot do so at any other moment."""
-    asked: list[Any] = []
-    if not several or threading.current_thread() is not threading.main_thread():
-        yield asked
+def stop_requests(several: bool) -> Iterator[list[Any]]:
+    """SIGTERM, what launchers and schedulers send, stops as Ctrl-C does.
+
+    With several processes both are only noted, in the list that is given: all have to stop after the same update, and
+    those that wait for each other cannot do so at any other moment. Alone, a process gets KeyboardInterrupt.
+    """
+    requests: list[Any] = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
+        yield requests
         return
-    before = {
-        each: signal.signal(each, lambda *arguments: asked.append(arguments))
-        for each in (signal.SIGINT, signal.SIGTERM)
-    }
+
+    def note(*arguments: Any) -> None:
+        requests.append(arguments)
+
+    handlers: dict[signal.Signals, Any] = dict.fromkeys(_SIGNALS, note)
+    if not several:
+        handlers = {signal.SIGTERM: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield asked
+        yield requests
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler if handler is not None else signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C until the block is done, so that no update is half made. Only the main thread gets signals."""
+def uninterrupted() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM until the block is done, so that no update is half made."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    pending: list[Any] = []
-    before = signal.signal(signal.SIGINT, lambda *arguments: pending.append(arguments))
+    pending: list[tuple[int, Any]] = []
+    before = {number: signal.signal(number, lambda *arguments: pending.append(arguments)) for number in _SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
-    if pending and callable(before):
-        before(*pending[0])
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    for arrived, frame in pending[:1]:
+        handler = before[signal.Signals(arrived)]
+        if callable(handler):
+            handler(arrived, frame)
+        elif handler == signal.SIG_DFL:
+            signal.raise_signal(arrived)

@@ -21,7 +21,7 @@ def auc(scores: Sequence[float], won: Sequence[bool]) -> float | None:
     return (rank_sum - wins * (wins + 1) / 2) / (wins * losses)
 
 
-def _value_summary(recent: Iterable[tuple[float, float, bool]]) -> dict[str, float | None]:
+def value_summary(recent: Iterable[tuple[float, float, bool]]) -> dict[str, float | None]:
     """Mean V(s_0) of won and of lost trajectories, and the AUC of V for the outcome at the start and half-way."""
     recent = list(recent)
     if not recent:

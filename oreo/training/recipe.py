@@ -1,7 +1,8 @@
-"""Settings of the paper's experiments by name: `oreo train --recipe oreo-alfworld`. One file each in
-oreo/training/recipes.
+"""Settings by name, those of the paper's experiments and ours for small models: `oreo train --recipe oreo-alfworld`.
+One file each in oreo/training/recipes.
 
     about, start           what it is, and which model the paper starts from (yours is given by `model`)
+    paper                  "" where it is of none; left out: arXiv 2412.16145
     train, collect         name -> {value, source}, with `code` where the released code differs and `note` for the rest
     differs                what the released code does otherwise and no setting says
     results                success or accuracy in %, as published (greedy)
@@ -47,6 +48,8 @@ class Recipe:
     """By options of `oreo collect`: per_game, max_steps, temperature."""
     differs: tuple[str, ...] = ()
     results: dict[str, float] = field(default_factory=dict)
+    paper: str = PAPER
+    """Where the experiment is from; "": it is ours."""
 
     def settings(self, given: dict[str, Any]) -> dict[str, Any]:
         """Fields of TrainConfig: this recipe's, and over them the given ones.
@@ -76,7 +79,7 @@ class Recipe:
         return {
             "name": self.name,
             "about": self.about,
-            "paper": PAPER,
+            "paper": self.paper,
             "start": self.start,
             "train": shown(self.train),
             "collect": shown(self.collect),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import hashlib
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oreo.data.selection import Episode, game_of, pairs, select
+from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
@@ -34,11 +37,35 @@ class Example:
         return [piece for trajectory in self.trajectories for piece in trajectory]
 
 
+class RowKind(enum.Enum):
+    """What one row of the data is."""
+
+    TURNS = "turns"
+    """A sequence that has turns to imitate."""
+    TRAJECTORIES = "trajectories"
+    """A trajectory, in all its pieces."""
+    PAIRS = "pairs"
+    """A won and a lost trajectory of one game."""
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """A trajectory that is learnt from."""
+
+    pieces: tuple[Encoded, ...]
+    won: bool
+    name: str
+    game: str
+    episode: Episode | None
+    """Only where there is something to select by it: it is a hash of all that was said."""
+
+
 def encode_all(
     trajectories: Iterable[Trajectory],
     turn_format: TurnFormat,
     *,
-    method: str,
+    rows: RowKind,
+    won_only: bool = False,
     max_length: int | None,
     overlong: str,
     reward: str = "stored",
@@ -47,67 +74,144 @@ def encode_all(
     pairs_per_game: int | None = None,
     seed: int = 0,
 ) -> list[Example]:
-    """Encode what the method learns from: SFT the turns to imitate, rejection those of won episodes, the others all.
+    """Encode the trajectories as a method's rows.
 
-    Args: as the fields of `oreo.training.config.TrainConfig`. Without selection and pairs, rows are in the order of the
-    data.
+    Warns of trajectories that were split or dropped, and of turns that an agent would hand over as another action.
+
+    Args:
+        rows, won_only: as `oreo.training.methods.spec.MethodSpec`.
+        pairs_per_game: at most N pairs of each game; None: all there are.
+        the others: as the fields of `oreo.training.config.TrainConfig`. Without selection and pairs, rows are in the
+            order of the data.
 
     Raises:
         DataError: nothing to learn from; a trajectory longer than `max_length` with overlong="refuse".
         UsageError: see `oreo.data.selection.select`.
     """
-    selecting = samples_per_game is not None or balance != "none" or method == "dpo"
-    encoded: list[tuple[Encoded, ...]] = []
-    wins: list[bool] = []
-    episodes: list[Episode] = []
-    """Only where there is something to select by them: each is a hash of all that was said."""
-    names: list[tuple[str, str]] = []
-    seen = won = long = 0
+    selecting = samples_per_game is not None or balance != "none" or rows is RowKind.PAIRS
+    encoded: list[_Encoded] = []
+    read = won = long = turns = other_actions = 0
     for trajectory in trajectories:
-        seen += 1
+        read += 1
         won += trajectory.won
-        if method == "rejection" and not trajectory.won:
+        if not trajectory.steps or (won_only and not trajectory.won):
             continue
-        if not trajectory.steps:
-            continue
-        pieces = turn_format.split(with_reward(trajectory, reward), max_length if overlong == "split" else None)
-        if overlong == "refuse":
-            check_length(max(pieces, key=len), trajectory, max_length)
-        elif overlong == "split":
-            # Its agent's own context had as many beginnings; more are due to `max_length`.
-            long += len(pieces) > len({step.context_start for step in trajectory.steps})
-        elif max_length is not None and max(map(len, pieces)) > max_length:
-            long += 1
-            continue
-        if method in ("sft", "rejection"):
+        pieces, too_long = _pieces(with_reward(trajectory, reward), turn_format, max_length, overlong)
+        long += too_long
+        if rows is RowKind.TURNS:
             pieces = [piece for piece in pieces if piece.imitate.any()]
-        if pieces:
-            encoded.append(tuple(pieces))
-            wins.append(trajectory.won)
-            if selecting:
-                episodes.append(Episode.of(trajectory))
-            names.append((trajectory.game or trajectory.task or trajectory.env_id, game_of(trajectory)))
+        if not pieces:
+            continue
+        learnt = [step for step in trajectory.steps if step.imitate or rows is not RowKind.TURNS]
+        turns += len(learnt)
+        other_actions += sum(action_of(step.text) != step.action.strip() for step in learnt)
+        name, episode = trajectory.game or trajectory.task or trajectory.env_id, None
+        if selecting:
+            episode = Episode.of(trajectory)
+        encoded.append(_Encoded(tuple(pieces), trajectory.won, name, game_of(trajectory), episode))
     if long:
-        done = "split between turns" if overlong == "split" else "dropped"
-        warnings.warn(f"{long} of {seen} trajectories have more than {max_length} tokens and were {done}", stacklevel=2)
+        outcome = "split between turns" if overlong == "split" else "dropped"
+        _warn(f"{long} of {read} trajectories have more than {max_length} tokens and were {outcome}")
+    if other_actions:
+        _warn(
+            f"{other_actions} of {turns} turns to learn from would be handed over as another action than the stored "
+            'one by the agent so trained: its action is what follows the last "Action:" of a turn, or all of the turn; '
+            "store such turns with a line Action: …"
+        )
     if not encoded:
-        if not seen:
-            raise DataError("there are no trajectories to train on; collect some first")
-        if method == "rejection" and not won:
-            raise DataError(f"none of the {seen} trajectories is won, and rejection sampling learns from no other")
-        if long:
-            raise DataError(f"all trajectories have more than {max_length} tokens; raise max_length")
-        raise DataError(f"none of the {seen} trajectories has a turn to learn from")
-    chosen = list(range(len(encoded)))
+        raise DataError(_nothing_to_learn(read, won, long, won_only, max_length))
     if samples_per_game is not None or balance != "none":
+        episodes = [trajectory.episode for trajectory in encoded if trajectory.episode is not None]
         chosen = select(episodes, seed=seed, samples_per_game=samples_per_game, balance=balance)
-    if method == "dpo":
-        found = pairs([episodes[i] for i in chosen], seed=seed, pairs_per_game=pairs_per_game or len(chosen) ** 2)
-        both = [(chosen[first], chosen[second]) for first, second in found]
-        return [Example((encoded[first], encoded[second]), True, *names[first]) for first, second in both]
-    if method in ("sft", "rejection"):
-        return [Example(((piece,),), wins[i], *names[i]) for i in chosen for piece in encoded[i]]
-    return [Example((encoded[i],), wins[i], *names[i]) for i in chosen]
+        encoded = [encoded[index] for index in chosen]
+    return _as_rows(encoded, rows, pairs_per_game, seed)
+
+
+def _pieces(
+    trajectory: Trajectory, turn_format: TurnFormat, max_length: int | None, overlong: str
+) -> tuple[list[Encoded], bool]:
+    """The trajectory's sequences, none where it is dropped, and whether it was too long."""
+    pieces = turn_format.split(trajectory, max_length if overlong == "split" else None)
+    if overlong == "refuse":
+        check_length(max(pieces, key=len), trajectory, max_length)
+        return pieces, False
+    if overlong == "split":
+        # Its agent's own context had as many beginnings; more are due to `max_length`.
+        return pieces, len(pieces) > len({step.context_start for step in trajectory.steps})
+    too_long = max_length is not None and max(map(len, pieces)) > max_length
+    return ([] if too_long else pieces), too_long
+
+
+def _nothing_to_learn(read: int, won: int, long: int, won_only: bool, max_length: int | None) -> str:
+    """Why no trajectory is left to learn from."""
+    if not read:
+        return "there are no trajectories to train on; collect some first"
+    if won_only and not won:
+        return f"none of the {read} trajectories is won, and only won ones are learnt from"
+    if long:
+        return f"all trajectories have more than {max_length} tokens; raise max_length"
+    return f"none of the {read} trajectories has a turn to learn from"
+
+
+def _as_rows(encoded: Sequence[_Encoded], rows: RowKind, pairs_per_game: int | None, seed: int) -> list[Example]:
+    if rows is RowKind.PAIRS:
+        episodes = [trajectory.episode for trajectory in encoded if trajectory.episode is not None]
+        both = pairs(episodes, seed=seed, pairs_per_game=pairs_per_game or len(encoded) ** 2)
+        return [
+            Example((encoded[won].pieces, encoded[lost].pieces), True, encoded[won].name, encoded[won].game)
+            for won, lost in both
+        ]
+    if rows is RowKind.TURNS:
+        return [
+            Example(((piece,),), trajectory.won, trajectory.name, trajectory.game)
+            for trajectory in encoded
+            for piece in trajectory.pieces
+        ]
+    return [Example((trajectory.pieces,), trajectory.won, trajectory.name, trajectory.game) for trajectory in encoded]
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
+
+
+def refuse_without_reward(examples: Sequence[Example], method: str) -> None:
+    """For methods that learn from rewards.
+
+    Raises:
+        DataError: no row has a reward: every target would be the 0 that the value begins with.
+    """
+    if not any(piece.reward.any() for example in examples for piece in example.pieces):
+        raise DataError(
+            f"none of the {len(examples)} episodes has a reward, so {method} has nothing to learn; collect with an "
+            "agent that wins now and then, or on easier games (--reward signed pays lost ones -1)"
+        )
+
+
+class Rows:
+    """The rows of a run, and which of them each of its updates learns from."""
+
+    def __init__(self, examples: Sequence[Example], *, batch_size: int, seed: int, games_together: bool) -> None:
+        self.examples = examples
+        self.lengths = [[len(piece) for piece in example.pieces] for example in examples]
+        """Tokens of each sequence of each row."""
+        self.games = [example.game for example in examples]
+        self.per_epoch = math.ceil(len(examples) / batch_size)
+        """Updates in one pass over the rows."""
+        self._batch_size, self._seed, self._games_together = batch_size, seed, games_together
+        self._order: tuple[int, list[int]] | None = None
+        """The epoch that rows were last drawn for, and its order: drawn once an epoch and not for each update."""
+
+    def of(self, step: int) -> list[int]:
+        """Indices of the rows of update `step`, from 0."""
+        epoch, index = divmod(step, self.per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            games = self.games if self._games_together else None
+            self._order = epoch, epoch_order(len(self.examples), seed=self._seed, epoch=epoch, games=games)
+        return self._order[1][index * self._batch_size : (index + 1) * self._batch_size]
+
+    def tokens(self, rows: Sequence[int]) -> int:
+        """All tokens of these rows, padding left out."""
+        return sum(sum(self.lengths[row]) for row in rows)
 
 
 def with_reward(trajectory: Trajectory, reward: str) -> Trajectory:

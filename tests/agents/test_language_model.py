@@ -13,7 +13,7 @@ from helpers.word_models import ARCHITECTURES, Babble, Lines, make_model
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.ragged_cache import RaggedCache, rearranged
-from oreo.agents.turns import action_of
+from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout

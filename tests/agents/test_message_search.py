@@ -12,7 +12,7 @@ from helpers.word_models import WORDS, Babble, make_model
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.message_search import MessageSearchAgent, _Beam
 from oreo.agents.sampling import draw
-from oreo.agents.turns import action_of
+from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import TextEnv, continues_message
 from oreo.errors import UsageError

@@ -55,18 +55,18 @@ disconnect()
 """
 NOT_FINITE = """
 import json, math, os, sys
-import oreo, oreo.training.methods
+import oreo, oreo.training.methods.sft
 from oreo.training.devices import disconnect
-from oreo.training.trainer import NonFiniteLoss
+from oreo.training.nonfinite import NonFiniteLoss
 
-plain, calls = oreo.training.methods.nll_loss, []
+plain, calls = oreo.training.methods.sft.nll_loss, []
 
 def breaks(*arguments):
     calls.append(arguments)
     loss, metrics = plain(*arguments)
     return (loss * math.nan, metrics) if len(calls) == 3 and os.environ["RANK"] == "1" else (loss, metrics)
 
-oreo.training.methods.nll_loss = breaks
+oreo.training.methods.sft.nll_loss = breaks
 try:
     oreo.train(**json.loads(sys.argv[1]))
 except NonFiniteLoss as error:

@@ -37,7 +37,7 @@ from oreo.models.scorers import Policy, Value
 from oreo.rollouts.loop import rollout
 from oreo.training.batches import Batch, collate
 from oreo.training.config import TrainConfig
-from oreo.training.methods import Update, soft_bellman
+from oreo.training.methods.spec import Update
 from oreo.training.rows import Example
 from oreo.training.trainer import train
 
@@ -159,7 +159,7 @@ def train_tables(
     optimizer = torch.optim.SGD(groups, momentum=0.95)
     for _ in range(updates):
         optimizer.zero_grad()
-        loss = soft_bellman(Update(config, policy, value), batch, in_one_piece(batch)).loss
+        loss = config.spec.loss(Update(config, policy, value), batch, in_one_piece(batch)).loss
         if loss.item() < 1e-11:
             break
         loss.backward()
@@ -305,7 +305,7 @@ def test_what_no_episode_shows_is_left_open_and_the_value_with_it(level: str) ->
         config = TrainConfig(level=level, beta=beta, alpha=alpha)
         for model in (policy, value):
             model.zero_grad()
-        outcome = soft_bellman(Update(config, policy, value), batch, in_one_piece(batch))
+        outcome = config.spec.loss(Update(config, policy, value), batch, in_one_piece(batch))
         outcome.loss.backward()
         assert policy.logits.grad is not None and value.values.grad is not None
         assert outcome.metrics["value_loss"] < 1e-25 and outcome.metrics["policy_loss"] < 1e-25

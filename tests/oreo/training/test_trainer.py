@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
-import oreo.training.methods
-import oreo.training.trainer
+import oreo.training.interrupts
+import oreo.training.methods.sft
 from helpers import small_models
 from helpers.small_models import rollouts
 from oreo.data.buffer import TrajectoryBuffer
@@ -28,12 +28,15 @@ from oreo.models import lora
 from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import digest
 from oreo.training.batches import collate, micro_batches, share_out
-from oreo.training.config import METHODS, TrainConfig
+from oreo.training.config import TrainConfig
 from oreo.training.losses import merge_steps, policy_loss, trajectory_mean, value_loss
+from oreo.training.methods.registry import METHODS
 from oreo.training.metrics import auc
-from oreo.training.rows import encode_all, epoch_order, with_reward
+from oreo.training.nonfinite import NonFiniteLoss
+from oreo.training.rows import RowKind, encode_all, epoch_order, with_reward
+from oreo.training.run_folder import RunFolder
 from oreo.training.schedule import schedule
-from oreo.training.trainer import NonFiniteLoss, train
+from oreo.training.trainer import Run, train
 from oreo.trajectory import Step, Trajectory
 
 torch.set_num_threads(1)
@@ -56,6 +59,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def log(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+
+
+def a_new_run(data: list[Any], config: TrainConfig, output: Path) -> Run:
+    """A run before its first update."""
+    return Run(data, config, RunFolder(output, config))
 
 
 # What comes out.
@@ -94,20 +102,20 @@ def test_every_kind_with_tied_heads_and_without_with_a_chat_template_and_without
     chat = small_models.TEMPLATE if template else None
     start = small_models.make_model(tmp_path / "start", kind, tied=tied, template=chat)
     config = TrainConfig(method="oreo", model=str(start), epochs=1, **{**FAST, "batch_size": 12})
-    run = oreo.training.trainer._Run(rollouts(), config, tmp_path / "run")
-    before = digest(run.models["policy"])
-    text = AutoTokenizer.from_pretrained(start).decode(run.examples[0].pieces[0].input_ids)
+    run = a_new_run(rollouts(), config, tmp_path / "run")
+    before = digest(run.modules.models["policy"])
+    text = AutoTokenizer.from_pretrained(start).decode(run.rows.examples[0].pieces[0].input_ids)
     assert text.startswith("[") == template
-    assert run.packed
+    assert run.modules.packed
     result = run.train(None)
     assert result.steps == 1 and digest(result.policy) != before
     ids = torch.arange(90).view(2, 45)  # longer than the windows of those that have one
     for name, auto in (("policy", AutoModelForCausalLM), ("value", AutoModelForTokenClassification)):
-        if name in run.models:
-            plain = auto.from_pretrained(tmp_path / "run" / name)
-            run.models[name].set_attn_implementation(plain.config._attn_implementation)  # it only knows packed rows
+        if name in run.modules.models:
+            plain, model = auto.from_pretrained(tmp_path / "run" / name), run.modules.models[name]
+            model.set_attn_implementation(plain.config._attn_implementation)  # it only knows packed rows
             with torch.no_grad():
-                torch.testing.assert_close(plain(ids).logits, run.models[name](ids).logits, rtol=1e-5, atol=1e-5)
+                torch.testing.assert_close(plain(ids).logits, model(ids).logits, rtol=1e-5, atol=1e-5)
             assert AutoTokenizer.from_pretrained(tmp_path / "run" / name).chat_template == chat
     policy = AutoModelForCausalLM.from_pretrained(result.policy)
     assert (policy.get_output_embeddings().weight is policy.get_input_embeddings().weight) == tied
@@ -123,13 +131,13 @@ def test_kinds_that_transformers_has_no_value_model_for_have_one_here(kind: str,
     with torch.no_grad():
         assert not load_value(start)(ids).logits.any()
     settings: dict[str, Any] = {**FAST, "value_lr": 1e-1, "lora_r": lora_r, "packed": False}
-    run = oreo.training.trainer._Run(rollouts(), TrainConfig(model=str(start), epochs=1, **settings), tmp_path / "run")
+    run = a_new_run(rollouts(), TrainConfig(model=str(start), epochs=1, **settings), tmp_path / "run")
     result = run.train(None)
     if lora_r:
-        lora.switch(run.models["value"], "value")
+        lora.switch(run.modules.models["value"], "value")
     again = load_value(result.output)
     with torch.no_grad():
-        values = run.models["value"](ids).logits
+        values = run.modules.models["value"](ids).logits
         assert values.std() > 0
         torch.testing.assert_close(again(ids).logits, values, rtol=1e-3, atol=1e-4)
         if not lora_r:
@@ -145,10 +153,6 @@ def train_again(data: list[Any], start: Path, output: Path, settings: dict[str, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return train(data, method="oreo", model=start, output=output, epochs=1, **{**settings, "packed": True}).output
-
-
-def test_methods_are_known_by_the_same_names_everywhere() -> None:
-    assert tuple(oreo.training.methods.METHODS) == METHODS
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -269,17 +273,17 @@ def test_cutting_a_batch_into_micro_batches_changes_the_gradient_by_rounding_onl
 
 def a_run(data: list[Any], start: Path, output: Path, micro: int, **settings: Any) -> Any:
     """A run before its first update, whose policy has left the reference already."""
-    run = oreo.training.trainer._Run(data, TrainConfig(model=str(start), micro_tokens=micro, **settings), output)
+    run = a_new_run(data, TrainConfig(model=str(start), micro_tokens=micro, **settings), output)
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for model in run.models.values():
+        for model in run.modules.models.values():
             for parameter in model.parameters():
                 parameter.add_(0.05 * torch.randn(parameter.shape, generator=random))
     return run
 
 
 def gradient(run: Any, name: str = "policy") -> dict[str, torch.Tensor]:
-    return {key: p.grad.clone() for key, p in run.models[name].named_parameters() if p.grad is not None}
+    return {key: p.grad.clone() for key, p in run.modules.models[name].named_parameters() if p.grad is not None}
 
 
 def log_ratio_of(run: Any, ids: Any, mask: Any) -> torch.Tensor:
@@ -288,14 +292,14 @@ def log_ratio_of(run: Any, ids: Any, mask: Any) -> torch.Tensor:
     plain, _ = load_policy(run.config.model)
     ours, theirs = (
         torch.func.functional_call(plain, dict(model.named_parameters()), (ids,)).logits.log_softmax(-1)
-        for model in (run.models["policy"], run.reference.model)
+        for model in (run.modules.models["policy"], run.modules.reference.model)
     )
     return (ours - theirs)[0, :-1].gather(-1, ids[0, 1:, None])[chosen].sum()
 
 
 def by_formula(run: Any, method: str) -> torch.Tensor:
     """The loss of all rows in one batch, written out; of KTO's several pieces each is one more sequence of its row."""
-    config, examples = run.config, run.examples
+    config, examples = run.config, run.rows.examples
 
     def ratio(pieces: Any) -> torch.Tensor:
         return sum(log_ratio_of(run, piece.input_ids, piece.action_mask) for piece in pieces)
@@ -336,10 +340,10 @@ def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however
         settings |= dict(max_length=40, overlong="split")
     for micro in (1, 100, 100_000):
         run = a_run(rollouts(), start, tmp_path, micro, **settings)
-        assert (max(map(len, run.lengths)) > {"dpo": 2, "kto": 1}[method]) == (pieces == "split")
-        metrics, _ = run._backward(range(len(run.examples)), False)
+        assert (max(map(len, run.rows.lengths)) > {"dpo": 2, "kto": 1}[method]) == (pieces == "split")
+        metrics, _ = run.backward(range(len(run.rows.examples)))
         found = gradient(run)
-        run.models["policy"].zero_grad()
+        run.modules.models["policy"].zero_grad()
         expected = by_formula(run, method)
         expected.backward()
         assert metrics["loss"] == pytest.approx(expected.item(), rel=1e-5)
@@ -355,8 +359,8 @@ def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(method: str
     found = []
     for micro in (1, 90, 100_000):
         run = a_run(rollouts(), start, tmp_path, micro, method=method, **extra)
-        run._backward(range(len(run.examples)), False)
-        found.append({(name, key): g for name in run.models for key, g in gradient(run, name).items()})
+        run.backward(range(len(run.rows.examples)))
+        found.append({(name, key): g for name in run.modules.models for key, g in gradient(run, name).items()})
     for other in found[1:]:
         for key, tensor in found[0].items():
             torch.testing.assert_close(other[key], tensor, rtol=1e-3, atol=1e-5 * float(tensor.abs().max()) + 1e-7)
@@ -365,11 +369,11 @@ def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(method: str
 def test_dpo_begins_by_pulling_up_the_won_and_pushing_down_the_lost_with_half_of_beta(
     start: Path, tmp_path: Path
 ) -> None:
-    run = oreo.training.trainer._Run(rollouts(), TrainConfig(method="dpo", model=str(start)), tmp_path)
-    run._backward([3], False)
+    run = a_new_run(rollouts(), TrainConfig(method="dpo", model=str(start)), tmp_path)
+    run.backward([3])
     found = gradient(run)
-    run.models["policy"].zero_grad()
-    (won,), (lost,) = run.examples[3].trajectories
+    run.modules.models["policy"].zero_grad()
+    (won,), (lost,) = run.rows.examples[3].trajectories
     difference = log_ratio_of(run, won.input_ids, won.action_mask) - log_ratio_of(run, lost.input_ids, lost.action_mask)
     (-0.1 / 2 * difference).backward()
     for key, tensor in gradient(run).items():
@@ -381,7 +385,7 @@ def test_dqo_has_oreos_loss_without_kl_and_another_gradient(start: Path, tmp_pat
         name: a_run(rollouts(), start, tmp_path, 1000, method=name, **settings)
         for name, settings in {"dqo": {}, "oreo": {"alpha": 0.0}}.items()
     }
-    metrics = {name: run._backward(range(12), False)[0] for name, run in runs.items()}
+    metrics = {name: run.backward(range(12))[0] for name, run in runs.items()}
     assert metrics["dqo"] == pytest.approx(metrics["oreo"]) and metrics["dqo"]["kl"] > 0
     values, policies = ([gradient(run, name) for run in runs.values()] for name in ("value", "policy"))
     assert all(torch.equal(values[0][key], values[1][key]) for key in values[0])
@@ -410,21 +414,19 @@ def test_rewards_are_as_stored_or_one_at_the_end_by_the_outcome() -> None:
 def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(start: Path, tmp_path: Path) -> None:
     data = rollouts()
     config = TrainConfig(method="oreo", model=str(start), reward="signed", balance="game", samples_per_game=3)
-    run = oreo.training.trainer._Run(data, config, tmp_path)
-    assert [(example.name, example.won) for example in run.examples] == [
+    run = a_new_run(data, config, tmp_path)
+    assert [(example.name, example.won) for example in run.rows.examples] == [
         (f"game {game}", won) for game in range(4) for won in (True, False)
     ]
-    assert [float(example.pieces[0].reward.sum()) for example in run.examples] == [1.0, -1.0] * 4
-    assert oreo.training.trainer._Run(data[::-1], config, tmp_path).identity == run.identity
+    assert [float(example.pieces[0].reward.sum()) for example in run.rows.examples] == [1.0, -1.0] * 4
+    assert a_new_run(data[::-1], config, tmp_path).identity == run.identity
     other = dataclasses.replace(config, reward="success")
-    assert oreo.training.trainer._Run(data, other, tmp_path).identity != run.identity
+    assert a_new_run(data, other, tmp_path).identity != run.identity
 
 
 def test_dpo_pairs_are_drawn_from_what_was_selected(start: Path, tmp_path: Path) -> None:
     def rows(**settings: Any) -> list[str]:
-        return [
-            e.name for e in oreo.training.trainer._Run(rollouts(), TrainConfig(**fixed, **settings), tmp_path).examples
-        ]
+        return [e.name for e in a_new_run(rollouts(), TrainConfig(**fixed, **settings), tmp_path).rows.examples]
 
     fixed: dict[str, Any] = dict(method="dpo", model=str(start))
     games = [f"game {game}" for game in range(4)]
@@ -456,7 +458,7 @@ def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, tmp_path
     _, tokenizer = load_policy(start)
     form = TurnFormat.from_tokenizer(tokenizer)
     episodes = [noisy(episode, "zz") for episode in small_models.episodes()]
-    for example in encode_all(episodes, form, method="sft", max_length=None, overlong="refuse"):
+    for example in encode_all(episodes, form, rows=RowKind.TURNS, max_length=None, overlong="refuse"):
         [piece] = example.pieces
         text = tokenizer.decode(piece.input_ids[piece.imitate])
         assert "z" not in text and text
@@ -528,7 +530,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(start: Path, tmp_path: Pa
 
 def test_ctrl_c_during_an_update_waits_until_the_update_is_whole() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), oreo.training.interrupts._uninterrupted():
+    with pytest.raises(KeyboardInterrupt), oreo.training.interrupts.uninterrupted():
         os.kill(os.getpid(), signal.SIGINT)
         done.append("update")
     assert done == ["update"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -576,14 +578,14 @@ def test_resuming_something_else_says_what_differs(start: Path, tmp_path: Path) 
 
 def not_finite_at(update: int, monkeypatch: Any) -> None:
     """Imitation's loss is NaN in one update of single micro-batches."""
-    plain, calls = oreo.training.methods.nll_loss, []
+    plain, calls = oreo.training.methods.sft.nll_loss, []
 
     def breaks(*args: Any) -> Any:
         calls.append(args)
         loss, metrics = plain(*args)
         return (loss * math.nan, metrics) if len(calls) == update else (loss, metrics)
 
-    monkeypatch.setattr(oreo.training.methods, "nll_loss", breaks)
+    monkeypatch.setattr(oreo.training.methods.sft, "nll_loss", breaks)
 
 
 @pytest.mark.parametrize("save_every", [0, 1])
@@ -640,7 +642,9 @@ def test_overlong_trajectories_are_refused_split_or_dropped_but_never_cut(start:
     form = TurnFormat.from_tokenizer(load_policy(start)[1])
     for overlong in ("split", "drop"):
         with pytest.warns(UserWarning, match=f"of 12 trajectories have more than 30 tokens and were {overlong}"):
-            examples = encode_all(small_models.episodes(), form, method="oreo", max_length=30, overlong=overlong)
+            examples = encode_all(
+                small_models.episodes(), form, rows=RowKind.TRAJECTORIES, max_length=30, overlong=overlong
+            )
         assert max(len(piece) for example in examples for piece in example.pieces) <= 30
         turns = sum(int(piece.step_start.sum()) for example in examples for piece in example.pieces)
         assert (turns == sum(len(episode) for episode in small_models.episodes())) == (overlong == "split")
@@ -797,7 +801,8 @@ def test_samples_of_a_game_stand_in_one_micro_batch_where_rows_are_packed() -> N
 
 
 def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(start: Path, tmp_path: Path) -> None:
-    steps = [Step("A long task that is told to everybody who plays this game.", f"turn {n}") for n in range(20)]
+    task = "A long task that is told to everybody who plays this game."
+    steps = [Step(task, f"turn {n}", reward=float(n % 2)) for n in range(20)]
     games = [f"game {index // 4}" for index in range(20)]
     data = [
         Trajectory("test", (step,), "", True, False, index % 2 > 0, game=game)
@@ -806,13 +811,13 @@ def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(
     tokens = {}
     for together in (False, True):
         config = TrainConfig(model=str(start), batch_size=4, games_together=together)
-        run = oreo.training.trainer._Run(data, config, tmp_path)
-        rows = [run._rows(0, index) for index in range(5)]
+        run = a_new_run(data, config, tmp_path)
+        rows = [run.rows.of(index) for index in range(5)]
         assert sorted(row for each in rows for row in each) == list(range(20))
         batches = [
-            run._batch([run.examples[row] for row in group])
+            run._batch([run.rows.examples[row] for row in group])
             for each in rows
-            for group in run._groups(each, run.lengths, run.games)
+            for group in run.micro_batching.groups(each, run.rows.lengths, run.rows.games)
         ]
         tokens[together] = sum(batch.packing.input_ids.numel() for batch in batches)
         assert all(len({games[row] for row in each}) == 1 for each in rows) == together
@@ -827,24 +832,24 @@ def test_a_trajectory_in_pieces_is_one_row_with_all_its_returns_and_log_ratios(
     config: dict[str, Any] = dict(method="oreo", max_length=40, overlong="split", alpha=0.3, **settings)
     for micro in (1, 100_000):
         run = a_run(rollouts(), start, tmp_path, micro, **config)
-        assert len(run.examples) == len(rollouts()) and max(map(len, run.lengths)) > 1
-        metrics, seen = run._backward(range(len(run.examples)), False)
-        assert len(seen) == len(run.examples)
-        found = {(name, key): each for name in run.models for key, each in gradient(run, name).items()}
-        for model in run.models.values():
+        assert len(run.rows.examples) == len(rollouts()) and max(map(len, run.rows.lengths)) > 1
+        metrics, seen = run.backward(range(len(run.rows.examples)))
+        assert len(seen) == len(run.rows.examples)
+        found = {(name, key): each for name in run.modules.models for key, each in gradient(run, name).items()}
+        for model in run.modules.models.values():
             model.zero_grad()
         plain, critic = load_policy(start)[0], load_value(start)
         total = 0.0
-        for example in run.examples:
+        for example in run.rows.examples:
             terms = []
             for piece in example.pieces:
                 ids, acted = torch.as_tensor(piece.input_ids)[None], torch.as_tensor(piece.action_mask)[1:]
                 ours, theirs, values = (
                     torch.func.functional_call(body, dict(model.named_parameters()), (ids,)).logits[0, :-1][acted]
                     for body, model in (
-                        (plain, run.models["policy"]),
-                        (plain, run.reference.model),
-                        (critic, run.models["value"]),
+                        (plain, run.modules.models["policy"]),
+                        (plain, run.modules.reference.model),
+                        (critic, run.modules.models["value"]),
                     )
                 )
                 ours, theirs = ours.log_softmax(-1), theirs.detach().log_softmax(-1)
@@ -859,8 +864,8 @@ def test_a_trajectory_in_pieces_is_one_row_with_all_its_returns_and_log_ratios(
             level = settings.get("level", "token")
             total += value_loss(value, *states, **how)[0] + 0.3 * kl.mean()
             total += policy_loss(value, ratio, reward, mask, level=level, step_start=begins, **how)[0]
-        (total / len(run.examples)).backward()
-        assert metrics["loss"] == pytest.approx(total.item() / len(run.examples), rel=1e-4)
+        (total / len(run.rows.examples)).backward()
+        assert metrics["loss"] == pytest.approx(total.item() / len(run.rows.examples), rel=1e-4)
         for (name, key), tensor in found.items():
             expected = gradient(run, name)[key]
             torch.testing.assert_close(tensor, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()) + 1e-7)

@@ -1,0 +1,121 @@
+"""Reading model folders: quietly, and with one line that names the file where one is missing, cut or garbled."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from oreo.errors import DataError, OreoError, UsageError, did_you_mean
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The dtype of weights that goes by this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in dtypes:
+        raise UsageError(f"unknown dtype {name!r}; {did_you_mean(name, dtypes)}")
+    return dtypes[name]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No bars and no tables of new weights from transformers."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Quiet, and any failure to load in one line.
+
+    Raises:
+        DataError: whatever transformers, peft, tokenizers or safetensors had to object; they raise all kinds of things.
+    """
+    try:
+        with quiet():
+            yield
+    except OreoError:
+        raise
+    except Exception as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if not Path(name).is_dir():
+            raise DataError(f"no model {name!r}: neither a folder here nor found on the Hub ({line})") from error
+        if fault := damage(name):
+            raise DataError(
+                f"{fault}; put the whole file there (a download that stopped?), or name another model"
+            ) from error
+        raise DataError(f"cannot load a model from {name}: {line}") from error
+
+
+def damage(folder: str | os.PathLike[str]) -> str | None:
+    """What is wrong with a file of a model folder, None where nothing can be seen to be."""
+    for path in sorted(Path(folder).iterdir()):
+        if not path.is_file():
+            continue
+        if path.stat().st_size == 0 and path.suffix in (".safetensors", ".json", ".bin", ".model", ".txt"):
+            return f"{path} is empty"
+        if path.suffix == ".safetensors" and (reason := _not_safetensors(path)):
+            return f"{path} is cut or damaged ({reason})"
+        if path.suffix == ".json" and (fault := _not_json(path)):
+            return fault
+    return None
+
+
+def parameters_in(folder: str | os.PathLike[str]) -> int | None:
+    """How many numbers the safetensors of a folder hold, by their headers; None where there are none to read."""
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(Path(folder).glob("*.safetensors"))
+    total = 0
+    try:
+        for file in files:
+            with safe_open(file, framework="pt") as opened:
+                total += sum(math.prod(opened.get_slice(key).get_shape()) for key in opened.keys())
+    except (OSError, SafetensorError):
+        return None
+    return total if files else None
+
+
+def _not_safetensors(path: Path) -> str | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt"):
+            return None
+    except (OSError, SafetensorError) as error:
+        return str(error).splitlines()[0]
+
+
+def _not_json(path: Path) -> str | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return f"{path} is cut or damaged (no JSON)"
+    if not isinstance(content, dict) and path.name != "added_tokens.json":
+        return f"{path} is damaged (JSON, but no object)"
+    if path.name.endswith(".index.json"):
+        shards = content.get("weight_map")
+        if not isinstance(shards, dict):
+            return f"{path} is damaged (no weight_map)"
+        for shard in sorted(set(map(str, shards.values()))):
+            if not (path.parent / shard).is_file():
+                return f"{path.parent / shard} is missing, and {path.name} lists it"
+    return None

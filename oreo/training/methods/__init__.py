@@ -1,0 +1,1 @@
+"""What training methods are made of, and one file for each of them."""

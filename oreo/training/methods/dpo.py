@@ -1,0 +1,34 @@
+"""DPO (arXiv 2305.18290): prefers the won to the lost trajectory of the same game."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oreo.training.batches import Batch
+from oreo.training.methods.log_ratios import trajectory_log_ratios
+from oreo.training.methods.spec import MethodSpec, Outcome, Update
+from oreo.training.preferences import dpo_loss
+from oreo.training.recipe import Setting
+from oreo.training.rows import Example, RowKind
+
+
+def dpo(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
+    """A row is a pair: the won trajectory, then the lost one."""
+    log_ratios = trajectory_log_ratios(update, batch, examples).view(-1, 2)
+    return Outcome(*dpo_loss(log_ratios[:, 0], log_ratios[:, 1], beta=float(update.config.beta or 0.0)))
+
+
+_APPENDIX = "paper, appendix: table of hyper-parameters, ALFWorld"
+DPO = MethodSpec(
+    name="dpo",
+    about="prefers the won to the lost trajectory of the same game",
+    loss=dpo,
+    rows=RowKind.PAIRS,
+    fields=("beta",),
+    defaults={
+        "lr": Setting(5e-7, _APPENDIX),
+        "epochs": Setting(1, _APPENDIX),
+        "beta": Setting(0.1, _APPENDIX),
+        "pairs_per_game": Setting(5, _APPENDIX),
+    },
+)

@@ -1,0 +1,199 @@
+"""oreo.training.methods: what a method is, those of the user's own, and that everything else follows from the spec."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from oreo.errors import DataError, UsageError
+from oreo.training.config import OF_SOME_METHODS, TrainConfig, field_names
+from oreo.training.methods.registry import METHODS, built_in, knowing, load_method
+from oreo.training.methods.spec import MethodSpec, Outcome
+from oreo.training.recipe import Setting
+from oreo.training.rows import RowKind
+from oreo.training.trainer import train
+
+torch.set_num_threads(1)
+EXAMPLE = Path(__file__).parents[3] / "examples" / "weighted_imitation.py"
+IPO = """
+from oreo.training.methods.log_ratios import trajectory_log_ratios
+from oreo.training.methods.spec import MethodSpec, Outcome
+from oreo.training.recipe import Setting
+from oreo.training.rows import RowKind
+
+
+def ipo(update, batch, examples):
+    won, lost = trajectory_log_ratios(update, batch, examples).view(-1, 2).unbind(1)
+    loss = (won - lost - 1 / (2 * update.config.beta)).square().mean()
+    return Outcome(loss, {"ipo_loss": loss.detach()})
+
+
+IPO = MethodSpec("ipo", ipo, rows=RowKind.PAIRS, fields=("beta",), defaults={"lr": Setting(1e-6, "a guess")})
+NOT_A_METHOD = 3
+SFT = MethodSpec("sft", ipo)
+"""
+
+
+@pytest.fixture
+def start(small: Any, tmp_path: Path) -> Path:
+    return small.make_model(tmp_path / "start")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(IPO)
+    return path
+
+
+def with_games(small: Any) -> list[Any]:
+    return [dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small.episodes())]
+
+
+def test_a_method_stands_in_the_registry_under_its_own_name_and_every_number_of_it_has_a_source() -> None:
+    for name in METHODS:
+        spec = built_in(name)
+        assert spec.name == name and spec.about and {"lr", "epochs"} <= set(spec.defaults)
+        for field, setting in spec.defaults.items():
+            assert field in field_names() and setting.source, (name, field)
+        assert set(spec.fields) <= set(OF_SOME_METHODS)
+
+
+def test_which_method_knows_which_field() -> None:
+    both = ["oreo", "dqo"]
+    expected = {
+        **dict.fromkeys(("value_model", "value_warmup_epochs", "value_lr", "lora_models", "alpha", "reward"), both),
+        "lambda_": both,
+        "level": ["oreo"],
+        "beta": ["oreo", "dqo", "dpo", "kto"],
+        "desirable_weight": ["kto"],
+        "undesirable_weight": ["kto"],
+        "pairs_per_game": ["dpo"],
+        "balance": ["oreo", "dqo", "dpo", "kto", "sft"],
+    }
+    assert {name: knowing(name) for name in OF_SOME_METHODS} == expected
+
+
+def test_a_new_method_is_one_file_and_one_line_and_defaults_refusals_and_messages_follow(
+    file: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    monkeypatch.setitem(METHODS, "ipo", "mine:IPO")
+    config = TrainConfig(method="ipo")
+    assert (config.lr, config.epochs, config.beta, config.pairs_per_game) == (1e-6, 1, 0.1, 5)
+    assert (config.alpha, config.value_lr) == (None, None)
+    with pytest.raises(UsageError, match="value_lr means nothing to method 'ipo'; leave it out"):
+        TrainConfig(method="ipo", value_lr=1.0)
+    with pytest.raises(UsageError, match=r"pairs_per_game means nothing to method 'kto'.*it is for dpo, ipo\)"):
+        TrainConfig(method="kto", pairs_per_game=3)
+    with pytest.raises(UsageError, match="beta is 0"):
+        TrainConfig(method="ipo", beta=0.0)
+    with pytest.raises(UsageError, match=r"'ipoo' is unknown; choose from .*ipo.* \(did you mean 'ipo'\?\)"):
+        TrainConfig(method="ipoo")
+
+
+def test_a_method_of_a_file_trains_says_so_in_config_json_and_is_resumed(
+    file: Path, start: Path, small: Any, tmp_path: Path
+) -> None:
+    def stop(line: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    settings: dict[str, Any] = dict(method=f"{file}:IPO", model=start, batch_size=3, lr=1e-2, epochs=1)
+    whole = train(with_games(small), output=tmp_path / "whole", **settings)
+    assert whole.metrics["phase"] == "ipo" and "ipo_loss" in whole.metrics and whole.value is None
+    output = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(with_games(small), output=output, on_step=stop, **settings)
+    assert json.loads((output / "config.json").read_text())["method"] == f"{file}:IPO"
+    with pytest.raises(UsageError, match=r"method: .*mine.py:IPO' then, 'dpo' now"):
+        train(with_games(small), output=output, resume=True, **settings | dict(method="dpo"))
+    resumed = train(with_games(small), output=output, resume=True, **settings)
+    first, second = (load_file(run.policy / "model.safetensors") for run in (whole, resumed))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_the_example_weights_imitation_by_return_and_a_lost_trajectory_teaches_nothing(
+    start: Path, small: Any, tmp_path: Path
+) -> None:
+    losses = {}
+    for name, episodes in (
+        ("all", small.episodes()),
+        ("won", [episode for episode in small.episodes() if episode.won]),
+    ):
+        result = train(
+            episodes, method=f"{EXAMPLE}:weighted", model=start, output=tmp_path / name, batch_size=12, lr=0.0, epochs=1
+        )
+        assert json.loads((result.output / "config.json").read_text())["method"].endswith(
+            "weighted_imitation.py:weighted"
+        )
+        losses[name] = result.metrics["loss"] * len(episodes)
+    assert losses["all"] == pytest.approx(losses["won"], rel=1e-5) and losses["won"] > 0
+
+
+def test_a_spec_and_a_bare_loss_are_methods_in_python(start: Path, small: Any, tmp_path: Path) -> None:
+    def mine(update: Any, batch: Any, examples: Any) -> Outcome:
+        """Likelihood of what was done."""
+        assert update.reference is not None and update.value is None
+        log_prob, _, _ = update.policy(batch.input_ids, batch.action_mask, packing=batch.packing)
+        return Outcome(-log_prob.sum() / len(examples), {})
+
+    spec = MethodSpec("named", mine, defaults={"lr": Setting(1e-3, "mine")})
+    for method, name, lr in ((mine, "mine", 5e-6), (spec, "named", 1e-3)):
+        result = train(small.episodes(), method=method, model=start, output=tmp_path / name, batch_size=12)
+        stored = json.loads((result.output / "config.json").read_text())
+        assert (stored["method"], stored["lr"], stored["epochs"], stored["beta"] is None) == (
+            *(name, lr, 1),
+            method is spec,
+        )
+    assert load_method(mine).about == "Likelihood of what was done."
+
+
+def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, small: Any, tmp_path: Path) -> None:
+    for method, message in (
+        (f"{file}:NOT_A_METHOD", "is no training method; expected a MethodSpec or a function"),
+        (f"{file}:IPOO", "no 'IPOO' in it"),
+        (f"{tmp_path / 'none.py'}:IPO", "no such file"),
+        (f"{file}:SFT", "the name 'sft' is taken"),
+        (dataclasses.replace(built_in("sft"), won_only=True), "the name 'sft' is taken"),
+        (3, "method is 3"),
+    ):
+        with pytest.raises(UsageError, match=message) as error:
+            train(small.episodes(), method=method, model=start, output=tmp_path / "run")
+        assert "\n" not in str(error.value)
+
+    def pair(update: Any, batch: Any, examples: Any) -> Any:
+        return 3.0
+
+    with pytest.raises(UsageError, match="loss of method 'pair' returned a float; expected Outcome"):
+        train(small.episodes(), method=pair, model=start, output=tmp_path / "run")
+
+
+def test_without_any_reward_methods_that_learn_from_it_stop_before_the_first_update(
+    start: Path, small: Any, tmp_path: Path
+) -> None:
+    lost = [
+        dataclasses.replace(episode, won=False, steps=tuple(dataclasses.replace(s, reward=0.0) for s in episode.steps))
+        for episode in small.episodes()
+    ]
+    for method in ("oreo", "dqo"):
+        with pytest.raises(DataError, match=f"none of the 12 episodes has a reward, so {method} has nothing to learn"):
+            train(lost, method=method, model=start, output=tmp_path / method)
+        assert not (tmp_path / method).exists()
+    for fields in (dict(method="oreo", reward="signed", value_lr=1e-3), dict(method="kto"), dict(method="sft")):
+        settings: dict[str, Any] = {**fields, "batch_size": 12, "epochs": 1, "lr": 1e-3}
+        assert train(lost, model=start, output=tmp_path / "-".join(map(str, fields.values())), **settings).steps == 1
+
+
+def test_rows_are_turns_trajectories_or_pairs() -> None:
+    kinds = {name: built_in(name).rows for name in METHODS}
+    assert kinds == {
+        **dict.fromkeys(("oreo", "dqo", "kto"), RowKind.TRAJECTORIES),
+        **dict.fromkeys(("sft", "rejection"), RowKind.TURNS),
+        "dpo": RowKind.PAIRS,
+    }
