@@ -216,6 +216,8 @@ def _words(values: Any, name: str) -> dict[str, str]:
 
 
 def _number(value: Any, name: str) -> float:
+    if type(value) is float:
+        return value
     if not isinstance(value, Real):
         raise DataError(f"{name} of a trajectory is a number, got {_shown(value)}")
     try:
@@ -225,7 +227,9 @@ def _number(value: Any, name: str) -> float:
 
 
 def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool | np.bool_):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise DataError(f"{name} of a trajectory is True or False, got {_shown(value)}")
     return bool(value)
 

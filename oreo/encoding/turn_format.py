@@ -31,6 +31,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from oreo.encoding.chat_templates import template_pieces
+from oreo.encoding.pieces import TurnPieces
 from oreo.errors import DataError
 from oreo.trajectory import Step, Trajectory
 
@@ -73,41 +74,12 @@ class Encoded:
 class TurnFormat:
     """How a model's episodes are written as tokens. Make one with `TurnFormat.from_tokenizer`."""
 
-    def __init__(
-        self,
-        tokenizer: Any,
-        *,
-        end: int,
-        before: Sequence[int] = (),
-        opening: str = "",
-        after: Sequence[int] = (),
-        joint: str = "",
-        prompt: Sequence[int] = (),
-        prompt_text: str = "",
-        end_ids: Iterable[int] = (),
-        opening_preceding: str = "",
-        joint_preceding: str = "",
-        turn_preceding: str = "",
-        turn_lead: str = "",
-    ) -> None:
-        """Args: ids stand around the text they belong to.
-
-        start = before · text(opening + observation + prompt_text) · prompt
-        between = after · text(joint + observation + prompt_text) · prompt
-
-        opening_preceding, joint_preceding, turn_preceding: what these texts, and a turn, are tokenised behind, as they
-            are where a template is rendered first and tokenised then; "": by themselves.
-        turn_lead: blanks before a turn that belong to its first token, and not to its text.
-        """
+    def __init__(self, tokenizer: Any, pieces: TurnPieces) -> None:
         self.tokenizer = tokenizer
-        self.end = end
-        self.end_ids = frozenset({end, *end_ids})
+        self.pieces = pieces
+        self.end = pieces.end
+        self.end_ids = frozenset({pieces.end, *pieces.end_ids})
         """Token ids that end a turn when a model writes them; `turn` itself always writes `end`."""
-        self._before, self._opening = list(before), opening
-        self._after, self._joint = list(after), joint
-        self._prompt, self._prompt_text = list(prompt), prompt_text
-        self._opening_preceding, self._joint_preceding = opening_preceding, joint_preceding
-        self._turn_preceding, self._turn_lead = turn_preceding, turn_lead
         self._special = (set(tokenizer.all_special_ids) | self.end_ids) - {tokenizer.unk_token_id}
         self._cache: dict[_Text, list[int]] = {}
 
@@ -126,23 +98,23 @@ class TurnFormat:
         if instruction is None:
             instruction = str(getattr(tokenizer, "init_kwargs", {}).get(INSTRUCTION_KEY, ""))
         if getattr(tokenizer, "chat_template", None):
-            return cls(tokenizer, **template_pieces(tokenizer, instruction))
+            return cls(tokenizer, template_pieces(tokenizer, instruction))
         if tokenizer.eos_token_id is None:
             raise DataError("the tokenizer has no end-of-sequence token, so a turn cannot end; set its eos_token")
-        return cls(
-            tokenizer,
+        plain = TurnPieces(
             end=tokenizer.eos_token_id,
-            before=_leading_ids(tokenizer),
+            before=tuple(_leading_ids(tokenizer)),
             opening=f"{instruction}\n\n" if instruction else "",
             joint="\n",
             prompt_text=PROMPT,
         )
+        return cls(tokenizer, plain)
 
     # Pieces.
 
     def start(self, observation: str) -> list[int]:
         """Everything before the first token of the agent."""
-        return self._before + self._ids(self._opening_text(observation)) + self._prompt
+        return [*self.pieces.before, *self._ids(self._opening_text(observation)), *self.pieces.prompt]
 
     def turn(self, text: str, *, continues_message: bool = False, preceding: str = "") -> list[int]:
         """What the agent writes, end-of-turn token included.
@@ -161,7 +133,7 @@ class TurnFormat:
         """
         if preceding:
             return self._ids((preceding, observation))
-        return self._after + self._ids(self._joint_text(observation)) + self._prompt
+        return [*self.pieces.after, *self._ids(self._joint_text(observation)), *self.pieces.prompt]
 
     def restart(self, first_observation: str, observation: str) -> list[int]:
         """A `start` in mid-episode, after what no longer fits was left behind: the task, then where it goes on."""
@@ -237,7 +209,7 @@ class TurnFormat:
             # Some tokenizers drop the blank of a text's first token.
             before = self._ids(("", preceding))
             return self._decoded([*before, *kept]).removeprefix(self._decoded(before))
-        return self._decoded(kept).removeprefix(self._turn_lead)
+        return self._decoded(kept).removeprefix(self.pieces.turn_lead)
 
     def _decoded(self, ids: list[int]) -> str:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -322,13 +294,13 @@ class TurnFormat:
     # Tokenising.
 
     def _opening_text(self, observation: str) -> _Text:
-        return self._opening_preceding, self._opening + observation + self._prompt_text
+        return self.pieces.opening_preceding, self.pieces.opening + observation + self.pieces.prompt_text
 
     def _joint_text(self, observation: str) -> _Text:
-        return self._joint_preceding, self._joint + observation + self._prompt_text
+        return self.pieces.joint_preceding, self.pieces.joint + observation + self.pieces.prompt_text
 
     def _turn_text(self, text: str, preceding: str = "") -> _Text:
-        return (preceding, text) if preceding else (self._turn_preceding, self._turn_lead + text)
+        return (preceding, text) if preceding else (self.pieces.turn_preceding, self.pieces.turn_lead + text)
 
     def _texts(self, trajectory: Trajectory) -> list[_Text]:
         """All texts that encoding this trajectory needs, to be tokenised in one call."""
