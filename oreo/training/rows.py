@@ -71,6 +71,8 @@ def encode_all(
         if not trajectory.steps:
             continue
         pieces = turn_format.split(with_reward(trajectory, reward), max_length if overlong == "split" else None)
+        if not pieces:  # turns that were cut before they had a token
+            continue
         if overlong == "refuse":
             check_length(max(pieces, key=len), trajectory, max_length)
         elif overlong == "split":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -236,3 +237,91 @@ def test_a_recorded_context_and_a_shorter_one_for_training_hold_together() -> No
     shorter = form.split(told, max(map(len, pieces)) - 1)
     assert len(shorter) > 3 and sum(int(piece.step_start.sum()) for piece in shorter) == 9
     assert max(map(len, shorter)) < max(map(len, pieces))
+
+
+# Turns that a limit on tokens has cut.
+
+cut_steps = st.lists(
+    st.tuples(text, text, st.floats(-1, 1, width=32), st.booleans(), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=5,
+).map(
+    lambda rows: [
+        Step(observation, turn, reward, imitate=imitate, continues_message=on, cut=cut)
+        for observation, turn, reward, imitate, on, cut in rows
+    ]
+)
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+@settings(max_examples=30, deadline=None)
+@given(steps=cut_steps)
+def test_a_cut_turn_is_told_as_any_other_and_its_end_is_no_action(kind: str, steps: list[Step]) -> None:
+    form = turn_format(kind)
+    whole = [replace(step, cut=False) for step in steps]
+    assert form.history(steps, "Next?") == form.history(whole, "Next?"), "models read the same tokens"
+    pieces = form.split(trajectory_of(steps), None)
+    # Where a template puts a blank before each turn, an empty one that begins a message has that.
+    begins = [True, *(not tail(before, step.observation) for before, step in itertools.pairwise(steps))]
+    blank = bool(form.pieces.turn_lead)
+    own = [step for step, new in zip(steps, begins, strict=True) if step.text or not step.cut or (blank and new)]
+    if not own:
+        assert pieces == []
+        with pytest.raises(DataError, match="no turn with anything in it"):
+            form.encode(trajectory_of(steps))
+        return
+    (encoded,) = pieces
+    assert form.history(steps, "Next?")[: len(encoded)] == encoded.input_ids.tolist()
+    turn_of = np.cumsum(encoded.step_start) * encoded.action_mask
+    assert turn_of.max() == len(own)
+    for number, step in enumerate(own, 1):
+        places = np.flatnonzero(turn_of == number)
+        ids = encoded.input_ids[places].tolist()
+        assert (ids[-1] == form.end) == (not step.cut and not (step.continues_message and step.text))
+        assert not form.end_ids.intersection(ids[:-1]) and (np.diff(places) == 1).all()
+        assert (encoded.imitate[places] == step.imitate).all()
+        assert (encoded.reward[places[:-1]] == 0).all(), "what a turn is paid stands on its last action"
+    assert not encoded.imitate[~encoded.action_mask].any() and not encoded.reward[~encoded.action_mask].any()
+    total = sum(step.reward for step in trajectory_of(steps).steps)
+    assert float(encoded.reward.sum(dtype=np.float64)) == pytest.approx(total, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_the_actions_of_a_cut_turn_are_those_the_agent_wrote(kind: str) -> None:
+    form = turn_format(kind)
+    steps = [Step("A room.", "go to", 0.5, cut=True), Step("A box.", "take it", 1.0)]
+    encoded = form.encode(trajectory_of(steps, reward=1.0))
+    first, second = form.turn("go to", cut=True), form.turn("take it")
+    assert form.end not in first and [*first, form.end] == form.turn("go to")
+    assert encoded.input_ids[encoded.action_mask].tolist() == first + second
+    start = len(form.start("A room."))
+    assert encoded.reward[start + len(first) - 1] == 0.5 and encoded.reward[-1] == 1.0
+    assert encoded.input_ids[start + len(first)] == form.end and not encoded.action_mask[start + len(first)]
+    # Candidates are compared in front of their last action, wherever that is: these are the tokens of `turn` but one.
+    assert encoded.input_ids[: start + len(first)].tolist() == form.start("A room.") + first
+    last = form.encode(trajectory_of([replace(steps[0], cut=False), replace(steps[1], cut=True)]))
+    assert last.input_ids[-1] != form.end and last.action_mask[-1]
+
+
+def test_what_is_paid_for_turns_without_tokens_is_not_lost() -> None:
+    form = turn_format("plain")
+    empty = [Step("o", "", reward, cut=True) for reward in (1.0, 2.0, 4.0)]
+    encoded = form.encode(trajectory_of([empty[0], Step("o", "go"), empty[1], empty[2], Step("o", "eat")], reward=8.0))
+    assert encoded.step_start.sum() == 2
+    assert encoded.reward[encoded.reward != 0].tolist() == [1.0 + 2.0 + 4.0, 8.0]
+    assert form.decode(encoded.input_ids[encoded.action_mask]) == "go"
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=cut_steps, room=st.integers(0, 60))
+def test_pieces_of_an_episode_with_cut_turns_lose_no_reward(steps: list[Step], room: int) -> None:
+    form = turn_format("plain")
+    episode = trajectory_of([replace(step, continues_message=False) for step in steps])
+    first = steps[0].observation
+    need = max(len(form.restart(first, step.observation)) + len(form.turn(step.text)) for step in steps)
+    pieces = form.split(episode, need + room)
+    assert all(len(piece) <= need + room for piece in pieces) and all(piece.action_mask.any() for piece in pieces)
+    if pieces:
+        total = sum(float(piece.reward.sum(dtype=np.float64)) for piece in pieces)
+        assert total == pytest.approx(episode.episode_return, abs=1e-5)
+    assert sum(int(piece.step_start.sum()) for piece in pieces) == sum(bool(s.text) or not s.cut for s in steps)
