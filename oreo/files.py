@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -43,29 +44,40 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Turn what goes wrong while writing, such as a full disk, into one line."""
+    """Turn what goes wrong while writing, such as a full disk or missing rights, into one line.
+
+    Raises:
+        DataError: in place of an OSError, or of what libraries in other languages raise for one.
+    """
     try:
         yield
     except Exception as error:
         # Libraries written in Rust say "No space left on device (os error 28)" in exceptions of their own.
         if not isinstance(error, OSError) and "os error" not in str(error):
             raise
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise DataError(
-            f"cannot write {target} ({reason}); what was written before is whole: make room, then go on with --resume"
-        ) from error
+        lines = str(error).strip().splitlines()
+        reason = getattr(error, "strerror", None) or (lines[-1] if lines else type(error).__name__)
+        if isinstance(error, PermissionError) or getattr(error, "errno", None) in (errno.EROFS, errno.ENAMETOOLONG):
+            advice = "name a place where you may write, and that the file system has a name for"
+        else:
+            advice = "what was written before is whole: make room, then go on with --resume"
+        raise DataError(f"cannot write {target} ({reason}); {advice}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """What `write_json` has written.
 
     Raises:
-        DataError: the file is no JSON.
+        DataError: the file is no JSON object, or cannot be read.
     """
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise DataError(f"{path} is damaged; name another folder, or delete {path.parent}") from None
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):  # brackets nested thousands deep are no more JSON of ours than half a file
+        value = None
+    except OSError as error:
+        raise DataError(f"cannot read {path} ({error.strerror or error})") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is damaged; name another folder, or delete {path.parent}")
     return value
 
 

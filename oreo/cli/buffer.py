@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,41 @@ def info(buffer: Annotated[Path, typer.Argument(help="The buffer.")], json: Json
         return print_json(facts)
     # Nothing is said of what no episode has: a dialect in mathematics, a grade in ALFWorld.
     print_pairs({name: fact for name, fact in facts.items() if not isinstance(fact, dict) or set(fact) - {""}})
+
+
+@buffer_app.command()
+def check(
+    buffer: Annotated[Path, typer.Argument(help="The buffer.")],
+    repair: Annotated[bool, typer.Option("--repair", help="Move what is damaged into the folder damaged/.")] = False,
+    json: Json = False,
+) -> None:
+    """Read all of a buffer, and name each shard or record that is not as it was written.
+
+    --repair moves what is damaged into the folder damaged/ of the buffer, and keeps the rest; nothing is deleted. Exit
+    code 1 where something is damaged and stays where it is.
+
+    \b
+    Example:
+      oreo buffer check runs/kitchen --repair
+    """
+    from oreo.data import repair as repairing
+    from oreo.data.buffer import TrajectoryBuffer
+
+    stored = TrajectoryBuffer(existing_buffer(buffer), create=False)
+    damage = (repairing.repair if repair else repairing.check)(stored)
+    lines = [line for lines in damage.values() for line in lines]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they would say the same
+        episodes = sum(1 for _ in stored)
+    result = {"buffer": str(stored.path), "episodes": episodes, "damaged": lines, "repaired": repair}
+    if json:
+        print_json(result)
+    else:
+        for line in lines:
+            print(line)
+        print_pairs({**result, "damaged": len(lines)})
+    if damage and not repair:
+        raise typer.Exit(1)
 
 
 @buffer_app.command()

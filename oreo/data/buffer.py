@@ -3,6 +3,7 @@
     _buffer.json                 says that this is a buffer, and the version of its schema
     <writer>-<number>.parquet    a shard: written under another name, then renamed, never changed again
     _<writer>-<number>.journal   episodes that are not in a shard yet; becomes the shard of the same name
+    damaged/                     files that could not be read as a whole, moved there as they were
 
 (Names that begin with "_" or "." are what Parquet tools pass over when they are given a folder.)
 
@@ -10,6 +11,9 @@ Only ever appended to. Each writer has files of its own, so any number of proces
 needs no lock. A killed writer loses at most the episode it was writing: its journal is read like any other, and made
 a shard by whoever opens the buffer to write next. An episode is in a shard or in the journal of that name; where both
 exist (killed in between), the shard counts.
+
+What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). What a
+newer version of this package has written is refused.
 """
 
 from __future__ import annotations
@@ -17,20 +21,29 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from oreo.data import journal, shards
-from oreo.data.writers import Writer, adopt_orphans, shard_of
+from oreo.data.journal import JournalFile
+from oreo.data.records import FORMAT, VERSION, check_version, to_record
+from oreo.data.shards import Damaged, ShardFile, warn_of
+from oreo.data.writers import Writer, adopt_orphans
 from oreo.errors import DataError
+from oreo.files import writing
 from oreo.trajectory import Trajectory
 
 MANIFEST = "_buffer.json"
 _JOURNAL_BYTES = 64 << 20
 """A journal of this size becomes a shard however few episodes it has: it has to fit into memory."""
+_MANIFEST_CHARACTERS = 1 << 16
+"""What is longer is no manifest."""
 _FILTERS = ("won", "env_id", "task", "task_type", "game", "dialect", "grade", "agent", "checkpoint")
+
+File: TypeAlias = ShardFile | JournalFile
 
 
 class TrajectoryBuffer:
@@ -49,16 +62,18 @@ class TrajectoryBuffer:
         """Args:
         path: the folder.
         create: make it where there is none. False is for reading what is to be there.
-        episodes_per_shard: a journal becomes a shard when it has so many.
+        episodes_per_shard: a journal becomes a shard when it has N episodes.
 
         Raises:
             DataError: no such folder, or one that is no buffer.
         """
-        self.path = Path(path).expanduser()
+        self.path = _expanded(path)
         self.episodes_per_shard = episodes_per_shard
         self._writer: Writer | None = None
-        self._counts: dict[str, int] = {}
-        self._last_read: tuple[Any, list[Trajectory]] = (None, [])
+        self._shards: dict[str, tuple[Any, ShardFile]] = {}
+        """By name, with the state of the file on disk: what a footer says is read once."""
+        self._recent: File | None = None
+        """The file that an item was taken from last."""
         _open(self.path, create)
 
     def __repr__(self) -> str:
@@ -73,10 +88,8 @@ class TrajectoryBuffer:
         """Store one episode; when this returns, it outlives this process.
 
         Raises:
-            DataError: a trajectory that cannot be stored exactly; nothing has been stored then.
+            DataError: a trajectory that cannot be stored exactly, or has not ended; nothing has been stored then.
         """
-        from oreo.data.records import to_record
-
         record = to_record(trajectory)
         writer = self._own_writer()
         writer.append(record)
@@ -84,6 +97,7 @@ class TrajectoryBuffer:
             self.flush()
 
     def extend(self, trajectories: Iterable[Trajectory]) -> None:
+        """Store several, one after the other."""
         for trajectory in trajectories:
             self.append(trajectory)
 
@@ -122,8 +136,7 @@ class TrajectoryBuffer:
 
     def __iter__(self) -> Iterator[Trajectory]:
         for file in self._files():
-            for batch in self._read(file):
-                yield from batch()
+            yield from _readable(file.trajectories())
 
     def __getitem__(self, index: int) -> Trajectory:
         files = self._files()
@@ -149,29 +162,23 @@ class TrajectoryBuffer:
         if unknown:
             raise TypeError(f"select() knows {', '.join(_FILTERS)} and a predicate, not {', '.join(sorted(unknown))}")
         equal = {name: value for name, value in equal.items() if value is not None}
-        found = []
-        for file in self._files():
-            for batch in self._read(file):
-                found += [trajectory for trajectory in batch(equal) if predicate is None or predicate(trajectory)]
-        return found
+        matching = (trajectory for file in self._files() for trajectory in _readable(file.trajectories(equal)))
+        return [trajectory for trajectory in matching if predicate is None or predicate(trajectory)]
 
     def info(self) -> dict[str, Any]:
         """What is in it: episodes, steps, won, success_rate, shards, journals, bytes, and by_env, by_task_type,
         by_agent, by_dialect, by_grade: {name: {"episodes": …, "won": …, "success_rate": …}}.
         """
-        names = ["won", "length", "env_id", "task_type", "agent", "dialect", "grade"]
-        rows: list[tuple[Any, ...]] = []
         files = self._files()
-        for file in files:
-            rows += self._columns(file, names)
+        rows = self._columns(files, ["won", "length", "env_id", "task_type", "agent", "dialect", "grade"])
         won, lengths = [row[0] for row in rows], [row[1] for row in rows]
         info: dict[str, Any] = {"path": str(self.path), "episodes": len(rows), "steps": sum(lengths)}
         info |= {"won": sum(won), "success_rate": sum(won) / len(rows) if rows else None}
         for place, name in enumerate(("env", "task_type", "agent", "dialect", "grade"), 2):
             info[f"by_{name}"] = _by_name([(row[place], row[0]) for row in rows])
-        info["shards"] = sum(file.suffix == shards.SUFFIX for file in files)
+        info["shards"] = sum(isinstance(file, ShardFile) for file in files)
         info["journals"] = len(files) - info["shards"]
-        info["bytes"] = sum(file.stat().st_size for file in files if file.exists())
+        info["bytes"] = sum(file.path.stat().st_size for file in files if file.path.exists())
         return info
 
     def stored_by(self, writer_name: str = "") -> list[tuple[int | None, bool]]:
@@ -179,61 +186,77 @@ class TrajectoryBuffer:
 
         Without a name, of all writers.
         """
-        files = [file for file in self._files() if file.stem.removeprefix("_").startswith(writer_name)]
-        return [row for file in files for row in self._columns(file, ["seed", "won"])]
+        own = [file for file in self._files() if file.path.stem.removeprefix("_").startswith(writer_name)]
+        return self._columns(own, ["seed", "won"])
 
-    def _files(self) -> list[Path]:
-        """Shards and journals that count, in order."""
+    def stored_games(self) -> Counter[tuple[int | None, str]]:
+        """How many episodes are stored of each (seed, game): the samples of a game, which share both."""
+        return Counter(self._columns(self._files(), ["seed", "game"]))
+
+    def files(self) -> tuple[list[File], list[Path]]:
+        """The shards and journals that count, in order; and what has the name of one and is no regular file."""
         # Journals first: one that becomes a shard in between is then seen twice, never not at all.
-        found = {file.stem[1:]: file for file in self.path.glob(f"_*{journal.SUFFIX}")}
-        found |= {file.stem: file for file in self.path.glob(f"[!._]*{shards.SUFFIX}")}
-        return [found[stem] for stem in sorted(found)]
+        paths = {path.stem[1:]: path for path in self.path.glob(f"_*{journal.SUFFIX}")}
+        paths |= {path.stem: path for path in self.path.glob(f"[!._]*{shards.SUFFIX}")}
+        files: list[File] = []
+        strangers = []
+        for stem in sorted(paths):
+            path = paths[stem]
+            if path.is_file():
+                files.append(self._shard(path) if path.suffix == shards.SUFFIX else JournalFile(path))
+            elif path.suffix == journal.SUFFIX and journal.shard_of(path).is_file():
+                files.append(self._shard(journal.shard_of(path)))
+            else:
+                strangers.append(path)
+        return files, strangers
 
-    def _count(self, file: Path) -> int:
-        if file.suffix == shards.SUFFIX:
-            if file.name not in self._counts:
-                self._counts[file.name] = shards.open_shard(file).metadata.num_rows
-            return self._counts[file.name]
-        if self._writer is not None and self._writer.journal.path == file:
+    def _files(self) -> list[File]:
+        files, strangers = self.files()
+        for path in strangers:
+            warnings.warn(f"{path} is no regular file and is passed over", stacklevel=3)
+        return files
+
+    def _shard(self, path: Path) -> ShardFile:
+        status = path.stat()
+        state = status.st_size, status.st_mtime_ns, status.st_ino
+        if path.name not in self._shards or self._shards[path.name][0] != state:
+            self._shards[path.name] = state, ShardFile(path)
+        return self._shards[path.name][1]
+
+    def _count(self, file: File) -> int:
+        if self._writer is not None and self._writer.journal.path == file.path:
             return self._writer.journal.count
-        return sum(len(batch()) for batch in self._read(file))
+        try:
+            return file.count
+        except Damaged as error:
+            warn_of(error)
+            return 0
 
-    def _read(self, file: Path) -> Iterator[Callable[..., list[Trajectory]]]:
-        """A function for each part of a file: it takes what columns have to equal, and gives the trajectories."""
-        if file.suffix != shards.SUFFIX:
-            records = _journal_or_none(file)
-            if records is not None:
-                yield lambda equal=None: _from_records(records, equal or {})
-                return
-            file = shard_of(file)  # it has become a shard since we looked
-        shard = shards.open_shard(file)
-        for group in range(shard.num_row_groups):
-            yield lambda equal=None, group=group: shards.read_group(file, shard, group, equal or {})
+    def _item(self, file: File, index: int) -> Trajectory:
+        if self._recent is not None and self._recent.path != file.path:
+            self._recent.forget()
+        elif isinstance(self._recent, JournalFile):
+            file = self._recent
+        self._recent = file
+        return file.item(index)
 
-    def _item(self, file: Path, index: int) -> Trajectory:
-        """Number `index` of a file; the part it was in is kept, since the next is likely to be there too."""
-        if file.suffix == shards.SUFFIX:
-            shard = shards.open_shard(file)
-            for group in range(shard.num_row_groups):
-                rows = shard.metadata.row_group(group).num_rows
-                if index < rows:
-                    return self._kept((file.name, group), lambda: shards.read_group(file, shard, group, {}))[index]  # noqa: B023
-                index -= rows
-        size = file.stat().st_size if file.exists() else -1
-        return self._kept((file.name, size), lambda: [each for batch in self._read(file) for each in batch()])[index]
+    def _columns(self, files: Iterable[File], names: list[str]) -> list[tuple[Any, ...]]:
+        """These columns of all episodes of some files."""
+        rows: list[tuple[Any, ...]] = []
+        for file in files:
+            try:
+                rows += file.columns(names)
+            except Damaged as error:
+                warn_of(error)
+        return rows
 
-    def _kept(self, key: Any, read: Callable[[], list[Trajectory]]) -> list[Trajectory]:
-        if self._last_read[0] != key:
-            self._last_read = (key, read())
-        return self._last_read[1]
 
-    def _columns(self, file: Path, names: list[str]) -> Iterable[tuple[Any, ...]]:
-        if file.suffix != shards.SUFFIX:
-            records = _journal_or_none(file)
-            if records is not None:
-                return [tuple(record[name] for name in names) for record in records]
-            file = shard_of(file)
-        return shards.read_columns(file, names)
+def _readable(trajectories: Iterator[Trajectory]) -> Iterator[Trajectory]:
+    """What can be read of a file, with a warning where that is nothing."""
+    try:
+        yield from trajectories
+    except Damaged as error:
+        warn_of(error)
 
 
 def _by_name(pairs: list[tuple[str, bool]]) -> dict[str, dict[str, Any]]:
@@ -247,12 +270,30 @@ def _by_name(pairs: list[tuple[str, bool]]) -> dict[str, dict[str, Any]]:
 # The folder.
 
 
+def _expanded(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # "~somebody" who is not there
+        raise DataError(f"{path}: {error}") from None
+
+
 def _open(path: Path, create: bool) -> None:
     """Check that the folder is a buffer, or make it one.
 
     Raises:
         DataError: it is not, and is not to become one.
     """
+    try:
+        _find_or_make(path, create)
+        version = _version(path / MANIFEST)
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte; a folder of somebody else's
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"cannot open a buffer at {path}: {getattr(error, 'strerror', None) or error}") from None
+    check_version(path / MANIFEST, version)
+
+
+def _find_or_make(path: Path, create: bool) -> None:
     if not path.exists():
         if not create:
             raise DataError(f"no buffer at {path}: there is no such folder")
@@ -269,17 +310,23 @@ def _open(path: Path, create: bool) -> None:
             what = "holds other things" if foreign else "is empty"
             raise DataError(f"{path} is no trajectory buffer: it has no {MANIFEST} and {what}")
         _write_manifest(path)
+
+
+def _version(manifest: Path) -> int:
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
-        version = int(manifest["version"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DataError(f"{path / MANIFEST} is damaged ({error}); it should say {_manifest()}") from None
-    shards.check_version(path / MANIFEST, version)
+        if not manifest.is_file():
+            raise ValueError("it is no regular file")
+        with manifest.open(encoding="utf-8") as file:
+            version = json.loads(file.read(_MANIFEST_CHARACTERS))["version"]
+        if type(version) is not int or version < 0:
+            raise ValueError(f"a version is a whole number, got {version!r:.20}")
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(f"{manifest} is damaged ({line:.200}); it should say {_manifest()}") from None
+    return version
 
 
 def _manifest() -> str:
-    from oreo.data.records import FORMAT, VERSION
-
     return json.dumps({"format": FORMAT, "version": VERSION})
 
 
@@ -287,24 +334,6 @@ def _write_manifest(path: Path) -> None:
     if (path / MANIFEST).exists():
         return
     temporary = path / f".{MANIFEST}.{secrets.token_hex(4)}"
-    temporary.write_text(_manifest() + "\n")
-    temporary.replace(path / MANIFEST)
-
-
-# Files.
-
-
-def _from_records(records: list[dict[str, Any]], equal: dict[str, Any]) -> list[Trajectory]:
-    from oreo.data.records import from_record
-
-    return [from_record(each) for each in records if all(each[name] == value for name, value in equal.items())]
-
-
-def _journal_or_none(file: Path) -> list[dict[str, Any]] | None:
-    """Its records; None if it has become a shard."""
-    try:
-        return journal.read(file)
-    except FileNotFoundError:
-        if shard_of(file).exists():
-            return None
-        raise DataError(f"{file} disappeared while it was read") from None
+    with writing(path):
+        temporary.write_text(_manifest() + "\n")
+        temporary.replace(path / MANIFEST)

@@ -10,10 +10,16 @@ import json
 import os
 import warnings
 import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oreo.data.records import NewerVersion, checked_record, from_record
+from oreo.data.shards import SUFFIX as SHARD_SUFFIX
+from oreo.data.shards import Damaged, ShardFile, warn_of
 from oreo.errors import DataError
+from oreo.trajectory import Trajectory
 
 try:
     import fcntl
@@ -21,6 +27,14 @@ except ImportError:  # Windows: no journal ever counts as an orphan there
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".journal"
+
+
+def shard_of(path: Path) -> Path:
+    """What a journal becomes."""
+    return path.with_name(path.stem[1:] + SHARD_SUFFIX)
+
+
+# Writing.
 
 
 class Journal:
@@ -68,33 +82,133 @@ def encode(record: dict[str, Any]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def read(path: Path, orphan: bool | None = None) -> list[dict[str, Any]]:
-    """All complete records. A torn last one is left out; with a warning, if no writer is at work on it any more.
+# Reading.
 
-    Args:
-        orphan: whether its writer is gone; None: find out.
+
+@dataclass
+class Contents:
+    """What a journal holds."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    """Complete ones, as `oreo.data.records.checked_record` gives them."""
+    damaged: list[str] = field(default_factory=list)
+    """What is wrong with the others, a line each."""
+    torn: bool = False
+    """Whether it ends in the beginning of one more."""
+
+
+def read(path: Path) -> Contents:
+    """All of a journal.
 
     Raises:
-        DataError: a damaged record that is not the last.
         FileNotFoundError: no such journal (any more).
+        NewerVersion: written by a newer oreo.
+        Damaged: the file cannot be read at all.
     """
-    from oreo.data.records import ADDED
+    contents = Contents()
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                text = line[9:-1]  # a whole line whose break was changed into something else counts as one
+                whole = line[:9] == b"%08x " % zlib.crc32(text)
+                if not whole and not line.endswith(b"\n"):
+                    contents.torn = True
+                    break
+                try:
+                    if not whole:
+                        raise DataError("it is not as it was written")
+                    contents.records.append(_parsed(text))
+                except NewerVersion as error:
+                    raise NewerVersion(f"{path}, line {number}: {error}") from None
+                except DataError as error:
+                    contents.damaged.append(f"{path}, line {number}: damaged ({error})")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Damaged(f"{path}: it cannot be read ({error.strerror or error})") from error
+    return contents
 
-    data = path.read_bytes()
-    lines = data.split(b"\n")
-    torn = lines.pop()
-    records = []
-    for number, line in enumerate(lines, 1):
-        text = line[9:]
-        if line[:9] == b"%08x " % zlib.crc32(text):
-            records.append({**ADDED, **json.loads(text)})
-        elif number == len(lines) and not torn:
-            torn = line  # the line break made it to the disk, what stands before it did not
-        else:
-            raise DataError(f"{path} is damaged in line {number}; take that line out to read the rest")
-    if torn and (is_orphan(path) if orphan is None else orphan):
-        warnings.warn(f"{path} ends in an episode that was not written completely; it is left out", stacklevel=2)
-    return records
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        raise DataError("it is no JSON") from None
+    return checked_record(record)
+
+
+class JournalFile:
+    """A journal, as a reader sees it; once it has become a shard, that shard."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._recent: tuple[int, list[Trajectory]] | None = None
+        """The size `item` has seen the journal in, and what was in it then."""
+
+    @property
+    def count(self) -> int:
+        """Complete episodes."""
+        records = self._records()
+        return ShardFile(shard_of(self.path)).count if records is None else len(records)
+
+    def columns(self, names: list[str]) -> list[tuple[Any, ...]]:
+        """These columns of all episodes."""
+        records = self._records()
+        if records is None:
+            return ShardFile(shard_of(self.path)).columns(names)
+        return [tuple(record[name] for name in names) for record in records]
+
+    def trajectories(self, equal: Mapping[str, Any] | None = None) -> Iterator[Trajectory]:
+        """Those whose columns are `equal`."""
+        records = self._records()
+        if records is None:
+            yield from ShardFile(shard_of(self.path)).trajectories(equal)
+            return
+        for record in records:
+            if all(record[name] == value for name, value in (equal or {}).items()):
+                yield from_record(record)
+
+    def item(self, index: int) -> Trajectory:
+        """Number `index`."""
+        size = self.path.stat().st_size if self.path.exists() else -1
+        if self._recent is None or self._recent[0] != size:
+            self._recent = size, list(self.trajectories())
+        return self._recent[1][index]
+
+    def forget(self) -> None:
+        """Let go of what `item` has read."""
+        self._recent = None
+
+    def damage(self) -> list[str]:
+        """What is wrong with it, a line for each record."""
+        try:
+            return read(self.path).damaged
+        except Damaged as error:
+            return [str(error)]
+        except FileNotFoundError:
+            return []
+
+    def _records(self) -> list[dict[str, Any]] | None:
+        """What can be read of it, with a warning about the rest; None: it has become a shard since it was listed."""
+        try:
+            contents = read(self.path)
+        except FileNotFoundError:
+            if shard_of(self.path).exists():
+                return None
+            raise Damaged(f"{self.path}: it disappeared while it was read") from None
+        for line in contents.damaged:
+            warn_of(Damaged(line))
+        if contents.torn and is_orphan(self.path):
+            warn_of_torn(self.path)
+        return contents.records
+
+
+def warn_of_torn(path: Path) -> None:
+    """A dead writer's last words."""
+    warnings.warn(f"{path} ends in an episode that was not written completely; it is left out", stacklevel=3)
+
+
+# Locks.
 
 
 def is_orphan(path: Path) -> bool:
@@ -111,7 +225,7 @@ def take(path: Path) -> int | None:
     if fcntl is None:
         return None
     try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:  # gone, or not ours to write
         return None
     try:

@@ -1,134 +1,191 @@
-"""Trajectory ↔ record (JSON types) ↔ Arrow: how an episode is written down, and read back exactly as it was.
+"""Trajectory ↔ record: an episode in JSON types, as one line of a journal holds it.
 
-One row an episode, its steps a nested list, so that any Parquet tool can look at it. Two columns are there for such
-tools only: `length` and `episode_return`. `env_kwargs` is a JSON text, since every environment has keys of its own.
+Every value is checked on the way in and on the way out: what is appended may have been built by hand, and what is read
+may have been written by anybody. A record has a key for each column of `oreo.data.tables.SCHEMA`; two of them are there
+for other tools only, `length` and `episode_return`. `env_kwargs` is a JSON text, since every environment has keys of
+its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
-VERSION = 3
-"""Of the schema; a reader refuses a higher one. 2: steps have `context_start`, 0 in what version 1 stored. 3: they have
-`continues_message`, False in what earlier ones stored, and episodes a `grade`, empty in those."""
-FORMAT = "oreo-trajectories"
+VERSION = 4
+"""Of the schema; a reader refuses a higher one.
 
-_CANDIDATE = pa.struct(
-    [
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("log_prob", pa.float64()),
-        pa.field("value", pa.float64()),
-    ]
-)
-_STEP = pa.struct(
-    [
-        pa.field("observation", pa.string(), nullable=False),
-        pa.field("action", pa.string(), nullable=False),
-        pa.field("reward", pa.float64(), nullable=False),
-        pa.field("turn", pa.string()),
-        pa.field("action_valid", pa.bool_()),
-        pa.field("admissible_commands", pa.list_(pa.string())),
-        pa.field("log_prob", pa.float64()),
-        pa.field("value", pa.float64()),
-        pa.field("candidates", pa.list_(_CANDIDATE), nullable=False),
-        pa.field("imitate", pa.bool_(), nullable=False),
-        pa.field("context_start", pa.int32()),
-        pa.field("continues_message", pa.bool_()),
-    ]
-)
-SCHEMA = pa.schema(
-    [
-        pa.field("env_id", pa.string(), nullable=False),
-        pa.field("env_kwargs", pa.string(), nullable=False),
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("task_type", pa.string(), nullable=False),
-        pa.field("game", pa.string(), nullable=False),
-        pa.field("dialect", pa.string(), nullable=False),
-        pa.field("seed", pa.int64()),
-        pa.field("agent", pa.string(), nullable=False),
-        pa.field("checkpoint", pa.string(), nullable=False),
-        pa.field("versions", pa.map_(pa.string(), pa.string()), nullable=False),
-        pa.field("created", pa.string(), nullable=False),
-        pa.field("won", pa.bool_(), nullable=False),
-        pa.field("terminated", pa.bool_(), nullable=False),
-        pa.field("truncated", pa.bool_(), nullable=False),
-        pa.field("length", pa.int32(), nullable=False),
-        pa.field("episode_return", pa.float64(), nullable=False),
-        pa.field("steps", pa.list_(_STEP), nullable=False),
-        pa.field("final_observation", pa.string(), nullable=False),
-        pa.field("grade", pa.string()),
-    ],
-    metadata={"oreo.format": FORMAT, "oreo.version": str(VERSION)},
-)
+2: steps have `context_start`, 0 in what version 1 stored.
+3: they have `goes_on`, False in what earlier ones stored, and episodes a `grade`, empty in those.
+4: `goes_on` is called `continues_message`; steps have `cut`, False in what earlier ones stored; `versions` is a JSON
+   text in place of a map; shards carry checksums (oreo.data.checksums).
+"""
+FORMAT = "oreo-trajectories"
 ADDED = {"grade": ""}
 """Columns that earlier versions lack, and what stands for them there."""
-_TEXTS = (
-    *("env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint", "created", "final_observation"),
-    "grade",
-)
-_FLAGS = ("won", "terminated", "truncated")
+ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False}
+RENAMED = {"goes_on": "continues_message"}
+"""Names of earlier versions, and what they are called now."""
+
+Check = Callable[[Any, str], Any]
+"""Takes a value and the name of its field; returns the value in its JSON type, or raises DataError."""
+
+
+class NewerVersion(DataError):
+    """A newer oreo has written this: it is whole, and nothing may be done to it."""
+
+
+def check_version(where: object, version: int) -> None:
+    """Raises NewerVersion where something has a schema that is not known yet."""
+    if version > VERSION:
+        raise NewerVersion(
+            f"{where} has schema version {version}, this oreo reads up to {VERSION}; install a newer one"
+        )
 
 
 # Trajectory → record.
 
 
 def to_record(trajectory: Trajectory) -> dict[str, Any]:
-    """The trajectory in JSON types, a key for each column of `SCHEMA`.
+    """The trajectory in JSON types.
+
+    Sequences become lists, and come back as tuples in the steps; in `env_kwargs` they stay lists.
 
     Raises:
-        DataError: a field that is not of its type, or a text that is not Unicode (it has half a surrogate pair).
+        DataError: no trajectory, or a field that is not of its type, naming it: a text that is not Unicode (it has half
+            a surrogate pair), a reward that is not finite, an episode that has not ended, and so on.
     """
-    record: dict[str, Any] = {name: _text(getattr(trajectory, name), name) for name in _TEXTS}
-    record |= {name: _flag(getattr(trajectory, name), name) for name in _FLAGS}
-    try:
-        record["env_kwargs"] = json.dumps(trajectory.env_kwargs, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"env_kwargs cannot be stored: {error}") from None
-    _text(record["env_kwargs"], "env_kwargs")
-    record["versions"] = {_text(key, "versions"): _text(text, "versions") for key, text in trajectory.versions.items()}
-    record["seed"] = _seed(trajectory.seed)
-    record["length"] = len(trajectory)
-    record["steps"] = [_step_record(step) for step in trajectory.steps]
+    values = _attributes(trajectory, Trajectory, "what is appended")
+    steps = _list(values["steps"], "steps")
+    values["steps"] = [_step_attributes(step, f"steps[{index}]") for index, step in enumerate(steps)]
+    values["env_kwargs"] = _encoded(values["env_kwargs"])
+    record = _checked(values, _EPISODE)
+    for index, step in enumerate(record["steps"]):
+        if not math.isfinite(step["reward"]):
+            raise DataError(f"steps[{index}].reward of a trajectory is a finite number, got {step['reward']}")
+    if not (record["terminated"] or record["truncated"]):
+        raise DataError("a trajectory that is stored has ended: set terminated or truncated (or both) to True")
+    record["length"] = len(record["steps"])
     record["episode_return"] = sum((step["reward"] for step in record["steps"]), start=0.0)
     return record
 
 
-def _step_record(step: Step) -> dict[str, Any]:
-    commands = step.admissible_commands
-    return {
-        "observation": _text(step.observation, "observation"),
-        "action": _text(step.action, "action"),
-        "reward": _number(step.reward, "reward"),
-        "turn": None if step.turn is None else _text(step.turn, "turn"),
-        "action_valid": None if step.action_valid is None else _flag(step.action_valid, "action_valid"),
-        "admissible_commands": None if commands is None else _texts(commands, "admissible_commands"),
-        "log_prob": None if step.log_prob is None else _number(step.log_prob, "log_prob"),
-        "value": None if step.value is None else _number(step.value, "value"),
-        "candidates": [_candidate_record(each) for each in step.candidates],
-        "imitate": _flag(step.imitate, "imitate"),
-        "context_start": _index(step.context_start, "context_start"),
-        "continues_message": _flag(step.continues_message, "continues_message"),
-    }
+def _attributes(value: Any, kind: type, name: str) -> dict[str, Any]:
+    if not isinstance(value, kind):
+        raise DataError(f"{name} is a {kind.__name__} of oreo.trajectory, got {_shown(value)}")
+    return dict(vars(value))
 
 
-def _candidate_record(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "text": _text(candidate.text, "candidates"),
-        "log_prob": None if candidate.log_prob is None else _number(candidate.log_prob, "log_prob"),
-        "value": None if candidate.value is None else _number(candidate.value, "value"),
+def _step_attributes(step: Any, name: str) -> dict[str, Any]:
+    values = _attributes(step, Step, name)
+    if values["candidates"]:
+        candidates = enumerate(_list(values["candidates"], f"{name}.candidates"))
+        values["candidates"] = [_attributes(each, Candidate, f"{name}.candidates[{at}]") for at, each in candidates]
+    return values
+
+
+def _encoded(kwargs: Any) -> str:
+    """`env_kwargs` as JSON text that reads back as it was, but for tuples."""
+    try:
+        return json.dumps(_json(kwargs, "env_kwargs", dict), ensure_ascii=False)
+    except (ValueError, RecursionError) as error:  # more digits than Python writes; a dict that is in itself
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"env_kwargs of a trajectory cannot be stored as JSON: {error}") from None
+
+
+def _json(value: Any, name: str, kind: type = object) -> Any:
+    if isinstance(value, dict):
+        for key in value:
+            _text(key, f"a key of {name}")
+        return {key: _json(item, f"{name}[{key!r}]") for key, item in value.items()}
+    if kind is dict or not (value is None or isinstance(value, str | bool | int | float | list | tuple)):
+        expected = "a dict" if kind is dict else "of a type that JSON has"
+        raise DataError(f"{name} of a trajectory is {expected}, got {_shown(value)}")
+    return [_json(item, f"{name}[{at}]") for at, item in enumerate(value)] if isinstance(value, list | tuple) else value
+
+
+# Record → trajectory.
+
+
+def checked_record(record: Any) -> dict[str, Any]:
+    """A record that was read, of whatever version, as the present one has it.
+
+    Raises:
+        NewerVersion: it has fields that are not known yet.
+        DataError: a field is missing, or not of its type.
+    """
+    if not isinstance(record, dict) or not isinstance(record.get("steps"), list):
+        raise DataError("it is no record of an episode with steps")
+    values = {**ADDED, **record}
+    values["steps"] = [_renamed(step, f"steps[{index}]") for index, step in enumerate(values["steps"])]
+    _refuse_unknown(values, {**_EPISODE, "length": None, "episode_return": None}, "")
+    checked = _checked(values, _EPISODE)
+    decoded(checked["env_kwargs"], "env_kwargs")
+    checked["length"] = len(checked["steps"])
+    if record.get("length", checked["length"]) != checked["length"]:
+        raise DataError(f"length is {record['length']!r:.20}, and there are {checked['length']} steps")
+    checked["episode_return"] = sum((step["reward"] for step in checked["steps"]), start=0.0)
+    return checked
+
+
+def _renamed(step: Any, name: str) -> dict[str, Any]:
+    if not isinstance(step, dict):
+        raise DataError(f"{name} is no record of a step")
+    values = ADDED_TO_STEPS | {str(RENAMED.get(key, key)): value for key, value in step.items()}
+    _refuse_unknown(values, _STEP, f"{name}.")
+    return values
+
+
+def _refuse_unknown(values: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:
+    for name in values.keys() - fields.keys():
+        raise NewerVersion(f"the field {where}{name} is not known to this oreo; install a newer one")
+
+
+def from_record(record: Mapping[str, Any]) -> Trajectory:
+    """The inverse of `to_record`, for a record that is checked."""
+    fields = {name: record[name] for name in _EPISODE if name not in ("steps", "env_kwargs")}
+    steps = tuple(_step(step) for step in record["steps"])
+    return Trajectory(steps=steps, env_kwargs=decoded(record["env_kwargs"], "env_kwargs"), **fields)
+
+
+def _step(record: Mapping[str, Any]) -> Step:
+    commands = record["admissible_commands"]
+    sequences = {
+        "admissible_commands": None if commands is None else tuple(commands),
+        "candidates": tuple(Candidate(**each) for each in record["candidates"]),
     }
+    return Step(**{**record, **sequences})
+
+
+def decoded(text: str, name: str) -> dict[str, Any]:
+    """A JSON text that holds an object."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise DataError(f"{name} is no JSON object: {text!r:.80}")
+    return value
+
+
+# What each field is.
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__}: {value!r:.80}"
 
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise DataError(f"{name} of a trajectory is a str, got {type(value).__name__}: {value!r:.80}")
+        raise DataError(f"{name} of a trajectory is a str, got {_shown(value)}")
     if not value.isascii():
         try:
             value.encode()
@@ -137,124 +194,108 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-def _texts(values: Sequence[Any], name: str) -> list[str]:
+def _list(values: Any, name: str) -> list[Any]:
+    if not isinstance(values, list | tuple):
+        raise DataError(f"{name} of a trajectory is a tuple or a list, got {_shown(values)}")
+    return list(values)
+
+
+def _texts(values: Any, name: str) -> list[str]:
+    values = _list(values, name)
     try:
         plain = "".join(values).isascii()  # the usual case in one go: an episode has hundreds of commands
     except TypeError:
         plain = False
-    return list(values) if plain else [_text(value, name) for value in values]
+    return values if plain else [_text(value, f"{name}[{at}]") for at, value in enumerate(values)]
+
+
+def _words(values: Any, name: str) -> dict[str, str]:
+    if not isinstance(values, dict):
+        raise DataError(f"{name} of a trajectory is a dict of texts, got {_shown(values)}")
+    return {_text(key, f"a key of {name}"): _text(value, f"{name}[{key!r}]") for key, value in values.items()}
 
 
 def _number(value: Any, name: str) -> float:
+    if type(value) is float:
+        return value
+    if not isinstance(value, Real):
+        raise DataError(f"{name} of a trajectory is a number, got {_shown(value)}")
     try:
         return float(value)
-    except (TypeError, ValueError):
-        raise DataError(f"{name} of a step is a number, got {type(value).__name__}: {value!r:.80}") from None
+    except OverflowError:
+        raise DataError(f"{name} of a trajectory is a number of 64 bits, got one beyond them") from None
 
 
 def _flag(value: Any, name: str) -> bool:
-    if value not in (True, False):
-        raise DataError(f"{name} of a trajectory is True or False, got {value!r:.80}")
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
+        raise DataError(f"{name} of a trajectory is True or False, got {_shown(value)}")
     return bool(value)
 
 
+def _whole(value: Any, name: str, least: int, beyond: int) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) < beyond:
+        raise DataError(f"{name} of a trajectory is a whole number from {least} to {beyond - 1}, got {_shown(value)}")
+    return int(value)
+
+
 def _index(value: Any, name: str) -> int:
-    if type(value) is not int or not 0 <= value < 2**31:
-        raise DataError(f"{name} of a step is the number of an earlier one, got {value!r:.80}")
-    return value
+    return _whole(value, name, 0, 2**31)
 
 
-def _seed(seed: Any) -> int | None:
-    if seed is None:
-        return None
-    if int(seed) != seed or not -(2**63) <= seed < 2**63:
-        raise DataError(f"the seed of a trajectory is a 64-bit integer, got {seed!r:.80}")
-    return int(seed)
+def _seed(value: Any, name: str) -> int:
+    return _whole(value, name, -(2**63), 2**63)
 
 
-# Record → trajectory.
+def _optional(check: Check) -> Check:
+    return lambda value, name: None if value is None else check(value, name)
 
 
-def from_record(record: Mapping[str, Any]) -> Trajectory:
-    """The inverse of `to_record`."""
-    fields = {name: record[name] for name in (*_TEXTS, *_FLAGS, "seed")}
-    return Trajectory(
-        steps=tuple(_step(step) for step in record["steps"]),
-        env_kwargs=json.loads(record["env_kwargs"]),
-        versions=dict(record["versions"]),
-        **fields,
-    )
+def _records(fields: Mapping[str, Check]) -> Check:
+    """Of a list of records."""
+
+    def check(values: Any, name: str) -> list[dict[str, Any]]:
+        return [_checked(each, fields, f"{name}[{at}]") for at, each in enumerate(_list(values, name))]
+
+    return check
 
 
-def _step(record: Mapping[str, Any]) -> Step:
-    commands = record["admissible_commands"]
-    candidates = tuple(Candidate(**each) for each in record["candidates"])
-    known = {"admissible_commands": None if commands is None else tuple(commands), "candidates": candidates}
-    return Step(**{**record, **known})
+def _checked(values: Any, fields: Mapping[str, Check], where: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise DataError(f"{where} of a trajectory has the fields {', '.join(fields)}, got {_shown(values)}")
+    prefix = f"{where}." if where else ""
+    for name in fields.keys() - values.keys():
+        raise DataError(f"{prefix}{name} of a trajectory is missing")
+    return {name: check(values[name], prefix + name) for name, check in fields.items()}
 
 
-# Records → table → trajectories.
-
-
-def to_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows of `SCHEMA`."""
-    columns = {name: [record[name] for record in records] for name in SCHEMA.names}
-    columns["versions"] = [list(each.items()) for each in columns["versions"]]
-    arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
-
-
-def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
-    """Rows back into trajectories, column by column; equal texts become one object."""
-    columns: dict[str, list[Any]] = {name: _values(batch.column(name)) for name in (*_TEXTS, *_FLAGS, "seed")}
-    kwargs = _values(batch.column("env_kwargs"))
-    versions = batch.column("versions").to_pylist()
-    steps = _lists(batch.column("steps"), _steps)
-    rows = []
-    for row in range(batch.num_rows):
-        fields = {name: column[row] for name, column in columns.items()}
-        rows.append(
-            Trajectory(
-                steps=tuple(steps[row]), env_kwargs=json.loads(kwargs[row]), versions=dict(versions[row]), **fields
-            )
-        )
-    return rows
-
-
-def _steps(array: pa.StructArray) -> list[Step]:
-    columns = dict(zip((field.name for field in array.type), array.flatten(), strict=True))
-    if "goes_on" in columns:  # the name of `continues_message` up to version 3
-        columns["continues_message"] = columns.pop("goes_on")
-    values = {name: _values(columns[name]) for name in columns if name not in ("admissible_commands", "candidates")}
-    for name, default in (("context_start", 0), ("continues_message", False)):
-        if name in values:  # missing where an earlier version stored it, null where a later one sealed its journal
-            values[name] = [default if value is None else value for value in values[name]]
-    values["admissible_commands"] = _lists(columns["admissible_commands"], _values)
-    values["candidates"] = _lists(columns["candidates"], _candidates)
-    names = list(values)
-    return [Step(**dict(zip(names, row, strict=True))) for row in zip(*values.values(), strict=True)]
-
-
-def _candidates(array: pa.StructArray) -> list[Candidate]:
-    columns = [_values(each) for each in array.flatten()]
-    names = [field.name for field in array.type]
-    return [Candidate(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
-
-
-def _values(array: pa.Array) -> list[Any]:
-    if not pa.types.is_string(array.type):
-        return array.to_pylist()
-    encoded = array.dictionary_encode()
-    words = [*encoded.dictionary.to_pylist(), None]
-    return [words[index] for index in encoded.indices.fill_null(len(words) - 1).to_pylist()]
-
-
-def _lists(array: pa.ListArray, read: Callable[[pa.Array], list[Any]]) -> list[Any]:
-    """A tuple for each list, None for a missing one."""
-    flat = read(array.flatten())
-    sizes = array.value_lengths().to_pylist()
-    found, at = [], 0
-    for size in sizes:
-        found.append(None if size is None else tuple(flat[at : at + size]))
-        at += size or 0
-    return found
+_CANDIDATE: dict[str, Check] = {"text": _text, "log_prob": _optional(_number), "value": _optional(_number)}
+_STEP: dict[str, Check] = {
+    "observation": _text,
+    "action": _text,
+    "reward": _number,
+    "turn": _optional(_text),
+    "action_valid": _optional(_flag),
+    "admissible_commands": _optional(_texts),
+    "log_prob": _optional(_number),
+    "value": _optional(_number),
+    "candidates": _records(_CANDIDATE),
+    "imitate": _flag,
+    "context_start": _index,
+    "continues_message": _flag,
+    "cut": _flag,
+}
+TEXTS = (
+    *("env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint", "created", "final_observation"),
+    "grade",
+)
+FLAGS = ("won", "terminated", "truncated")
+_EPISODE: dict[str, Check] = {
+    **{name: _text for name in TEXTS},
+    **{name: _flag for name in FLAGS},
+    "env_kwargs": _text,
+    "versions": _words,
+    "seed": _optional(_seed),
+    "steps": _records(_STEP),
+}

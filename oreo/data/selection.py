@@ -38,7 +38,9 @@ class Episode:
                 step.reward,
                 step.imitate,
                 step.context_start,
+                # Said only where it is so, for what is selected from the episodes of before not to change.
                 *(("on",) * step.continues_message),
+                *(("cut",) * step.cut),
             )
             for step in trajectory.steps
         ]
@@ -58,7 +60,7 @@ def select(
     Args:
         episodes: all there are.
         seed: of the draw.
-        samples_per_game: keep at most so many of each game.
+        samples_per_game: keep at most N of each game.
         balance: "game": as many won as lost ones of each game (with samples_per_game, at most half of that of either);
             a game with one outcome only is left out. "all": as many won as lost ones over all games, after
             samples_per_game. "none": whatever there is.

@@ -1,14 +1,23 @@
-"""Shards: the Parquet files of a buffer. Written whole or not at all, read by row groups, never changed."""
+"""Shards: the Parquet files of a buffer. Written whole or not at all, read by row groups, never changed.
+
+What is read is checked first: the checksums of the footer and of the columns (oreo.data.checksums), the types of the
+columns, and that their numbers add up. A row group that is damaged is passed over with a warning; the rest is read.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from oreo.data.checksums import check_group, read_checksums, with_checksums
+from oreo.data.records import FORMAT, NewerVersion, check_version
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -16,89 +25,226 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+T = TypeVar("T")
+
 SUFFIX = ".parquet"
 _ROWS_OF_A_GROUP = 128
 """What reading holds at once."""
+_MOST_BYTES = 8 << 30
+"""A row group that says it is larger than this unpacked is not ours: the largest journal is a hundredth of it."""
+
+
+class Damaged(DataError):
+    """A file of a buffer, or a part of one, cannot be read; the rest of the buffer can."""
+
+
+class ShardFile:
+    """A shard, open only while it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._recent: tuple[int, list[Trajectory]] | None = None
+        """The row group that `item` read last, since the next one is likely to be there too."""
+
+    @cached_property
+    def _groups(self) -> list[range]:
+        """The rows of each row group."""
+        with _opened(self.path) as shard:
+            return shard.groups
+
+    @property
+    def count(self) -> int:
+        """Episodes, as the footer has it: those in row groups that are damaged are among them."""
+        return self._groups[-1].stop if self._groups else 0
+
+    def columns(self, names: list[str]) -> list[tuple[Any, ...]]:
+        """These columns of all rows, nothing else decoded."""
+        with _opened(self.path) as shard:
+            tables = self._readable(shard, lambda group: shard.read(group, names))
+            return [row for table in tables for row in _rows(table, names)]
+
+    def trajectories(self, equal: Mapping[str, Any] | None = None) -> Iterator[Trajectory]:
+        """Those whose columns are `equal`; of a row group without any, no more than these columns is decoded."""
+        with _opened(self.path) as shard:
+            for trajectories in self._readable(shard, lambda group: shard.trajectories(group, equal or {})):
+                yield from trajectories
+
+    def item(self, index: int) -> Trajectory:
+        """Number `index`.
+
+        Raises:
+            Damaged: its row group is.
+        """
+        group = next(group for group, rows in enumerate(self._groups) if index in rows)
+        if self._recent is None or self._recent[0] != group:
+            with _opened(self.path) as shard:
+                self._recent = group, shard.trajectories(group, {})
+        return self._recent[1][index - self._groups[group].start]
+
+    def forget(self) -> None:
+        """Let go of what `item` has read."""
+        self._recent = None
+
+    def damage(self) -> list[str]:
+        """What is wrong with it, a line for each row group, or one for the whole file; all of it is read for this."""
+        try:
+            with _opened(self.path) as shard:
+                return [str(error) for error in map(shard.damage, range(len(shard.groups))) if error]
+        except Damaged as error:
+            return [str(error)]
+
+    def readable(self) -> pa.Table | None:
+        """What is not damaged, None where nothing is."""
+        import pyarrow as pa
+
+        try:
+            with _opened(self.path) as shard:
+                whole = [group for group in range(len(shard.groups)) if not shard.damage(group)]
+                return pa.concat_tables(map(shard.read, whole)) if whole else None
+        except Damaged:
+            return None
+
+    @staticmethod
+    def _readable(shard: _Shard, read: Callable[[int], T]) -> Iterator[T]:
+        """What `read` gives for each row group; those that are damaged are named in a warning and passed over."""
+        for group in range(len(shard.groups)):
+            try:
+                part = read(group)
+            except Damaged as error:
+                warn_of(error)
+                continue
+            yield part
+
+
+def warn_of(error: Damaged) -> None:
+    """The rest goes on, and this is what it goes on without."""
+    warnings.warn(f"{error}; the rest is read. `oreo buffer check` says more, --repair sets it aside", stacklevel=3)
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """An open shard whose footer and schema have been looked at."""
+
+    path: Path
+    file: IO[bytes]
+    parquet: pq.ParquetFile
+    checksums: list[int] | None
+    groups: list[range]
+
+    def read(self, group: int, names: Iterable[str] | None = None) -> pa.Table:
+        """Columns of a row group, or all of them."""
+        from oreo.data.tables import SCHEMA, completed
+
+        metadata = self.parquet.metadata
+        wanted = set(SCHEMA.names if names is None else names) & set(self.parquet.schema_arrow.names)
+        with self._naming(group):
+            paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
+            leaves = [leaf for leaf, path in enumerate(paths) if path.split(".")[0] in wanted]
+            if self.checksums is not None:
+                check_group(self.file, metadata, self.checksums, group, leaves)
+            table = completed(self.parquet.read_row_group(group, columns=sorted(wanted)))
+            if table.num_rows != len(self.groups[group]):
+                raise DataError(f"{table.num_rows} rows in place of {len(self.groups[group])}")
+        return table
+
+    def trajectories(self, group: int, equal: Mapping[str, Any]) -> list[Trajectory]:
+        """Those of a row group whose columns are `equal`."""
+        from oreo.data.tables import from_batch
+
+        rows = _rows(self.read(group, list(equal)), list(equal)) if equal else []
+        match = [row == tuple(equal.values()) for row in rows]
+        if equal and not any(match):
+            return []
+        table = self.read(group)
+        with self._naming(group):
+            trajectories = [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
+        return list(itertools.compress(trajectories, match)) if equal else trajectories
+
+    def damage(self, group: int) -> Damaged | None:
+        try:
+            self.trajectories(group, {})
+        except Damaged as error:
+            return error
+        return None
+
+    def _naming(self, group: int) -> contextlib.AbstractContextManager[None]:
+        rows = self.groups[group]
+        return _naming(f"{self.path}, episodes {rows.start} to {rows.stop - 1}")
+
+
+def _rows(table: pa.Table, names: list[str]) -> list[tuple[Any, ...]]:
+    return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
 
 
 @contextlib.contextmanager
-def naming(file: Path) -> Iterator[None]:
-    """Whatever pyarrow says about a broken file becomes one line that names it."""
-    import pyarrow as pa
-
+def _naming(where: object) -> Iterator[None]:
+    """Whatever is wrong inside becomes one line that says where."""
     try:
         yield
-    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (Damaged, NewerVersion, GeneratorExit):
+        raise
+    except Exception as error:  # of a broken file pyarrow says much, and not only with its own exceptions
         line = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{file} is damaged ({line}); restore it, or remove it and its episodes") from error
+        raise Damaged(f"{where}: damaged ({line:.200})") from error
 
 
-def open_shard(file: Path) -> pq.ParquetFile:
-    """Open a file after a look at what it says it is.
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[_Shard]:
+    """Open a shard after a look at what it says it is.
 
     Raises:
-        DataError: damaged, or not a shard of ours.
+        Damaged: it is not what was written, or never was a shard.
+        NewerVersion: written by a newer oreo.
     """
+    with contextlib.ExitStack() as stack:
+        with _naming(path):
+            file = stack.enter_context(path.open("rb"))
+            shard = _looked_at(path, file)
+        yield shard
+
+
+def _looked_at(path: Path, file: IO[bytes]) -> _Shard:
     import pyarrow.parquet as pq
 
-    from oreo.data.records import ADDED, FORMAT, SCHEMA
+    from oreo.data.tables import check_schema
 
-    with naming(file):
-        shard = pq.ParquetFile(file, page_checksum_verification=True)
-        metadata = {key.decode(): value.decode() for key, value in (shard.schema_arrow.metadata or {}).items()}
-        if metadata.get("oreo.format") != FORMAT:
-            raise DataError(f"{file} is a Parquet file, but not one of trajectories")
-        check_version(file, int(metadata.get("oreo.version", "0")))
-        missing = set(SCHEMA.names) - set(ADDED) - set(shard.schema_arrow.names)
-        if missing:
-            raise DataError(f"{file} lacks the columns {', '.join(sorted(missing))}")
-    return shard
-
-
-def read_columns(file: Path, names: list[str]) -> list[tuple[Any, ...]]:
-    """These columns of all rows, nothing else decoded."""
-    with naming(file):
-        table = _completed(open_shard(file).read(columns=names))
-        return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+    checksums = read_checksums(file)
+    file.seek(0)
+    parquet = pq.ParquetFile(file, page_checksum_verification=True)
+    described = parquet.schema_arrow.metadata or {}
+    if described.get(b"oreo.format") != FORMAT.encode():
+        raise DataError("it is a Parquet file, but not one of trajectories")
+    check_version(path, int(described.get(b"oreo.version", b"0")))
+    check_schema(parquet.schema_arrow)
+    groups = _groups(parquet.metadata)
+    if checksums is not None and len(checksums) != len(groups) * parquet.metadata.num_columns:
+        raise DataError("it has checksums for other columns than its own")
+    return _Shard(path, file, parquet, checksums, groups)
 
 
-def _completed(table: pa.Table) -> pa.Table:
-    """With the columns that an earlier version lacks."""
-    import pyarrow as pa
-
-    from oreo.data.records import ADDED, SCHEMA
-
-    for name, value in ADDED.items():
-        if name not in table.schema.names:
-            table = table.append_column(SCHEMA.field(name), pa.array([value] * table.num_rows, pa.string()))
-    return table
-
-
-def read_group(file: Path, shard: pq.ParquetFile, group: int, equal: dict[str, Any]) -> list[Trajectory]:
-    """The trajectories of a row group whose columns are `equal`; the rest of their columns is not decoded."""
-    from oreo.data.records import from_batch
-
-    with naming(file):
-        if equal:
-            columns = _completed(shard.read_row_group(group, columns=list(equal)))
-            match = [all(row[name] == value for name, value in equal.items()) for row in columns.to_pylist()]
-            if not any(match):
-                return []
-        table = _completed(shard.read_row_group(group))
-        if equal:
-            import pyarrow as pa
-
-            table = table.filter(pa.array(match))
-        return [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
+def _groups(metadata: Any) -> list[range]:
+    """The rows of each row group, once their number and size are those of a shard."""
+    described = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    sizes = [group.num_rows for group in described]
+    if min(sizes, default=0) < 0 or sum(sizes) != metadata.num_rows:
+        raise DataError(f"its row groups have {sum(sizes)} rows, and it says it has {metadata.num_rows}")
+    if any(not 0 <= group.total_byte_size <= _MOST_BYTES for group in described):
+        raise DataError(f"a row group says it has more than {_MOST_BYTES >> 30} GiB unpacked")
+    ends = list(itertools.accumulate(sizes))
+    return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
 
 def write_shard(table: pa.Table, file: Path) -> None:
     """Under a hidden name first, so that a shard is either there and complete or not there."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=_ROWS_OF_A_GROUP, compression="zstd", write_page_checksum=True)
+    written = sink.getvalue()
     hidden = file.with_name(f".{file.name}.new")
     with hidden.open("wb") as opened:
-        pq.write_table(table, opened, row_group_size=_ROWS_OF_A_GROUP, compression="zstd", write_page_checksum=True)
+        opened.writelines(with_checksums(memoryview(written), pq.read_metadata(pa.BufferReader(written))))
         opened.flush()
         os.fsync(opened.fileno())
     os.replace(hidden, file)
@@ -107,10 +253,3 @@ def write_shard(table: pa.Table, file: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def check_version(file: Path, version: int) -> None:
-    from oreo.data.records import VERSION
-
-    if version > VERSION:
-        raise DataError(f"{file} has schema version {version}, this oreo reads up to {VERSION}; install a newer one")

@@ -1,35 +1,27 @@
 """How a process adds to a buffer: a journal that becomes a shard, then the next. Also: taking over from dead writers.
 
 A journal `_<stem>.journal` becomes the shard `<stem>.parquet`. The shard appears before the journal is removed, so an
-episode is never in neither; where both exist, the shard counts.
+episode is never in neither; where both exist, the shard counts. What is damaged in a journal does not get into the
+shard: the journal then is not removed, but moved into the folder `damaged/`, as it is.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from oreo.data import journal, shards
+from oreo.data.journal import shard_of
 from oreo.errors import DataError
+from oreo.files import writing
 
-
-def shard_of(file: Path) -> Path:
-    """What a journal becomes."""
-    return file.with_name(file.stem[1:] + shards.SUFFIX)
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """A full disk or missing rights, in one line."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{path} cannot be written to: {error.strerror or error}") from error
+DAMAGED = "damaged"
+"""The folder, in that of the buffer, for files that cannot be read as a whole."""
 
 
 class Writer:
@@ -67,30 +59,60 @@ class Writer:
     def roll(self) -> None:
         """Journal → shard."""
         if not self._rolled and self.journal.path.exists():
-            with writing(self.journal.path):
-                _roll(self.journal.path)
+            roll(self.journal.path)
             self._rolled = True
             self.journal.close()
 
 
-def _roll(path: Path, orphan: bool = False) -> None:
-    """Make a journal that is ours (by its lock) a shard. At no moment is any episode in neither."""
-    from oreo.data.records import to_table
+def roll(path: Path) -> None:
+    """Make a journal that is ours (by its lock) a shard. At no moment is any episode in neither.
 
-    shard = shard_of(path)
-    records = [] if shard.exists() else journal.read(path, orphan)
-    if records:
-        shards.write_shard(to_table(records), shard)
-    path.unlink()
+    Raises:
+        DataError: the journal is of a newer oreo, or the shard cannot be written; the journal is as it was then.
+    """
+    from oreo.data.tables import to_table
+
+    contents, shard = journal.read(path), shard_of(path)
+    with writing(path.parent):
+        if contents.records and not (shard.exists() and not shards.ShardFile(shard).damage()):
+            if shard.exists():
+                set_aside(shard)
+            shards.write_shard(to_table(contents.records), shard)
+        if contents.torn:
+            journal.warn_of_torn(path)
+        if not contents.damaged:
+            path.unlink()
+            return
+        moved = set_aside(path)
+    for line in contents.damaged:
+        warnings.warn(f"{line}; it is kept in {moved}", stacklevel=2)
+
+
+def set_aside(path: Path, *, copy: bool = False) -> Path:
+    """Move a file of a buffer to where no reader looks (or put a copy of it there), and say where that is."""
+    # Parquet tools that are given the buffer's folder look into folders, and pass over names with this beginning.
+    folder, name = path.parent / DAMAGED, path.name if path.name.startswith("_") else f"_{path.name}"
+    folder.mkdir(exist_ok=True)
+    target, number = folder / name, 1
+    while target.exists():
+        number += 1
+        target = folder / f"{name}.{number}"
+    if copy:
+        shutil.copy2(path, target)
+    else:
+        path.rename(target)
+    return target
 
 
 def adopt_orphans(path: Path) -> None:
-    """Make shards of the journals that dead writers left."""
+    """Make shards of the journals that dead writers left. One that cannot become a shard stays, with a warning."""
     for file in sorted(path.glob(f"_*{journal.SUFFIX}")):
-        taken = journal.take(file)
+        taken = journal.take(file) if file.is_file() else None
         if taken is None:
             continue
         try:
-            _roll(file, orphan=True)
+            roll(file)
+        except DataError as error:
+            warnings.warn(f"{error}; it stays as it is", stacklevel=2)
         finally:
             os.close(taken)

@@ -1,9 +1,9 @@
 """Chat templates taken apart, so that an episode can be written piece by piece and never rendered again.
 
-A template is rendered around sentinels, and what stands between them are the pieces of
-`oreo.encoding.turn_format.TurnFormat`. They are cut at special tokens: a tokenizer splits there first, so ids from
-before a special token do not depend on what follows it, and plain text between two of them (a header and the
-observation, say) is tokenised as one text.
+A template is rendered around sentinels, and what stands between them are the pieces that
+`oreo.encoding.turn_format.TurnFormat` puts episodes together from. They are cut at special tokens: a tokenizer splits
+there first, so ids from before a special token do not depend on what follows it, and plain text between two of them (a
+header and the observation, say) is tokenised as one text.
 
 Some templates write earlier turns differently as the conversation goes on (a counter, thoughts that are left out, a
 system message that moves along). An episode that only ever grows at its end cannot: what was written stays, in acting
@@ -13,12 +13,15 @@ today is learnt from tomorrow.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from oreo.encoding.pieces import TurnPieces
 from oreo.errors import DataError
 
 _THOUGHT = "<think>\nSENTINELTHOUGHT\n</think>\n\n"
@@ -28,8 +31,8 @@ _SENTINELS = [f"SENTINEL{letter}OREO" for letter in "ABCDE"]
 
 
 @dataclass(frozen=True)
-class _Pieces:
-    """Text of a template."""
+class _Template:
+    """What a template puts around the texts of a conversation."""
 
     before: str
     """Before the first user text."""
@@ -41,8 +44,8 @@ class _Pieces:
     """Blanks between it and the turn that are the turn's own: models write " go" as one token."""
 
 
-def template_pieces(tokenizer: Any, instruction: str) -> dict[str, Any]:
-    """Arguments of `TurnFormat` for a tokenizer with a chat template.
+def template_pieces(tokenizer: Any, instruction: str) -> TurnPieces:
+    """The pieces of a tokenizer's chat template.
 
     Args:
         instruction: the system message; put before the first observation where the template knows none.
@@ -50,77 +53,77 @@ def template_pieces(tokenizer: Any, instruction: str) -> dict[str, Any]:
     Raises:
         DataError: a template that cannot render a conversation, drops parts of it, or has no token that ends a turn.
     """
-    pieces, opening = _find(tokenizer, instruction)
+    template, opening = _find(tokenizer, instruction)
     names = tokenizer.all_special_tokens
     added = tokenizer.get_added_vocab() | dict(zip(names, tokenizer.convert_tokens_to_ids(names), strict=True))
     special = re.compile("|".join(re.escape(name) for name in sorted(added, key=len, reverse=True)) or r"(?!)")
-    end = special.search(pieces.after)
-    # Llama 2 puts a space between the answer and the end token; a turn here goes without.
-    if end is None or pieces.after[: end.start()].strip():
+    end = special.search(template.after)
+    # Llama 2 puts a space between the answer and the end token; a turn of ours goes without.
+    if end is None or template.after[: end.start()].strip():
         raise DataError(
-            f"the chat template ends an assistant's turn with {pieces.after!r}, which holds no end-of-turn token"
+            f"the chat template ends an assistant's turn with {template.after!r}, which holds no end-of-turn token"
         )
 
-    def ids(text: str, preceding: str = "") -> list[int]:
+    def ids(text: str, preceding: str = "") -> tuple[int, ...]:
         first, whole = tokenizer([preceding, preceding + text], add_special_tokens=False, verbose=False)["input_ids"]
-        return list(whole[len(first) :])
+        return tuple(whole[len(first) :])
 
-    head, opening_preceding, tail = _cut(special, pieces.before)
-    after, joint_preceding, joint = _cut(special, pieces.after[end.end() :])
-    first = special.search(pieces.prompt)
-    plain = len(pieces.prompt) if first is None else first.start()
-    _, last, header = _cut(special, pieces.prompt)
-    return {
-        "end": added[end[0]],
-        "end_ids": [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id],
-        "before": ids(head),
-        "opening": tail + opening,
-        "opening_preceding": opening_preceding,
-        "after": ids(after, end[0]),
-        "joint": joint,
-        "joint_preceding": joint_preceding or end[0],
-        "prompt": ids(pieces.prompt[plain:]),
-        "prompt_text": pieces.prompt[:plain],
-        "turn_preceding": last + header,
-        "turn_lead": pieces.lead,
-    }
+    head, opening_preceding, tail = _cut(special, template.before)
+    after, joint_preceding, joint = _cut(special, template.after[end.end() :])
+    first = special.search(template.prompt)
+    plain = len(template.prompt) if first is None else first.start()
+    _, last, header = _cut(special, template.prompt)
+    return TurnPieces(
+        end=added[end[0]],
+        end_ids=() if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,),
+        before=ids(head),
+        opening=tail + opening,
+        opening_preceding=opening_preceding,
+        after=ids(after, end[0]),
+        joint=joint,
+        joint_preceding=joint_preceding or end[0],
+        prompt=ids(template.prompt[plain:]),
+        prompt_text=template.prompt[:plain],
+        turn_preceding=last + header,
+        turn_lead=template.lead,
+    )
 
 
 def _cut(special: re.Pattern[str], text: str) -> tuple[str, str, str]:
     """(text up to and with its last special token, that token or "", the plain text behind it)."""
-    found = list(special.finditer(text))
-    return (text[: found[-1].end()], found[-1][0], text[found[-1].end() :]) if found else ("", "", text)
+    tokens = list(special.finditer(text))
+    return (text[: tokens[-1].end()], tokens[-1][0], text[tokens[-1].end() :]) if tokens else ("", "", text)
 
 
-def _find(tokenizer: Any, instruction: str) -> tuple[_Pieces, str]:
+def _find(tokenizer: Any, instruction: str) -> tuple[_Template, str]:
     """The pieces, and what is put before the first observation.
 
     The instruction goes into the system message if earlier turns then stay as they are, else before the observation.
     """
-    found: list[tuple[_Pieces, str]] = []
+    unsteady: list[tuple[_Template, str]] = []
     for system, opening in [(instruction, ""), ("", f"{instruction}\n\n")] if instruction else [("", "")]:
         try:
-            pieces, steady = _apart(tokenizer, system)
+            template, steady = _apart(tokenizer, system)
         except DataError as error:
             trouble = error
             continue
         if steady:
-            _check_history(tokenizer, system, pieces)
-            return pieces, opening
-        found.append((pieces, opening))
-    if not found:
+            _check_history(tokenizer, system, template)
+            return template, opening
+        unsteady.append((template, opening))
+    if not unsteady:
         raise trouble
     _warn("writes earlier turns differently as the conversation goes on")
-    return found[-1]
+    return unsteady[-1]
 
 
-def _check_history(tokenizer: Any, instruction: str, pieces: _Pieces) -> None:
+def _check_history(tokenizer: Any, instruction: str, template: _Template) -> None:
     """Whether earlier turns keep what the newest one has: the end of its generation prompt, and its thoughts."""
     messages = [{"role": "system", "content": instruction}] if instruction else []
     user, assistant = {"role": "user", "content": _SENTINELS[0]}, {"role": "assistant", "content": _SENTINELS[1]}
     text = _rendered(tokenizer, [*messages, user, assistant, user])
-    if pieces.prompt + pieces.lead + _SENTINELS[1] not in text:
-        _warn(f"ends the newest turn's prompt with {pieces.prompt[-30:]!r}, and not that of earlier turns")
+    if template.prompt + template.lead + _SENTINELS[1] not in text:
+        _warn(f"ends the newest turn's prompt with {template.prompt[-30:]!r}, and not that of earlier turns")
     thought = {"role": "assistant", "content": _THOUGHT + _SENTINELS[1]}
     if "SENTINELTHOUGHT" not in _rendered(tokenizer, [*messages, user, thought, user]):
         _warn("leaves thoughts out of earlier turns")
@@ -134,7 +137,7 @@ def _warn(what: str) -> None:
     )
 
 
-def _apart(tokenizer: Any, instruction: str) -> tuple[_Pieces, bool]:
+def _apart(tokenizer: Any, instruction: str) -> tuple[_Template, bool]:
     """The pieces as they are while a turn is the newest, and whether they stay so.
 
     Templates may write the newest turn differently (with an empty thinking block, say); what the acting model sees is
@@ -156,7 +159,7 @@ def _apart(tokenizer: Any, instruction: str) -> tuple[_Pieces, bool]:
         more = asked[len(prompt) :]
         # A template that knows no generation prompt stops short of the assistant's header.
         prompt, lead = (asked, "") if more.strip() else (prompt, more)
-    return _Pieces(before, after, prompt, lead), steady
+    return _Template(before, after, prompt, lead), steady
 
 
 def _render(tokenizer: Any, instruction: str, turns: int) -> list[str]:
@@ -177,10 +180,32 @@ def _render(tokenizer: Any, instruction: str, turns: int) -> list[str]:
 
 def _rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
     try:
-        return str(
-            tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, strftime_now=_DATE.strftime
-            )
-        )
+        with _one_date():
+            return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     except Exception as error:  # whatever a template raises, in Jinja or in the Python it calls
         raise DataError(f"the chat template cannot render {messages[0]['role']} and user turns: {error}") from error
+
+
+class _Always(datetime):
+    """Says that it is the day of `_DATE`."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        return _DATE
+
+
+@contextlib.contextmanager
+def _one_date() -> Iterator[None]:
+    """While inside, templates that ask transformers for the date are told the same one every day.
+
+    Templates get it from a function of transformers' own, which looks at `datetime` in its module; what a caller gives
+    them in its place is turned into text before they can call it (since transformers 5.24).
+    """
+    from transformers.utils import chat_template_utils as module
+
+    real = module.datetime
+    module.datetime = _Always
+    try:
+        yield
+    finally:
+        module.datetime = real

@@ -13,12 +13,17 @@ Where a message of the agent goes on after a turn (Step.continues_message: solut
 has no end token, and the observation, often empty, and the next turn stand right behind it as they are. Its last token
 takes the place of the end token: it carries the reward, and the position before it is where candidates are compared.
 
+The same holds for a turn that a limit on tokens has cut (Step.cut): its agent never wrote an end token. The format
+needs one there, so it stands in front of what follows, as state. A turn without tokens of its own is no action; what it
+was paid stands on the last action before it (or, where there is none, on the first turn after it).
+
 Plain models: `observation\\n> turn<eos>\\nobservation\\n> turn<eos>…`. Chat models: the pieces of their chat template
 (chat_templates.py). Text of environments and agents is never parsed for special tokens.
 A sampled turn is stored as text and tokenised again here, which is not always the way it was sampled.
 
-Where an episode outgrows the context, the oldest turns leave, and task and first observation stay (`leave`, `history`).
-A trajectory says from which step on the agent was told (Step.context_start), so that training shows the same text.
+Where an episode outgrows the context, the oldest turns leave, and task and first observation stay
+(`drop_oldest_turns`). A trajectory says from which step on the agent was told (Step.context_start), so that training
+shows the same text.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from oreo.encoding.chat_templates import template_pieces
+from oreo.encoding.pieces import TurnPieces
 from oreo.errors import DataError
 from oreo.trajectory import Step, Trajectory
 
@@ -53,7 +59,7 @@ class Encoded:
     input_ids: np.ndarray
     """[T] int64."""
     action_mask: np.ndarray
-    """[T] bool: written by the agent, end-of-turn tokens included. Never True at position 0."""
+    """[T] bool: written by the agent, end-of-turn tokens included where it wrote them. Never True at position 0."""
     step_start: np.ndarray
     """[T] bool: first token of a turn."""
     reward: np.ndarray
@@ -73,41 +79,12 @@ class Encoded:
 class TurnFormat:
     """How a model's episodes are written as tokens. Make one with `TurnFormat.from_tokenizer`."""
 
-    def __init__(
-        self,
-        tokenizer: Any,
-        *,
-        end: int,
-        before: Sequence[int] = (),
-        opening: str = "",
-        after: Sequence[int] = (),
-        joint: str = "",
-        prompt: Sequence[int] = (),
-        prompt_text: str = "",
-        end_ids: Iterable[int] = (),
-        opening_preceding: str = "",
-        joint_preceding: str = "",
-        turn_preceding: str = "",
-        turn_lead: str = "",
-    ) -> None:
-        """Args: ids stand around the text they belong to.
-
-        start = before · text(opening + observation + prompt_text) · prompt
-        between = after · text(joint + observation + prompt_text) · prompt
-
-        opening_preceding, joint_preceding, turn_preceding: what these texts, and a turn, are tokenised behind, as they
-            are where a template is rendered first and tokenised then; "": by themselves.
-        turn_lead: blanks before a turn that belong to its first token, and not to its text.
-        """
+    def __init__(self, tokenizer: Any, pieces: TurnPieces) -> None:
         self.tokenizer = tokenizer
-        self.end = end
-        self.end_ids = frozenset({end, *end_ids})
+        self.pieces = pieces
+        self.end = pieces.end
+        self.end_ids = frozenset({pieces.end, *pieces.end_ids})
         """Token ids that end a turn when a model writes them; `turn` itself always writes `end`."""
-        self._before, self._opening = list(before), opening
-        self._after, self._joint = list(after), joint
-        self._prompt, self._prompt_text = list(prompt), prompt_text
-        self._opening_preceding, self._joint_preceding = opening_preceding, joint_preceding
-        self._turn_preceding, self._turn_lead = turn_preceding, turn_lead
         self._special = (set(tokenizer.all_special_ids) | self.end_ids) - {tokenizer.unk_token_id}
         self._cache: dict[_Text, list[int]] = {}
 
@@ -126,42 +103,45 @@ class TurnFormat:
         if instruction is None:
             instruction = str(getattr(tokenizer, "init_kwargs", {}).get(INSTRUCTION_KEY, ""))
         if getattr(tokenizer, "chat_template", None):
-            return cls(tokenizer, **template_pieces(tokenizer, instruction))
+            return cls(tokenizer, template_pieces(tokenizer, instruction))
         if tokenizer.eos_token_id is None:
             raise DataError("the tokenizer has no end-of-sequence token, so a turn cannot end; set its eos_token")
-        return cls(
-            tokenizer,
+        plain = TurnPieces(
             end=tokenizer.eos_token_id,
-            before=_leading_ids(tokenizer),
+            before=tuple(_leading_ids(tokenizer)),
             opening=f"{instruction}\n\n" if instruction else "",
             joint="\n",
             prompt_text=PROMPT,
         )
+        return cls(tokenizer, plain)
 
     # Pieces.
 
     def start(self, observation: str) -> list[int]:
         """Everything before the first token of the agent."""
-        return self._before + self._ids(self._opening_text(observation)) + self._prompt
+        return [*self.pieces.before, *self._ids(self._opening_text(observation)), *self.pieces.prompt]
 
-    def turn(self, text: str, *, continues_message: bool = False, preceding: str = "") -> list[int]:
-        """What the agent writes, end-of-turn token included.
+    def turn(self, text: str, *, continues_message: bool = False, cut: bool = False, preceding: str = "") -> list[int]:
+        """What the agent writes: its actions, the end-of-turn token included.
 
         Args:
             continues_message: the message does not end with this turn: no such token.
+            cut: the turn was ended for the agent: no such token either.
             preceding: the end of what stands before it in the same message (see `tail`); "": it begins one.
         """
-        return self._ids(self._turn_text(text, preceding)) + ([] if continues_message else [self.end])
+        return self._ids(self._turn_text(text, preceding)) + ([] if continues_message or cut else [self.end])
 
-    def between(self, observation: str, preceding: str = "") -> list[int]:
+    def between(self, observation: str, preceding: str = "", *, cut: bool = False) -> list[int]:
         """Everything from a turn's last token (not included) to the next token of the agent.
 
         Args:
             preceding: the end of that turn, if the message goes on; "": it has ended.
+            cut: that turn was cut, so the token that ends it stands here.
         """
         if preceding:
             return self._ids((preceding, observation))
-        return self._after + self._ids(self._joint_text(observation)) + self._prompt
+        end = [self.end] if cut else []
+        return [*end, *self.pieces.after, *self._ids(self._joint_text(observation)), *self.pieces.prompt]
 
     def restart(self, first_observation: str, observation: str) -> list[int]:
         """A `start` in mid-episode, after what no longer fits was left behind: the task, then where it goes on."""
@@ -174,8 +154,13 @@ class TurnFormat:
             observation: which came after it.
             preceding: as of `turn`.
         """
-        turn = self.turn(step.text, continues_message=step.continues_message, preceding=preceding)
-        return turn + self.between(observation, step.text[-1:] if step.continues_message else "")
+        return self._turn_of(step, preceding) + self._reply_to(step, observation)
+
+    def _turn_of(self, step: Step, preceding: str) -> list[int]:
+        return self.turn(step.text, continues_message=_is_open(step), cut=step.cut, preceding=preceding)
+
+    def _reply_to(self, step: Step, observation: str) -> list[int]:
+        return self.between(observation, step.text[-1:] if _is_open(step) else "", cut=step.cut)
 
     def history(self, steps: Sequence[Step], observation: str, context_start: int = 0) -> list[int]:
         """An episode up to the next token of the agent.
@@ -237,7 +222,7 @@ class TurnFormat:
             # Some tokenizers drop the blank of a text's first token.
             before = self._ids(("", preceding))
             return self._decoded([*before, *kept]).removeprefix(self._decoded(before))
-        return self._decoded(kept).removeprefix(self._turn_lead)
+        return self._decoded(kept).removeprefix(self.pieces.turn_lead)
 
     def _decoded(self, ids: list[int]) -> str:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -249,10 +234,12 @@ class TurnFormat:
         """One trajectory as token ids, masks and rewards.
 
         Raises:
-            DataError: no steps; more than `max_length` tokens, or played in a context that was too short for it (see
-                `split`).
+            DataError: no steps, or nothing in them; more than `max_length` tokens, or played in a context that was too
+                short for it (see `split`).
         """
         pieces = self.split(trajectory, None)
+        if not pieces:
+            raise DataError(f"{_name(trajectory)} has no turn with anything in it")
         if len(pieces) > 1:
             raise DataError(f"{_name(trajectory)} outgrew its agent's context and has {len(pieces)} pieces; use split")
         check_length(pieces[0], trajectory, max_length)
@@ -262,9 +249,12 @@ class TurnFormat:
         """The trajectory as its agent was told of it: one piece, and one more for each time that old turns left.
 
         What does not fit into `max_length` is treated as an agent with a context of that size would have been: old
-        turns leave (`leave`). A later piece begins with the first observation, which says the task, and with what was
-        left of the past; that past is context there and no action, so each turn is learnt from once. Losses put the
-        actions of all pieces together again (oreo.training.methods).
+        turns leave (`drop_oldest_turns`). A later piece begins with the first observation, which says the task, and
+        with what was left of the past; that past is context there and no action, so each turn is learnt from once.
+        Losses put the actions of all pieces together again (oreo.training.methods).
+
+        Returns:
+            Pieces with actions in them: none where no turn has any token.
 
         Raises:
             DataError: no steps; a single turn that does not fit.
@@ -275,21 +265,19 @@ class TurnFormat:
         self._tokenize(self._texts(trajectory))
         observations = [step.observation for step in steps]
         starts = self._context_starts(trajectory, max_length)
-        pieces: list[Encoded] = []
+        pieces: list[_Piece] = []
         for start, group in itertools.groupby(range(len(steps)), key=starts.__getitem__):
             indices = list(group)
             first = indices[0]
             piece = _Piece(self.history(steps[:first], observations[first], start))
             for index in indices:
-                step, before = steps[index], steps[index - 1] if index > start else None
-                lead = []
-                if index > first and before is not None:
-                    lead = self.between(observations[index], before.text[-1:] if before.continues_message else "")
+                before = steps[index - 1] if index > start else None
+                lead = self._reply_to(before, observations[index]) if index > first and before is not None else []
                 preceding = tail(before, observations[index]) if before is not None else ""
-                turn = self.turn(step.text, continues_message=step.continues_message, preceding=preceding)
-                piece.add(lead, turn, step.reward, step.imitate)
-            pieces.append(piece.encoded())
-        return pieces
+                piece.add(lead, self._turn_of(steps[index], preceding), steps[index])
+            pieces.append(piece)
+        _pay_for_turns_without_tokens(pieces)
+        return [piece.encoded() for piece in pieces if piece.turns]
 
     def _context_starts(self, trajectory: Trajectory, max_length: int | None) -> list[int]:
         """For each step the one from which its agent was told, later where that is more than `max_length` tokens."""
@@ -300,9 +288,9 @@ class TurnFormat:
             preceding = ""
             if index:
                 before = steps[index - 1]
-                length += len(self.between(step.observation, before.text[-1:] if before.continues_message else ""))
+                length += len(self._reply_to(before, step.observation))
                 preceding = tail(before, step.observation)
-            turn = len(self.turn(step.text, continues_message=step.continues_message, preceding=preceding))
+            turn = len(self._turn_of(step, preceding))
             wanted = max(start, min(step.context_start, index))
             if wanted > start:
                 length = len(self.history(steps[:index], step.observation, wanted))
@@ -322,23 +310,21 @@ class TurnFormat:
     # Tokenising.
 
     def _opening_text(self, observation: str) -> _Text:
-        return self._opening_preceding, self._opening + observation + self._prompt_text
+        return self.pieces.opening_preceding, self.pieces.opening + observation + self.pieces.prompt_text
 
     def _joint_text(self, observation: str) -> _Text:
-        return self._joint_preceding, self._joint + observation + self._prompt_text
+        return self.pieces.joint_preceding, self.pieces.joint + observation + self.pieces.prompt_text
 
     def _turn_text(self, text: str, preceding: str = "") -> _Text:
-        return (preceding, text) if preceding else (self._turn_preceding, self._turn_lead + text)
+        return (preceding, text) if preceding else (self.pieces.turn_preceding, self.pieces.turn_lead + text)
 
     def _texts(self, trajectory: Trajectory) -> list[_Text]:
         """All texts that encoding this trajectory needs, to be tokenised in one call."""
         first = trajectory.steps[0]
         texts = [self._opening_text(first.observation), self._turn_text(first.text)]
         for before, step in itertools.pairwise(trajectory.steps):
-            said = (
-                (before.text[-1:], step.observation) if before.continues_message else self._joint_text(step.observation)
-            )
-            texts += [said, self._turn_text(step.text, tail(before, step.observation))]
+            reply = (before.text[-1:], step.observation) if _is_open(before) else self._joint_text(step.observation)
+            texts += [reply, self._turn_text(step.text, tail(before, step.observation))]
         return texts
 
     def _ids(self, text: _Text) -> list[int]:
@@ -396,7 +382,12 @@ def tail(step: Step, observation: str) -> str:
     Args:
         observation: what came after the step.
     """
-    return (observation or step.text)[-1:] if step.continues_message else ""
+    return (observation or step.text)[-1:] if _is_open(step) else ""
+
+
+def _is_open(step: Step) -> bool:
+    """Whether its message goes on behind it; a message that has not begun cannot."""
+    return step.continues_message and bool(step.text)
 
 
 def check_length(encoded: Encoded, trajectory: Trajectory, max_length: int | None) -> None:
@@ -408,34 +399,53 @@ def check_length(encoded: Encoded, trajectory: Trajectory, max_length: int | Non
         )
 
 
+@dataclass
+class _Turn:
+    """Where the actions of a step stand in a piece, and what they were paid."""
+
+    start: int
+    stop: int
+    reward: float
+    imitate: bool
+
+
 class _Piece:
     """Arrays under construction."""
 
     def __init__(self, start: list[int]) -> None:
         self.ids = list(start)
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        self.rewards: list[float] = []
-        self.imitate: list[bool] = []
+        self.turns: list[_Turn] = []
+        self.unpaid: list[tuple[int, float]] = []
+        """Rewards of turns without tokens, and how many turns stand before each of them."""
 
-    def add(self, lead: list[int], turn: list[int], reward: float, imitate: bool) -> None:
+    def add(self, lead: list[int], turn: list[int], step: Step) -> None:
         self.ids += lead
-        self.starts.append(len(self.ids))
+        if turn:
+            self.turns.append(_Turn(len(self.ids), len(self.ids) + len(turn), step.reward, step.imitate))
+        else:
+            self.unpaid.append((len(self.turns), step.reward))
         self.ids += turn
-        self.ends.append(len(self.ids))
-        self.rewards.append(reward)
-        self.imitate.append(imitate)
 
     def encoded(self) -> Encoded:
         length = len(self.ids)
         action_mask, step_start, imitate = (np.zeros(length, dtype=bool) for _ in range(3))
         reward = np.zeros(length, dtype=np.float32)
-        for start, end, paid, shown in zip(self.starts, self.ends, self.rewards, self.imitate, strict=True):
-            action_mask[start:end] = True
-            step_start[start] = True
-            imitate[start:end] = shown
-            reward[end - 1] = paid
+        for turn in self.turns:
+            action_mask[turn.start : turn.stop] = True
+            step_start[turn.start] = True
+            imitate[turn.start : turn.stop] = turn.imitate
+            reward[turn.stop - 1] = turn.reward
         return Encoded(np.array(self.ids, dtype=np.int64), action_mask, step_start, reward, imitate)
+
+
+def _pay_for_turns_without_tokens(pieces: Sequence[_Piece]) -> None:
+    """Rewards can only be earned by actions: one without goes to the turn before it, else to the first there is."""
+    turns = [turn for piece in pieces for turn in piece.turns]
+    before = 0
+    for piece in pieces:
+        for place, reward in piece.unpaid if turns else ():
+            turns[max(before + place - 1, 0)].reward += reward
+        before += len(piece.turns)
 
 
 def _name(trajectory: Trajectory) -> str:

@@ -132,6 +132,8 @@ def _pieces(
 ) -> tuple[list[Encoded], bool]:
     """The trajectory's sequences, none where it is dropped, and whether it was too long."""
     pieces = turn_format.split(trajectory, max_length if overlong == "split" else None)
+    if not pieces:  # turns that were cut before they had a token
+        return [], False
     if overlong == "refuse":
         check_length(max(pieces, key=len), trajectory, max_length)
         return pieces, False

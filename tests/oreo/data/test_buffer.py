@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -11,9 +10,8 @@ import sys
 import tempfile
 import textwrap
 import time
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,79 +19,11 @@ from hypothesis import strategies as st
 
 from oreo.data.buffer import MANIFEST, TrajectoryBuffer
 from oreo.errors import DataError
-from oreo.trajectory import Candidate, Step, Trajectory
+from oreo.trajectory import Trajectory
+
+from .episodes import episode, names, orphan, same, shard_with, trajectories
 
 ROOT = Path(__file__).parents[3]
-
-
-def episode(name: str = "g", *, won: bool = True, steps: int = 2, agent: str = "random") -> Trajectory:
-    taken = tuple(
-        Step(f"seen {index}", f"do {index}", reward=float(won and index == steps - 1)) for index in range(steps)
-    )
-    return Trajectory("toy", taken, "the end", True, False, won, game=name, agent=agent, task_type="sort")
-
-
-def names(buffer: TrajectoryBuffer) -> list[str]:
-    return [trajectory.game for trajectory in buffer]
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equality of value and type in which NaN equals NaN."""
-    if is_dataclass(one):
-        return type(one) is type(other) and all(
-            same(getattr(one, field.name), getattr(other, field.name)) for field in fields(one)
-        )
-    if isinstance(one, tuple):
-        return isinstance(other, tuple) and len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float):
-        return isinstance(other, float) and (one == other or (math.isnan(one) and math.isnan(other)))
-    return type(one) is type(other) and one == other
-
-
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-numbers = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1])
-maybe_numbers = st.none() | numbers
-candidates = st.builds(Candidate, text=texts, log_prob=maybe_numbers, value=maybe_numbers)
-steps = st.builds(
-    Step,
-    observation=texts,
-    action=texts,
-    reward=numbers,
-    turn=st.none() | texts,
-    action_valid=st.none() | st.booleans(),
-    admissible_commands=st.none() | st.lists(texts, max_size=3).map(tuple),
-    log_prob=maybe_numbers,
-    value=maybe_numbers,
-    candidates=st.lists(candidates, max_size=3).map(tuple),
-    imitate=st.booleans(),
-    context_start=st.integers(0, 2**31 - 1),
-    continues_message=st.booleans(),
-)
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
-    max_leaves=4,
-)
-trajectories = st.builds(
-    Trajectory,
-    env_id=texts,
-    steps=st.lists(steps, max_size=4).map(tuple),
-    final_observation=texts,
-    terminated=st.booleans(),
-    truncated=st.booleans(),
-    won=st.booleans(),
-    env_kwargs=st.dictionaries(texts, json_values, max_size=2),
-    task=texts,
-    task_type=texts,
-    game=texts,
-    dialect=texts,
-    grade=texts,
-    seed=st.none() | st.integers(-(2**63), 2**63 - 1),
-    agent=texts,
-    checkpoint=texts,
-    versions=st.dictionaries(texts, texts, max_size=2),
-    created=texts,
-)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -174,7 +104,7 @@ def test_an_empty_buffer_is_empty(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from tests.oreo.data.test_buffer import episode
+from tests.oreo.data.episodes import episode
 from oreo.data.buffer import TrajectoryBuffer
 
 folder, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -227,17 +157,6 @@ def test_a_killed_writer_loses_at_most_the_episode_in_flight(tmp_path: Path) -> 
     assert not list(tmp_path.glob("*.journal"))
 
 
-def orphan(folder: Path, count: int) -> Path:
-    """A journal whose writer died with `count` episodes in it."""
-    buffer = TrajectoryBuffer(folder)
-    buffer.extend(episode(str(index)) for index in range(count))
-    assert buffer._writer is not None
-    buffer._writer.journal.close()
-    buffer._writer = None
-    (path,) = folder.glob("*.journal")
-    return path
-
-
 def test_a_torn_last_record_is_left_out_with_a_warning(tmp_path: Path) -> None:
     path = orphan(tmp_path, 3)
     whole = path.read_bytes()
@@ -248,13 +167,6 @@ def test_a_torn_last_record_is_left_out_with_a_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="not written completely"), TrajectoryBuffer(tmp_path) as buffer:
         buffer.append(episode("2"))
     assert names(buffer) == ["0", "1", "2"]
-
-
-def test_damage_in_the_middle_of_a_journal_is_not_passed_over(tmp_path: Path) -> None:
-    path = orphan(tmp_path, 3)
-    path.write_bytes(path.read_bytes().replace(b"seen 1", b"sean 1", 1))
-    with pytest.raises(DataError, match=r"journal is damaged in line 1"):
-        list(TrajectoryBuffer(tmp_path))
 
 
 def test_death_between_shard_and_journal_counts_nothing_twice(tmp_path: Path) -> None:
@@ -284,7 +196,8 @@ def test_a_reader_in_the_middle_does_not_notice_a_journal_become_a_shard(tmp_pat
     buffer.extend(episode(str(index)) for index in range(3))
     files = buffer._files()
     buffer.flush()
-    assert [each.game for file in files for batch in buffer._read(file) for each in batch()] == ["0", "1", "2"]
+    assert [episode.game for file in files for episode in file.trajectories()] == ["0", "1", "2"]
+    assert [file.count for file in files] == [3] and files[0].columns(["game"]) == [("0",), ("1",), ("2",)]
 
 
 def test_a_failed_write_leaves_the_journal_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,73 +256,110 @@ def test_a_newer_buffer_is_refused(tmp_path: Path) -> None:
         TrajectoryBuffer(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("version", "later"), [("1", ("context_start", "continues_message")), ("2", ("continues_message",))]
-)
-def test_what_earlier_versions_stored_is_read_with_whole_contexts_and_turns_that_end(
-    version: str, later: tuple[str, ...], tmp_path: Path
-) -> None:
+# One bad thing stops nothing else.
+
+
+@pytest.mark.parametrize("damage", ["cut short", "flipped", "emptied", "of another kind", "a folder", "a pipe"])
+def test_a_bad_shard_is_named_and_the_others_are_read(damage: str, tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    bad = shard_with(tmp_path, 3)
     with TrajectoryBuffer(tmp_path) as buffer:
-        buffer.extend([episode("a"), episode("b", steps=0)])
-    (shard,) = tmp_path.glob("*.parquet")
-    table = pq.read_table(shard)
-    at = table.schema.get_field_index("steps")
-    step = table.schema.field("steps").type.value_type
-    kept = [field for field in step if field.name not in later]
-    rows = [[{field.name: each[field.name] for field in kept} for each in row] for row in table["steps"].to_pylist()]
-    older = table.set_column(at, "steps", pa.array(rows, pa.list_(pa.struct(kept)))).drop_columns(["grade"])
-    assert not any(name in str(older.schema) for name in (*later, "grade"))
-    metadata = {**table.schema.metadata, b"oreo.version": version.encode()}
-    pq.write_table(older.replace_schema_metadata(metadata), shard)
-    buffer = TrajectoryBuffer(tmp_path)
-    assert same(tuple(buffer), (episode("a"), episode("b", steps=0)))
-    assert buffer.info()["by_grade"] == {"": {"episodes": 2, "won": 2, "success_rate": 1.0}}
-    assert len(buffer.select(grade="")) == 2 and buffer.select(grade="timeout") == []
+        buffer.append(episode("of another shard"))
+    data = bytearray(bad.read_bytes())
+    data[len(data) // 4] ^= 0xFF
+    if damage in ("cut short", "flipped", "emptied"):
+        bad.write_bytes({"cut short": data[:-50], "flipped": data, "emptied": b""}[damage])
+    else:
+        bad.unlink()
+        if damage == "of another kind":
+            pq.write_table(pa.table({"x": [1]}), bad)
+        elif damage == "a folder":
+            bad.mkdir()
+        else:
+            os.mkfifo(bad)
+    with pytest.warns(UserWarning, match=bad.name):
+        assert names(buffer) == ["of another shard"]
+    with pytest.warns(UserWarning, match=bad.name):
+        assert [found.game for found in buffer.select(won=True)] == ["of another shard"]
+    if damage != "flipped":  # which columns other than the ones it needs does not concern info()
+        with pytest.warns(UserWarning, match=bad.name):
+            assert buffer.info()["by_agent"]["random"]["episodes"] == 1
+    with pytest.warns(UserWarning, match=bad.name), TrajectoryBuffer(tmp_path) as more:
+        more.append(episode("more"))
+        assert more[-1].game == "more" and names(more) == ["of another shard", "more"]
 
 
-@pytest.mark.parametrize("damage", ["cut short", "flipped", "emptied"])
-def test_a_damaged_shard_is_named(damage: str, tmp_path: Path) -> None:
-    with TrajectoryBuffer(tmp_path) as buffer:
-        buffer.extend(episode(str(index)) for index in range(20))
-    (shard,) = tmp_path.glob("*.parquet")
+def test_an_episode_that_is_damaged_is_not_given_as_an_item(tmp_path: Path) -> None:
+    shard = shard_with(tmp_path, 3)
     data = bytearray(shard.read_bytes())
-    if damage == "flipped":
-        data[len(data) // 4] ^= 0xFF
-    shard.write_bytes({"cut short": data[:-50], "flipped": data, "emptied": b""}[damage])
-    with pytest.raises(DataError, match=r"\.parquet is damaged") as error:
-        list(TrajectoryBuffer(tmp_path))
+    data[len(data) // 4] ^= 0xFF
+    shard.write_bytes(data)
+    with pytest.raises(DataError, match="episodes 0 to 2: damaged") as error:
+        TrajectoryBuffer(tmp_path)[1]
     assert shard.name in one_line(error)
 
 
-def test_a_foreign_parquet_file_is_named(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    buffer = TrajectoryBuffer(tmp_path)
-    pq.write_table(pa.table({"x": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(DataError, match="other.parquet is a Parquet file, but not one of trajectories"):
-        len(buffer)
+def test_a_folder_with_the_name_of_a_journal_is_passed_over(tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path) as buffer:
+        (tmp_path / "_x.journal").mkdir()
+        with pytest.warns(UserWarning, match="_x.journal is no regular file"):
+            buffer.append(episode("a"))
+            assert names(buffer) == ["a"]
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        {"task": "half a pair: \ud83d"},
-        {"task": None},
-        {"seed": 2**63},
-        {"env_kwargs": {"x": object()}},
-        {"steps": (Step("o", 5),)},  # type: ignore[arg-type]
-        {"steps": (Step("o", "a", reward="much"),)},  # type: ignore[arg-type]
-    ],
+    "manifest", ['{"version": 1e400}', '{"version": true}', "[" * 50_000, '{"version": -1}', "[3]", '{"version": "4"}']
 )
-def test_what_cannot_be_stored_exactly_is_refused_and_harms_nothing(wrong: dict[str, Any], tmp_path: Path) -> None:
+def test_a_manifest_that_is_none_gives_one_line(manifest: str, tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text(manifest)
+    with pytest.raises(DataError, match="_buffer.json is damaged") as error:
+        TrajectoryBuffer(tmp_path)
+    assert len(one_line(error)) < 600
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" + "b" * 256, "zero\0byte", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("create", [True, False])
+def test_a_name_that_no_folder_can_have_gives_one_line(create: bool, name: str, tmp_path: Path) -> None:
+    folder = name if name.startswith("~") else tmp_path / name
+    with pytest.raises(DataError) as error:
+        TrajectoryBuffer(folder, create=create)
+    one_line(error)
+
+
+def test_a_buffer_whose_name_is_no_unicode_works_as_any_other(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    with TrajectoryBuffer(folder) as buffer:
+        buffer.append(episode("a"))
+    assert names(TrajectoryBuffer(folder)) == ["a"] and TrajectoryBuffer(folder)[0].game == "a"
+    assert TrajectoryBuffer(folder).info()["episodes"] == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_may_not_be_written_to_is_read_and_not_appended_to(tmp_path: Path) -> None:
+    shard_with(tmp_path, 2)
+    tmp_path.chmod(0o500)
+    try:
+        buffer = TrajectoryBuffer(tmp_path, create=False)
+        assert names(buffer) == ["0", "1"]
+        with pytest.raises(DataError, match=r"cannot write .*Permission denied"):
+            buffer.append(episode("2"))
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_how_often_each_game_is_stored(tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path, episodes_per_shard=2) as buffer:
+        buffer.extend(replace(episode(game), seed=seed) for game, seed in [("a", 1), ("a", 1), ("b", 1)])
+        assert buffer.stored_games() == {(1, "a"): 2, (1, "b"): 1}
+
+
+def test_what_cannot_be_stored_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     with TrajectoryBuffer(tmp_path) as buffer:
         buffer.append(episode("a"))
         with pytest.raises(DataError) as error:
-            buffer.append(replace(episode("b"), **wrong))
+            buffer.append(replace(episode("b"), task=None))  # type: ignore[arg-type]
         one_line(error)
         buffer.append(episode("c"))
     assert names(buffer) == ["a", "c"]

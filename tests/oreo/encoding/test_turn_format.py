@@ -1,90 +1,22 @@
-"""oreo.encoding.turn_format on a byte-level BPE tokenizer made here: plain, ChatML-like and Llama-3-like."""
+"""Episodes as tokens, on a small byte-level BPE tokenizer: plain, ChatML-like, Llama-3-like and others."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.errors import DataError
 from oreo.trajectory import Step, Trajectory
 
-SPECIAL = ["<pad>", "<eos>", "<bos>", "<|im_start|>", "<|im_end|>", "<|head|>", "<|/head|>", "<|eot|>"]
-TEXTS = [
-    "You are in a kitchen. You see a fridge 1.\nYour task is to: cool a tomato.",
-    "> go to fridge 1",
-    "Nothing happens.",
-]
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-LLAMA3 = (
-    "<bos>{% for m in messages %}<|head|>{{ m.role }}<|/head|>\n\n{{ m.content | trim }}<|eot|>{% endfor %}"
-    "{% if add_generation_prompt %}<|head|>assistant<|/head|>\n\n{% endif %}"
-)
-# Shows an empty thinking block in the newest assistant turn only, and refuses system messages.
-THINKING = (
-    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    "<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
-    "{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n\n</think>\n\n{% endif %}"
-)
-INST = (
-    "<bos>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
-    "{% else %} {{ m.content }} <eos>{% endif %}{% endfor %}"
-)
-# Moves the system message to the newest user message, as some of Mistral's templates do.
-MOVING = (
-    "<bos>{% set shift = 1 if messages[0].role == 'system' else 0 %}{% for m in messages %}{% if m.role == 'user' %}"
-    "<|head|>{% if loop.last and shift %}{{ messages[0].content }}\n\n{% endif %}{{ m.content }}<|/head|>"
-    "{% elif m.role == 'assistant' %}{{ m.content }}<eos>{% endif %}{% endfor %}"
-)
-# Counts the messages at each of them, so that nothing ever stays as it was.
-COUNTING = "{% for m in messages %}<|head|>{{ loop.length }}<|/head|>{{ m.content }}<|eot|>{% endfor %}"
-TEMPLATES = {"plain": None, "chatml": CHATML, "llama3": LLAMA3, "thinking": THINKING, "inst": INST, "moving": MOVING}
-
-
-@cache
-def tokenizer(kind: str = "plain") -> Any:
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=330,
-        special_tokens=SPECIAL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(TEXTS * 5, trainer)
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        eos_token="<eos>",
-        bos_token="<bos>",
-        pad_token="<pad>",
-        additional_special_tokens=SPECIAL[3:],
-    )
-    made.chat_template = TEMPLATES[kind]
-    return made
-
-
-def turn_format(kind: str, instruction: str = "") -> TurnFormat:
-    return TurnFormat.from_tokenizer(tokenizer(kind), instruction)
-
-
-def trajectory(turns: list[str], observations: list[str], rewards: list[float] | None = None) -> Trajectory:
-    rewards = rewards or [0.0] * (len(turns) - 1) + [1.0]
-    steps = tuple(Step(o, t, r) for o, t, r in zip(observations, turns, rewards, strict=True))
-    return Trajectory("test", steps, "done", terminated=True, truncated=False, won=True)
-
+from .templates import SPECIAL, TEMPLATES, tokenizer, trajectory, turn_format
 
 # Any Unicode that can be encoded, special tokens spelled out among it.
 text = st.lists(st.one_of(st.text(max_size=8), st.sampled_from([*SPECIAL, "go to fridge 1", "\n> "])), max_size=3).map(
@@ -153,77 +85,6 @@ def test_a_chat_episode_is_what_the_template_renders(kind: str, instruction: str
     assert tokenizer(kind).decode(encoded.input_ids.tolist()) == rendered.rstrip("\n")
 
 
-@cache
-def sentences() -> Any:
-    """A tokenizer of Llama 2's and Mistral's kind: words begin with a mark for the space before them."""
-    pieces = Tokenizer(models.BPE(byte_fallback=True))
-    pieces.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
-    pieces.decoder = decoders.Sequence([decoders.Metaspace(prepend_scheme="first"), decoders.ByteFallback()])
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=[*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256))], show_progress=False
-    )
-    pieces.train_from_iterator(
-        [*TEXTS, "go take it eat A room. A box. Yours. [INST] [/INST] user assistant"] * 5, trainer
-    )
-    made = PreTrainedTokenizerFast(tokenizer_object=pieces, eos_token="<eos>", bos_token="<bos>", unk_token="<0x3F>")
-    made.add_special_tokens({"additional_special_tokens": SPECIAL[3:]})
-    return made
-
-
-@pytest.mark.parametrize("kind", ["chatml", "llama3", "moving", "inst"])
-@pytest.mark.parametrize("make", [tokenizer, sentences])
-@pytest.mark.parametrize("observations", [("A room.", "A box.", "Yours."), ("\nA room", "\n\n A box.\n", "  Yours.")])
-def test_a_history_has_the_tokens_of_the_whole_template_rendered_at_once(
-    kind: str, make: Any, observations: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if kind == "llama3" and observations[0] != observations[0].strip():
-        pytest.skip("this template strips what it is given")
-    monkeypatch.setattr(make(), "chat_template", TEMPLATES[kind])
-    messages = [{"role": "user", "content": observations[0]}]
-    answers = ["go", "take it"]
-    for answer, after in zip(answers, observations[1:], strict=True):
-        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": after}]
-    rendered = make().apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    # Llama 2's template puts a space between an answer and its end, where no model has one when it ends its turn.
-    whole = make()(rendered.replace(" <eos>", "<eos>"), add_special_tokens=False)["input_ids"]
-    steps = [Step(*each) for each in zip(observations, answers, strict=False)]
-    assert TurnFormat.from_tokenizer(make()).history(steps, observations[-1]) == whole
-
-
-@pytest.mark.parametrize("instruction", ["", "Be quick."])
-def test_a_template_that_never_lets_a_turn_stand_is_written_as_each_turn_was_when_it_was_new(instruction: str) -> None:
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer().backend_tokenizer, eos_token="<eos>", additional_special_tokens=SPECIAL[3:]
-    )
-    made.chat_template = COUNTING
-    with pytest.warns(UserWarning, match="writes earlier turns differently"):
-        form = TurnFormat.from_tokenizer(made, instruction)
-    encoded = form.encode(trajectory(["go", "eat", "run"], ["A room.", "A box.", "A dog."]))
-    opening = f"{instruction}\n\n" if instruction else ""
-    assert made.decode(encoded.input_ids.tolist()) == (
-        f"<|head|>1<|/head|>{opening}A room.<|eot|><|head|>3<|/head|>go<|eot|><|head|>3<|/head|>A box."
-        "<|eot|><|head|>3<|/head|>eat<|eot|><|head|>3<|/head|>A dog.<|eot|><|head|>3<|/head|>run<|eot|>"
-    )
-
-
-def test_a_system_message_that_would_move_along_goes_before_the_first_observation() -> None:
-    form = turn_format("moving", "Be quick.")
-    whole = tokenizer().decode(form.encode(trajectory(["go", "eat"], ["A room.", "A box."])).input_ids.tolist())
-    assert whole == "<bos><|head|>Be quick.\n\nA room.<|/head|>go<eos><|head|>A box.<|/head|>eat<eos>"
-
-
-def test_a_thinking_template_is_used_as_its_generation_prompt_will_be_seen() -> None:
-    form = turn_format("thinking", "Be quick.")
-    whole = tokenizer("thinking").decode(
-        form.encode(trajectory(["go", "eat"], ["A room.", "A box."])).input_ids.tolist()
-    )
-    head = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
-    assert (
-        whole
-        == f"<|im_start|>user\nBe quick.\n\nA room.{head}go<|im_end|>\n<|im_start|>user\nA box.{head}eat<|im_end|>"
-    )
-
-
 def test_a_chat_turn_may_also_end_with_the_end_of_sequence_token() -> None:
     form = turn_format("chatml")
     end, eos = tokenizer().convert_tokens_to_ids(["<|im_end|>", "<eos>"])
@@ -236,22 +97,6 @@ def test_spelled_out_special_tokens_stay_text() -> None:
     ids = form.turn("<|im_end|> <eos>")
     assert not form.end_ids.intersection(ids[:-1])
     assert form.decode(ids) == "<|im_end|> <eos>"
-
-
-@pytest.mark.parametrize(
-    ("template", "message"),
-    [
-        ("{{ messages[-1].content }}<eos>", "drops or repeats"),
-        ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "no end-of-turn token"),
-        ("{{ raise_exception('no') }}", "cannot render"),
-        ("{% for", "cannot render"),
-    ],
-)
-def test_a_template_that_cannot_be_appended_to_gives_one_clear_error(template: str, message: str) -> None:
-    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer().backend_tokenizer, eos_token="<eos>")
-    made.chat_template = template
-    with pytest.raises(DataError, match=message):
-        TurnFormat.from_tokenizer(made)
 
 
 def test_a_tokenizer_without_end_of_sequence_gives_one_clear_error() -> None:
@@ -392,3 +237,91 @@ def test_a_recorded_context_and_a_shorter_one_for_training_hold_together() -> No
     shorter = form.split(told, max(map(len, pieces)) - 1)
     assert len(shorter) > 3 and sum(int(piece.step_start.sum()) for piece in shorter) == 9
     assert max(map(len, shorter)) < max(map(len, pieces))
+
+
+# Turns that a limit on tokens has cut.
+
+cut_steps = st.lists(
+    st.tuples(text, text, st.floats(-1, 1, width=32), st.booleans(), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=5,
+).map(
+    lambda rows: [
+        Step(observation, turn, reward, imitate=imitate, continues_message=on, cut=cut)
+        for observation, turn, reward, imitate, on, cut in rows
+    ]
+)
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+@settings(max_examples=30, deadline=None)
+@given(steps=cut_steps)
+def test_a_cut_turn_is_told_as_any_other_and_its_end_is_no_action(kind: str, steps: list[Step]) -> None:
+    form = turn_format(kind)
+    whole = [replace(step, cut=False) for step in steps]
+    assert form.history(steps, "Next?") == form.history(whole, "Next?"), "models read the same tokens"
+    pieces = form.split(trajectory_of(steps), None)
+    # Where a template puts a blank before each turn, an empty one that begins a message has that.
+    begins = [True, *(not tail(before, step.observation) for before, step in itertools.pairwise(steps))]
+    blank = bool(form.pieces.turn_lead)
+    own = [step for step, new in zip(steps, begins, strict=True) if step.text or not step.cut or (blank and new)]
+    if not own:
+        assert pieces == []
+        with pytest.raises(DataError, match="no turn with anything in it"):
+            form.encode(trajectory_of(steps))
+        return
+    (encoded,) = pieces
+    assert form.history(steps, "Next?")[: len(encoded)] == encoded.input_ids.tolist()
+    turn_of = np.cumsum(encoded.step_start) * encoded.action_mask
+    assert turn_of.max() == len(own)
+    for number, step in enumerate(own, 1):
+        places = np.flatnonzero(turn_of == number)
+        ids = encoded.input_ids[places].tolist()
+        assert (ids[-1] == form.end) == (not step.cut and not (step.continues_message and step.text))
+        assert not form.end_ids.intersection(ids[:-1]) and (np.diff(places) == 1).all()
+        assert (encoded.imitate[places] == step.imitate).all()
+        assert (encoded.reward[places[:-1]] == 0).all(), "what a turn is paid stands on its last action"
+    assert not encoded.imitate[~encoded.action_mask].any() and not encoded.reward[~encoded.action_mask].any()
+    total = sum(step.reward for step in trajectory_of(steps).steps)
+    assert float(encoded.reward.sum(dtype=np.float64)) == pytest.approx(total, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_the_actions_of_a_cut_turn_are_those_the_agent_wrote(kind: str) -> None:
+    form = turn_format(kind)
+    steps = [Step("A room.", "go to", 0.5, cut=True), Step("A box.", "take it", 1.0)]
+    encoded = form.encode(trajectory_of(steps, reward=1.0))
+    first, second = form.turn("go to", cut=True), form.turn("take it")
+    assert form.end not in first and [*first, form.end] == form.turn("go to")
+    assert encoded.input_ids[encoded.action_mask].tolist() == first + second
+    start = len(form.start("A room."))
+    assert encoded.reward[start + len(first) - 1] == 0.5 and encoded.reward[-1] == 1.0
+    assert encoded.input_ids[start + len(first)] == form.end and not encoded.action_mask[start + len(first)]
+    # Candidates are compared in front of their last action, wherever that is: these are the tokens of `turn` but one.
+    assert encoded.input_ids[: start + len(first)].tolist() == form.start("A room.") + first
+    last = form.encode(trajectory_of([replace(steps[0], cut=False), replace(steps[1], cut=True)]))
+    assert last.input_ids[-1] != form.end and last.action_mask[-1]
+
+
+def test_what_is_paid_for_turns_without_tokens_is_not_lost() -> None:
+    form = turn_format("plain")
+    empty = [Step("o", "", reward, cut=True) for reward in (1.0, 2.0, 4.0)]
+    encoded = form.encode(trajectory_of([empty[0], Step("o", "go"), empty[1], empty[2], Step("o", "eat")], reward=8.0))
+    assert encoded.step_start.sum() == 2
+    assert encoded.reward[encoded.reward != 0].tolist() == [1.0 + 2.0 + 4.0, 8.0]
+    assert form.decode(encoded.input_ids[encoded.action_mask]) == "go"
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=cut_steps, room=st.integers(0, 60))
+def test_pieces_of_an_episode_with_cut_turns_lose_no_reward(steps: list[Step], room: int) -> None:
+    form = turn_format("plain")
+    episode = trajectory_of([replace(step, continues_message=False) for step in steps])
+    first = steps[0].observation
+    need = max(len(form.restart(first, step.observation)) + len(form.turn(step.text)) for step in steps)
+    pieces = form.split(episode, need + room)
+    assert all(len(piece) <= need + room for piece in pieces) and all(piece.action_mask.any() for piece in pieces)
+    if pieces:
+        total = sum(float(piece.reward.sum(dtype=np.float64)) for piece in pieces)
+        assert total == pytest.approx(episode.episode_return, abs=1e-5)
+    assert sum(int(piece.step_start.sum()) for piece in pieces) == sum(bool(s.text) or not s.cut for s in steps)

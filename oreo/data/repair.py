@@ -1,0 +1,75 @@
+"""`oreo buffer check`: read all of a buffer, name what is damaged in it, and set that aside.
+
+Repairing deletes nothing. A file that is damaged is moved into the folder `damaged/` as it is, and what can be read of
+it is written into a new file under its name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from oreo.data import journal, shards
+from oreo.data.buffer import TrajectoryBuffer
+from oreo.data.shards import ShardFile
+from oreo.data.writers import roll, set_aside
+from oreo.errors import DataError
+from oreo.files import writing
+
+
+def check(buffer: TrajectoryBuffer) -> dict[Path, list[str]]:
+    """Read every byte of a buffer.
+
+    Returns:
+        For each file that is damaged, what is wrong with it, a line for each record or part.
+
+    Raises:
+        NewerVersion: a newer oreo has written into it.
+    """
+    files, strangers = buffer.files()
+    damage = {path: [f"{path}: it is no regular file"] for path in strangers}
+    return damage | {file.path: lines for file in files if (lines := file.damage())}
+
+
+def repair(buffer: TrajectoryBuffer) -> dict[Path, list[str]]:
+    """Move what is damaged into the folder `damaged/` of a buffer, and keep the rest.
+
+    Returns:
+        What was damaged, as of `check`.
+
+    Raises:
+        DataError: the buffer cannot be written to, or the writer of a damaged journal is still at work. What was
+            repaired before is whole.
+    """
+    damage = check(buffer)
+    for path in damage:
+        with writing(path):
+            _repair(path)
+    return damage
+
+
+def _repair(path: Path) -> None:
+    if path.is_file() and path.suffix == journal.SUFFIX:
+        _repair_journal(path)
+    elif path.is_file() and path.suffix == shards.SUFFIX:
+        _repair_shard(path)
+    else:
+        set_aside(path)
+
+
+def _repair_journal(path: Path) -> None:
+    taken = journal.take(path)
+    if taken is None:
+        raise DataError(f"{path} is damaged, and its writer is still at work; repair it when that has ended")
+    try:
+        roll(path)
+    finally:
+        os.close(taken)
+
+
+def _repair_shard(path: Path) -> None:
+    rest = ShardFile(path).readable()
+    # Where something is left, the shard keeps its name: at no moment are its whole episodes nowhere.
+    set_aside(path, copy=rest is not None)
+    if rest is not None:
+        shards.write_shard(rest, path)
