@@ -1,19 +1,25 @@
 """The contract of a text environment: a gymnasium.Env whose observations and actions are str.
 
-Subclass `TextEnv` and write two methods: `start` and `act`. Optional: `info`, `won`, `expert_action`.
-Not here: time limits (gymnasium's TimeLimit, set by `oreo.envs.make` from `max_steps`) and registration (registry.py).
+Subclass `TextEnv` and write two methods: `start` and `act`. Optional: `info`, `won`, `expert_action`. What they give is
+checked as it comes (plain_values.py). Not here: time limits (gymnasium's TimeLimit, set by `oreo.envs.make` from
+`max_steps`) and registration (registry.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
 
+from oreo.envs import plain_values
 from oreo.envs.text_space import TextSpace
-from oreo.errors import UsageError
+from oreo.errors import EngineError, OreoError, UsageError, did_you_mean
+from oreo.plugins import reason
+
+T = TypeVar("T")
 
 
 class TextEnv(gym.Env[str, str]):
@@ -47,19 +53,24 @@ class TextEnv(gym.Env[str, str]):
     action_space: gym.Space[str] = TextSpace()
     render_mode: str | None = None
     won: bool | None = None
-    """Whether the episode in progress is won; None (the default): it is when it ended with a positive reward."""
+    """Whether the episode in progress is won; None (the default): it is when it ended with a positive reward.
+
+    `reset` gives it back, before `start`, the value that it had before the first episode.
+    """
     _text = ""
+    _won_before: dict[str, Any] | None = None
+    """`won` as it was before the first episode, where it is the instance's own."""
 
     def start(self, rng: np.random.Generator, **options: Any) -> str:
         """Begin an episode and return its first observation. All randomness comes from `rng`.
 
         `options` are what the caller gave `reset(options=…)`; name the ones you understand as keyword arguments.
         """
-        raise NotImplementedError(f"{type(self).__name__} needs a method start(self, rng) that returns a str")
+        raise UsageError(f"{type(self).__name__} needs a method start(self, rng) that returns a str")
 
     def act(self, text: str) -> tuple[str, float, bool]:
         """Take one action; return (observation, reward, done). `done` means the episode ended in the world itself."""
-        raise NotImplementedError(f"{type(self).__name__} needs act(self, text) -> (observation, reward, done)")
+        raise UsageError(f"{type(self).__name__} needs act(self, text) -> (observation, reward, done)")
 
     def info(self) -> dict[str, Any]:
         """What to add to gymnasium's info after every reset and step."""
@@ -72,20 +83,83 @@ class TextEnv(gym.Env[str, str]):
         )
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
-        super().reset(seed=seed)
-        self._text = self.start(self.np_random, **(options or {}))
-        return self._text, self.info() | {"won": bool(self.won)}
+        """Begin an episode.
+
+        Raises:
+            UsageError: a seed or options that there are not.
+            EngineError: the environment's own code failed, or gave what it should not; says where.
+        """
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
+            raise UsageError(f"seed={seed!r}: expected a whole number, 0 or more")
+        _check_options(self, options)
+        super().reset(seed=None if seed is None else int(seed))
+        if self._won_before is None:
+            self._won_before = {name: value for name, value in vars(self).items() if name == "won"}
+        vars(self).pop("won", None)
+        vars(self).update(self._won_before)
+        first = _run(self, "start", self.np_random, **(options or {}))
+        self._text = _checked(self, "start", plain_values.text, first, "the first observation")
+        return self._text, _info(self, ended_well=False)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take one action, as gymnasium has it. Raises as `reset`."""
         if not isinstance(action, str):
             raise UsageError(f"an action of {type(self).__name__} is a str, got {type(action).__name__}: {action!r}")
-        self._text, reward, done = self.act(action)
-        won = self.won if self.won is not None else done and reward > 0
-        return self._text, float(reward), bool(done), False, self.info() | {"won": bool(won)}
+        self._text, reward, done = _checked(self, "act", plain_values.outcome, _run(self, "act", action))
+        return self._text, reward, done, False, _info(self, ended_well=done and reward > 0)
 
     def render(self) -> str | None:
         """The last observation, in `render_mode="ansi"`."""
         return self._text if self.render_mode == "ansi" else None
+
+
+def _info(env: TextEnv, *, ended_well: bool) -> dict[str, Any]:
+    info = _checked(env, "info", plain_values.info, _run(env, "info"))
+    won = ended_well if env.won is None else _checked(env, "act", plain_values.boolean, env.won, "won")
+    return info | {"won": won}
+
+
+def _run(env: TextEnv, method: str, *args: Any, **kwargs: Any) -> Any:
+    """Call what the environment's author wrote. An error of that code says where it is from."""
+    try:
+        return getattr(env, method)(*args, **kwargs)
+    except OreoError:
+        raise
+    except (Exception, SystemExit) as error:
+        file, _ = _place(env, method)
+        raise EngineError(f"{type(env).__name__}.{method} failed: {reason(error, file)}") from error
+
+
+def _checked(env: TextEnv, method: str, convert: Callable[..., T], *given: Any) -> T:
+    """What the method gave, converted by one of plain_values.py."""
+    try:
+        return convert(*given)
+    except ValueError as error:
+        file, line = _place(env, method)
+        place = f" ({file}, line {line})" if file else ""
+        raise EngineError(f"{type(env).__name__}.{method}{place}: {error}") from None
+
+
+def _place(env: TextEnv, method: str) -> tuple[str | None, int]:
+    """The file and line of a method."""
+    code = getattr(inspect.unwrap(getattr(type(env), method)), "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code else (None, 0)
+
+
+def _check_options(env: TextEnv, options: Any) -> None:
+    """Whether `start` takes them, before it is called: a TypeError of its own code is another matter."""
+    if not options:
+        return
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise UsageError(f"options={options!r}: expected a dict of the options of {type(env).__name__}.start")
+    _, *parameters = inspect.signature(env.start).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    names = [parameter.name for parameter in parameters]
+    for name in options:
+        if name not in names:
+            hint = did_you_mean(name, names) if names else "it takes none"
+            raise UsageError(f"unknown reset option {name!r} of {type(env).__name__}: {hint}")
 
 
 def continues_message(turn: str, stop: Iterable[str]) -> bool:

@@ -3,7 +3,7 @@
 OreoError
 ├── UsageError    (ValueError)         a wrong argument; the command line exits with 2
 ├── DataError     (ValueError)         stored data that is missing, malformed or does not fit; exits with 1
-├── EngineError   (RuntimeError)       a game engine, or vLLM, that failed or died; exits with 1
+├── EngineError   (RuntimeError)       a game engine, an environment's code, or vLLM, that failed or died; exits with 1
 │   └── ServerError                    a model server that did not answer (oreo.agents.server)
 └── MissingExtra  (ImportError)        a feature whose packages are not installed; exits with 1
 
@@ -33,7 +33,7 @@ class DataError(OreoError, ValueError):
 
 
 class EngineError(OreoError, RuntimeError):
-    """A game engine, or the engine that runs a model, failed or its process died."""
+    """A game engine, an environment's own code, or the engine that runs a model, failed or its process died."""
 
 
 class MissingExtra(OreoError, ImportError):

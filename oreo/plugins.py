@@ -135,7 +135,9 @@ def _load_file(path: Path) -> ModuleType:
         except BaseException as error:
             del sys.modules[name]
             if isinstance(error, Exception | SystemExit):
-                raise UsageError(f"{path} cannot be loaded: {reason(error)}") from error
+                hint = "; if it is a script, put what that does under if __name__ == '__main__'"
+                end = hint if isinstance(error, SystemExit) else ""
+                raise UsageError(f"{path} cannot be loaded: {reason(error)}{end}") from error
             raise
     module.__oreo_version__ = version  # type: ignore[attr-defined]
     return module
@@ -192,5 +194,5 @@ def reason(error: BaseException, file: str | None = None) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"it imports {error.name!r}, which is not installed and not beside it{place}"
     if isinstance(error, SystemExit):
-        return f"it ends the program while being loaded: put what it runs under if __name__ == '__main__'{place}"
+        return f"it ends the program by sys.exit{place}"
     return f"{' '.join(f'{type(error).__name__}: {error}'.split())}{place}"

@@ -204,6 +204,8 @@ class ALFWorldEnv(TextEnv):
         """Go back to a snapshot of this environment's game. It can be used any number of times."""
         engine = self._simulator("restore")
         now = self._episode()
+        if not (isinstance(snapshot, tuple) and len(snapshot) == 5 and isinstance(snapshot[0], Game)):
+            raise UsageError(f"restore() takes what snapshot() gave, got {type(snapshot).__name__}")
         game, state, admissible, expert, text = snapshot
         if game is not now.game:
             raise UsageError(f"this snapshot is of an earlier episode ({game.name}): restore works within one")

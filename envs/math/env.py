@@ -209,7 +209,9 @@ class MathEnv(TextEnv):
         return self._episode(), self._text
 
     def restore(self, snapshot: Any) -> None:
-        """Go back to a snapshot, any number of times."""
+        """Go back to a snapshot, any number of times. Raises UsageError for what is none."""
+        if not (isinstance(snapshot, tuple) and len(snapshot) == 2 and isinstance(snapshot[0], _Episode)):
+            raise UsageError(f"restore() takes what snapshot() gave, got {type(snapshot).__name__}")
         self._now, self._text = snapshot
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MathEnv:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oreo.envs import TextEnv, TextSpace
-from oreo.errors import UsageError
+from oreo.errors import EngineError, UsageError
 
 
 class Echo(TextEnv):
@@ -74,3 +75,156 @@ def test_samples_are_seeded_and_encodable() -> None:
         one, other = (space.sample() for space in spaces)
         assert one == other and one in spaces[0]
         one.encode()
+
+
+class Coin(TextEnv):
+    """One toss. A win is noted and never taken back."""
+
+    max_steps = 1
+
+    def start(self, rng: np.random.Generator) -> str:
+        self.side = "heads" if rng.integers(2) else "tails"
+        return "Heads or tails?"
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        if text == self.side:
+            self.won = True
+        return self.side, 0.0, True
+
+
+class LosesByDefault(Coin):
+    """Rewards every end, and says by itself which of them are won."""
+
+    def __init__(self) -> None:
+        self.won = False
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        side, _, done = super().act(text)
+        return side, 1.0, done
+
+
+@pytest.mark.parametrize("kind", [Coin, LosesByDefault])
+def test_an_episode_that_was_won_says_nothing_of_the_next(kind: type[Coin]) -> None:
+    env = kind()
+    for seed in range(40):
+        _, info = env.reset(seed=seed)
+        assert info["won"] is False
+        assert env.step("heads")[4]["won"] is (env.side == "heads")
+
+
+def test_a_win_may_be_a_property_of_the_class() -> None:
+    class Kept(Coin):
+        tosses = 0
+
+        @property
+        def won(self) -> bool:  # type: ignore[override]
+            return self.tosses > 1
+
+        def act(self, text: str) -> tuple[str, float, bool]:
+            self.tosses += 1
+            return "again", 0.0, False
+
+    env = Kept()
+    env.reset(seed=0)
+    assert [env.step("x")[4]["won"] for _ in range(2)] == [False, True]
+
+
+def test_what_numpy_has_for_texts_numbers_and_lists_becomes_pythons_own() -> None:
+    class Numpy(Echo):
+        def start(self, rng: np.random.Generator, **options: Any) -> Any:
+            return rng.choice(["x", "y"])
+
+        def act(self, text: str) -> Any:
+            return np.str_("seen"), np.float32(0.5), np.bool_(True)
+
+        def info(self) -> Any:
+            return {"admissible_commands": np.array(["a", "b"]), "task": np.str_("t")}
+
+    env = Numpy()
+    observation, info = env.reset(seed=0)
+    assert type(observation) is str and info == {"admissible_commands": ["a", "b"], "task": "t", "won": False}
+    step = env.step("a")
+    assert step == ("seen", 0.5, True, False, {"admissible_commands": ["a", "b"], "task": "t", "won": True})
+    assert [type(part) for part in step[:4]] == [str, float, bool, bool]
+
+
+class Faulty(Echo):
+    """Goes wrong as it is told."""
+
+    def start(self, rng: np.random.Generator, *, greeting: Any = "hello") -> Any:
+        return greeting
+
+    def act(self, text: str) -> Any:
+        if text == "raise":
+            return {}["fridge 9"]
+        if text == "exit":
+            raise SystemExit(7)
+        return {"none": None, "nan": ("x", float("nan"), False), "word": ("x", "1", False), "five": (1, 2, 3, 4, 5)}[
+            text
+        ]
+
+    def info(self) -> Any:
+        return None if self._text == "no info" else {}
+
+
+def _line_of(text: str) -> int:
+    return next(n for n, line in enumerate(Path(__file__).read_text().splitlines(), start=1) if line.strip() == text)
+
+
+@pytest.mark.parametrize(
+    ("action", "line", "says"),
+    [
+        ("raise", 'return {}["fridge 9"]', "Faulty.act failed: KeyError: 'fridge 9'"),
+        ("exit", "raise SystemExit(7)", "Faulty.act failed: it ends the program"),
+        ("none", "def act(self, text: str) -> Any:", "expected (observation, reward, done), got None"),
+        ("nan", "def act(self, text: str) -> Any:", "a finite number, got float nan"),
+        ("word", "def act(self, text: str) -> Any:", "a reward is a number, got str '1'"),
+        ("five", "def act(self, text: str) -> Any:", "got 5 values"),
+    ],
+)
+def test_a_fault_of_the_environments_code_names_it_and_its_line(action: str, line: str, says: str) -> None:
+    env = Faulty()
+    env.reset(seed=0)
+    with pytest.raises(EngineError) as caught:
+        env.step(action)
+    message = str(caught.value)
+    assert says in message and "\n" not in message and __file__ in message
+    assert f"line {_line_of(line)}" in message or "def act" in line
+
+
+@pytest.mark.parametrize("greeting", [None, b"hello", 3])
+def test_a_first_observation_that_is_no_text_is_refused(greeting: Any) -> None:
+    with pytest.raises(EngineError, match="Faulty.start .*the first observation is a str"):
+        Faulty().reset(seed=0, options={"greeting": greeting})
+
+
+def test_an_info_that_is_none_is_refused() -> None:
+    with pytest.raises(EngineError, match="Faulty.info .*expected a dict, got None"):
+        Faulty().reset(seed=0, options={"greeting": "no info"})
+
+
+def test_errors_of_ours_pass_as_they_are() -> None:
+    class Refuses(Echo):
+        def act(self, text: str) -> Any:
+            raise UsageError("not like this")
+
+    env = Refuses()
+    env.reset(seed=0)
+    with pytest.raises(UsageError, match="^not like this$"):
+        env.step("x")
+
+
+@pytest.mark.parametrize("options", [[1], "greeting", {1: 2}, 5, {"greting": "x"}])
+def test_options_that_start_does_not_take_are_told_in_one_line(options: Any) -> None:
+    with pytest.raises(UsageError, match="option"):
+        Echo().reset(seed=0, options=options)
+
+
+@pytest.mark.parametrize("seed", ["x", -1, 1.5, True, [1]])
+def test_a_seed_that_is_none_is_told_in_one_line(seed: Any) -> None:
+    with pytest.raises(UsageError, match="seed="):
+        Echo().reset(seed=seed)
+
+
+def test_a_seed_may_be_numpys() -> None:
+    assert Echo().reset(seed=np.int64(3))[0] == Echo().reset(seed=3)[0]  # type: ignore[arg-type]

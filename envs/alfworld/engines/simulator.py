@@ -104,6 +104,8 @@ class Simulator:
         return (self._game, self._state, self._valid)
 
     def restore(self, snapshot: Any) -> None:
+        if not (isinstance(snapshot, tuple) and len(snapshot) == 3 and isinstance(snapshot[1], State | None)):
+            raise UsageError(f"restore() takes what snapshot() gave, got {type(snapshot).__name__}")
         self._game, self._state, self._valid = snapshot
 
     def state(self) -> dict[str, Any]:
