@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oreo.field_docs import document_fields
+
 MAX_NEW_TOKENS = 48
 """A turn of a language model is ended when it has this many tokens."""
 BETA = 0.03
@@ -15,6 +17,7 @@ PROPOSALS = ("sampled", "admissible")
 SERVED, VLLM = "served:", "vllm:"
 
 
+@document_fields
 @dataclass(frozen=True)
 class AgentConfig:
     """Settings of `oreo.agents.load_agent`. What an agent has no use for has to be left at its default.

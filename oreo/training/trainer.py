@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from oreo.encoding.turn_format import INSTRUCTION_KEY, TurnFormat
 from oreo.errors import DataError, OreoError, UsageError
+from oreo.field_docs import document_settings
 from oreo.files import write_text, writing
 from oreo.models import lora
 from oreo.models.activations import checkpoint_activations
@@ -82,6 +83,7 @@ class NonFiniteLoss(OreoError, ArithmeticError):
     """A loss or gradient became NaN or infinite. Its batch is saved, and a checkpoint of the weights from before."""
 
 
+@document_settings(TrainConfig)
 def train(
     data: str | os.PathLike[str] | Iterable[Trajectory],
     *,
