@@ -10,6 +10,7 @@ from typing import Any
 
 from oreo.agents.registry import CHOICES
 from oreo.errors import UsageError, did_you_mean
+from oreo.field_docs import document_fields
 from oreo.records import check_types
 
 MAX_NEW_TOKENS = 48
@@ -47,6 +48,7 @@ _FORMER = {
 """What is to be typed in place of settings that there were."""
 
 
+@document_fields
 @dataclass(frozen=True)
 class AgentConfig:
     """Settings of `oreo.agents.load_agent`. What an agent has no use for has to be left at its default.

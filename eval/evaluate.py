@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from oreo.errors import UsageError
 from oreo.eval.statistics import percent, wilson_interval
+from oreo.field_docs import document_fields
 from oreo.text import one_line
 from oreo.trajectory import Trajectory
 
@@ -30,6 +31,7 @@ _TABLE_WIDTH = 160
 """Cells: no table is that wide, and the line about the protocol seldom."""
 
 
+@document_fields
 @dataclass(frozen=True)
 class Outcome:
     """What came of some episodes."""
@@ -47,6 +49,7 @@ class Outcome:
     """Undiscounted."""
 
 
+@document_fields
 @dataclass(frozen=True)
 class Evaluation:
     """The success of one agent under one protocol."""
@@ -144,6 +147,7 @@ def _load(name: str) -> Agent:
     return load_agent(name, acting(name, AgentConfig()))
 
 
+@document_fields
 @dataclass(frozen=True)
 class GamePlan:
     """What an evaluation is going to play."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -32,7 +33,8 @@ def is_main_process() -> bool:
 
 def print_error(message: str) -> None:
     """Print `oreo: …` on standard error, in one line whatever the message holds."""
-    print(f"oreo: {one_line(message)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # standard error itself may be full, or its reader gone
+        print(f"oreo: {one_line(message)}", file=sys.stderr)
 
 
 @contextmanager

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from oreo.field_docs import document_fields
 
+
+@document_fields
 @dataclass(frozen=True)
 class Candidate:
     """One of the turns an agent considered at a step."""
@@ -17,6 +20,7 @@ class Candidate:
     """V of the state it leads to, read before the turn's end token (see oreo.encoding.turn_format)."""
 
 
+@document_fields
 @dataclass(frozen=True)
 class Step:
     """One turn: what the agent saw, what it wrote, what the environment was given and paid for it."""
@@ -58,6 +62,7 @@ class Step:
         return self.action if self.turn is None else self.turn
 
 
+@document_fields
 @dataclass(frozen=True)
 class Trajectory:
     """One episode with its provenance. `terminated` and `truncated` are Gymnasium's, and stay apart."""

@@ -94,6 +94,7 @@ def test_what_plays_refuses_a_launcher_in_one_line_of_its_first_process_before_a
 def test_every_command_has_help_with_an_example_of_itself(oreo, command: str) -> None:
     code, out, _ = oreo(*command.split(), "--help")
     assert code == 0
+    assert oreo(*command.split(), "-h") == (0, out, "")
     assert "Example:" in out and f"oreo {command}" in out.partition("Example:")[2]
 
 
@@ -299,7 +300,8 @@ def test_an_error_nobody_foresaw_is_one_line_unless_debug_is_asked_for(oreo, mon
     code, out, error = oreo("eval", "--agent", "random")
     assert (code, out) == (1, "")
     assert error == (
-        "oreo: ZeroDivisionError: first line second line (an error we did not foresee; --debug shows where)\n"
+        "oreo: ZeroDivisionError: first line second line (an error we did not foresee; "
+        "please report it with what the same command prints with --debug)\n"
     )
     with pytest.raises(ZeroDivisionError):
         main(["eval", "--agent", "random", "--debug"])

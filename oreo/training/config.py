@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from oreo.errors import UsageError, did_you_mean
+from oreo.field_docs import document_fields
 from oreo.training.methods.registry import knowing, load_method
 from oreo.training.methods.spec import MethodSpec
 from oreo.training.recipe import load_recipe
@@ -27,6 +28,7 @@ _MAY_CHANGE = {"checkpoint_activations", "save_every", "trackers", "recipe"}
 """Fields that may differ when a run is resumed: the weights do not depend on them."""
 
 
+@document_fields
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of `oreo.train`. A None that depends on method or level is filled in when the config is made; one that

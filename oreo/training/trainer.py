@@ -26,6 +26,7 @@ from torch import Tensor
 
 from oreo.encoding.turn_format import INSTRUCTION_KEY, TurnFormat
 from oreo.errors import UsageError
+from oreo.field_docs import document_settings
 from oreo.files import writing
 from oreo.models import lora
 from oreo.models.saving import digest, save_model
@@ -53,6 +54,7 @@ _AUC_WINDOW = 1024
 """Trajectories over which the logged AUC and mean values are taken: one batch has too few of either outcome."""
 
 
+@document_settings(TrainConfig)
 def train(
     data: str | os.PathLike[str] | Iterable[Trajectory],
     *,
