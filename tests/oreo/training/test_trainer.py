@@ -20,6 +20,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClass
 import oreo.training.interrupts
 import oreo.training.methods.sft
 from helpers import small_models
+from helpers.pairwise import pairwise
 from helpers.small_models import rollouts
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
@@ -69,8 +70,8 @@ def a_new_run(data: list[Any], config: TrainConfig, output: Path) -> Run:
 # What comes out.
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
-@pytest.mark.parametrize("method", METHODS)
+# A method knows nothing of the kind of its model: each with each value is enough.
+@pytest.mark.parametrize(("method", "kind"), [*zip(METHODS, itertools.cycle(["llama", "qwen2", "gpt2"]))])
 def test_every_method_trains_every_kind_of_model_into_folders_that_plain_transformers_loads(
     method: str, kind: str, tmp_path: Path
 ) -> None:
@@ -93,9 +94,11 @@ def test_every_method_trains_every_kind_of_model_into_folders_that_plain_transfo
     assert stored["method"] == method and stored["lr"] == 1e-2 and stored["run"]["start"] == digest(model)
 
 
-@pytest.mark.parametrize("template", [False, True], ids=["plain", "template"])
-@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "mistral", "gpt2", "gemma", "gemma2"])
+# The kind is for its layers and its head, tied and untied for what is trained and saved; the template for the encoding.
+@pytest.mark.parametrize(
+    ("kind", "tied", "template"),
+    pairwise(["llama", "qwen2", "qwen3", "mistral", "gpt2", "gemma", "gemma2"], [False, True], [False, True]),
+)
 def test_every_kind_with_tied_heads_and_without_with_a_chat_template_and_without_trains_into_what_plain_libraries_load(
     kind: str, tied: bool, template: bool, tmp_path: Path
 ) -> None:
