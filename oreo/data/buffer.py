@@ -182,6 +182,11 @@ class TrajectoryBuffer:
         files = [file for file in self._files() if file.stem.removeprefix("_").startswith(writer_name)]
         return [row for file in files for row in self._columns(file, ["seed", "won"])]
 
+    def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """These columns of `oreo.data.records.SCHEMA`, a row for each episode, without reading the steps."""
+        for file in self._files():
+            yield from self._columns(file, list(names))
+
     def _files(self) -> list[Path]:
         """Shards and journals that count, in order."""
         # Journals first: one that becomes a shard in between is then seen twice, never not at all.
