@@ -16,15 +16,32 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from oreo.agents import BETA
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
+from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens, decoding
+from oreo.agents.models import Models
+from oreo.agents.settings import BETA, AgentConfig
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
 
 
 class AdmissibleAgent(LanguageModelAgent):
     """Says an admissible command, by likelihood, or by likelihood and value; all others stay in view."""
+
+    uses = frozenset({"k", "beta"})
+
+    @classmethod
+    def check(cls, config: AgentConfig) -> None:
+        if config.beta != BETA and (config.k or 1) == 1:
+            raise UsageError(f"beta={config.beta:g} weighs likelihood against value, which takes k above 1")
+
+    @classmethod
+    def needs_value(cls, config: AgentConfig) -> bool:
+        return (config.k or 1) > 1
+
+    @classmethod
+    def build(cls, models: Models, config: AgentConfig) -> AdmissibleAgent:
+        settings = decoding(models, config) | {"k": config.k or 1, "beta": config.beta}
+        return cls(models.policy, models.tokenizer, value=models.value, **settings)
 
     def __init__(
         self, policy: Any, tokenizer: Any, *, value: Any = None, k: int = 1, beta: float = BETA, **settings: Any
@@ -42,7 +59,7 @@ class AdmissibleAgent(LanguageModelAgent):
             check_same_tokens(policy, value)
         super().__init__(policy, tokenizer, value=value, **settings)
         if self.top_p < 1:
-            raise UsageError("top_p is for sampled text; among admissible commands use temperature and best_of")
+            raise UsageError("top_p is for sampled text; among admissible commands use temperature and k")
         self.k, self.beta = k, beta
 
     @property

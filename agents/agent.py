@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import gymnasium as gym
-import numpy as np
+if TYPE_CHECKING:  # `oreo --help` imports this folder, and these take longer than all the rest
+    import gymnasium as gym
+    import numpy as np
 
-from oreo.trajectory import Candidate, Step
+    from oreo.trajectory import Candidate, Step
 
 
 @dataclass

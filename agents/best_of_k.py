@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from oreo.agents.agent import Decision
-from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
+from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens, decoding
+from oreo.agents.models import Models
+from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.turns import Turn, decision, different
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
@@ -19,6 +21,25 @@ from oreo.trajectory import Candidate
 
 class BestOfKAgent(LanguageModelAgent):
     """Samples K turns from one shared prefix and takes the most valuable."""
+
+    uses = frozenset({"k", "top_p"})
+    greedy = False
+
+    @classmethod
+    def check(cls, config: AgentConfig) -> None:
+        if config.temperature == 0:
+            raise UsageError("choose='best-of' chooses among samples; give it a temperature above 0, such as 1")
+
+    @classmethod
+    def needs_value(cls, config: AgentConfig) -> bool:
+        return True
+
+    @classmethod
+    def build(cls, models: Models, config: AgentConfig) -> BestOfKAgent:
+        settings = decoding(models, config)
+        return cls(
+            models.policy, models.value, models.tokenizer, k=config.k or DEFAULT_K, top_p=config.top_p, **settings
+        )
 
     def __init__(self, policy: Any, value: Any, tokenizer: Any, *, k: int = 5, **settings: Any) -> None:
         """Args:

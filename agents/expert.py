@@ -8,6 +8,7 @@ import numpy as np
 
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.random import random_action
+from oreo.agents.settings import AgentConfig
 from oreo.errors import UsageError
 
 
@@ -20,7 +21,13 @@ class ExpertAgent:
     mistake stands where no example ever stood.)
     """
 
+    uses = frozenset({"noise"})
+    """Fields of `AgentConfig`."""
     checkpoint = ""
+
+    @classmethod
+    def build(cls, config: AgentConfig) -> ExpertAgent:
+        return cls(config.noise)
 
     def __init__(self, noise: float = 0.0) -> None:
         if not 0 <= noise <= 1:

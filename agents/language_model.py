@@ -18,8 +18,10 @@ from torch import Tensor
 
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.context import check_context
+from oreo.agents.models import Models
 from oreo.agents.rereading import cache_for
 from oreo.agents.sampling import draw
+from oreo.agents.settings import AgentConfig
 from oreo.agents.turns import Turn, decision, observations_of, warn_of_cut_turns
 from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.envs.text_env import continues_message
@@ -52,8 +54,26 @@ class _Story:
 class LanguageModelAgent:
     """Samples one turn; with a value model it also notes V of the state it chose in."""
 
+    uses = frozenset({"top_p"})
+    """Fields of `AgentConfig`, beside those of every language model (`oreo.agents.loading.DECODING`)."""
+    greedy = True
+    """Whether it has something to choose from at temperature 0, where all samples are alike."""
     candidates = 1
     """Turns sampled at each step."""
+
+    @classmethod
+    def check(cls, config: AgentConfig) -> None:
+        """Raises UsageError for settings that do not go together. Called before models are loaded."""
+
+    @classmethod
+    def needs_value(cls, config: AgentConfig) -> bool:
+        """Whether it cannot choose without a value model."""
+        return False
+
+    @classmethod
+    def build(cls, models: Models, config: AgentConfig) -> LanguageModelAgent:
+        """The agent that a checked config means."""
+        return cls(models.policy, models.tokenizer, value=models.value, **decoding(models, config), top_p=config.top_p)
 
     def __init__(
         self,
@@ -339,3 +359,14 @@ def check_same_tokens(policy: Any, value: Any) -> None:
     one, other = (int(model.config.get_text_config().vocab_size) for model in (policy, value))
     if one != other:
         raise DataError(f"the policy knows {one} tokens and the value model {other}: they do not belong together")
+
+
+def decoding(models: Models, config: AgentConfig) -> dict[str, Any]:
+    """What every language model takes of a config, by the names that constructors have for it."""
+    return {
+        "temperature": config.temperature,
+        "max_new_tokens": config.max_new_tokens,
+        "context": config.context,
+        "instruction": config.instruction,
+        "checkpoint": models.checkpoint,
+    }

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from oreo.agents import BETA, CHOICES
 from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
+from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens, decoding
+from oreo.agents.models import Models
+from oreo.agents.settings import BETA, DEFAULT_K, PROPOSALS, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import action_of, decision, different
 from oreo.encoding.turn_format import tail
@@ -76,6 +77,29 @@ class _State:
 class LookaheadAgent(LanguageModelAgent):
     """A planner over the environment's own dynamics, guided by a policy and a value model."""
 
+    uses = frozenset({"k", "depth", "proposals", "beta", "top_p"})
+    greedy = False
+
+    @classmethod
+    def check(cls, config: AgentConfig) -> None:
+        sampled = config.proposals == "sampled"
+        if sampled and config.temperature == 0:
+            raise UsageError("choose='plan' tries samples; give it a temperature above 0, such as 1")
+        for name in ("beta",) if sampled else ("temperature", "top_p"):
+            if name in config.changed():
+                other = "admissible" if sampled else "sampled"
+                raise UsageError(f"{name} does nothing with proposals={config.proposals!r}; it is for {other!r} ones")
+
+    @classmethod
+    def needs_value(cls, config: AgentConfig) -> bool:
+        return True
+
+    @classmethod
+    def build(cls, models: Models, config: AgentConfig) -> LookaheadAgent:
+        settings = decoding(models, config) | {"top_p": config.top_p, "proposals": config.proposals}
+        settings |= {"width": config.k or DEFAULT_K, "depth": config.depth, "beta": config.beta}
+        return cls(models.policy, models.value, models.tokenizer, **settings)
+
     def __init__(
         self,
         policy: Any,
@@ -84,7 +108,7 @@ class LookaheadAgent(LanguageModelAgent):
         *,
         width: int = 5,
         depth: int = 1,
-        choose: str = "text",
+        proposals: str = "sampled",
         beta: float = BETA,
         **settings: Any,
     ) -> None:
@@ -93,26 +117,26 @@ class LookaheadAgent(LanguageModelAgent):
         value: token-classification model with one label and the same tokenizer.
         width: turns to try in each state; equal ones count once.
         depth: turns to look ahead. Each further one multiplies the work by `width`.
-        choose: "text", turns sampled from the policy, or "admissible", its likeliest among the accepted commands.
+        proposals: "sampled", turns from the policy, or "admissible", its likeliest among the accepted commands.
         beta: how much reward a nat of an admissible command's log-likelihood is worth; 0: value alone. Sampled turns
             are ranked without.
         """
         if width < 1 or depth < 1:
             raise UsageError(f"width and depth are at least 1, got {width} and {depth}")
-        if choose not in CHOICES:
-            raise UsageError(f"unknown way to choose {choose!r}: {did_you_mean(str(choose), CHOICES)}")
+        if proposals not in PROPOSALS:
+            raise UsageError(f"proposals {proposals!r} is unknown; {did_you_mean(str(proposals), PROPOSALS)}")
         check_beta(beta)
         check_same_tokens(policy, value)
         super().__init__(policy, tokenizer, value=value, **settings)
-        self.candidates, self.depth, self.choose = width, depth, choose
-        if choose == "admissible" and self.top_p < 1:
-            raise UsageError("top_p is for sampled text; among admissible commands use beta and best_of")
-        self.beta = beta if choose == "admissible" else 0.0
+        self.candidates, self.depth, self.proposals = width, depth, proposals
+        if proposals == "admissible" and self.top_p < 1:
+            raise UsageError("top_p is for sampled text; among admissible commands use beta and k")
+        self.beta = beta if proposals == "admissible" else 0.0
 
     @property
     def name(self) -> str:
         # The likeliest commands are no samples, so a temperature means nothing there.
-        how = f"admissible, beta={self.beta:g}" if self.choose == "admissible" else f"text, {self._settings()}"
+        how = f"admissible, beta={self.beta:g}" if self.proposals == "admissible" else f"text, {self._settings()}"
         return f"planner(depth={self.depth}, width={self.candidates}, {how})"
 
     def _choose(
@@ -154,7 +178,7 @@ class LookaheadAgent(LanguageModelAgent):
 
     def _propose(self, level: list[_State], logits: Tensor) -> None:
         """Turns for each state of a level. `logits`: [rows, V] of the policy after each row of its cache."""
-        if self.choose == "admissible":
+        if self.proposals == "admissible":
             states = {state.key: state for state in level}
             rows = [states.get(key) for key in self.policy.keys]
             commands = [[] if state is None else self._sayable(state.ids, commands_of(state.info)) for state in rows]

@@ -25,14 +25,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oreo.agents import check_search
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens
+from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens, decoding
+from oreo.agents.models import Models
+from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import Turn, action_of, decision, different
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
-from oreo.errors import UsageError
+from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
 
 
@@ -89,8 +90,35 @@ class _Beam:
     """The different next steps sampled."""
 
 
+SEARCHES = ("beam", "best", "vote")
+
+
 class MessageSearchAgent(LanguageModelAgent):
     """Says the message that a search has found."""
+
+    uses = frozenset({"k", "budget", "budget_steps", "top_p"})
+    greedy = False
+
+    @classmethod
+    def check(cls, config: AgentConfig) -> None:
+        if config.temperature == 0 and (config.k or DEFAULT_K) > 1:
+            raise UsageError(
+                f"choose={config.choose!r} chooses among samples; give it a temperature above 0, such as 1, or k=1"
+            )
+
+    @classmethod
+    def needs_value(cls, config: AgentConfig) -> bool:
+        return config.choose != "vote"
+
+    @classmethod
+    def build(cls, models: Models, config: AgentConfig) -> MessageSearchAgent:
+        settings = decoding(models, config) | {"top_p": config.top_p, "search": config.choose}
+        settings |= {
+            "width": config.k or DEFAULT_K,
+            "budget": config.budget,
+            "budget_steps": config.budget_steps,
+        }
+        return cls(models.policy, models.value, models.tokenizer, **settings)
 
     def __init__(
         self,
@@ -113,7 +141,8 @@ class MessageSearchAgent(LanguageModelAgent):
             message, by a single sample a step. None: any.
         budget_steps: the same in steps of a message. None: any.
         """
-        check_search(search)
+        if search not in SEARCHES:
+            raise UsageError(f"search {search!r} is unknown; {did_you_mean(str(search), SEARCHES)}")
         for name, number in (("width", width), ("budget", budget), ("budget_steps", budget_steps)):
             if number is not None and number < 1:
                 raise UsageError(f"{name}={number}: expected 1 or more")
@@ -216,8 +245,8 @@ class MessageSearchAgent(LanguageModelAgent):
             observation, _, terminated, truncated, info = world.step(action_of(turn.text))
             if self.search == "vote" and "answer" not in info:
                 raise UsageError(
-                    "search='vote' counts the answers that an environment finds in messages, info['answer'], and this "
-                    "one finds none; search='beam' and 'best' choose by value"
+                    "choose='vote' counts the answers that an environment finds in messages, info['answer'], and this "
+                    "one finds none; choose='beam' and 'best' choose by value"
                 )
             step = Step("", turn.text, continues_message=continues_message(turn.text, beam.stop))
             ids = beam.ids + self.format.step(step, observation, beam.preceding)

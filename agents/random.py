@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.settings import AgentConfig
 
 
 class RandomAgent:
     """Uniform over the admissible commands."""
 
+    uses: frozenset[str] = frozenset()
+    """Fields of `AgentConfig`."""
     name = "random"
     checkpoint = ""
+
+    @classmethod
+    def build(cls, config: AgentConfig) -> RandomAgent:
+        return cls()
 
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         return [Decision(random_action(episode)) for episode in episodes]

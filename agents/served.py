@@ -32,17 +32,61 @@ from oreo.agents.agent import Decision, Episode
 from oreo.agents.completions import Sample
 from oreo.agents.context import check_context
 from oreo.agents.server import Refused, Server
+from oreo.agents.settings import APIS, DEFAULT_K, AgentConfig
 from oreo.agents.turns import decision, different, observations_of, warn_of_cut_turns
 from oreo.agents.value_reader import Judge
 from oreo.encoding.turn_format import TurnFormat, _leading_ids
 from oreo.errors import DataError, UsageError, did_you_mean
 from oreo.trajectory import Candidate
 
-PATHS = {"chat": "/chat/completions", "text": "/completions"}
+PATHS = dict(zip(APIS, ("/chat/completions", "/completions"), strict=True))
 
 
 class ServedAgent:
     """Asks a server for its turn; with a value model it notes V of the state, and takes the best of K turns by it."""
+
+    uses = frozenset({"server", "api", "stop", "tokenizer", "concurrency", "timeout", "deadline"})
+    """Fields of `AgentConfig`, beside those of every language model (`oreo.agents.loading.DECODING`)."""
+    choices = ("sample", "best-of")
+    """The ways to choose that what a server says is enough for."""
+
+    @classmethod
+    def load(cls, model: str, config: AgentConfig) -> ServedAgent:
+        """What `load_agent` makes of "served:MODEL"."""
+        url = config.server or os.environ.get("OPENAI_BASE_URL")
+        if not model or not url:
+            raise UsageError(
+                f"'served:{model}': expected served:MODEL and an address, server=http://127.0.0.1:8000/v1 (on the "
+                "command line after --agent-arg) or $OPENAI_BASE_URL"
+            )
+        refuse_missing_value(f"served:{model}", config, config.value)
+        if config.api == "text" and not (config.tokenizer or config.value):
+            raise UsageError(
+                f"served:{model}: api='text' takes the model's tokenizer, tokenizer=FOLDER or its Hub name"
+            )
+        server = Server(
+            url,
+            model,
+            api_key=os.environ.get("OPENAI_API_KEY"),
+            concurrency=config.concurrency,
+            timeout=config.timeout,
+            deadline=config.deadline,
+        )
+        tokenizer, value = None, None
+        if config.value:
+            from oreo.models.loading import load_value
+
+            value = load_value(
+                config.value,
+                dtype=config.dtype,
+                device=config.device,
+                trust_remote_code=config.trust_remote_code,
+            )
+        if config.tokenizer or config.value:
+            path = config.tokenizer or str(config.value)
+            tokenizer = load_tokenizer(path, trust_remote_code=config.trust_remote_code)
+        settings = decoding_elsewhere(config) | {"api": config.api, "stop": config.stop}
+        return cls(server, tokenizer=tokenizer, value=value, **settings)
 
     def __init__(
         self,
@@ -236,45 +280,29 @@ def _rank(candidate: Candidate) -> tuple[float, float]:
     return (-float("inf") if value is None else value, -float("inf") if log_prob is None else log_prob)
 
 
-def load_served(
-    model: str,
-    *,
-    server: str | None = None,
-    value: str | None = None,
-    tokenizer: str | None = None,
-    calling: dict[str, Any] | None = None,
-    loading: dict[str, Any] | None = None,
-    **settings: Any,
-) -> ServedAgent:
-    """What `load_agent` makes of "served:MODEL".
+def decoding_elsewhere(config: AgentConfig) -> dict[str, Any]:
+    """What a model that something else runs takes of a config, by the names of `ServedAgent`'s constructor."""
+    return {
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "max_new_tokens": config.max_new_tokens,
+        "context": config.context,
+        "instruction": config.instruction,
+        "k": 1 if config.choose == "sample" else config.k or DEFAULT_K,
+    }
 
-    Args:
-        server: its address; None: $OPENAI_BASE_URL.
-        value, tokenizer: where they are; the tokenizer is the value model's unless another is named.
-        calling: settings of `Server`; loading: of `load_value`; settings: of `ServedAgent`.
-    """
-    server = server or os.environ.get("OPENAI_BASE_URL")
-    if not model or not server:
-        raise UsageError(
-            f"'served:{model}': expected served:MODEL and an address, server=http://127.0.0.1:8000/v1 (on the command "
-            "line after --agent-arg) or $OPENAI_BASE_URL"
+
+def refuse_missing_value(spec: str, config: AgentConfig, value: str | None) -> None:
+    """Raises DataError where a value model is to choose and none is named or found."""
+    if config.choose != "sample" and value is None:
+        raise DataError(
+            f"{spec} has no value model beside it, which choose={config.choose!r} takes; name one with value=…, or "
+            "leave choose at 'sample'"
         )
-    if settings.get("k", 1) > 1 and value is None:
-        raise DataError(f"served:{model} has no value model beside it; name one with value=…, or leave best_of at 1")
-    if settings.get("api") == "text" and not (tokenizer or value):
-        raise UsageError(f"served:{model}: api='text' takes the model's tokenizer, tokenizer=FOLDER or its Hub name")
-    asked = Server(server, model, api_key=os.environ.get("OPENAI_API_KEY"), **(calling or {}))
-    if not (tokenizer or value):
-        return ServedAgent(asked, **settings)
-    from oreo.models.loading import load_value
-
-    loading = loading or {}
-    critic = load_value(value, **loading) if value else None
-    words = _load_tokenizer(tokenizer or str(value), trust_remote_code=bool(loading.get("trust_remote_code")))
-    return ServedAgent(asked, tokenizer=words, value=critic, **settings)
 
 
-def _load_tokenizer(path: str, *, trust_remote_code: bool) -> Any:
+def load_tokenizer(path: str, *, trust_remote_code: bool) -> Any:
+    """The tokenizer of a model or of an output folder of `oreo train`. Raises DataError where there is none."""
     from transformers import AutoTokenizer
 
     from oreo.models.loading import _reading, resolve_checkpoint

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from oreo.agents.registry import CHOICES
+from oreo.errors import UsageError, did_you_mean
+from oreo.records import check_types
 
 MAX_NEW_TOKENS = 48
 """A turn of a language model is ended when it has this many tokens."""
 BETA = 0.03
 """OREO's β, as the paper has it (arXiv 2412.16145, section 5)."""
-CHOICES = ("sample", "best-of", "admissible", "plan", "beam", "best", "vote")
+DEFAULT_K = 5
+"""Candidates to choose from: the paper's K, and the beams of its beam search (section 5)."""
 PROPOSALS = ("sampled", "admissible")
-SERVED, VLLM = "served:", "vllm:"
+APIS = ("chat", "text")
+_ABOVE = math.ulp(0.0)
+"""The least number above 0."""
+_RANGE: dict[str, tuple[float, float]] = {
+    "k": (1, math.inf),
+    "depth": (1, math.inf),
+    "budget": (1, math.inf),
+    "budget_steps": (1, math.inf),
+    "beta": (0, math.inf),
+    "temperature": (0, math.inf),
+    "top_p": (_ABOVE, 1),
+    "max_new_tokens": (1, math.inf),
+    "context": (1, math.inf),
+    "noise": (0, 1),
+    "concurrency": (1, math.inf),
+    "timeout": (_ABOVE, math.inf),
+    "deadline": (_ABOVE, math.inf),
+}
+"""Least and most."""
+_FORMER = {
+    "best_of": "choose='best-of', k={value!r} (on the command line --best-of {value})",
+    "lookahead": "choose='plan', depth={value!r}, with k turns to try (on the command line --choose plan "
+    "--depth {value})",
+    "search": "choose={value!r}, with k beams or messages (on the command line --choose {value})",
+}
+"""What is to be typed in place of settings that there were."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +56,8 @@ class AgentConfig:
     """
 
     choose: str = "sample"
-    """How a language model comes to its action: "sample", what it writes; "best-of", the best of k sampled turns by the
-    value model; "admissible", one of the commands that the environment accepts now, by likelihood (and by value among
-    k); "plan", the best of k turns after trying them in a copy of the environment. For messages in several turns:
-    "beam", step-level beam search by value; "best", the most valuable of k whole messages; "vote", one with their most
-    frequent answer."""
+    """How a language model comes to its action, a word of `oreo.agents.registry.CHOICES`, which says what each does.
+    "beam", "best" and "vote" are for messages in several turns."""
     k: int | None = None
     """How many candidates, beams or messages; None: 1 for "sample" and "admissible", else 5."""
     depth: int = 1
@@ -82,3 +111,62 @@ class AgentConfig:
     """Seconds until a request that is not answered fails the run."""
     engine: Mapping[str, Any] | None = None
     """Arguments of vLLM's engine, such as {"tensor_parallel_size": 2}."""
+    arguments: Mapping[str, Any] | None = None
+    """Of an agent of your own: keyword arguments for its class."""
+
+    def __post_init__(self) -> None:
+        stop = (self.stop,) if isinstance(self.stop, str) else self.stop
+        object.__setattr__(self, "stop", tuple(stop) if isinstance(stop, list) else stop)
+        check_types(self)
+        for name, choices in (("choose", tuple(CHOICES)), ("proposals", PROPOSALS), ("api", APIS)):
+            value = getattr(self, name)
+            if value not in choices:
+                hint = "choose='sample'" if value == "text" and name == "choose" else did_you_mean(value, choices)
+                raise UsageError(f"{name} {value!r} is unknown; {hint}")
+        for name, (least, most) in _RANGE.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise UsageError(f"{name} is {value!r}; expected {_between(least, most)}")
+        if self.context is not None and self.context < self.max_new_tokens + 3:
+            raise UsageError(f"context is {self.context}; expected well above max_new_tokens={self.max_new_tokens}")
+
+    def changed(self) -> dict[str, Any]:
+        """The fields that are not at their defaults, by name: `AgentConfig(**config.changed()) == config`."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in given.items() if value != _default(name)}
+
+
+def configure(config: AgentConfig | None, settings: Mapping[str, Any]) -> AgentConfig:
+    """The config with these fields in place of its own; None: the defaults.
+
+    Raises:
+        UsageError: a name that is no field, or a value that its field does not take.
+    """
+    if config is not None and not isinstance(config, AgentConfig):
+        raise UsageError(f"config is {config!r}; expected an AgentConfig, or settings by name")
+    check_names(settings)
+    return dataclasses.replace(config or AgentConfig(), **settings)
+
+
+def check_names(settings: Mapping[str, Any]) -> None:
+    """Raises UsageError for what is no field of `AgentConfig`."""
+    names = [field.name for field in dataclasses.fields(AgentConfig)]
+    for name, value in settings.items():
+        if name in _FORMER:
+            raise UsageError(f"{name}={value!r} is written otherwise: {_FORMER[name].format(value=value)}")
+        if name not in names:
+            raise UsageError(f"unknown setting of an agent {name!r}; {did_you_mean(name, names)}")
+
+
+def unused(config: AgentConfig, used: Iterable[str]) -> list[str]:
+    """The fields that are set and not among those that are used."""
+    return [name for name in config.changed() if name not in set(used)]
+
+
+def _default(name: str) -> Any:
+    return AgentConfig.__dataclass_fields__[name].default
+
+
+def _between(least: float, most: float) -> str:
+    low = "above 0" if least == _ABOVE else f"{least:g} or more"
+    return low if math.isinf(most) else f"{low} and at most {most:g}"

@@ -29,7 +29,8 @@ from typing import Any, cast
 
 from oreo.agents.agent import Episode
 from oreo.agents.completions import Sample
-from oreo.agents.served import ServedAgent, _load_tokenizer
+from oreo.agents.served import ServedAgent, decoding_elsewhere, load_tokenizer, refuse_missing_value
+from oreo.agents.settings import AgentConfig
 from oreo.errors import DataError, EngineError, MissingExtra, UsageError, did_you_mean
 
 _OURS = ("model", "tokenizer", "revision", "dtype", "trust_remote_code", "logprobs_mode", "generation_config")
@@ -110,6 +111,32 @@ class Engine:
 class VllmAgent(ServedAgent):
     """What a served agent is, with vLLM here in place of the server and training's tokens in place of messages."""
 
+    uses = frozenset({"engine"})
+
+    @classmethod
+    def load(cls, model: str, config: AgentConfig) -> VllmAgent:
+        """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
+        from oreo.models.loading import _dtype, is_adapter, load_value, resolve_checkpoint
+
+        if not model:
+            raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
+        policy, beside = resolve_checkpoint(model)
+        path = config.value or beside
+        if is_adapter(policy):
+            raise DataError(
+                f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone"
+            )
+        refuse_missing_value(f"vllm:{model}", config, path)
+        _dtype(config.dtype)  # vLLM knows more of them, which the value model and the digest do not
+        shared: dict[str, Any] = {"dtype": config.dtype, "trust_remote_code": config.trust_remote_code}
+        tokenizer = load_tokenizer(policy, trust_remote_code=config.trust_remote_code)
+        arguments = None if config.engine is None else dict(config.engine)
+        engine = Engine(policy, arguments=arguments, **shared)
+        # After the engine: its processes are forked, which nobody can who has used CUDA already.
+        value = load_value(path, device=config.device, **shared) if path else None
+        checkpoint = _digest(policy, config.dtype)
+        return cls(engine, tokenizer, checkpoint=checkpoint, value=value, **decoding_elsewhere(config))
+
     def __init__(
         self, engine: Engine, tokenizer: Any, *, context: int | None = None, checkpoint: str = "", **settings: Any
     ) -> None:
@@ -171,43 +198,6 @@ class VllmAgent(ServedAgent):
         assert self.format is not None
         text = self.format.decode(completion.token_ids)
         return Sample(text, float(completion.cumulative_logprob), completion.finish_reason == "length")
-
-
-def load_vllm(
-    model: str,
-    *,
-    value: str | None = None,
-    engine: dict[str, Any] | None = None,
-    loading: dict[str, Any] | None = None,
-    **settings: Any,
-) -> VllmAgent:
-    """What `load_agent` makes of "vllm:MODEL".
-
-    Args:
-        value: where the value model is; None: beside the policy.
-        engine: arguments of vLLM's engine.
-        loading: dtype, device and trust_remote_code; the device is the value model's.
-        settings: of `VllmAgent`.
-    """
-    from oreo.models.loading import _dtype, is_adapter, load_value, resolve_checkpoint
-
-    if not model:
-        raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
-    policy, beside = resolve_checkpoint(model)
-    value = value or beside
-    if is_adapter(policy):
-        raise DataError(f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone")
-    if settings.get("k", 1) > 1 and value is None:
-        raise DataError(f"vllm:{model} has no value model beside it; name one with value=…, or leave best_of at 1")
-    loading = loading or {}
-    _dtype(loading.get("dtype", "float32"))  # vLLM knows more of them, which the value model and the digest do not
-    shared = {key: loading[key] for key in ("dtype", "trust_remote_code") if key in loading}
-    tokenizer = _load_tokenizer(policy, trust_remote_code=bool(loading.get("trust_remote_code")))
-    running = Engine(policy, arguments=engine, **shared)
-    # After the engine: its processes are forked, which nobody can who has used CUDA already.
-    critic = load_value(value, **loading) if value else None
-    checkpoint = _digest(policy, shared.get("dtype", "float32"))
-    return VllmAgent(running, tokenizer, checkpoint=checkpoint, value=critic, **settings)
 
 
 def _digest(model: str, dtype: str) -> str:

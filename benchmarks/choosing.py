@@ -72,18 +72,18 @@ ADMISSIBLE = {"choose": "admissible", **GREEDY}
 ROWS = (
     Row("greedy", GREEDY, group="one turn", label="greedy"),
     Row("sampled", {}, k=1),
-    *(Row(f"best_of_{k}", {"best_of": k}, k=k) for k in (2, 3, 5, 8)),
+    *(Row(f"best_of_{k}", {"choose": "best-of", "k": k}, k=k) for k in (2, 3, 5, 8)),
     Row("admissible", ADMISSIBLE, group="admissible commands", label="likeliest"),
     *(
-        Row(f"admissible_best_of_{k}", {**ADMISSIBLE, "best_of": k}, group="admissible commands", label=f"best of {k}")
+        Row(f"admissible_best_of_{k}", {**ADMISSIBLE, "k": k}, group="admissible commands", label=f"best of {k}")
         for k in (3, 5)
     ),
-    Row("admissible_by_value", {**ADMISSIBLE, "best_of": 5, "beta": 0.0}),  # too low for a plot that shows the others
-    Row("planner_1", {"lookahead": 1, "best_of": 5}, group="planner", label="1 turn deep"),
-    Row("planner_2", {"lookahead": 2, "best_of": 5}, group="planner", label="2 turns deep"),
+    Row("admissible_by_value", {**ADMISSIBLE, "k": 5, "beta": 0.0}),  # too low for a plot that shows the others
+    Row("planner_1", {"choose": "plan", "depth": 1, "k": 5}, group="planner", label="1 turn deep"),
+    Row("planner_2", {"choose": "plan", "depth": 2, "k": 5}, group="planner", label="2 turns deep"),
     Row(
         "planner_1_admissible",
-        {**ADMISSIBLE, "lookahead": 1, "best_of": 5},
+        {"choose": "plan", "proposals": "admissible", "k": 5, "temperature": 1.0},  # no samples, so no temperature
         group="planner",
         label="1 deep, admissible",
     ),

@@ -142,7 +142,7 @@ class Plan:
 
     @property
     def choice(self) -> str:
-        return "_".join((str(self.chooser.get("search", "best_of")), str(self.chooser["best_of"])))
+        return f"{self.chooser['choose'].replace('-', '_')}_{self.chooser['k']}"
 
     def decodings_of(self, recipe: Recipe, games: str) -> list[str]:
         """Choosing belongs to the main table; sweeps compare what all have."""

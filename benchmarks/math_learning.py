@@ -33,7 +33,8 @@ import learning
 from learning import Plan, Played
 from rich.table import Table
 
-from oreo.agents import SEARCHES, load_agent
+from oreo.agents import load_agent
+from oreo.agents.message_search import SEARCHES
 from oreo.cli.output import result_console
 from oreo.errors import UsageError
 from oreo.eval.evaluate import Outcome
@@ -110,7 +111,7 @@ def play(search: Search, samples: int, seed: int, plan: Plan) -> Cost:
         return cost
     model = str(learning.checkpoint(plan.main[SEARCHED], seed, plan))
     # As many samples as the problems before had: more of them may have changed the mean that N was reckoned by.
-    agent: Any = load_agent(model, temperature=TEMPERATURE, search=search.kind, best_of=cost.samples)
+    agent: Any = load_agent(model, temperature=TEMPERATURE, choose=search.kind, k=cost.samples)
     with Episodes(f"seed {seed}: {search.name}, {cost.samples} samples", len(missing)) as seen:
         for first in range(0, len(missing), BATCH):
             # Noted batch by batch: what an interruption leaves uncounted is a batch at most.

@@ -129,9 +129,10 @@ def evaluate(
 
 
 def _load(name: str) -> Agent:
-    from oreo.agents import load_agent
+    from oreo.agents.loading import acting, load_agent
+    from oreo.agents.settings import AgentConfig
 
-    return load_agent(name, temperature=0.0)
+    return load_agent(name, acting(name, AgentConfig()))
 
 
 @dataclass(frozen=True)

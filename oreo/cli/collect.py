@@ -13,7 +13,9 @@ from oreo.cli.options import (
     AgentName,
     BatchSize,
     BestOf,
+    Budget,
     Choose,
+    Depth,
     Device,
     Dialect,
     Engine,
@@ -21,15 +23,15 @@ from oreo.cli.options import (
     EnvArg,
     Expert,
     Json,
+    K,
     Limit,
-    Lookahead,
     MaxSteps,
     Ray,
     Seed,
     Split,
     TopP,
     Workers,
-    agent_settings,
+    agent_config,
     env_arguments,
 )
 from oreo.cli.output import on_interrupt, print_json, print_pairs
@@ -53,12 +55,16 @@ def collect(
     workers: Workers = 1,
     ray: Ray = False,
     max_steps: MaxSteps = None,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
-    top_p: TopP = 1.0,
-    best_of: BestOf = 1,
-    choose: Choose = "text",
-    lookahead: Lookahead = 0,
-    noise: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of actions replaced by random ones.")] = 0.0,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: 1.")] = None,
+    top_p: TopP = None,
+    choose: Choose = None,
+    k: K = None,
+    depth: Depth = None,
+    budget: Budget = None,
+    best_of: BestOf = None,
+    noise: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of the expert's actions replaced by random ones.")
+    ] = None,
     per_game: Annotated[
         int, typer.Option(min=1, help="Episodes of each game, which differ in the agent's draws; DPO needs several.")
     ] = 1,
@@ -92,13 +98,15 @@ def collect(
     with stdout_kept():
         games = plan_games(env, count, seed=seed, max_steps=max_steps, env_kwargs=arguments).games
     rollout = Rollout(env, arguments, seed, games, batch_size, max_steps)
-    settings = agent_settings(
+    config = agent_config(
         agent_arg,
         temperature=temperature,
         top_p=top_p,
-        best_of=best_of,
         choose=choose,
-        lookahead=lookahead,
+        k=k,
+        depth=depth,
+        budget=budget,
+        best_of=best_of,
         noise=noise,
         device=device,
     )
@@ -117,7 +125,7 @@ def collect(
                 missing((), episodes, seed=seed, per_game=per_game),
                 rollout,
                 agent=agent,
-                agent_settings=settings,
+                agent_config=config,
                 into=into,
                 workers=workers,
                 ray=ray,

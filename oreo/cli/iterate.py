@@ -104,7 +104,7 @@ def iterate(
             max_steps=max_steps,
             temperature=temperature,
             eval_temperature=eval_temperature,
-            agent_settings=agent_settings(agent_arg, **({} if device is None else {"device": device})),
+            agent_settings=agent_settings(agent_arg, device=device),
             batch_size=batch_size,
             workers=workers,
             seed=seed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oreo.errors import UsageError, did_you_mean
+from oreo.agents.registry import CHOICES
+from oreo.errors import UsageError
 
 if TYPE_CHECKING:
-    from oreo.agents.agent import Agent
+    from oreo.agents import Agent, AgentConfig
 
 DEFAULT_ENV = "oreo/ALFWorld-v0"
 
@@ -37,7 +37,9 @@ EnvArg = Annotated[
 AgentName = Annotated[
     str,
     typer.Option(
-        "--agent", help="random, expert, tiny, tiny-math, a checkpoint folder, a Hub name, served:MODEL or vllm:MODEL."
+        "--agent",
+        help="random, expert, tiny, tiny-math, a checkpoint folder, a Hub name, served:MODEL, vllm:MODEL, or your own: "
+        "path/to/file.py:Class.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
@@ -52,16 +54,35 @@ Ray = Annotated[
     ),
 ]
 MaxSteps = Annotated[int | None, typer.Option(min=1, help="Steps an episode may take; default: the environment's.")]
-Temperature = Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: 0, with --best-of 1.")]
-TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens with this share.")]
-BestOf = Annotated[int, typer.Option(min=1, help="Candidates a step, of which the value model chooses.")]
-Choose = Annotated[str, typer.Option(help="text, or admissible: the likeliest of the commands accepted now.")]
-Lookahead = Annotated[int, typer.Option(min=0, help="Try the candidates in a copy of the world, so many turns deep.")]
+Temperature = Annotated[
+    float | None, typer.Option(min=0.0, help="0 is greedy. Default: 0, and 1 where samples are to differ.")
+]
+TopP = Annotated[
+    float | None, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens with this share. Default: 1.")
+]
+Choose = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(CHOICES),
+        help="How a language model comes to its action: "
+        + "; ".join(f"{word}: {entry.help}" for word, entry in CHOICES.items())
+        + ". Default: sample.",
+        show_default=False,
+    ),
+]
+K = Annotated[
+    int | None, typer.Option("--k", min=1, help="Candidates, beams or messages to choose from.", show_default="5")
+]
+Depth = Annotated[int | None, typer.Option(min=1, help="With --choose plan: turns to look ahead.", show_default="1")]
+Budget = Annotated[
+    int | None, typer.Option(min=1, help="With --choose beam, best or vote: tokens sampled for one message at most.")
+]
+BestOf = Annotated[int | None, typer.Option(min=1, help="Short for --choose best-of --k N.", metavar="N")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")]
 AgentArg = Annotated[
     list[str] | None,
     typer.Option(
-        "--agent-arg", metavar="KEY=VALUE", help="Any other argument of load_agent, such as value=FOLDER, server=URL."
+        "--agent-arg", metavar="KEY=VALUE", help="Any other field of AgentConfig, such as value=FOLDER, server=URL."
     ),
 ]
 Recipe = Annotated[str | None, typer.Option(help="Settings of the paper's experiments: see `oreo recipes`.")]
@@ -111,28 +132,46 @@ def other_fields(pairs: list[str] | None, own: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def agent_settings(extra: list[str] | None, **named: Any) -> dict[str, Any]:
-    """Keyword arguments of `load_agent`: the named settings, then KEY=VALUE pairs."""
-    from oreo.agents import load_agent
+def agent_settings(extra: list[str] | None, *, best_of: int | None = None, **options: Any) -> dict[str, Any]:
+    """Fields of `AgentConfig` that were given: by options of their own, then by KEY=VALUE.
 
-    settings = named | key_values(extra, "--agent-arg")
-    known = list(inspect.signature(load_agent).parameters)[1:]
-    for setting in settings:
-        if setting not in known:
-            raise UsageError(f"--agent-arg {setting}: no such setting; {did_you_mean(setting, known)}")
-    return settings
+    Raises:
+        UsageError: a field that does not exist, or one that is given twice.
+    """
+    from oreo.agents.settings import check_names
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if best_of is not None:
+        for name, value in (("choose", "best-of"), ("k", best_of)):
+            if given.setdefault(name, value) != value:
+                raise UsageError(
+                    f"--best-of {best_of} is short for --choose best-of --k {best_of}; with --{name} {given[name]} "
+                    "leave it out, and say --k for the number of candidates"
+                )
+    more = key_values(extra, "--agent-arg")
+    check_names(more)
+    for name in more:
+        if name in given:
+            option = name.replace("_", "-")
+            raise UsageError(f"--agent-arg {name} and --{option}: one of the two would be ignored; give --{option}")
+    return given | more
 
 
-def acting_agent(
-    name: str, extra: list[str] | None, *, temperature: float | None, best_of: int, choose: str, **named: Any
-) -> Agent:
+def agent_config(extra: list[str] | None, **options: Any) -> AgentConfig:
+    """What an agent is set to by the options of a command; arguments as of `agent_settings`."""
+    from oreo.agents.settings import configure
+
+    return configure(None, agent_settings(extra, **options))
+
+
+def acting_agent(spec: str, extra: list[str] | None, **options: Any) -> Agent:
     """The agent that is evaluated or watched: greedy unless told, sampling where candidates are to differ."""
-    if temperature is None:
-        temperature = 0.0 if best_of == 1 or choose == "admissible" else 1.0
-    from oreo.agents import load_agent
+    from oreo.agents.loading import acting, load_agent
+    from oreo.agents.settings import configure
 
-    settings = agent_settings(extra, temperature=temperature, best_of=best_of, choose=choose, **named)
-    return load_agent(name, **settings)
+    settings = agent_settings(extra, **options)
+    config = configure(None, settings)
+    return load_agent(spec, config if "temperature" in settings else acting(spec, config))
 
 
 def existing_buffer(path: Path) -> Path:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oreo.agents.settings import AgentConfig, configure
 from oreo.errors import UsageError, did_you_mean
 from oreo.experiments.resumable import (
     claim,
@@ -88,7 +89,7 @@ def iterate(
         per_game, max_steps, temperature: of collecting; None: the recipe's, else 1, the environment's, 1.0. The step
             limit holds for held-out games as well.
         eval_temperature: at which held-out games are played; 0 is greedy.
-        agent_settings: more for `oreo.agents.load_agent`.
+        agent_settings: fields of `oreo.agents.AgentConfig`, beside these temperatures or in place of them.
         batch_size, workers: episodes under way at a time, and processes that collect; they change no result (but for
             the rounding of a model that answers more of them, or fewer, in one pass).
         seed: of games, sampling and training.
@@ -111,6 +112,7 @@ def iterate(
     for name, value in {"model": model, "seed": seed}.items():
         if name in (training or {}):
             raise UsageError(f"{name} is an argument of its own (now {value!r}); leave it out of training")
+    configure(None, agent_settings or {})
 
     # 2) Say once what is done in every round, and hold the folder to it.
     fields = {**(training or {}), "model": model, "seed": seed}
@@ -191,7 +193,7 @@ class _Stages:
             lacking,
             Rollout(env, kwargs, seed, games, self.batch_size, max_steps),
             agent=policy,
-            agent_settings={"temperature": settings["temperature"], **settings["agent_settings"]},
+            agent_config=configure(AgentConfig(temperature=settings["temperature"]), settings["agent_settings"]),
             into=buffer,
             title=f"{number}  Collecting {episodes} episodes",
             console=self.console,
@@ -236,7 +238,7 @@ class _Stages:
             missing(stored_seeds(folder), plan.episodes, seed=seed),
             Rollout(settings["env"], kwargs, seed, plan.games, self.batch_size, max_steps),
             agent=policy,
-            agent_settings={"temperature": settings["eval_temperature"], **settings["agent_settings"]},
+            agent_config=configure(AgentConfig(temperature=settings["eval_temperature"]), settings["agent_settings"]),
             into=folder,
             title=f"{number}  Evaluating on {plan.episodes} held-out games",
             console=self.console,

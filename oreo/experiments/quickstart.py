@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oreo.agents.settings import AgentConfig
 from oreo.envs.registry import SHORT_NAMES
 from oreo.errors import UsageError
 from oreo.experiments.resumable import (
@@ -124,7 +125,7 @@ ALFWORLD = World(
         # The value model needs its updates before it may choose: after 60 of them best of 5 was worse than no choice.
         oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 5e-4, "value_lr": 1e-3},
     ),
-    chooser=Contestant("oreo_best_of_5", "OREO, best of 5 by value", "oreo", {"best_of": 5}),
+    chooser=Contestant("oreo_best_of_5", "OREO, best of 5 by value", "oreo", {"choose": "best-of", "k": 5}),
     places="houses for training",
     other_places="held-out floor plans",
 )
@@ -146,7 +147,7 @@ MATH = World(
         rejection={"epochs": 2, "batch_size": 32, "lr": 3e-4},
         oreo={"epochs": 2, "value_warmup_epochs": 4, "batch_size": 32, "lr": 2e-4, "value_lr": 1e-3},
     ),
-    chooser=Contestant("oreo_beam_5", "OREO, 5 beams by value", "oreo", {"best_of": 5, "search": "beam"}),
+    chooser=Contestant("oreo_beam_5", "OREO, 5 beams by value", "oreo", {"choose": "beam", "k": 5}),
     places="problems for training",
     other_places="held-out problems",
 )
@@ -220,7 +221,7 @@ def _collect(output: Path, world: World, size: Size, seed: int, console: Console
         lacking,
         Rollout(world.env, world.train, seed, batch_size=256, max_steps=world.max_steps),
         agent=world.model,
-        agent_settings={"temperature": 1.0},
+        agent_config=AgentConfig(temperature=1.0),
         into=buffer,
         title=f"[bold]1[/]  Collecting {count(lacking)} episodes with the tiny LM, in {world.places}",
         console=console,
@@ -259,7 +260,7 @@ def _evaluate(
         lacking,
         Rollout(world.env, world.held_out, seed, batch_size=100, max_steps=world.max_steps),
         agent=world.agent(contestant, output),
-        agent_settings={"temperature": TEMPERATURE, **contestant.settings},
+        agent_config=AgentConfig(temperature=TEMPERATURE, **contestant.settings),
         into=folder,
         title=f"[bold]4[/]  Evaluating on {count(lacking)} games, {world.other_places}: {contestant.title}",
         console=console,
@@ -299,8 +300,7 @@ def _next_steps(output: Path, world: World, console: Console) -> None:
     console.print(f"\nEverything is in {output}, figures in {output / 'results.json'}. To try next:\n", highlight=False)
     agent = f"--env {_short_name(world.env)} --agent {output / 'oreo'} --temperature {TEMPERATURE}"
     split = f"--split {world.held_out['split']}"
-    choice = dict(world.chooser.settings)
-    options = " ".join([f"--best-of {choice.pop('best_of')}", *(f"--agent-arg {key}={choice[key]}" for key in choice)])
+    options = " ".join(f"--{name} {value}" for name, value in world.chooser.settings.items())
     for command in (
         f"oreo watch {agent} {options} {split}",
         f"oreo replay {output / 'buffer'} --episode 3",

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from oreo.files import HALF, read_json, write_json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from oreo.agents.settings import AgentConfig
     from oreo.rollouts.collect import Missing
     from oreo.rollouts.links import Player
     from oreo.rollouts.settings import Rollout
@@ -120,7 +121,7 @@ def play_missing(
     rollout: Rollout,
     *,
     agent: str,
-    agent_settings: Mapping[str, Any],
+    agent_config: AgentConfig,
     into: Path,
     title: str,
     console: Console | None,
@@ -137,7 +138,7 @@ def play_missing(
 
     if not lacking:
         return
-    playing: dict[str, Any] = {"agent": agent, "agent_settings": agent_settings, "into": into, "workers": workers}
+    playing: dict[str, Any] = {"agent": agent, "agent_config": agent_config, "into": into, "workers": workers}
     if console is None:
         collect(lacking, rollout, **playing)
         return

@@ -15,7 +15,7 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from oreo.errors import DataError, MissingExtra, OreoError, UsageError, did_you_mean
+from oreo.models.hub import check_name
 from oreo.models.value_models import value_class
 
 _PACKAGE = Path(__file__).parent.parent
@@ -33,15 +34,18 @@ EMBEDDED = {"tiny": _PACKAGE / "tiny", "tiny-math": _PACKAGE / "tiny_math"}
 # Loading.
 
 
-def resolve_checkpoint(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+def resolve_checkpoint(path: str | os.PathLike[str], *, instead: Iterable[str] = ()) -> tuple[str, str | None]:
     """Find policy and value: (policy, value or None).
 
     Args:
         path: an output folder of `oreo train`, a model folder, "tiny" or "tiny-math" for an embedded model, or a Hub
             name.
+        instead: words that could be said in this place, for a hint where a name is nearly one of them; those of
+            embedded models are among them.
 
     Raises:
-        DataError: a folder that holds no model.
+        DataError: a folder that holds no model, or a name that the Hub has no model of.
+        UsageError: a name that no model can have.
     """
     if str(path) in EMBEDDED:
         return str(EMBEDDED[str(path)]), None
@@ -57,6 +61,7 @@ def resolve_checkpoint(path: str | os.PathLike[str]) -> tuple[str, str | None]:
         return str(folder), None
     if str(path).startswith((".", "/", "~")) or len(folder.parts) > 2:
         raise DataError(f"no model at {path}: there is no such folder")
+    check_name(str(path), dict.fromkeys([*instead, *EMBEDDED]))
     return str(path), None
 
 

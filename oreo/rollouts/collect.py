@@ -15,12 +15,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import OreoError, UsageError
 from oreo.rollouts.callbacks import Callbacks
@@ -42,7 +43,7 @@ def collect(
     rollout: Rollout,
     *,
     agent: str,
-    agent_settings: Mapping[str, Any] | None = None,
+    agent_config: AgentConfig | None = None,
     into: str | os.PathLike[str],
     workers: int = 1,
     ray: bool = False,
@@ -58,7 +59,7 @@ def collect(
 
     Args:
         missing: what to play. The rollout's own `sample` does not count.
-        agent: what `oreo.agents.load_agent` takes, with `agent_settings`; each worker loads its own.
+        agent: what `oreo.agents.load_agent` takes, with `agent_config`; each worker loads its own.
         into: the buffer's folder.
         workers: how many; each has `rollout.batch_size` episodes under way. 1: this process plays. (Where this process
             is killed, each worker still ends a step and stores an episode that ends with it: wait a moment before
@@ -78,15 +79,15 @@ def collect(
     if workers < 1:
         raise UsageError(f"workers={workers}: expected 1 or more")
     plan = _Plan(missing, callbacks or Callbacks(), narrow)
-    settings = agent_settings or {}
+    config = agent_config or AgentConfig()
     with _terminated_like_interrupted():
         if workers == 1 and not ray:
-            _play_here(plan, rollout, agent, settings, Path(into))
+            _play_here(plan, rollout, agent, config, Path(into))
             return plan.player
         buffer = TrajectoryBuffer(into)  # made before several processes make it at once
         for sample, _ in missing:
             if indices := plan.indices(sample):
-                job = Job(replace(rollout, sample=sample), agent, settings, buffer.path.absolute())
+                job = Job(replace(rollout, sample=sample), agent, config, buffer.path.absolute())
                 _play_by_workers(plan, job, buffer, workers, len(indices), ray)
     return plan.player
 
@@ -118,12 +119,12 @@ class _Plan:
         self.callbacks.on_failure(error)
 
 
-def _play_here(plan: _Plan, rollout: Rollout, spec: str, settings: Mapping[str, Any], into: Path) -> None:
+def _play_here(plan: _Plan, rollout: Rollout, spec: str, config: AgentConfig, into: Path) -> None:
     from oreo.agents import load_agent
 
     if not any(indices for _, indices in plan.missing):
         return
-    agent = load_agent(spec, **settings)
+    agent = load_agent(spec, config)
     plan.started(Player(agent.name, agent.checkpoint))
     for sample, _ in plan.missing:
         play_into(

@@ -28,17 +28,17 @@ def describe_failure(
     """One line about an exception that came out of an environment; the exception itself is its cause.
 
     Args:
-        where: the episode and the step.
+        where: such as `in episode 7, step 3`.
         env: None where it could not even be made.
         methods: what its author may have written of what was called; the place named where no line of theirs failed.
     """
     place = _place(error, env, methods)
     described: OreoError
     if isinstance(error, OreoError):
-        described = type(error)(f"{env_id}, {where}: {error}{place}")
+        described = type(error)(f"{env_id} {where}: {error}{place}")
     else:
         text = (str(error) or "no message").splitlines()[0]
-        described = EngineError(f"{env_id} failed in {where}: {type(error).__name__}: {text}{place}")
+        described = EngineError(f"{env_id} failed {where}: {type(error).__name__}: {text}{place}")
     described.__cause__ = error
     return described
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import OreoError
 from oreo.rollouts.loop import play
@@ -37,7 +38,7 @@ class Job:
 
     rollout: Rollout
     agent: str
-    agent_settings: Mapping[str, Any]
+    agent_config: AgentConfig
     into: Path
 
 
@@ -80,7 +81,7 @@ def work(pipe: Any, job: Job) -> None:
         with TrajectoryBuffer(job.into) as buffer:
             from oreo.agents import load_agent
 
-            agent = load_agent(job.agent, **job.agent_settings)
+            agent = load_agent(job.agent, job.agent_config)
             pipe.send(("started", buffer.writer_name, Player(agent.name, agent.checkpoint)))
             episodes = play(
                 job.rollout,

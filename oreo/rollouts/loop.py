@@ -12,8 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from oreo.agents.agent import Decision
-from oreo.errors import EngineError, OreoError, UsageError
+from oreo.errors import OreoError, UsageError
 from oreo.rollouts.failures import describe_failure
 from oreo.rollouts.playing import Playing
 from oreo.rollouts.settings import Rollout
@@ -118,6 +117,9 @@ def play(
         on_failure: called with the index of an episode that its environment's error has ended, and that error; None:
             the error is raised.
     """
+    from oreo.agents.decisions import check_agent, decide
+
+    check_agent(agent, type(agent).__name__)
     free, live = [_make(rollout)], list[Playing]()
     try:
         games = _games(rollout, free[0])
@@ -132,7 +134,8 @@ def play(
                 return
             # 2) One step of all.
             acting = [playing for playing in live if not playing.over]
-            for playing, decision in zip(acting, _decisions(agent, acting), strict=True):
+            decisions = decide(agent, [playing.episode for playing in acting]) if acting else []
+            for playing, decision in zip(acting, decisions, strict=True):
                 playing.step(decision)
             if on_steps is not None:
                 on_steps(len(acting))
@@ -159,7 +162,7 @@ def _make(rollout: Rollout) -> gym.Env[str, str]:
     except OreoError:
         raise
     except (Exception, SystemExit) as error:
-        raise describe_failure(error, "being made", rollout.env_id, None) from error
+        raise describe_failure(error, "while it was made", rollout.env_id, None) from error
 
 
 def _close(env: gym.Env[str, str], rollout: Rollout) -> None:
@@ -167,7 +170,7 @@ def _close(env: gym.Env[str, str], rollout: Rollout) -> None:
     try:
         env.close()
     except (Exception, SystemExit) as error:
-        warnings.warn(str(describe_failure(error, "being closed", rollout.env_id, env)), stacklevel=2)
+        warnings.warn(str(describe_failure(error, "while it was closed", rollout.env_id, env)), stacklevel=2)
 
 
 def _games(rollout: Rollout, env: gym.Env[str, str]) -> Sequence[str] | None:
@@ -179,21 +182,3 @@ def _one_for_each(games: Sequence[str] | None) -> Iterable[int]:
     if games is None:
         raise UsageError("say how many episodes: this environment has no list of games")
     return range(len(games))
-
-
-def _decisions(agent: Agent, acting: Sequence[Playing]) -> Sequence[Decision]:
-    """What the agent does in each of these episodes.
-
-    Raises:
-        EngineError: it gave something else than a decision for each; or its code failed.
-    """
-    if not acting:
-        return []
-    decisions = agent.act([playing.episode for playing in acting])
-    if len(decisions) != len(acting) or not all(isinstance(one, Decision) for one in decisions):
-        kinds = ", ".join(sorted({type(one).__name__ for one in decisions}))
-        raise EngineError(
-            f"agent {agent.name} gave {len(decisions)} answers ({kinds}) for {len(acting)} episodes; expected one "
-            "oreo.agents.agent.Decision for each"
-        )
-    return decisions

@@ -119,7 +119,7 @@ class Playing:
             yield
         except (Exception, SystemExit) as error:
             game = f" ({self.game})" if self.game else ""
-            where = f"episode {self.index}{game}, {when}"
+            where = f"in episode {self.index}{game}, {when}"
             self.failure = describe_failure(error, where, self.rollout.env_id, self.episode.env, methods)
 
     def trajectory(self, agent: Agent) -> Trajectory:

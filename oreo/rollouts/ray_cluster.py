@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from oreo.agents import SERVED
+from oreo.agents.registry import SERVED
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, MissingExtra, OreoError, UsageError
@@ -99,7 +99,7 @@ def _gpus(job: Job, workers: int) -> float:
     """What a worker asks for: if it loads a model, a GPU, or the share of one with which all of them find a place."""
     import ray
 
-    device, value = job.agent_settings.get("device"), job.agent_settings.get("value")
+    device, value = job.agent_config.device, job.agent_config.value
     if job.agent in ("random", "expert") or (job.agent.startswith(SERVED) and not value):
         return 0
     if device is not None and not device.startswith("cuda"):

@@ -107,7 +107,7 @@ def at_step(trajectory: Trajectory, index: int) -> Tale:
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("architecture", ["llama", "gemma2"])
 def test_it_finds_what_trying_everything_finds(architecture: str, depth: int, beta: float, tokenizer: Any) -> None:
-    agent = make_agent(tokenizer, architecture, depth=depth, width=2, choose="admissible", beta=beta)
+    agent = make_agent(tokenizer, architecture, depth=depth, width=2, proposals="admissible", beta=beta)
     for trajectory in rollout(Tale, agent=agent, episodes=4, batch_size=3):
         for index, step in enumerate(trajectory.steps):
             prefix = prefix_of(agent.format, trajectory.steps[: index + 1])
@@ -130,12 +130,12 @@ def texts(played: list[Trajectory]) -> list[list[tuple[str, str]]]:
     return [[(step.observation, step.action) for step in each.steps] for each in played]
 
 
-@pytest.mark.parametrize("choose", ["text", "admissible"])
-def test_it_does_not_depend_on_the_batch_nor_on_the_cache(choose: str, tokenizer: Any) -> None:
+@pytest.mark.parametrize("proposals", ["sampled", "admissible"])
+def test_it_does_not_depend_on_the_batch_nor_on_the_cache(proposals: str, tokenizer: Any) -> None:
     from oreo.agents.rereading import Rereading
 
     def agent() -> LookaheadAgent:
-        return make_agent(tokenizer, depth=2, width=3, choose=choose)
+        return make_agent(tokenizer, depth=2, width=3, proposals=proposals)
 
     alone = texts(rollout(Tale, agent=agent(), episodes=5, batch_size=1))
     assert texts(rollout(Tale, agent=agent(), episodes=5, batch_size=5)) == alone
@@ -173,5 +173,5 @@ def test_what_does_not_fit_is_refused(tokenizer: Any) -> None:
         rollout(Babble, agent=make_agent(tokenizer), episodes=1)
     with pytest.raises(UsageError, match="width and depth are at least 1"):
         make_agent(tokenizer, depth=0)
-    with pytest.raises(UsageError, match="unknown way to choose 'admisible'.*did you mean 'admissible'"):
-        make_agent(tokenizer, choose="admisible")
+    with pytest.raises(UsageError, match="proposals 'admisible' is unknown.*did you mean 'admissible'"):
+        make_agent(tokenizer, proposals="admisible")

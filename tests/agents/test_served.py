@@ -366,18 +366,18 @@ def test_the_key_is_sent_and_shown_nowhere(protocol: ProtocolServer, monkeypatch
         ("served:m", {"server": "127.0.0.1:8000"}, "no URL"),
         ("served:m", {"server": "http://me:secret@127.0.0.1/v1"}, "OPENAI_API_KEY"),
         ("served:m", {"server": "me:secret@127.0.0.1/v1"}, "OPENAI_API_KEY"),
-        ("tiny", {"server": "http://me:secret@127.0.0.1/v1"}, "served:tiny"),
+        ("tiny", {"server": "http://me:secret@127.0.0.1/v1"}, "server does nothing.*served:MODEL"),
         (
             "served:m",
             {"server": "http://127.0.0.1:1/v1", "choose": "admissible"},
-            "choose, lookahead and search are for models that are loaded here",
+            "choose='admissible' is for models that are loaded here",
         ),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "api": "chatty"}, "did you mean 'chat'"),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "api": "text"}, "tokenizer"),
-        ("served:m", {"server": "http://127.0.0.1:1/v1", "timeout": 0}, "seconds above 0"),
-        ("served:m", {"server": "http://127.0.0.1:1/v1", "temperature": -1}, "temperature=-1"),
+        ("served:m", {"server": "http://127.0.0.1:1/v1", "timeout": 0}, "timeout is 0; expected above 0"),
+        ("served:m", {"server": "http://127.0.0.1:1/v1", "temperature": -1}, "temperature is -1"),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "noise": 0.1}, "noise"),
-        ("tiny", {"server": "http://127.0.0.1:1/v1"}, "served:tiny"),
+        ("tiny", {"server": "http://127.0.0.1:1/v1"}, "server does nothing.*served:MODEL"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(
@@ -391,7 +391,7 @@ def test_a_setting_that_does_not_fit_is_refused(
 
 def test_best_of_k_without_a_value_model_says_so(protocol: ProtocolServer) -> None:
     with pytest.raises(DataError, match="no value model"):
-        served(protocol, best_of=3)
+        served(protocol, choose="best-of", k=3)
 
 
 # On the command line.

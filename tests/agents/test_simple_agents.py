@@ -98,11 +98,11 @@ def test_an_environment_without_expert_says_so() -> None:
     ("spec", "settings"),
     [
         ("random", {"noise": 0.1}),
-        ("random", {"best_of": 2}),
-        ("expert", {"best_of": 2}),
+        ("random", {"choose": "best-of"}),
+        ("expert", {"k": 2}),
         ("expert", {"noise": 2}),
         ("tiny", {"noise": 0.1}),
-        ("tiny", {"best_of": 0}),
+        ("tiny", {"choose": "best-of", "k": 0}),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(spec: str, settings: dict[str, Any]) -> None:
@@ -125,10 +125,12 @@ def test_a_trained_folder_is_an_agent_with_values(folder: Any) -> None:
     assert trajectory.agent == "lm(temperature=0.5)"
     assert len(trajectory.checkpoint) == 16
     assert all(step.value is not None for step in trajectory.steps)
-    assert load_agent(str(folder), best_of=3).name == "best_of_3(temperature=1.0)"
+    assert load_agent(str(folder), choose="best-of", k=3).name == "best_of_3(temperature=1.0)"
 
 
 def test_best_of_k_without_a_value_model_says_so(folder: Any) -> None:
     with pytest.raises(DataError, match="has no value model to choose by"):
-        load_agent(str(folder / "policy"), best_of=3)
-    assert load_agent(str(folder / "policy"), best_of=2, value=str(folder / "value")).name.startswith("best_of_2")
+        load_agent(str(folder / "policy"), choose="best-of", k=3)
+    assert load_agent(str(folder / "policy"), choose="best-of", k=2, value=str(folder / "value")).name.startswith(
+        "best_of_2"
+    )

@@ -250,7 +250,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_training_output_is_loaded_with_its_value_model(stand_in: None, checkpoint: Path) -> None:
-    agent: Any = load_agent(f"vllm:{checkpoint}", best_of=2, engine={"max_model_len": 200})
+    agent: Any = load_agent(f"vllm:{checkpoint}", choose="best-of", k=2, engine={"max_model_len": 200})
     assert (agent.k, agent.engine.limit, agent.name) == (2, 200, "vllm(temperature=1.0, best_of=2)")
     assert agent.checkpoint == digest(checkpoint / "policy")
     alone: Any = load_agent(f"vllm:{checkpoint / 'policy'}")
@@ -260,18 +260,23 @@ def test_a_training_output_is_loaded_with_its_value_model(stand_in: None, checkp
 @pytest.mark.parametrize(
     ("spec", "settings", "error", "said"),
     [
-        ("tiny", {"engine": {}}, UsageError, "such as vllm:tiny"),
+        ("tiny", {"engine": {}}, UsageError, "it is for vllm:MODEL"),
         ("vllm:", {}, UsageError, "expected vllm:MODEL"),
-        ("vllm:tiny", {"engine": "fast"}, UsageError, "engine='fast': expected arguments of vLLM"),
+        ("vllm:tiny", {"engine": "fast"}, UsageError, "engine is 'fast'; expected arguments by name"),
         ("vllm:tiny", {"engine": {"tensor_paralel_size": 2}}, UsageError, "did you mean 'tensor_parallel_size'"),
         ("vllm:tiny", {"engine": {"dtype": "half"}}, UsageError, "engine may not set dtype"),
-        ("vllm:tiny", {"choose": "admissible"}, UsageError, "choose, lookahead and search"),
+        ("vllm:tiny", {"choose": "admissible"}, UsageError, "choose='admissible' is for models that are loaded here"),
         ("vllm:tiny", {"noise": 0.1}, UsageError, "noise"),
-        ("vllm:tiny", {"temperature": -1.0}, UsageError, "temperature=-1"),
-        ("vllm:tiny", {"server": "http://127.0.0.1:1/v1"}, UsageError, "server is for served models"),
-        ("vllm:tiny", {"stop": "\n"}, UsageError, "stop is for served models, such as served:tiny"),
+        ("vllm:tiny", {"temperature": -1.0}, UsageError, "temperature is -1"),
+        (
+            "vllm:tiny",
+            {"server": "http://127.0.0.1:1/v1"},
+            UsageError,
+            "server does nothing for agent 'vllm:tiny'.*served:MODEL",
+        ),
+        ("vllm:tiny", {"stop": "\n"}, UsageError, "stop does nothing.*served:MODEL"),
         ("vllm:tiny", {"dtype": "auto"}, UsageError, "unknown dtype 'auto'"),
-        ("vllm:tiny", {"best_of": 3}, DataError, "no value model"),
+        ("vllm:tiny", {"choose": "best-of"}, DataError, "no value model"),
         ("vllm:./nowhere", {}, DataError, "no model at"),
         ("vllm:tiny", {"engine": {"max_model_len": 5000}}, EngineError, "vLLM does not start with .*5000"),
     ],

@@ -90,6 +90,6 @@ def test_a_model_with_a_chat_template_collects_trains_and_is_evaluated(model, st
     evaluation = json.loads(oreo("eval", *world, "--split", "test", "--agent", trained, "--json"))
     assert evaluation["episodes"] == 20 and evaluation["protocol"]["env_kwargs"]["limit"] == 20
     assert evaluation["checkpoint"] and evaluation["success"] == 0.0  # random weights count nothing
-    searching = ["--best-of", 2] if step == "solution" else ["--best-of", 2, "--agent-arg", "search=beam"]
+    searching = ["--best-of", 2] if step == "solution" else ["--choose", "beam", "--k", 2]
     searched = json.loads(oreo("eval", *world, "--split", "test", "--agent", trained, *searching, "--json"))
     assert searched["episodes"] == 20

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.selection import Episode
 from oreo.errors import UsageError
@@ -221,7 +222,7 @@ def test_what_is_missing_is_played_and_nothing_is_played_twice(tmp_path, luck, w
             lacking,
             rollout,
             agent="random",
-            agent_settings={},
+            agent_config=AgentConfig(),
             into=into,
             title="",
             console=None,

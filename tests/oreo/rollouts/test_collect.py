@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import EngineError, OreoError, UsageError
 from oreo.rollouts.callbacks import Callbacks
@@ -89,7 +90,7 @@ def test_one_of_four_killed_in_the_middle_loses_nothing_and_nothing_counts_twice
     agent: str, settings: dict[str, Any], episodes: int, four: Any, tmp_path: Path
 ) -> None:
     into = tmp_path / "buffer"
-    playing: dict[str, Any] = {"agent": agent, "agent_settings": settings, "into": into, "workers": 4}
+    playing: dict[str, Any] = {"agent": agent, "agent_config": AgentConfig(**settings), "into": into, "workers": 4}
     collect(first(episodes), Rollout(four.env, batch_size=3), callbacks=Callbacks(four.kill_one), **playing)
     assert [each.seed for each in undated(TrajectoryBuffer(into))] == sorted(seeds(0, i)[0] for i in range(episodes))
     assert len(four.stored) == episodes and TrajectoryBuffer(into).info()["journals"] == 0
@@ -118,8 +119,8 @@ def test_an_error_in_a_process_is_the_callers(tmp_path: Path) -> None:
     playing: dict[str, Any] = {"agent": "expert", "into": tmp_path}
     with pytest.raises(UsageError, match="unknown argument|unexpected keyword"):
         collect(first(9), Rollout(GUESS, {"colour": "red"}), workers=2, **playing)
-    with pytest.raises(UsageError, match="noise"):
-        collect(first(9), Rollout(GUESS), workers=2, agent_settings={"noise": 2.0}, **playing)
+    with pytest.raises(UsageError, match="max_new_tokens"):
+        collect(first(9), Rollout(GUESS), workers=2, agent_config=AgentConfig(max_new_tokens=4), **playing)
     with pytest.raises(UsageError, match="expected 1 or more"):
         collect(first(9), Rollout(GUESS), workers=0, **playing)
 
@@ -198,7 +199,7 @@ def test_what_is_played_may_be_decided_when_it_is_known_who_plays(workers, tmp_p
         return [(0, [3]), (1, [2, 3])]
 
     passes = [(sample, range(9)) for sample in range(3)]
-    playing: dict[str, Any] = {"agent": "expert", "agent_settings": {"noise": 0.5}, "into": tmp_path}
+    playing: dict[str, Any] = {"agent": "expert", "agent_config": AgentConfig(noise=0.5), "into": tmp_path}
     collect(passes, Rollout(GUESS), workers=workers, narrow=narrow, **playing)
     assert asked == [Player("expert(noise=0.5)", "")]
     assert Counter(each.seed for each in TrajectoryBuffer(tmp_path)) == {seeds(0, 3)[0]: 2, seeds(0, 2)[0]: 1}

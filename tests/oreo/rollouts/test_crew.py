@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.rollouts.crew import Crew, Events, Worker
 from oreo.rollouts.links import Job, Place
@@ -17,7 +18,7 @@ GUESS = f"{Path(__file__).resolve().parents[3] / 'examples' / 'guess.py'}:Guess"
 
 def after_death(writing: TrajectoryBuffer, given: list[int], stored: list[int], tell: Any) -> tuple[Crew, Worker]:
     """What is left to do when a process is dead that wrote this, was given and had reported that."""
-    job = Job(Rollout(GUESS, batch_size=1), "expert", {}, writing.path)
+    job = Job(Rollout(GUESS, batch_size=1), "expert", AgentConfig(), writing.path)
     dead = Worker(Process(job, 1), writing.writer_name, given, stored)
     dead.link.kill()
     writing._own_writer().journal.close()

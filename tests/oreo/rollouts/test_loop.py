@@ -169,7 +169,9 @@ class Wordless(Dice):
 
 
 def test_a_wrong_observation_is_refused() -> None:
-    message = r"Wordless, episode 0, before its first step: an observation is a str, got a int \(.*test_loop.py:\d+\)$"
+    message = (
+        r"Wordless in episode 0, before its first step: an observation is a str, got a int \(.*test_loop.py:\d+\)$"
+    )
     with pytest.raises(EngineError, match=message):
         rollout(Wordless, agent=Chatter(), episodes=1)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from oreo.agents.settings import AgentConfig
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, UsageError
@@ -159,7 +160,7 @@ def test_a_cluster_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None
 
 def test_only_workers_that_load_a_model_ask_for_gpus() -> None:
     def asked(agent: str, **settings: Any) -> float:
-        return _gpus(Job(Rollout(GUESS), agent, settings, Path()), 4)
+        return _gpus(Job(Rollout(GUESS), agent, AgentConfig(**settings), Path()), 4)
 
     assert asked("expert", device="cuda") == asked("served:m", device="cuda") == asked("tiny", device="cpu") == 0
     with pytest.raises(UsageError, match="'cuda:1'"):

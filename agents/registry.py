@@ -1,0 +1,48 @@
+"""Which agents there are and which ways a language model has to choose, each imported where it is first used.
+
+A new way to choose is one class in one file (see `oreo.agents.language_model.LanguageModelAgent.build` for what it has
+to have) and one line in `CHOICES`: checks, the command line and its help read them from here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+SERVED, VLLM = "served:", "vllm:"
+
+
+class Entry(NamedTuple):
+    """Where a class is, and a line on what it does, for the help."""
+
+    path: str
+    """module:Class."""
+    help: str
+
+
+CHOICES = {
+    "sample": Entry("oreo.agents.language_model:LanguageModelAgent", "what the model writes"),
+    "best-of": Entry("oreo.agents.best_of_k:BestOfKAgent", "the best of k sampled turns by the value model"),
+    "admissible": Entry("oreo.agents.admissible:AdmissibleAgent", "the likeliest of the commands accepted now"),
+    "plan": Entry("oreo.agents.lookahead:LookaheadAgent", "the best of k turns, tried in a copy of the world"),
+    "beam": Entry("oreo.agents.message_search:MessageSearchAgent", "a message in steps, by k beams and value"),
+    "best": Entry("oreo.agents.message_search:MessageSearchAgent", "the most valuable of k messages"),
+    "vote": Entry("oreo.agents.message_search:MessageSearchAgent", "a message with the most frequent answer of k"),
+}
+"""How a language model comes to its action."""
+SIMPLE = {
+    "random": Entry("oreo.agents.random:RandomAgent", "any admissible command"),
+    "expert": Entry("oreo.agents.expert:ExpertAgent", "the environment's own"),
+}
+"""Agents without a model."""
+RUNTIMES = {
+    SERVED: Entry("oreo.agents.served:ServedAgent", "a model of an OpenAI-compatible server"),
+    VLLM: Entry("oreo.agents.vllm:VllmAgent", "a model that vLLM runs here"),
+}
+"""What runs a language model in place of transformers, by the prefix of its name."""
+
+
+def class_of(entry: Entry) -> Any:
+    """The class that an entry names."""
+    module, _, name = entry.path.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,60 @@
+"""Checks that records of settings share: each value is of the type that its field is annotated with."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from oreo.errors import UsageError
+
+_EXPECTED: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text (what looks like a number, in double quotes)",
+}
+
+
+def check_types(record: Any) -> None:
+    """Raises UsageError where a field of a dataclass does not hold what its annotation says."""
+    kinds = get_type_hints(type(record))
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if not _fits(value, kinds[field.name]):
+            raise UsageError(f"{field.name} is {value!r}; expected {_expected(kinds[field.name])}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type: a union, a tuple (for which JSON has lists), a mapping with names, or a plain one.
+
+    Numbers are finite, a whole one is a float as well, and a boolean is no number.
+    """
+    parts = get_args(kind)
+    if isinstance(kind, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            return False
+        same = parts[-1] is Ellipsis
+        return (same or len(value) == len(parts)) and all(_fits(item, parts[0]) for item in value)
+    if get_origin(kind) is Mapping:
+        return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
+
+
+def _expected(kind: Any) -> str:
+    if isinstance(kind, UnionType):
+        return " or ".join(_expected(part) for part in get_args(kind) if part is not NoneType)
+    parts = get_args(kind)
+    if get_origin(kind) is tuple:
+        return f"a list, each {_expected(parts[0])}" if parts[-1] is Ellipsis else f"a list of {len(parts)} numbers"
+    if get_origin(kind) is Mapping:
+        return 'arguments by name, such as {"tensor_parallel_size": 2}'
+    return _EXPECTED[kind]
