@@ -41,11 +41,13 @@ from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
 from oreo.eval.plots import check_plot, success_over_k
 from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
 from oreo.experiments.quickstart import ALFWORLD, TEMPERATURE
-from oreo.experiments.resumable import claim, play_into, stored
+from oreo.experiments.resumable import claim, stored
 from oreo.files import read_json, write_json
 from oreo.models.loading import resolve_checkpoint
 from oreo.models.saving import digest
 from oreo.progress import Episodes, reported
+from oreo.rollouts.collect import play_into
+from oreo.rollouts.settings import Rollout
 from oreo.trajectory import Trajectory
 
 
@@ -118,17 +120,14 @@ def play_missing(row: Row, args: argparse.Namespace) -> None:
     with Episodes(row.name, len(missing)) as seen:
         began = time.perf_counter()
         try:
-            play_into(
-                args.into / row.name,
+            held_out = Rollout(
                 ALFWORLD.env,
-                agent,
-                missing,
-                on_episode=seen,
-                seed=args.seed,
+                ALFWORLD.held_out,
+                args.seed,
                 batch_size=args.batch_size,
                 max_steps=ALFWORLD.max_steps,
-                env_kwargs=ALFWORLD.held_out,
             )
+            play_into(args.into / row.name, held_out, agent, missing, on_episode=seen)
         finally:
             before = taken(row, args)
             timed = {"episodes": seen.done, "seconds": time.perf_counter() - began}

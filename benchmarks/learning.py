@@ -56,11 +56,13 @@ from oreo.eval import diagnostics
 from oreo.eval.evaluate import describe, summarise
 from oreo.eval.statistics import crossed_bootstrap, mcnemar_exact, percent
 from oreo.experiments.quickstart import ALFWORLD, TEMPERATURE, World
-from oreo.experiments.resumable import claim, light, play_into, stored
+from oreo.experiments.resumable import claim, stored, without_candidates
 from oreo.files import read_json, write_json
 from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import digest
 from oreo.progress import Episodes, Updates, reported
+from oreo.rollouts.collect import play_into
+from oreo.rollouts.settings import Rollout
 from oreo.training.trainer import train
 from oreo.trajectory import Trajectory
 
@@ -233,8 +235,11 @@ def collect(recipe: Recipe, seed: int, plan: Plan) -> None:
             continue
         agent = load_agent("expert") if recipe.expert else load_agent(plan.world.model, temperature=1.0)
         with Episodes(f"seed {seed}: collecting {folder.name}", len(missing)) as seen:
-            how = {"seed": seed, "sample": sample, "batch_size": 256, "max_steps": plan.world.max_steps}
-            play_into(folder, plan.world.env, agent, missing, on_episode=seen, env_kwargs=plan.world.train, **how)
+            world = plan.world
+            games_to_play = Rollout(
+                world.env, world.train, seed, batch_size=256, max_steps=world.max_steps, sample=sample
+            )
+            play_into(folder, games_to_play, agent, missing, on_episode=seen)
 
 
 def data_folders(recipe: Recipe, seed: int, plan: Plan) -> list[tuple[Path, int]]:
@@ -296,14 +301,15 @@ def play_held_out(
     folder: Path, agent: Agent, indices: Sequence[int], seen: Episodes, seed: int, games: str, plan: Plan
 ) -> None:
     """Into a folder."""
-    how = {"sample": seed, "batch_size": 100, "max_steps": plan.world.max_steps, "seed": GAMES[games]}
-    play_into(folder, plan.world.env, agent, indices, on_episode=seen, env_kwargs=plan.world.held_out, **how)
+    world = plan.world
+    held_out = Rollout(world.env, world.held_out, GAMES[games], batch_size=100, max_steps=world.max_steps, sample=seed)
+    play_into(folder, held_out, agent, indices, on_episode=seen)
 
 
 def read_held_out(folder: Path, games: str, plan: Plan) -> list[Trajectory] | None:
     """All held-out games, in their order; None where some are missing."""
     there = stored(folder, seed=GAMES[games], episodes=plan.games)
-    return [light(there[index]) for index in range(plan.games)] if len(there) == plan.games else None
+    return [without_candidates(there[index]) for index in range(plan.games)] if len(there) == plan.games else None
 
 
 # What came out.

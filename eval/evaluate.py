@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from oreo.errors import UsageError
+from oreo.errors import EngineError, OreoError, UsageError
 from oreo.eval.statistics import percent, wilson_interval
 from oreo.field_docs import document_fields
 from oreo.text import one_line
@@ -65,6 +65,8 @@ class Evaluation:
     """Sorted by name; empty where the environment names no task types."""
     grades: dict[str, int] = field(default_factory=dict)
     """How many episodes have each grade, sorted; empty where the environment gives none."""
+    errors: int = 0
+    """Episodes that an error of their environment ended: neither won nor lost, and in none of the figures above."""
     trajectories: tuple[Trajectory, ...] = field(default=(), repr=False, compare=False)
     """The episodes themselves, in order."""
 
@@ -88,6 +90,7 @@ class Evaluation:
             **asdict(self.overall),
             "by_task_type": {name: asdict(outcome) for name, outcome in self.by_task_type.items()},
             "grades": self.grades,
+            "errors": self.errors,
             "protocol": self.protocol,
         }
 
@@ -104,6 +107,7 @@ def evaluate(
     env_kwargs: dict[str, Any] | None = None,
     into: TrajectoryBuffer | None = None,
     on_episode: Callable[[Trajectory], None] | None = None,
+    on_failure: Callable[[OreoError], object] | None = None,
 ) -> Evaluation:
     """Let `agent` play and count what it wins.
 
@@ -118,26 +122,28 @@ def evaluate(
         env_kwargs: arguments of the environment.
         into: keep the episodes here too.
         on_episode: called with each episode as it ends.
+        on_failure: called with the error by which an environment has ended an episode; it is counted among `errors`,
+            and no success rate has it. None: the error is raised.
     Raises:
         OreoError: whatever the environment, the agent or the buffer finds wrong.
     """
-    from oreo.rollouts.loop import rollout
+    from oreo.rollouts.loop import play_in_order
+    from oreo.rollouts.settings import Rollout
 
     acting = _load(agent) if isinstance(agent, str) else agent
     plan = plan_games(env, episodes, games=games, seed=seed, max_steps=max_steps, env_kwargs=env_kwargs)
-    played = rollout(
-        env,
-        agent=acting,
+    played = play_in_order(
+        Rollout(env, env_kwargs or {}, seed, plan.games, batch_size, max_steps),
+        acting,
         episodes=plan.episodes,
-        games=plan.games,
         into=into,
-        seed=seed,
-        batch_size=batch_size,
-        max_steps=max_steps,
-        env_kwargs=env_kwargs,
         on_episode=on_episode,
+        on_failure=on_failure,
     )
-    return summarise(played, {"max_steps": plan.max_steps, "seed": seed})
+    if not played:
+        raise EngineError(f"none of {plan.episodes} episodes ended without an error of the environment")
+    settings = {"max_steps": plan.max_steps, "seed": seed}
+    return replace(summarise(played, settings), errors=plan.episodes - len(played))
 
 
 def _load(name: str) -> Agent:
@@ -248,6 +254,10 @@ def render(evaluation: Evaluation) -> RenderableType:
     if evaluation.grades:
         grades = ", ".join(f"{name} {count}" for name, count in evaluation.grades.items())
         parts.append(Text(f"\ngrades: {one_line(grades)}"))
+    if evaluation.errors:
+        parts.append(
+            Text(f"\n{evaluation.errors} more episodes ended in an error of the environment; no figure has them")
+        )
     return Group(*parts)
 
 

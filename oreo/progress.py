@@ -121,6 +121,13 @@ class Episodes(Progress):
     """
 
     won = 0
+    step_count = 0
+
+    def steps(self, count: int) -> None:
+        """So many more steps have been taken: where no episode ends, that is what shows that it goes on."""
+        self.step_count += count
+        if not self.done:
+            self.to(0, note=f"{self.step_count:,} steps")
 
     def __call__(self, trajectory: Trajectory) -> None:
         self.one(trajectory.won)

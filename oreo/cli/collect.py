@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,10 +31,11 @@ from oreo.cli.options import (
     Split,
     TopP,
     Workers,
-    agent_settings,
+    agent_config,
     env_arguments,
 )
 from oreo.cli.output import on_interrupt, print_json, print_pairs
+from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
 from oreo.progress import Episodes
 
 
@@ -69,6 +70,11 @@ def collect(
     ] = 1,
     device: Device = None,
     agent_arg: AgentArg = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Play what the buffer lacks of these episodes; without it, some are refused."),
+    ] = False,
+    on_error: OnErrorOption = OnError.skip,
     json: Json = False,
 ) -> None:
     """Play episodes and keep them in a buffer.
@@ -76,26 +82,23 @@ def collect(
     \b
     Example:
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
+      oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen --resume
     """
-    from oreo.agents import load_agent
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import plan_games
-    from oreo.experiments.resumable import one_process, passes, play_into
-    from oreo.rollouts import collect as crew
+    from oreo.experiments.resumable import episodes_per_pass, missing, missing_of_player, refuse_launcher
+    from oreo.rollouts.callbacks import Callbacks
+    from oreo.rollouts.collect import collect as run
+    from oreo.rollouts.settings import Rollout
 
-    one_process("oreo collect", instead="start it once, with --workers N to play in several")
+    refuse_launcher("oreo collect", instead="start it once, with --workers N to play in several")
     arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
-    counts = passes(episodes, per_game)
-    playing: dict[str, Any] = {
-        # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
-        "games": plan_games(env, counts[0], seed=seed, max_steps=max_steps, env_kwargs=arguments).games,
-        "seed": seed,
-        "batch_size": batch_size,
-        "max_steps": max_steps,
-        "env_kwargs": arguments,
-    }
-    sets = [{**playing, "episodes": count, "sample": sample} for sample, count in enumerate(counts)]
-    settings = agent_settings(
+    # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
+    count = episodes_per_pass(episodes, per_game)[0]
+    with stdout_kept():
+        games = plan_games(env, count, seed=seed, max_steps=max_steps, env_kwargs=arguments).games
+    rollout = Rollout(env, arguments, seed, games, batch_size, max_steps)
+    config = agent_config(
         agent_arg,
         temperature=temperature,
         top_p=top_p,
@@ -107,23 +110,35 @@ def collect(
         noise=noise,
         device=device,
     )
-    with Episodes("collecting", episodes) as seen:
+    failures = Failures(on_error, patience(batch_size, workers))
+    with Episodes("collecting", episodes) as progress:
+
+        def stored(won: bool) -> None:
+            failures.passed()
+            progress.one(won)
 
         def message() -> str:
-            go_on = f"--episodes {episodes - seen.done} --seed {seed + 1}"
-            return f"stopped; {seen.done} episodes are kept in {into}; the same command with {go_on} goes on"
+            return f"stopped; {progress.done} episodes are kept in {into}; the same command with --resume goes on"
 
-        with on_interrupt(message):
-            if workers > 1 or ray:
-                name = agent
-                crowd: dict[str, Any] = {"workers": workers, "ray": ray, "into": into, "on_episode": seen.one}
-                for each in sets:
-                    crew.collect(env, agent=agent, agent_settings=settings, **crowd, **each)
-            else:
-                player = load_agent(agent, **settings)
-                name = player.name
-                for each in sets:  # no episode is kept in memory
-                    play_into(into, env, player, range(each.pop("episodes")), on_episode=seen, **each)
-    total = len(TrajectoryBuffer(into, create=False))
-    result = {"buffer": str(into), "agent": name, "collected": seen.done, "won": seen.won, "episodes": total}
+        with on_interrupt(message), stdout_kept():
+            player = run(
+                missing((), episodes, seed=seed, per_game=per_game),
+                rollout,
+                agent=agent,
+                agent_config=config,
+                into=into,
+                workers=workers,
+                ray=ray,
+                callbacks=Callbacks(stored, progress.steps, failures),
+                narrow=missing_of_player(into, rollout, episodes, per_game=per_game, resume=resume),
+            )
+    failures.check(progress.done)
+    result = {
+        "buffer": str(into),
+        "agent": player.agent if player else agent,
+        "collected": progress.done,
+        "won": progress.won,
+        "failed": failures.count,
+        "episodes": len(TrajectoryBuffer(into, create=False)),
+    }
     print_json(result) if json else print_pairs(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,7 +34,11 @@ from oreo.cli.options import (
     env_arguments,
 )
 from oreo.cli.output import on_interrupt, print_json, result_console
+from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
 from oreo.progress import Episodes
+
+if TYPE_CHECKING:
+    from oreo.trajectory import Trajectory
 
 
 def evaluate(
@@ -62,6 +66,7 @@ def evaluate(
     device: Device = None,
     agent_arg: AgentArg = None,
     into: Annotated[Path | None, typer.Option(help="Keep the episodes in this buffer.")] = None,
+    on_error: OnErrorOption = OnError.stop,
     json: Json = False,
 ) -> None:
     """How often an agent succeeds.
@@ -77,16 +82,22 @@ def evaluate(
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import evaluate as run
     from oreo.eval.evaluate import plan_games, render
-    from oreo.experiments.resumable import one_process
+    from oreo.experiments.resumable import refuse_launcher
 
-    one_process("oreo eval")
+    refuse_launcher("oreo eval")
     arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
-    plan = plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments)
-    with Episodes("evaluating", plan.episodes) as seen:
+    with stdout_kept():
+        plan = plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments)
+    failures = Failures(on_error, patience(batch_size))
+    with Episodes("evaluating", plan.episodes) as progress:
         keeping = f"kept in {into}" if into else "not kept (--into BUFFER would keep them)"
 
         def message() -> str:
-            return f"stopped after {seen.done} of {plan.episodes} episodes, {seen.won} of them won, {keeping}"
+            return f"stopped after {progress.done} of {plan.episodes} episodes, {progress.won} of them won, {keeping}"
+
+        def ended(trajectory: Trajectory) -> None:
+            failures.passed()
+            progress(trajectory)
 
         player = acting_agent(
             agent,
@@ -100,7 +111,7 @@ def evaluate(
             best_of=best_of,
             device=device,
         )
-        with on_interrupt(message), TrajectoryBuffer(into) if into else nullcontext() as buffer:
+        with on_interrupt(message), stdout_kept(), TrajectoryBuffer(into) if into else nullcontext() as buffer:
             evaluation = run(
                 env,
                 player,
@@ -111,7 +122,8 @@ def evaluate(
                 max_steps=max_steps,
                 env_kwargs=arguments,
                 into=buffer,
-                on_episode=seen,
+                on_episode=ended,
+                on_failure=failures,
             )
     if json:
         print_json(evaluation.to_dict())

@@ -28,6 +28,7 @@ from oreo.cli.options import (
     other_fields,
 )
 from oreo.cli.output import on_interrupt, print_json, result_console
+from oreo.cli.playing import stdout_kept
 from oreo.errors import UsageError
 
 
@@ -86,7 +87,8 @@ def iterate(
     if split is not None and held_out_split is None:
         raise UsageError(f"--split {split}: say which games are held out, such as --held-out-split valid_unseen")
     training = other_fields(setting, ("recipe", "method", "model", "seed")) | {"recipe": recipe, "method": method}
-    with on_interrupt(lambda: f"stopped; what was finished is in {output}, and the same command goes on from there"):
+    message = f"stopped; what was finished is in {output}, and the same command goes on from there"
+    with on_interrupt(lambda: message), stdout_kept():
         results = run(
             output,
             rounds=rounds,

@@ -193,6 +193,10 @@ class TrajectoryBuffer:
         """How many episodes are stored of each (seed, game): the samples of a game, which share both."""
         return Counter(self._columns(self._files(), ["seed", "game"]))
 
+    def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """These columns of `oreo.data.records.SCHEMA`, a row for each episode, without reading the steps."""
+        yield from self._columns(self._files(), list(names))
+
     def files(self) -> tuple[list[File], list[Path]]:
         """The shards and journals that count, in order; and what has the name of one and is no regular file."""
         # Journals first: one that becomes a shard in between is then seen twice, never not at all.

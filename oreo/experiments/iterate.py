@@ -19,15 +19,24 @@ by a launcher (torchrun, accelerate launch) is refused.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oreo.agents.settings import AgentConfig, configure
 from oreo.errors import UsageError, did_you_mean
-from oreo.experiments.resumable import Left, claim, one_process, passes, play_left, played, still_to_play, train_once
+from oreo.experiments.resumable import (
+    claim,
+    episodes_per_pass,
+    missing,
+    play_missing,
+    played,
+    refuse_launcher,
+    stored_seeds,
+    train_once,
+)
 from oreo.files import write_json
+from oreo.rollouts.settings import Rollout
 from oreo.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -80,7 +89,7 @@ def iterate(
         per_game, max_steps, temperature: of collecting; None: the recipe's, else 1, the environment's, 1.0. The step
             limit holds for held-out games as well.
         eval_temperature: at which held-out games are played; 0 is greedy.
-        agent_settings: more for `oreo.agents.load_agent`.
+        agent_settings: fields of `oreo.agents.AgentConfig`, beside these temperatures or in place of them.
         batch_size, workers: episodes under way at a time, and processes that collect; they change no result (but for
             the rounding of a model that answers more of them, or fewer, in one pass).
         seed: of games, sampling and training.
@@ -94,9 +103,8 @@ def iterate(
         UsageError: wrong options; a folder that was begun with other ones; a launcher started several processes.
         OreoError: whatever environment, agent or training find wrong.
     """
-    from oreo.eval.evaluate import plan_games
-
-    one_process("oreo iterate", instead="start it once, with --workers N to collect in several")
+    # 1) Refuse what cannot be right.
+    refuse_launcher("oreo iterate", instead="start it once, with --workers N to collect in several")
     if rounds < 1 or episodes < 1:
         raise UsageError(f"rounds is {rounds}, episodes is {episodes}; expected at least 1")
     if reference not in REFERENCES:
@@ -104,44 +112,53 @@ def iterate(
     for name, value in {"model": model, "seed": seed}.items():
         if name in (training or {}):
             raise UsageError(f"{name} is an argument of its own (now {value!r}); leave it out of training")
+    configure(None, agent_settings or {})
+
+    # 2) Say once what is done in every round, and hold the folder to it.
     fields = {**(training or {}), "model": model, "seed": seed}
     config = TrainConfig.of(**fields)
-    collecting = _collecting(config.recipe, per_game=per_game, max_steps=max_steps, temperature=temperature)
-    held_out_kwargs = {**(env_kwargs or {}), **(held_out_kwargs or {})}
-    plan = plan_games(env, held_out, seed=seed, max_steps=collecting["max_steps"], env_kwargs=held_out_kwargs)
     settings: dict[str, Any] = {
         "env": env,
         "env_kwargs": env_kwargs or {},
         "episodes": episodes,
-        **collecting,
-        "held_out": plan.episodes,
-        "held_out_kwargs": held_out_kwargs,
+        **_collecting(config.recipe, per_game=per_game, max_steps=max_steps, temperature=temperature),
+        "held_out": held_out,
+        "held_out_kwargs": {**(env_kwargs or {}), **(held_out_kwargs or {})},
         "eval_temperature": eval_temperature,
         "agent_settings": agent_settings or {},
         "reference": reference,
-        **{
-            f"training.{k}": v
-            for k, v in config.to_dict().items()
-            if k not in ("checkpoint_activations", "save_every", "trackers")
-        },
     }
+    plan = _held_out_games(settings, held_out, seed)
+    settings["held_out"] = plan.episodes
+    for name, value in config.to_dict().items():
+        if name not in ("checkpoint_activations", "save_every", "trackers"):
+            settings[f"training.{name}"] = value
     output = Path(output).expanduser().absolute()
     claim(output, "iterate.json", settings)
-    job = _Job(output, settings, plan, fields, config.spec.name, batch_size, workers, console)
-    evaluation = job.evaluate(0, model)
+
+    # 3) Go round.
+    stages = _Stages(output, settings, plan, fields, config.spec.name, batch_size, workers, console)
+    evaluation = stages.evaluate(0, model)
     rows = [_row(0, evaluation)]
     results: dict[str, Any] = {"rounds": rows, "protocol": evaluation.protocol, "settings": settings}
     policy = model
     for number in range(1, rounds + 1):
-        job.collect(number, policy)
-        policy = job.train(number, policy)
-        rows.append(_row(number, job.evaluate(number, policy), job.buffer(number)))
+        stages.collect(number, policy)
+        policy = stages.train(number, policy)
+        rows.append(_row(number, stages.evaluate(number, policy), stages.buffer(number)))
         write_json(output / "results.json", results)
     return results
 
 
+def _held_out_games(settings: dict[str, Any], episodes: int | None, seed: int) -> GamePlan:
+    from oreo.eval.evaluate import plan_games
+
+    kwargs, max_steps = settings["held_out_kwargs"], settings["max_steps"]
+    return plan_games(settings["env"], episodes, seed=seed, max_steps=max_steps, env_kwargs=kwargs)
+
+
 @dataclass(frozen=True)
-class _Job:
+class _Stages:
     """The three stages of a round, each of which does what is not done yet."""
 
     output: Path
@@ -157,109 +174,86 @@ class _Job:
     console: Console | None
 
     def buffer(self, number: int) -> Path:
+        """What was collected in a round."""
         return self.output / f"round-{number}" / "buffer"
 
     def collect(self, number: int, policy: str) -> None:
+        """Let the policy of the round before play games of this round's own."""
         from oreo.eval.evaluate import plan_games
 
-        settings, seed = self.settings, self.fields["seed"] + number
-        episodes, per_game, arguments = settings["episodes"], settings["per_game"], settings["env_kwargs"]
-        left = still_to_play(self.buffer(number), episodes, seed=seed, per_game=per_game)
-        if not left:
+        settings, buffer, seed = self.settings, self.buffer(number), self.fields["seed"] + number
+        episodes, per_game = settings["episodes"], settings["per_game"]
+        lacking = missing(stored_seeds(buffer), episodes, seed=seed, per_game=per_game)
+        if not lacking:
             return
-        games = plan_games(
-            settings["env"],
-            passes(episodes, per_game)[0],
-            seed=seed,
-            max_steps=settings["max_steps"],
-            env_kwargs=arguments,
-        ).games
-        self._play(
-            f"{number}  Collecting {episodes} episodes",
-            left,
-            self.buffer(number),
-            policy,
-            temperature=settings["temperature"],
+        env, kwargs, max_steps = settings["env"], settings["env_kwargs"], settings["max_steps"]
+        count, *_ = episodes_per_pass(episodes, per_game)
+        games = plan_games(env, count, seed=seed, max_steps=max_steps, env_kwargs=kwargs).games
+        play_missing(
+            lacking,
+            Rollout(env, kwargs, seed, games, self.batch_size, max_steps),
+            agent=policy,
+            agent_config=configure(AgentConfig(temperature=settings["temperature"]), settings["agent_settings"]),
+            into=buffer,
+            title=f"{number}  Collecting {episodes} episodes",
+            console=self.console,
             workers=self.workers,
-            games=games,
-            seed=seed,
-            env_kwargs=arguments,
         )
 
     def train(self, number: int, policy: str) -> str:
-        """Returns the folder, as `load_agent` takes it."""
+        """Learn from the episodes of all rounds so far; returns the folder, as `load_agent` takes it."""
         from oreo.models.loading import is_model
+        from oreo.progress import Updates
 
         folder = self.output / f"round-{number}" / self.method
         if is_model(folder / "policy"):
             return str(folder)
-        start: dict[str, Any] = {}
-        if self.settings["reference"] == "previous" and number > 1:
-            start["model"] = str(Path(policy) / "policy")
-            if (Path(policy) / "value").is_dir() and not TrainConfig.of(**self.fields).lora_r:
-                start["value_model"] = str(Path(policy) / "value")
-        buffers = [self.buffer(each) for each in range(1, number + 1)]
-        with self._updates(f"{number}  Training on {number * self.settings['episodes']} episodes") as seen:
-            train_once(buffers, folder, on_step=seen, **(self.fields | start))
+        buffers = [self.buffer(earlier) for earlier in range(1, number + 1)]
+        fields = self.fields | self._start(number, policy)
+        if self.console is None:
+            train_once(buffers, folder, on_step=None, **fields)
+            return str(folder)
+        self.console.print(f"{number}  Training on {number * self.settings['episodes']} episodes", highlight=False)
+        with Updates("   updates") as progress:
+            train_once(buffers, folder, on_step=progress, **fields)
         return str(folder)
 
+    def _start(self, number: int, policy: str) -> dict[str, Any]:
+        """What a round starts from, where that is not the start model."""
+        if self.settings["reference"] != "previous" or number == 1:
+            return {}
+        start = {"model": str(Path(policy) / "policy")}
+        if (Path(policy) / "value").is_dir() and not TrainConfig.of(**self.fields).lora_r:
+            start["value_model"] = str(Path(policy) / "value")
+        return start
+
     def evaluate(self, number: int, policy: str) -> Evaluation:
+        """Let a policy play the held-out games."""
         from oreo.eval.evaluate import summarise
 
-        folder, seed = self.output / f"round-{number}" / "held_out", self.fields["seed"]
-        self._play(
-            f"{number}  Evaluating on {self.plan.episodes} held-out games",
-            still_to_play(folder, self.plan.episodes, seed=seed),
-            folder,
-            policy,
-            temperature=self.settings["eval_temperature"],
-            games=self.plan.games,
-            seed=seed,
-            env_kwargs=self.settings["held_out_kwargs"],
+        settings, plan, seed = self.settings, self.plan, self.fields["seed"]
+        folder = self.output / f"round-{number}" / "held_out"
+        kwargs, max_steps = settings["held_out_kwargs"], settings["max_steps"]
+        play_missing(
+            missing(stored_seeds(folder), plan.episodes, seed=seed),
+            Rollout(settings["env"], kwargs, seed, plan.games, self.batch_size, max_steps),
+            agent=policy,
+            agent_config=configure(AgentConfig(temperature=settings["eval_temperature"]), settings["agent_settings"]),
+            into=folder,
+            title=f"{number}  Evaluating on {plan.episodes} held-out games",
+            console=self.console,
         )
-        return summarise(
-            played(folder, self.plan.episodes, seed=seed), {"max_steps": self.plan.max_steps, "seed": seed}
-        )
-
-    def _play(self, title: str, left: Left, into: Path, policy: str, *, temperature: float, **playing: Any) -> None:
-        playing |= {"env": self.settings["env"], "batch_size": self.batch_size, "max_steps": self.settings["max_steps"]}
-        settings = {"temperature": temperature, **self.settings["agent_settings"]}
-        with self._episodes(title, left) as seen:
-            play_left(left, into, agent=policy, agent_settings=settings, on_episode=seen, **playing)
-
-    @contextmanager
-    def _episodes(self, title: str, left: Left) -> Iterator[Any]:
-        """What follows the episodes that are left, if anybody watches."""
-        from oreo.progress import Episodes
-
-        total = sum(len(indices) for _, indices in left)
-        if self.console is None or not total:
-            yield lambda won: None
-            return
-        self.console.print(title, highlight=False)
-        with Episodes("   episodes", total) as seen:
-            yield seen.one
-
-    @contextmanager
-    def _updates(self, title: str) -> Iterator[Any]:
-        from oreo.progress import Updates
-
-        if self.console is None:
-            yield None
-            return
-        self.console.print(title, highlight=False)
-        with Updates("   updates") as seen:
-            yield seen
+        return summarise(played(folder, plan.episodes, seed=seed), {"max_steps": plan.max_steps, "seed": seed})
 
 
 def _collecting(recipe: str | None, **given: Any) -> dict[str, Any]:
     """per_game, max_steps and temperature: as given, else as the recipe has them, else plain."""
     from oreo.training.recipe import load_recipe
 
-    found: dict[str, Any] = {"per_game": 1, "max_steps": None, "temperature": 1.0}
+    settings: dict[str, Any] = {"per_game": 1, "max_steps": None, "temperature": 1.0}
     if recipe is not None:
-        found |= {name: setting.value for name, setting in load_recipe(recipe).collect.items()}
-    return found | {name: value for name, value in given.items() if value is not None}
+        settings |= {name: setting.value for name, setting in load_recipe(recipe).collect.items()}
+    return settings | {name: value for name, value in given.items() if value is not None}
 
 
 def _row(number: int, evaluation: Evaluation, buffer: Path | None = None) -> dict[str, Any]:
@@ -267,8 +261,8 @@ def _row(number: int, evaluation: Evaluation, buffer: Path | None = None) -> dic
     from oreo.data.buffer import TrajectoryBuffer
 
     outcome = evaluation.to_dict()
-    kept = ("success", "low", "high", "episodes", "won", "mean_steps", "by_task_type", "agent", "checkpoint")
-    row: dict[str, Any] = {"round": number, **{key: outcome[key] for key in kept}}
+    shown = ("success", "low", "high", "episodes", "won", "mean_steps", "by_task_type", "agent", "checkpoint")
+    row: dict[str, Any] = {"round": number, **{key: outcome[key] for key in shown}}
     if buffer is not None:
         collected = [won for _, won in TrajectoryBuffer(buffer, create=False).stored_by()]
         row["collected"] = {"episodes": len(collected), "won": sum(collected)}

@@ -14,11 +14,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oreo.agents.settings import AgentConfig
 from oreo.envs.registry import SHORT_NAMES
 from oreo.errors import UsageError
-from oreo.experiments.resumable import claim, one_process, play_left, played, still_to_play, train_once
+from oreo.experiments.resumable import (
+    claim,
+    count,
+    missing,
+    play_missing,
+    played,
+    refuse_launcher,
+    stored_seeds,
+    train_once,
+)
 from oreo.files import write_json
-from oreo.progress import Episodes, Updates
+from oreo.progress import Updates
+from oreo.rollouts.settings import Rollout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,8 +101,9 @@ class World:
             self.chooser,
         )
 
-    def agent(self, one: Contestant, output: Path) -> str:
-        return str(output / one.folder) if one.folder else self.model
+    def agent(self, contestant: Contestant, output: Path) -> str:
+        """What `load_agent` takes."""
+        return str(output / contestant.folder) if contestant.folder else self.model
 
 
 ALFWORLD = World(
@@ -173,14 +185,16 @@ def run(
     Raises:
         UsageError: `output` holds something else; a launcher started several processes.
     """
-    one_process("oreo quickstart")
+    refuse_launcher("oreo quickstart")
     began = time.monotonic()
     size = world.fast if fast else world.full
     claim(output, "quickstart.json", {"env": world.env, "seed": seed, "fast": fast})
     _collect(output, world, size, seed, console)
     for method, settings in (("rejection", size.rejection), ("oreo", size.oreo)):
         _train(output, world, method, settings, seed, console)
-    evaluations = {one.name: _evaluate(output, world, one, size, seed, console) for one in world.contestants}
+    evaluations = {
+        contestant.name: _evaluate(output, world, contestant, size, seed, console) for contestant in world.contestants
+    }
     results = {
         "agents": {
             name: {
@@ -199,41 +213,18 @@ def run(
     return results
 
 
-def _play(
-    folder: Path, episodes: int, said: str, *, world: World, agent: str, seed: int, console: Console, **how: Any
-) -> None:
-    """Play into a folder until it holds so many; `said` before, with the number that is missing in place of {}."""
-    left = still_to_play(folder, episodes, seed=seed)
-    missing = sum(len(indices) for _, indices in left)
-    if not missing:
-        return
-    console.print(said.format(missing), markup=True)
-    with Episodes("   episodes", missing) as seen:
-        play_left(
-            left,
-            folder,
-            on_episode=seen.one,
-            env=world.env,
-            agent=agent,
-            seed=seed,
-            max_steps=world.max_steps,
-            **how,
-        )
-
-
 def _collect(output: Path, world: World, size: Size, seed: int, console: Console) -> None:
     """Sample the start model into output/buffer, until it holds `size.episodes`."""
-    _play(
-        output / "buffer",
-        size.episodes,
-        f"[bold]1[/]  Collecting {{}} episodes with the tiny LM, in {world.places}",
-        world=world,
+    buffer = output / "buffer"
+    lacking = missing(stored_seeds(buffer), size.episodes, seed=seed)
+    play_missing(
+        lacking,
+        Rollout(world.env, world.train, seed, batch_size=256, max_steps=world.max_steps),
         agent=world.model,
-        seed=seed,
+        agent_config=AgentConfig(temperature=1.0),
+        into=buffer,
+        title=f"[bold]1[/]  Collecting {count(lacking)} episodes with the tiny LM, in {world.places}",
         console=console,
-        agent_settings={"temperature": 1.0},
-        batch_size=256,
-        env_kwargs=world.train,
     )
 
 
@@ -244,11 +235,11 @@ def _train(output: Path, world: World, method: str, settings: dict[str, Any], se
     if (folder / "policy" / "config.json").is_file():
         return
     console.print(f"[bold]{number}[/]  Training by {what}", markup=True)
-    with Updates("   updates") as seen:
+    with Updates("   updates") as progress:
         train_once(
             [output / "buffer"],
             folder,
-            on_step=seen,
+            on_step=progress,
             method=method,
             model=world.model,
             seed=seed,
@@ -257,22 +248,22 @@ def _train(output: Path, world: World, method: str, settings: dict[str, Any], se
         )
 
 
-def _evaluate(output: Path, world: World, one: Contestant, size: Size, seed: int, console: Console) -> Evaluation:
+def _evaluate(
+    output: Path, world: World, contestant: Contestant, size: Size, seed: int, console: Console
+) -> Evaluation:
     """Play the held-out games into output/held_out/<name>, as far as they are not there yet."""
     from oreo.eval.evaluate import summarise
 
-    folder = output / "held_out" / one.name
-    _play(
-        folder,
-        size.held_out,
-        f"[bold]4[/]  Evaluating on {{}} games, {world.other_places}: {one.title}",
-        world=world,
-        agent=world.agent(one, output),
-        seed=seed,
+    folder = output / "held_out" / contestant.name
+    lacking = missing(stored_seeds(folder), size.held_out, seed=seed)
+    play_missing(
+        lacking,
+        Rollout(world.env, world.held_out, seed, batch_size=100, max_steps=world.max_steps),
+        agent=world.agent(contestant, output),
+        agent_config=AgentConfig(temperature=TEMPERATURE, **contestant.settings),
+        into=folder,
+        title=f"[bold]4[/]  Evaluating on {count(lacking)} games, {world.other_places}: {contestant.title}",
         console=console,
-        agent_settings={"temperature": TEMPERATURE, **one.settings},
-        batch_size=100,
-        env_kwargs=world.held_out,
     )
     return summarise(played(folder, size.held_out, seed=seed), {"max_steps": world.max_steps, "seed": seed})
 
@@ -288,10 +279,11 @@ def _table(evaluations: dict[str, Evaluation], world: World) -> Table:
     table.add_column("agent")
     for column in ("success", "95 % interval", "episodes", "steps"):
         table.add_column(column, justify="right")
-    for one in world.contestants:
-        outcome = evaluations[one.name].overall
+    for contestant in world.contestants:
+        outcome = evaluations[contestant.name].overall
         interval = f"{percent(outcome.low)} – {percent(outcome.high)}"
-        table.add_row(one.title, percent(outcome.success), interval, str(outcome.episodes), f"{outcome.mean_steps:.1f}")
+        episodes, steps = str(outcome.episodes), f"{outcome.mean_steps:.1f}"
+        table.add_row(contestant.title, percent(outcome.success), interval, episodes, steps)
     return table
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +18,18 @@ from oreo.errors import UsageError
 from oreo.files import HALF, read_json, write_json
 
 if TYPE_CHECKING:
-    from oreo.agents.agent import Agent
+    from rich.console import Console
+
+    from oreo.agents.settings import AgentConfig
+    from oreo.rollouts.collect import Missing
+    from oreo.rollouts.links import Player
+    from oreo.rollouts.settings import Rollout
     from oreo.training.run_folder import TrainResult
     from oreo.training.trainer import OnStep
     from oreo.trajectory import Trajectory
 
-Left = list[tuple[int, list[int]]]
-"""Episodes to play: (sample, indices), as `oreo.rollouts.loop.play` takes them."""
 
-
-def one_process(command: str, *, instead: str = "start it once") -> None:
+def refuse_launcher(command: str, *, instead: str = "start it once") -> None:
     """Refuse to be one of several processes that a launcher started: each would play every episode.
 
     Args:
@@ -75,7 +76,7 @@ def claim(output: Path, marker: str, settings: dict[str, Any], *, option: str = 
     write_json(path, settings)
 
 
-def passes(episodes: int, per_game: int) -> list[int]:
+def episodes_per_pass(episodes: int, per_game: int) -> list[int]:
     """How many episodes each pass over the same games has, with `per_game` passes: sample 0, 1, ….
 
     Where the episodes do not come out even, the last game has fewer.
@@ -84,104 +85,150 @@ def passes(episodes: int, per_game: int) -> list[int]:
     return [count for count in counts if count]
 
 
-def still_to_play(into: Path, episodes: int, *, seed: int, per_game: int = 1) -> Left:
-    """What the buffer `into` lacks of the first `episodes` of `seed`, `per_game` of each game.
+def missing(stored: Iterable[int | None], episodes: int, *, seed: int, per_game: int = 1) -> Missing:
+    """What is to be played of the first `episodes` of `seed`, `per_game` of each game, as (sample, indices).
 
     An episode is known by the seed of its environment, which follows from (seed, index). Samples of a game share it;
-    they are played in order, so it is the last ones that are missing.
-    """
-    from oreo.data.buffer import TrajectoryBuffer
-    from oreo.rollouts.loop import seeds
-
-    there = Counter(number for number, _ in TrajectoryBuffer(into).stored_by())
-    left = []
-    for sample, count in enumerate(passes(episodes, per_game)):
-        missing = []
-        for index in range(count):
-            number, _ = seeds(seed, index)
-            if there[number]:
-                there[number] -= 1
-            else:
-                missing.append(index)
-        if missing:
-            left.append((sample, missing))
-    return left
-
-
-def play_left(
-    left: Left,
-    into: Path,
-    *,
-    agent: str,
-    agent_settings: dict[str, Any],
-    on_episode: Callable[[bool], object],
-    workers: int = 1,
-    **playing: Any,
-) -> None:
-    """Play what is left into a buffer.
+    what is stored are its first samples, since they are played one after the other.
 
     Args:
-        agent, agent_settings: what `oreo.agents.load_agent` takes.
-        on_episode: called with whether it was won, for each that is stored.
-        workers: processes that play side by side. (Where this process is killed, each of them still ends a step and
-            stores an episode that ends with it: wait a moment before going on, or that one is played again.)
-        playing: env, seed, games, batch_size, max_steps, env_kwargs of `oreo.rollouts.loop.play`.
+        stored: the environments' seeds of the episodes that are there.
     """
-    from oreo.agents import load_agent
+    from oreo.rollouts.settings import seeds
+
+    unused = Counter(stored)
+    lacking: list[tuple[int, list[int]]] = []
+    for sample, count in enumerate(episodes_per_pass(episodes, per_game)):
+        indices = []
+        for index in range(count):
+            env_seed, _ = seeds(seed, index)
+            if unused[env_seed]:
+                unused[env_seed] -= 1
+            else:
+                indices.append(index)
+        if indices:
+            lacking.append((sample, indices))
+    return lacking
+
+
+def count(lacking: Missing) -> int:
+    """How many episodes that are."""
+    return sum(len(indices) for _, indices in lacking)
+
+
+def play_missing(
+    lacking: Missing,
+    rollout: Rollout,
+    *,
+    agent: str,
+    agent_config: AgentConfig,
+    into: Path,
+    title: str,
+    console: Console | None,
+    workers: int = 1,
+) -> None:
+    """`collect`, with a title and a bar for who watches; no word where nothing is missing.
+
+    Args:
+        console: where the title goes; None: nobody watches.
+    """
+    from oreo.progress import Episodes
+    from oreo.rollouts.callbacks import Callbacks
     from oreo.rollouts.collect import collect
 
-    if not left:
+    if not lacking:
         return
-    if workers > 1:
-        crowd: dict[str, Any] = {"into": into, "workers": workers, "on_episode": on_episode}
-        for sample, indices in left:
-            collect(
-                agent=agent,
-                agent_settings=agent_settings,
-                episodes=len(indices),
-                indices=indices,
-                sample=sample,
-                **crowd,
-                **playing,
-            )
+    playing: dict[str, Any] = {"agent": agent, "agent_config": agent_config, "into": into, "workers": workers}
+    if console is None:
+        collect(lacking, rollout, **playing)
         return
-    player = load_agent(agent, **agent_settings)
-    for sample, indices in left:
-        play_into(
-            into, agent=player, indices=indices, sample=sample, on_episode=lambda each: on_episode(each.won), **playing
-        )
+    console.print(title, markup=True, highlight=False)
+    with Episodes("   episodes", count(lacking)) as progress:
+        collect(lacking, rollout, callbacks=Callbacks(progress.one, progress.steps), **playing)
 
 
-def play_into(
-    folder: Path, env: str, agent: Agent, indices: Iterable[int], *, on_episode: Callable[[Trajectory], Any], **how: Any
-) -> None:
-    """Play these episodes; each is kept as it ends. `how`: further arguments of `oreo.rollouts.loop.play`."""
+def stored_seeds(buffer: Path) -> list[int | None]:
+    """The environments' seeds of all episodes of a buffer that belongs to one job."""
     from oreo.data.buffer import TrajectoryBuffer
-    from oreo.rollouts.loop import play
 
-    with TrajectoryBuffer(folder) as buffer, closing(play(env, agent=agent, indices=indices, **how)) as played:
-        for _, episode in played:
-            buffer.append(episode)
-            on_episode(episode)
+    return [seed for seed, _ in TrajectoryBuffer(buffer).stored_by()]
+
+
+def stored_seeds_of(buffer: Path, rollout: Rollout, player: Player, episodes: int) -> list[int]:
+    """The same of a buffer that may hold anything: of the first `episodes` of a rollout that `player` has played.
+
+    Others are those of another environment, other arguments or step limit, another agent, or other weights. An agent is
+    known by its name, which has the settings that it says of itself. Where the rollout names its games, an episode of
+    another of them is another episode, whatever its seed.
+    """
+    from oreo.data.buffer import TrajectoryBuffer
+    from oreo.rollouts.settings import seeds
+
+    games = rollout.games or ()
+    game_of: dict[int, set[str]] = defaultdict(set)
+    for index in range(episodes):
+        game_of[seeds(rollout.seed, index)[0]].add(games[index % len(games)] if games else "")
+    asked = (_same_env(rollout.env_id), json.loads(json.dumps(rollout.stored_kwargs)), player.agent, player.checkpoint)
+    env_seeds = []
+    columns = ("env_id", "env_kwargs", "agent", "checkpoint", "seed", "game")
+    for env_id, env_kwargs, agent, checkpoint, env_seed, game in TrajectoryBuffer(buffer).columns(*columns):
+        if env_seed not in game_of or (game in games and game not in game_of[env_seed]):
+            continue
+        if (_same_env(env_id), json.loads(env_kwargs), agent, checkpoint) == asked:
+            env_seeds.append(env_seed)
+    return env_seeds
+
+
+def _same_env(env_id: str) -> str:
+    """One spelling of an environment's name: the long one, or the whole path of its file."""
+    from oreo.envs.registry import SHORT_NAMES
+
+    file, colon, name = env_id.rpartition(":")
+    if file.endswith(".py"):
+        return f"{Path(file).expanduser().resolve()}:{name}"
+    return SHORT_NAMES.get(env_id, env_id)
+
+
+def missing_of_player(
+    buffer: Path, rollout: Rollout, episodes: int, *, per_game: int = 1, resume: bool
+) -> Callable[[Player], Missing]:
+    """What `collect` asks when it is known who plays: the episodes that this player has not in the buffer yet.
+
+    Args:
+        resume: False refuses to go on where some are there: they would be the same ones again.
+    """
+
+    def narrow(player: Player) -> Missing:
+        stored = stored_seeds_of(buffer, rollout, player, episodes)
+        lacking = missing(stored, episodes, seed=rollout.seed, per_game=per_game)
+        already = episodes - count(lacking)
+        if already and not resume:
+            raise UsageError(
+                f"{buffer} has {already} of these {episodes} episodes already, by {player.agent} with seed "
+                f"{rollout.seed}; --resume plays those that are missing, and another --seed other ones"
+            )
+        return lacking
+
+    return narrow
 
 
 def stored(folder: Path, *, seed: int, episodes: int) -> dict[int, Trajectory]:
-    """Those of the first `episodes` of a seed that are there, by index."""
+    """Those of the first `episodes` of a seed that a folder has, by index."""
     from oreo.data.buffer import TrajectoryBuffer
-    from oreo.rollouts.loop import seeds
+    from oreo.rollouts.settings import seeds
 
-    found = {each.seed: each for each in TrajectoryBuffer(folder)} if folder.is_dir() else {}
-    by_index = {index: seeds(seed, index)[0] for index in range(episodes)}
-    return {index: found[each] for index, each in by_index.items() if each in found}
+    by_seed = {episode.seed: episode for episode in TrajectoryBuffer(folder)} if folder.is_dir() else {}
+    env_seeds = {index: seeds(seed, index)[0] for index in range(episodes)}
+    return {index: by_seed[env_seed] for index, env_seed in env_seeds.items() if env_seed in by_seed}
 
 
 def played(into: Path, episodes: int, *, seed: int) -> list[Trajectory]:
     """The first `episodes` of `seed` from a buffer that has them all, in the order of their index."""
-    there = stored(into, seed=seed, episodes=episodes)
-    return [there[index] for index in range(episodes)]
+    by_index = stored(into, seed=seed, episodes=episodes)
+    return [by_index[index] for index in range(episodes)]
 
 
-def in_order(buffer: Path) -> list[Trajectory]:
+def by_seed(buffer: Path) -> list[Trajectory]:
     """All episodes of a buffer by the seeds of their environments, without commands and candidates (they fill memory).
 
     A buffer has them as they ended, which is another order for each batch size, number of workers and interruption.
@@ -190,11 +237,11 @@ def in_order(buffer: Path) -> list[Trajectory]:
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.data.selection import Episode
 
-    episodes = map(light, TrajectoryBuffer(buffer, create=False))
-    return sorted(episodes, key=lambda each: (each.seed or 0, Episode.of(each).key))
+    episodes = map(without_candidates, TrajectoryBuffer(buffer, create=False))
+    return sorted(episodes, key=lambda episode: (episode.seed or 0, Episode.of(episode).key))
 
 
-def light(trajectory: Trajectory) -> Trajectory:
+def without_candidates(trajectory: Trajectory) -> Trajectory:
     """Without commands and candidates: in many episodes they fill the memory."""
     steps = tuple(dataclasses.replace(step, admissible_commands=None, candidates=()) for step in trajectory.steps)
     return dataclasses.replace(trajectory, steps=steps)
@@ -209,6 +256,6 @@ def train_once(buffers: Sequence[Path], output: Path, *, on_step: OnStep | None,
 
     from oreo.training.trainer import train
 
-    data = chain.from_iterable(map(in_order, buffers))  # read one after the other, and only where they are wanted
+    data = chain.from_iterable(map(by_seed, buffers))  # read one after the other, and only where they are wanted
     resume = (output / "config.json").is_file()
     return train(data, output=output, resume=resume, on_step=on_step, **settings)

@@ -5,22 +5,29 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from oreo.rollouts.links import Job, work
+from oreo.rollouts.links import Job, Place, work
 
 
-class _Process:
-    """The link to one: a pipe."""
+@contextmanager
+def processes(job: Job, workers: int) -> Iterator[Place]:
+    """Where up to `workers` of them share the cores."""
+    yield Place(lambda: Process(job, workers), _wait)
+
+
+class Process:
+    """The link to one: a pipe (see oreo.rollouts.links.Link)."""
 
     def __init__(self, job: Job, workers: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would copy locks and GPU contexts
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_main, args=(theirs, job), daemon=True)
-        with _few_threads(workers):
+        with _few_threads(workers), _interrupts_held_back():
             self.process.start()
         theirs.close()  # else the pipe would not end with the process
 
@@ -37,11 +44,11 @@ class _Process:
         self.process.kill()
         self.process.join()
 
-    def fate(self) -> str:
+    def exit_reason(self) -> str:
         return f"exit code {self.process.exitcode}"
 
 
-def _ready(links: list[_Process]) -> list[_Process]:
+def _wait(links: Sequence[Process]) -> list[Process]:
     pipes: list[Any] = [link.pipe for link in links]
     ready = wait(pipes)
     return [link for link in links if link.pipe in ready]
@@ -49,7 +56,10 @@ def _ready(links: list[_Process]) -> list[_Process]:
 
 @contextmanager
 def _few_threads(workers: int) -> Iterator[None]:
-    """Processes started here share the cores: with a thread per core in each, they would wait for one another."""
+    """Let processes started in the block share the cores.
+
+    With a thread per core in each, they would wait for one another.
+    """
     name = "OMP_NUM_THREADS"
     before = os.environ.get(name)
     os.environ[name] = before or str(max(1, (os.cpu_count() or 1) // workers))
@@ -60,6 +70,24 @@ def _few_threads(workers: int) -> Iterator[None]:
             del os.environ[name]
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let a process that is started in the block never see Ctrl-C, from its first instruction on.
+
+    It reaches all processes of a terminal, and the first one decides; one that is still importing would print a
+    traceback. For the caller it waits until the block is done.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it unblocks signals when it begins, which would be in the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _main(pipe: Connection, job: Job) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked before this
     work(pipe, job)

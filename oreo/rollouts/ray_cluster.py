@@ -1,8 +1,7 @@
-"""Workers of `oreo.rollouts.collect.collect` that are actors of a Ray cluster: how they start, and how messages reach
-them.
+"""Workers that are actors of a Ray cluster: how they start, and how messages reach them.
 
-What they do, and what becomes of a dead one, is in oreo/rollouts/collect.py. All machines need this package with its
-environments and models, and the buffer's folder at the same path, on a file system whose file locks hold between them
+What they do is in links.py, what becomes of a dead one in crew.py. All machines need this package with its environments
+and models, and the buffer's folder at the same path, on a file system whose file locks hold between them
 (NFS has such locks, unless it is mounted with nolock or local_lock). Each worker checks that before it plays. Of a
 cluster that asks for a token, Ray is told by $RAY_AUTH_MODE=token.
 """
@@ -15,7 +14,7 @@ import os
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -26,12 +25,12 @@ from oreo.agents.registry import SERVED
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, MissingExtra, OreoError, UsageError
-from oreo.rollouts.links import Job, Ready, work
+from oreo.rollouts.links import Job, Place, work
 
 
 @contextmanager
-def cluster(job: Job, workers: int) -> Iterator[tuple[Callable[[], Actor], Ready]]:
-    """Connect to Ray; what makes a worker there, and what waits for some.
+def cluster(job: Job, workers: int) -> Iterator[Place]:
+    """Connect to Ray, where up to `workers` of them find a place.
 
     Raises:
         MissingExtra: Ray is not installed.
@@ -46,13 +45,15 @@ def cluster(job: Job, workers: int) -> Iterator[tuple[Callable[[], Actor], Ready
             warnings.warn(
                 f"the Ray cluster has {cpus} CPUs now; {workers - cpus} of {workers} workers wait", stacklevel=2
             )
-        witness = f"_{buffer.writer_name}-00001{journal.SUFFIX}"
-        yield lambda: Actor(job, witness, gpus), _ready
+        probe = f"_{buffer.writer_name}-00001{journal.SUFFIX}"
+        yield Place(lambda: Actor(job, probe, gpus), _wait)
 
 
 @contextmanager
 def connected(workers: int) -> Iterator[None]:
-    """Ray as the caller has initialised it; else the cluster at $RAY_ADDRESS; else one of this machine's, for so long.
+    """Connect to Ray: as the caller has initialised it; else the cluster at $RAY_ADDRESS; else one of this machine's.
+
+    What was begun here ends with the block.
 
     A program that imports ray before this should call `ray.init` too: what keeps a Ray of this machine off the network
     and off standard output is read at the import.
@@ -98,7 +99,7 @@ def _gpus(job: Job, workers: int) -> float:
     """What a worker asks for: if it loads a model, a GPU, or the share of one with which all of them find a place."""
     import ray
 
-    device, value = job.agent_settings.get("device"), job.agent_settings.get("value")
+    device, value = job.agent_config.device, job.agent_config.value
     if job.agent in ("random", "expert") or (job.agent.startswith(SERVED) and not value):
         return 0
     if device is not None and not device.startswith("cuda"):
@@ -114,13 +115,13 @@ def _gpus(job: Job, workers: int) -> float:
 class Actor:
     """The link to a worker on the cluster (see oreo.rollouts.links.Link)."""
 
-    def __init__(self, job: Job, witness: str, gpus: float) -> None:
+    def __init__(self, job: Job, probe: str, gpus: float) -> None:
         import ray
 
         # Two calls at a time: one waits for what the worker has to say, another brings it indices.
-        made = ray.remote(_Playing).options(num_cpus=1, num_gpus=gpus, max_concurrency=2)
-        self.actor = made.remote(job, witness, os.getcwd())
-        self.coming = self.actor.hear.remote()
+        made = ray.remote(_Worker).options(num_cpus=1, num_gpus=gpus, max_concurrency=2)
+        self.actor = made.remote(job, probe, os.getcwd())
+        self.coming = self.actor.next_messages.remote()
         self.death = ""
 
     def recv(self) -> list[Any]:
@@ -134,11 +135,11 @@ class Actor:
         except RayError as error:
             self.death = _line(error)
             raise EOFError from None
-        self.coming = self.actor.hear.remote()
+        self.coming = self.actor.next_messages.remote()
         return messages
 
     def send(self, portion: list[int]) -> None:
-        self.actor.tell.remote(portion)
+        self.actor.take.remote(portion)
 
     def kill(self) -> None:
         import ray
@@ -148,79 +149,79 @@ class Actor:
     def join(self) -> None:
         self.kill()  # frees its place
 
-    def fate(self) -> str:
+    def exit_reason(self) -> str:
         return f"{self.death!r}"
 
 
-def _ready(links: list[Actor]) -> list[Actor]:
+def _wait(links: Sequence[Actor]) -> list[Actor]:
     import ray
 
     coming = [link.coming for link in links]
     ray.wait(coming)
-    ready, _ = ray.wait(coming, num_returns=len(coming), timeout=0)  # else the first ones would be heard first
+    ready, _ = ray.wait(coming, num_returns=len(coming), timeout=0)  # else the first ones would always come first
     return [link for link in links if link.coming in ready]
 
 
 # In the workers.
 
 
-class _Playing:
+class _Worker:
     """What Ray runs. The worker's work is done in a thread, to which this is what a pipe is to a process."""
 
-    def __init__(self, job: Job, witness: str, folder: str) -> None:
-        self.said: SimpleQueue[Any] = SimpleQueue()
-        self.given: SimpleQueue[list[int]] = SimpleQueue()
-        threading.Thread(target=self.play, args=(job, witness, folder), daemon=True).start()
+    def __init__(self, job: Job, probe: str, folder: str) -> None:
+        self.messages: SimpleQueue[Any] = SimpleQueue()
+        self.portions: SimpleQueue[list[int]] = SimpleQueue()
+        threading.Thread(target=self.play, args=(job, probe, folder), daemon=True).start()
 
-    def play(self, job: Job, witness: str, folder: str) -> None:
+    def play(self, job: Job, probe: str, folder: str) -> None:
         with suppress(OSError):  # relative paths mean the same as at the caller's, where there is that folder
             os.chdir(folder)
         try:
-            check_shared(job.into, witness)
+            check_shared(job.into, probe)
             work(self, job)
         except OreoError as error:
             self.send(("error", error))
         except BaseException as error:
-            self.said.put(error)
+            self.messages.put(error)
 
     def send(self, message: tuple[Any, ...]) -> None:
-        self.said.put(message)
+        self.messages.put(message)
 
     def recv(self) -> list[int]:
-        return self.given.get()
+        return self.portions.get()
 
     # What is called from afar.
 
-    def hear(self) -> list[tuple[Any, ...]]:
+    def next_messages(self) -> list[tuple[Any, ...]]:
         """Wait for messages."""
-        messages = [self.said.get()]
-        while not self.said.empty():
-            messages.append(self.said.get())
-        for each in messages:
-            if isinstance(each, BaseException):
-                raise each
+        messages = [self.messages.get()]
+        while not self.messages.empty():
+            messages.append(self.messages.get())
+        for message in messages:
+            if isinstance(message, BaseException):
+                raise message
         return messages
 
-    def tell(self, portion: list[int]) -> None:
-        self.given.put(portion)
+    def take(self, portion: list[int]) -> None:
+        self.portions.put(portion)
 
 
-def check_shared(folder: Path, witness: str) -> None:
+def check_shared(folder: Path, probe: str) -> None:
     """Check that this machine has the buffer that the caller has, and sees that the caller locks a file of it.
 
     Args:
-        witness: name of that file.
+        probe: name of that file.
     Raises:
         DataError: one of both is not so.
     """
-    here = f"the machine {socket.gethostname()} of the Ray cluster"
-    if not (folder / witness).exists():
+    where = f"the machine {socket.gethostname()} of the Ray cluster"
+    if not (folder / probe).exists():
         raise DataError(
-            f"{here} does not see the buffer {folder}: expected a folder on a file system that all machines share, or "
+            f"{where} does not see the buffer {folder}: expected a folder on a file system that all machines share, or "
             "`oreo collect --workers` without --ray"
         )
-    if journal.is_orphan(folder / witness):
+    if journal.is_orphan(folder / probe):
         raise DataError(
-            f"{here} does not see file locks of other machines in {folder}, without which episodes get lost: expected "
+            f"{where} does not see file locks of other machines in {folder}, without which episodes get lost: expected "
             "a file system with locks (NFS without nolock or local_lock), or `oreo collect --workers` without --ray"
         )

@@ -14,12 +14,21 @@ from typing import Any
 
 import pytest
 
+from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.selection import Episode
 from oreo.errors import UsageError
 from oreo.experiments.iterate import iterate
-from oreo.experiments.resumable import in_order, one_process, passes, play_left, played, still_to_play
-from oreo.rollouts.loop import seeds
+from oreo.experiments.resumable import (
+    by_seed,
+    episodes_per_pass,
+    missing,
+    play_missing,
+    played,
+    refuse_launcher,
+    stored_seeds,
+)
+from oreo.rollouts.settings import Rollout, seeds
 
 ROOT = Path(__file__).resolve().parents[3]
 LUCK = """
@@ -158,7 +167,7 @@ def test_batch_size_and_workers_change_no_weights(tmp_path, luck) -> None:
 def test_a_launcher_of_several_processes_is_refused_before_anything_is_written(tmp_path, luck, monkeypatch) -> None:
     for processes in ("", "1"):
         monkeypatch.setenv("WORLD_SIZE", processes)
-        one_process("oreo iterate")
+        refuse_launcher("oreo iterate")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match=r"^oreo iterate was started in 2 processes .* --workers N .*without torchrun"):
         run(tmp_path / "rounds", luck)
@@ -171,11 +180,11 @@ def test_episodes_are_in_the_order_of_their_seeds_whatever_the_order_in_the_buff
         episodes = list(buffer)
     with TrajectoryBuffer(tmp_path / "reversed") as buffer:
         buffer.extend(reversed(episodes))
-    ordered = in_order(tmp_path / "rounds" / "round-1" / "buffer")
+    ordered = by_seed(tmp_path / "rounds" / "round-1" / "buffer")
     assert [each.seed for each in ordered] == sorted(each.seed for each in episodes if each.seed is not None)
     assert len({each.seed for each in ordered}) == 5 < len({Episode.of(each) for each in ordered})
     there, here = (
-        [Episode.of(each) for each in each_order] for each_order in (ordered, in_order(tmp_path / "reversed"))
+        [Episode.of(each) for each in each_order] for each_order in (ordered, by_seed(tmp_path / "reversed"))
     )
     assert there == here
 
@@ -207,28 +216,28 @@ def test_other_settings_in_the_same_folder_are_refused_and_named(tmp_path, luck)
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_missing_is_played_and_nothing_is_played_twice(tmp_path, luck, workers) -> None:
-    def play(into: Path, left: Any) -> None:
-        play_left(
-            left,
-            into,
+    def play(into: Path, lacking: Any) -> None:
+        rollout = Rollout(luck, seed=3, batch_size=2)
+        play_missing(
+            lacking,
+            rollout,
             agent="random",
-            agent_settings={},
-            on_episode=lambda won: None,
+            agent_config=AgentConfig(),
+            into=into,
+            title="",
+            console=None,
             workers=workers,
-            env=luck,
-            seed=3,
-            batch_size=2,
         )
 
-    everything = still_to_play(tmp_path / "whole", 8, seed=3, per_game=3)
+    everything = missing(stored_seeds(tmp_path / "whole"), 8, seed=3, per_game=3)
     assert everything == [(0, [0, 1, 2]), (1, [0, 1, 2]), (2, [0, 1])]
     play(tmp_path / "whole", everything)
     # The first pass is there, and of the second the game in the middle.
     play(tmp_path / "half", [(0, [2, 0, 1]), (1, [1])])
-    left = still_to_play(tmp_path / "half", 8, seed=3, per_game=3)
-    assert left == [(1, [0, 2]), (2, [0, 1])]
-    play(tmp_path / "half", left)
-    assert still_to_play(tmp_path / "half", 8, seed=3, per_game=3) == []
+    lacking = missing(stored_seeds(tmp_path / "half"), 8, seed=3, per_game=3)
+    assert lacking == [(1, [0, 2]), (2, [0, 1])]
+    play(tmp_path / "half", lacking)
+    assert missing(stored_seeds(tmp_path / "half"), 8, seed=3, per_game=3) == []
 
     def said(folder: Path) -> list[Any]:
         return sorted((each.seed, [step.action for step in each.steps]) for each in TrajectoryBuffer(folder))
@@ -240,7 +249,7 @@ def test_what_is_missing_is_played_and_nothing_is_played_twice(tmp_path, luck, w
 
 
 def test_passes_share_episodes_out_to_games() -> None:
-    assert [passes(7, 3), passes(2, 5), passes(4, 1)] == [[3, 2, 2], [1, 1], [4]]
+    assert [episodes_per_pass(7, 3), episodes_per_pass(2, 5), episodes_per_pass(4, 1)] == [[3, 2, 2], [1, 1], [4]]
 
 
 def test_killed_while_collecting_and_while_training_it_ends_as_if_left_alone_and_no_episode_is_there_twice(

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
-from oreo.errors import EngineError, UsageError
-from oreo.rollouts.collect import _Crew, _Worker, collect
-from oreo.rollouts.links import Job
-from oreo.rollouts.loop import rollout, seeds
-from oreo.rollouts.processes import _Process, _ready
+from oreo.errors import EngineError, OreoError, UsageError
+from oreo.rollouts.callbacks import Callbacks
+from oreo.rollouts.collect import collect
+from oreo.rollouts.links import Player
+from oreo.rollouts.loop import rollout
+from oreo.rollouts.settings import Rollout, seeds
 from oreo.trajectory import Trajectory
 
 GUESS = f"{Path(__file__).resolve().parents[3] / 'examples' / 'guess.py'}:Guess"
@@ -45,12 +53,18 @@ def alone(episodes: int, seed: int) -> list[Trajectory]:
     return undated(rollout(GUESS, agent="expert", episodes=episodes, seed=seed))
 
 
+def first(episodes: int) -> list[tuple[int, range]]:
+    return [(0, range(episodes))]
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_episodes_do_not_depend_on_the_number_of_processes(workers: int, tmp_path: Path) -> None:
     won: list[bool] = []
-    collect(GUESS, agent="expert", episodes=50, into=tmp_path, workers=workers, seed=4, on_episode=won.append)
+    playing: dict[str, Any] = {"agent": "expert", "into": tmp_path, "callbacks": Callbacks(won.append)}
+    player = collect(first(50), Rollout(GUESS, seed=4), workers=workers, **playing)
     buffer = TrajectoryBuffer(tmp_path)
     assert undated(buffer) == alone(50, 4)
+    assert player == Player("expert", "")
     assert len(won) == 50 and sum(won) == buffer.info()["won"]
     assert buffer.info()["journals"] == 0 and 1 <= buffer.info()["shards"] <= workers
 
@@ -65,7 +79,8 @@ def test_killed_processes_cost_nothing_and_nothing_is_stored_twice(tmp_path: Pat
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
 
-    collect(GUESS, agent="expert", episodes=300, into=tmp_path, workers=2, batch_size=4, on_episode=kill_now_and_then)
+    rollout = Rollout(GUESS, batch_size=4)
+    collect(first(300), rollout, agent="expert", into=tmp_path, workers=2, callbacks=Callbacks(kill_now_and_then))
     assert undated(TrajectoryBuffer(tmp_path)) == alone(300, 0)
     assert len(stored) == 300
 
@@ -75,47 +90,17 @@ def test_one_of_four_killed_in_the_middle_loses_nothing_and_nothing_counts_twice
     agent: str, settings: dict[str, Any], episodes: int, four: Any, tmp_path: Path
 ) -> None:
     into = tmp_path / "buffer"
-    playing: dict[str, Any] = {"episodes": episodes, "batch_size": 3, "into": into, "workers": 4}
-    collect(four.env, agent=agent, agent_settings=settings, on_episode=four.kill_one, **playing)
+    playing: dict[str, Any] = {"agent": agent, "agent_config": AgentConfig(**settings), "into": into, "workers": 4}
+    collect(first(episodes), Rollout(four.env, batch_size=3), callbacks=Callbacks(four.kill_one), **playing)
     assert [each.seed for each in undated(TrajectoryBuffer(into))] == sorted(seeds(0, i)[0] for i in range(episodes))
     assert len(four.stored) == episodes and TrajectoryBuffer(into).info()["journals"] == 0
 
 
-def buried(writing: TrajectoryBuffer, given: list[int], stored: list[int], tell: Any) -> tuple[_Crew, _Worker]:
-    """What is left to do when a process is dead that wrote this, was given and had reported that."""
-    job = Job(writing.path, "expert", {}, {"env": GUESS, "seed": 0, "batch_size": 1})
-    dead = _Worker(_Process(job, 1), writing.writer_name, given, stored)
-    dead.link.kill()
-    writing._own_writer().journal.close()
-    crew = _Crew(job, TrajectoryBuffer(writing.path), range(4), 1, tell, lambda: _Process(job, 1), _ready)
-    crew.waiting = []
-    crew.members.append(dead)
-    crew.bury(dead)
-    crew.dismiss()
-    return crew, dead
-
-
-def test_an_episode_stored_and_not_reported_before_death_is_not_played_again(tmp_path: Path) -> None:
-    """The moment between storing and reporting is too short to be hit by a signal, so the dead process is made here."""
-    writing = TrajectoryBuffer(tmp_path)
-    rollout(GUESS, agent="expert", episodes=4, into=writing, batch_size=1)
-    won: list[bool] = []
-    crew, dead = buried(writing, [3], [0, 1, 2], won.append)
-    assert (dead.given, crew.waiting, len(won)) == ([], [], 1)
-
-
-def test_an_episode_reported_and_lost_with_its_machine_is_played_again_and_told_once(tmp_path: Path) -> None:
-    writing = TrajectoryBuffer(tmp_path)
-    rollout(GUESS, agent="expert", episodes=2, into=writing, batch_size=1)
-    won: list[bool] = []
-    crew, _ = buried(writing, [3], [0, 1, 2], won.append)
-    assert (crew.waiting, won) == ([3, 2], [])
-
-
 def test_processes_that_die_again_and_again_end_it_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)
+    rollout = Rollout(f"{tmp_path / 'deadly.py'}:Deadly")
     with pytest.raises(EngineError, match="workers died one after the other, the last with exit code 9"):
-        collect(f"{tmp_path / 'deadly.py'}:Deadly", agent="expert", episodes=9, into=tmp_path / "buffer", workers=2)
+        collect(first(9), rollout, agent="expert", into=tmp_path / "buffer", workers=2)
     assert multiprocessing.active_children() == []
 
 
@@ -126,16 +111,18 @@ def test_a_warning_in_a_process_is_given_here(tmp_path: Path) -> None:
         )
     )
     with pytest.warns(UserWarning, match="^mind the gap$"):
-        collect(f"{tmp_path / 'worried.py'}:Worried", agent="expert", episodes=4, into=tmp_path / "b", workers=2)
+        rollout = Rollout(f"{tmp_path / 'worried.py'}:Worried")
+        collect(first(4), rollout, agent="expert", into=tmp_path / "b", workers=2)
 
 
 def test_an_error_in_a_process_is_the_callers(tmp_path: Path) -> None:
+    playing: dict[str, Any] = {"agent": "expert", "into": tmp_path}
     with pytest.raises(UsageError, match="unknown argument|unexpected keyword"):
-        collect(GUESS, agent="expert", episodes=9, into=tmp_path, workers=2, env_kwargs={"colour": "red"})
-    with pytest.raises(UsageError, match="noise is a probability"):
-        collect(GUESS, agent="expert", agent_settings={"noise": 2.0}, episodes=9, into=tmp_path, workers=2)
-    with pytest.raises(UsageError, match="expected 1 or more workers"):
-        collect(GUESS, agent="expert", episodes=9, into=tmp_path, workers=0)
+        collect(first(9), Rollout(GUESS, {"colour": "red"}), workers=2, **playing)
+    with pytest.raises(UsageError, match="max_new_tokens"):
+        collect(first(9), Rollout(GUESS), workers=2, agent_config=AgentConfig(max_new_tokens=4), **playing)
+    with pytest.raises(UsageError, match="expected 1 or more"):
+        collect(first(9), Rollout(GUESS), workers=0, **playing)
 
 
 def test_what_was_stored_stays_when_one_stops_it(tmp_path: Path) -> None:
@@ -144,8 +131,130 @@ def test_what_was_stored_stays_when_one_stops_it(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        collect(GUESS, agent="expert", episodes=5000, into=tmp_path, workers=2, on_episode=interrupt)
+        collect(first(5000), Rollout(GUESS), agent="expert", into=tmp_path, workers=2, callbacks=Callbacks(interrupt))
     assert multiprocessing.active_children() == []
     kept = undated(TrajectoryBuffer(tmp_path))
     assert 20 <= len(kept) < 5000
     assert len({each.seed for each in kept}) == len(kept)
+
+
+def test_where_nothing_is_missing_no_agent_is_loaded(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        assert collect([], Rollout(GUESS), agent="no such agent", into=tmp_path, workers=workers) is None
+
+
+BREAKING = """
+from oreo.envs import TextEnv
+
+class Breaking(TextEnv):
+    max_steps = 4
+
+    def start(self, rng):
+        self.bad = rng.integers(4) == 0
+        return "start"
+
+    def act(self, text):
+        if self.bad:
+            raise KeyError("unlucky")
+        return "end", 1.0, True
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_environments_error_costs_its_episode_and_the_later_samples_of_its_game(workers, tmp_path: Path) -> None:
+    """So the samples of a game that are stored are its first ones, which is what `resumable.missing` counts on."""
+    file = tmp_path / "breaking.py"
+    file.write_text(BREAKING)
+    errors: list[OreoError] = []
+    stored: list[bool] = []
+    passes = [(sample, range(20)) for sample in range(3)]
+    playing: dict[str, Any] = {"agent": "random", "into": tmp_path / "b", "workers": workers}
+    collect(
+        passes, Rollout(f"{file}:Breaking"), callbacks=Callbacks(stored.append, on_failure=errors.append), **playing
+    )
+    broken = {i for i in range(20) if np.random.default_rng(seeds(0, i)[0]).integers(4) == 0}
+    assert 0 < len(broken) < 20 and len(errors) == len(broken) and len(stored) == 3 * (20 - len(broken))
+    assert Counter(each.seed for each in TrajectoryBuffer(tmp_path / "b")) == {
+        seeds(0, i)[0]: 3 for i in set(range(20)) - broken
+    }
+    pattern = r".*breaking.py:Breaking failed in episode (\d+), step 1: KeyError: 'unlucky' \(.*breaking.py:13\)"
+    matches = [re.fullmatch(pattern, str(error)) for error in errors]
+    assert {int(match[1]) for match in matches if match} == broken
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_without_somebody_to_take_it_an_environments_error_is_raised(workers, tmp_path: Path) -> None:
+    (tmp_path / "breaking.py").write_text(BREAKING)
+    rollout = Rollout(f"{tmp_path / 'breaking.py'}:Breaking")
+    with pytest.raises(EngineError, match="KeyError: 'unlucky'"):
+        collect(first(20), rollout, agent="random", into=tmp_path / "b", workers=workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_played_may_be_decided_when_it_is_known_who_plays(workers, tmp_path: Path) -> None:
+    asked: list[Player] = []
+
+    def narrow(player: Player) -> list[tuple[int, list[int]]]:
+        asked.append(player)
+        return [(0, [3]), (1, [2, 3])]
+
+    passes = [(sample, range(9)) for sample in range(3)]
+    playing: dict[str, Any] = {"agent": "expert", "agent_config": AgentConfig(noise=0.5), "into": tmp_path}
+    collect(passes, Rollout(GUESS), workers=workers, narrow=narrow, **playing)
+    assert asked == [Player("expert(noise=0.5)", "")]
+    assert Counter(each.seed for each in TrajectoryBuffer(tmp_path)) == {seeds(0, 3)[0]: 2, seeds(0, 2)[0]: 1}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_steps_are_told_while_no_episode_ends(workers, tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(
+        DEADLY.replace("Deadly", "Endless")
+        .replace("os._exit(9)", "return 'on', 0.0, False")
+        .replace("    def start", "    max_steps = None\n\n    def start")
+    )
+    steps: list[int] = []
+
+    def tell(count: int) -> None:
+        steps.append(count)
+        if sum(steps) >= 8:
+            raise KeyboardInterrupt
+
+    rollout = Rollout(f"{tmp_path / 'endless.py'}:Endless", batch_size=4)
+    with pytest.raises(KeyboardInterrupt):
+        collect(
+            first(4), rollout, agent="expert", into=tmp_path / "b", workers=workers, callbacks=Callbacks(on_steps=tell)
+        )
+    assert sum(steps) >= 8
+
+
+IDLE = """
+import sys
+from oreo.rollouts.collect import collect
+from oreo.rollouts.settings import Rollout
+
+if __name__ == "__main__":
+    print("starting", flush=True)
+    collect([(0, range(10**6))], Rollout(sys.argv[1]), agent="expert", into="b", workers=4)
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", [0.05, 0.3, 0.8, 1.5])
+def test_stopped_while_workers_start_it_prints_no_traceback_of_theirs(stop, delay, tmp_path: Path) -> None:
+    """As a terminal does it: the signal goes to all processes of the group."""
+    (tmp_path / "idle.py").write_text(IDLE)
+    process = subprocess.Popen(
+        [sys.executable, "idle.py", GUESS],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "starting\n"
+    time.sleep(delay)
+    os.killpg(process.pid, stop)
+    _, error = process.communicate(timeout=60)
+    assert error.count("Traceback") <= 1, error  # the script's own, which has not caught it
+    assert process.returncode != 0 and "spawn_main" not in error and "EOFError" not in error

@@ -141,7 +141,10 @@ def test_each_episode_is_stored_when_it_ends(tmp_path: Path) -> None:
 def test_an_environment_that_breaks_is_named_and_what_had_ended_is_kept(tmp_path: Path) -> None:
     CLOSED.clear()
     with TrajectoryBuffer(tmp_path) as buffer:
-        with pytest.raises(EngineError, match=r"episode \d+ \(plain\), step \d: Dice.act failed: Zero\w+: the die"):
+        with pytest.raises(
+            EngineError,
+            match=r"Dice in episode \d+ \(plain\), step \d+: Dice.act failed: Zero\w+: .*test_loop.py, line \d+\)$",
+        ):
             rollout(Dice, agent=Chatter(), episodes=500, into=buffer, env_kwargs={"faces": 40, "breaks_on": 40})
         kept = len(buffer)
     assert kept > 0 and len(CLOSED) == 32
@@ -166,7 +169,10 @@ class Wordless(Dice):
 
 
 def test_a_wrong_observation_is_refused() -> None:
-    with pytest.raises(EngineError, match=r"episode 0, step 0: Wordless.start .*observation is a str, got int 5"):
+    message = (
+        r"Wordless in episode 0, before its first step: Wordless.start \(.*test_loop.py, line \d+\): .*str, got int 5"
+    )
+    with pytest.raises(EngineError, match=message):
         rollout(Wordless, agent=Chatter(), episodes=1)
 
 

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from oreo.agents.settings import AgentConfig
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import DataError, EngineError, UsageError
+from oreo.rollouts.callbacks import Callbacks
 from oreo.rollouts.collect import collect
 from oreo.rollouts.links import Job
 from oreo.rollouts.loop import rollout
 from oreo.rollouts.ray_cluster import _gpus, check_shared, connected
+from oreo.rollouts.settings import Rollout
 from oreo.trajectory import Trajectory
 
 # Not importorskip: what `connected` sets is read when ray is imported.
@@ -43,10 +46,11 @@ def undated(trajectories: Any) -> list[Trajectory]:
 
 def test_the_episodes_are_those_of_one_process(tmp_path: Path) -> None:
     won: list[bool] = []
-    given: dict[str, Any] = {"agent": "expert", "episodes": 50, "seed": 4}
-    collect(GUESS, into=tmp_path, workers=2, ray=True, on_episode=won.append, **given)
+    playing: dict[str, Any] = {"agent": "expert", "into": tmp_path, "workers": 2, "ray": True}
+    player = collect([(0, range(50))], Rollout(GUESS, seed=4), callbacks=Callbacks(won.append), **playing)
     buffer = TrajectoryBuffer(tmp_path)
-    assert undated(buffer) == undated(rollout(GUESS, **given))
+    assert undated(buffer) == undated(rollout(GUESS, agent="expert", episodes=50, seed=4))
+    assert player is not None and player.agent == "expert"
     assert len(won) == 50 and sum(won) == buffer.info()["won"]
     assert 1 <= buffer.info()["shards"] <= 2
 
@@ -55,8 +59,8 @@ def test_one_of_four_killed_in_the_middle_loses_nothing_and_nothing_counts_twice
     four: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     into = tmp_path / "buffer"
-    playing: dict[str, Any] = {"batch_size": 3, "into": into, "workers": 4, "ray": True}
-    collect(four.env, agent="expert", episodes=200, on_episode=four.kill_one, **playing)
+    playing: dict[str, Any] = {"agent": "expert", "into": into, "workers": 4, "ray": True}
+    collect([(0, range(200))], Rollout(four.env, batch_size=3), callbacks=Callbacks(four.kill_one), **playing)
     assert undated(TrajectoryBuffer(into)) == undated(rollout(four.env, agent="expert", episodes=200))
     assert len(four.stored) == 200
     assert capfd.readouterr() == ("", "")
@@ -66,21 +70,20 @@ def test_workers_that_die_again_and_again_end_it_in_one_line(tmp_path: Path) -> 
     code = "import os\nfrom oreo.envs import TextEnv\n\nclass Deadly(TextEnv):\n    def start(self, rng):\n"
     (tmp_path / "deadly.py").write_text(code + "        os._exit(9)\n")
     with pytest.raises(EngineError, match="^4 workers died one after the other, the last with .*; what was stored"):
-        collect(
-            f"{tmp_path / 'deadly.py'}:Deadly", agent="expert", episodes=9, into=tmp_path / "b", workers=2, ray=True
-        )
+        rollout = Rollout(f"{tmp_path / 'deadly.py'}:Deadly")
+        collect([(0, range(9))], rollout, agent="expert", into=tmp_path / "b", workers=2, ray=True)
 
 
 def test_an_error_in_a_worker_is_the_callers_and_so_is_a_warning(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown argument|unexpected keyword"):
-        collect(GUESS, agent="expert", episodes=9, into=tmp_path, workers=1, env_kwargs={"colour": "red"}, ray=True)
+        rollout = Rollout(GUESS, {"colour": "red"})
+        collect([(0, range(9))], rollout, agent="expert", into=tmp_path, workers=1, ray=True)
     code = "import warnings\nfrom oreo.envs import TextEnv\n\nclass Worried(TextEnv):\n    def start(self, rng):\n"
     code += "        warnings.warn('mind the gap')\n        return 'a'\n\n    def act(self, text):\n"
     (tmp_path / "worried.py").write_text(code + "        return 'b', 1.0, True\n")
     with pytest.warns(UserWarning, match="^mind the gap$"):
-        collect(
-            f"{tmp_path / 'worried.py'}:Worried", agent="random", episodes=2, into=tmp_path / "b", workers=1, ray=True
-        )
+        rollout = Rollout(f"{tmp_path / 'worried.py'}:Worried")
+        collect([(0, range(2))], rollout, agent="random", into=tmp_path / "b", workers=1, ray=True)
 
 
 def test_what_was_stored_stays_when_one_stops_it(tmp_path: Path) -> None:
@@ -89,7 +92,8 @@ def test_what_was_stored_stays_when_one_stops_it(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        collect(GUESS, agent="expert", episodes=5000, into=tmp_path, workers=1, on_episode=interrupt, ray=True)
+        playing: dict[str, Any] = {"agent": "expert", "into": tmp_path, "workers": 1, "ray": True}
+        collect([(0, range(5000))], Rollout(GUESS), callbacks=Callbacks(interrupt), **playing)
     kept = undated(TrajectoryBuffer(tmp_path))
     assert 20 <= len(kept) < 5000
     assert len({each.seed for each in kept}) == len(kept)
@@ -98,10 +102,10 @@ def test_what_was_stored_stays_when_one_stops_it(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_shared_or_has_no_locks_is_refused(tmp_path: Path) -> None:
     """As a machine sees it that has not the folder, or not the lock."""
     with TrajectoryBuffer(tmp_path) as buffer:
-        witness = f"_{buffer.writer_name}-00001{journal.SUFFIX}"
-        check_shared(tmp_path, witness)
+        probe = f"_{buffer.writer_name}-00001{journal.SUFFIX}"
+        check_shared(tmp_path, probe)
         with pytest.raises(DataError, match="does not see the buffer"):
-            check_shared(tmp_path / "elsewhere", witness)
+            check_shared(tmp_path / "elsewhere", probe)
         (tmp_path / "unlocked").touch()
         with pytest.raises(DataError, match="does not see file locks"):
             check_shared(tmp_path, "unlocked")
@@ -156,7 +160,7 @@ def test_a_cluster_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None
 
 def test_only_workers_that_load_a_model_ask_for_gpus() -> None:
     def asked(agent: str, **settings: Any) -> float:
-        return _gpus(Job(Path(), agent, settings, {}), 4)
+        return _gpus(Job(Rollout(GUESS), agent, AgentConfig(**settings), Path()), 4)
 
     assert asked("expert", device="cuda") == asked("served:m", device="cuda") == asked("tiny", device="cpu") == 0
     with pytest.raises(UsageError, match="'cuda:1'"):

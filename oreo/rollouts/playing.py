@@ -1,0 +1,159 @@
+"""An episode under way: how it begins, takes a step, and becomes a trajectory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cache
+from itertools import count
+from typing import TYPE_CHECKING
+
+from oreo.agents.agent import Episode
+from oreo.errors import MissingExtra, OreoError, UsageError
+from oreo.rollouts.failures import check_reset, check_step, describe_failure
+from oreo.rollouts.settings import Rollout, seeds
+from oreo.trajectory import Step, Trajectory
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from oreo.agents.agent import Agent, Decision
+
+PACKAGES = (
+    "oreo-agents",
+    "alfworld",
+    "textworld",
+    "gymnasium",
+    "math-verify",
+    "reasoning-gym",
+    "torch",
+    "transformers",
+)
+"""Packages whose version may change what happens in an episode."""
+_keys = count()
+
+
+@dataclass
+class Playing:
+    """An episode under way and what becomes of it."""
+
+    index: int
+    seed: int
+    rollout: Rollout
+    episode: Episode
+    """What the agent is shown."""
+    game: str
+    terminated: bool = False
+    truncated: bool = False
+    returned: float = 0.0
+    """Sum of its rewards."""
+    failure: OreoError | None = None
+    """The environment's error that has ended it."""
+
+    @classmethod
+    def of(cls, rollout: Rollout, index: int, env: gym.Env[str, str], game: str) -> Playing:
+        """Episode `index`, to be begun by `reset`."""
+        env_seed, rng = seeds(rollout.seed, index, rollout.sample)
+        return cls(index, env_seed, rollout, Episode(key=next(_keys), rng=rng, env=env, observation="", info={}), game)
+
+    @property
+    def over(self) -> bool:
+        return self.terminated or self.truncated or self.failure is not None
+
+    def step(self, decision: Decision) -> None:
+        """Take one step. An error of the environment ends the episode and is kept in `failure`."""
+        from oreo.envs.text_env import continues_message
+
+        episode = self.episode
+        before, commands = episode.observation, episode.info.get("admissible_commands")
+        turn = decision.action if decision.turn is None else decision.turn
+        continues = continues_message(turn, episode.info.get("stop", ()))
+        with self._failing(f"step {len(episode.steps) + 1}", "act", "step"):
+            returned = check_step(episode.env.step(decision.action))
+        if self.failure is not None:
+            return
+        observation, reward, self.terminated, self.truncated, info = returned
+        episode.steps.append(
+            Step(
+                observation=before,
+                action=decision.action,
+                reward=reward,
+                turn=decision.turn,
+                action_valid=None if info.get("action_valid") is None else bool(info["action_valid"]),
+                admissible_commands=None if commands is None else tuple(commands),
+                log_prob=decision.log_prob,
+                value=decision.value,
+                candidates=decision.candidates,
+                imitate=decision.imitate,
+                context_start=decision.context_start,
+                cut=decision.cut,
+                continues_message=continues,
+            )
+        )
+        episode.observation, episode.info = observation, info
+        self.returned += reward
+
+    def reset(self) -> None:
+        """Begin the episode, as `step` takes one.
+
+        Raises:
+            UsageError: the environment knows no such game or argument, which would be so of every episode.
+            MissingExtra: it needs packages that are not installed.
+        """
+        options = {"game": self.game} if self.game else None
+        with self._failing("before its first step", "start", "reset"):
+            self.episode.observation, self.episode.info = check_reset(
+                self.episode.env.reset(seed=self.seed, options=options)
+            )
+        if isinstance(self.failure, UsageError | MissingExtra):
+            raise self.failure
+        self.game = str(self.episode.info.get("game", self.game))
+
+    @contextmanager
+    def _failing(self, when: str, *methods: str) -> Iterator[None]:
+        """Keep an error of the block, in which these methods of the environment's author are called."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            game = f" ({self.game})" if self.game else ""
+            where = f"in episode {self.index}{game}, {when}"
+            self.failure = describe_failure(error, where, self.rollout.env_id, self.episode.env, methods)
+
+    def trajectory(self, agent: Agent) -> Trajectory:
+        """What is stored of it."""
+        info = self.episode.info
+        return Trajectory(
+            env_id=self.rollout.env_id,
+            env_kwargs=self.rollout.stored_kwargs,
+            steps=tuple(self.episode.steps),
+            final_observation=self.episode.observation,
+            terminated=self.terminated,
+            truncated=self.truncated,
+            won=bool(info["won"]) if "won" in info else self.terminated and self.returned > 0,
+            task=str(info.get("task", "")),
+            task_type=str(info.get("task_type", "")),
+            game=self.game,
+            dialect=str(info.get("dialect", "")),
+            grade=str(info.get("grade") or ""),
+            seed=self.seed,
+            agent=agent.name,
+            checkpoint=agent.checkpoint,
+            versions=dict(_versions()),
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    from oreo import __version__
+
+    versions = {"oreo-agents": __version__}
+    for package in PACKAGES[1:]:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return tuple(versions.items())
