@@ -82,7 +82,8 @@ def evaluate(
         keeping = f"kept in {into}" if into else "not kept (--into BUFFER would keep them)"
 
         def message() -> str:
-            return f"stopped after {seen.done} of {plan.episodes} episodes, {seen.won} of them won, {keeping}"
+            ended = f"{seen.done} of {plan.episodes} episodes, {seen.won} of them won (which end earlier than others)"
+            return f"stopped after {ended}, {keeping}"
 
         player = acting_agent(
             agent,
