@@ -116,7 +116,7 @@ class VllmAgent(ServedAgent):
     @classmethod
     def load(cls, model: str, config: AgentConfig) -> VllmAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
-        from oreo.models.loading import _dtype, is_adapter, load_value, resolve_checkpoint
+        from oreo.models.reading import is_adapter, load_value, resolve_checkpoint, torch_dtype
 
         if not model:
             raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
@@ -127,7 +127,7 @@ class VllmAgent(ServedAgent):
                 f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone"
             )
         refuse_missing_value(f"vllm:{model}", config, path)
-        _dtype(config.dtype)  # vLLM knows more of them, which the value model and the digest do not
+        torch_dtype(config.dtype)  # vLLM knows more of them, which the value model and the digest do not
         shared: dict[str, Any] = {"dtype": config.dtype, "trust_remote_code": config.trust_remote_code}
         tokenizer = load_tokenizer(policy, trust_remote_code=config.trust_remote_code)
         arguments = None if config.engine is None else dict(config.engine)

@@ -93,7 +93,8 @@ def evaluate(
         keeping = f"kept in {into}" if into else "not kept (--into BUFFER would keep them)"
 
         def message() -> str:
-            return f"stopped after {progress.done} of {plan.episodes} episodes, {progress.won} of them won, {keeping}"
+            won = f"{progress.won} of them won (which end earlier than others)"
+            return f"stopped after {progress.done} of {plan.episodes} episodes, {won}, {keeping}"
 
         def ended(trajectory: Trajectory) -> None:
             failures.passed()

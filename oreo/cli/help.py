@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer.core
-
-if TYPE_CHECKING:
-    import click
 
 ENVIRONMENT, AGENT, DECODING, TRAINING = "Environment", "Agent", "Decoding", "Training"
 """Groups of options; an option names its own by `rich_help_panel`. (typer shows groups with rich's markup alone, which
@@ -17,7 +14,7 @@ costs `oreo --help` a third of its time.)"""
 class GroupedCommand(typer.core.TyperCommand):
     """A command whose `--help` shows options in the groups they name, in the order of their first options."""
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)

@@ -7,13 +7,15 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from oreo.eval.terminal.keys import Keys
 from oreo.eval.terminal.replay import replay
-from oreo.trajectory import Step, Trajectory
+from oreo.trajectory import Candidate, Step, Trajectory
 
 pty = pytest.importorskip("pty", reason="pseudo-terminals are a Unix thing")
 termios = pytest.importorskip("termios", reason="pseudo-terminals are a Unix thing")
@@ -42,8 +44,8 @@ class Watcher(io.StringIO):
         self.frames: list[int] = []
 
     def write(self, text: str) -> int:
-        for found in re.findall(r"step (\d) of 3", text):
-            self.frames.append(int(found))
+        for number in re.findall(r"step (\d) of 3", text):
+            self.frames.append(int(number))
             if self.keyboard is not None and self.presses:
                 os.write(self.keyboard, bytes([self.presses.pop(0)]))
         return super().write(text)
@@ -52,8 +54,8 @@ class Watcher(io.StringIO):
         """The frames, without the last one that rich draws once more when it lets the terminal go."""
         return self.frames[:-1]
 
-    def console(self) -> Console:
-        return Console(file=self, force_terminal=True, width=80, height=24, color_system=None)
+    def console(self, width: int = 80, height: int = 24) -> Console:
+        return Console(file=self, force_terminal=True, width=width, height=height, color_system=None)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,18 @@ def test_without_a_keyboard_the_episode_plays_to_its_end() -> None:
     watcher = Watcher()
     replay(THREE, delay=0.0, paused=True, console=watcher.console())
     assert "step 3 of 3, out of steps" in watcher.getvalue()
+
+
+@pytest.mark.parametrize("height", [1, 2, 5, 24])
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 20, 24, 25, 28, 40])
+def test_on_a_small_terminal_the_episode_plays_to_its_end_and_nothing_is_wider(width: int, height: int) -> None:
+    candidates = (Candidate("do 漢字 👩\u200d🔬", -1.0, 0.5), Candidate("go " * 50, -2.0, 0.25))
+    steps = tuple(Step("saw " * 40, "do 漢字 👩\u200d🔬", value=n / 4, candidates=candidates) for n in range(3))
+    watcher = Watcher()
+    replay(replace(THREE, steps=steps), delay=0.0, console=watcher.console(width, height))
+    drawn = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", watcher.getvalue())
+    assert max(cell_len(line) for line in re.split(r"[\r\n]+", drawn)) <= width
+    assert len(drawn) > 3
 
 
 def test_stepping_forth_and_back_and_leaving(keyboard: int) -> None:

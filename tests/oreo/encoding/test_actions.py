@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from helpers import small_models
 from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import TurnFormat
 from oreo.models.loading import load_policy
@@ -28,8 +29,8 @@ def test_the_action_follows_the_last_action_line_or_is_all_of_the_turn(turn: str
     assert action_of(turn) == action
 
 
-def test_turns_that_an_agent_would_hand_over_as_another_action_are_counted(small: Any) -> None:
-    first, second, *others = small.episodes()
+def test_turns_that_an_agent_would_hand_over_as_another_action_are_counted() -> None:
+    first, second, *others = small_models.episodes()
     first = dataclasses.replace(
         first, steps=tuple(dataclasses.replace(step, turn=f"hm\n{step.action}") for step in first.steps)
     )

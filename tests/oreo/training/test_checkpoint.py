@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers import small_models
 from oreo.errors import DataError
 from oreo.training.checkpoint import read_state
 from oreo.training.trainer import train
@@ -20,7 +21,7 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
-def interrupted(small: Any, tmp_path_factory: Any) -> Any:
+def interrupted(tmp_path_factory: Any) -> Any:
     """Starts the run again in a copy of its folder: give it what to do to the checkpoint before."""
 
     def stop(line: dict[str, Any]) -> None:
@@ -29,17 +30,17 @@ def interrupted(small: Any, tmp_path_factory: Any) -> Any:
 
     root = tmp_path_factory.mktemp("interrupted")
     settings: dict[str, Any] = dict(
-        model=small.make_model(root / "start"), batch_size=6, lr=1e-2, value_lr=1e-2, epochs=2
+        model=small_models.make_model(root / "start"), batch_size=6, lr=1e-2, value_lr=1e-2, epochs=2
     )
-    train(small.episodes(), output=root / "whole", **settings)
+    train(small_models.episodes(), output=root / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
-        train(small.episodes(), output=root / "run", on_step=stop, **settings)
+        train(small_models.episodes(), output=root / "run", on_step=stop, **settings)
 
     def resume(output: Path, damage: Any) -> None:
         shutil.copytree(root / "run", output)
         [checkpoint] = (output / "checkpoint").iterdir()
         damage(checkpoint)
-        result = train(small.episodes(), output=output, resume=True, **settings)
+        result = train(small_models.episodes(), output=output, resume=True, **settings)
         for name in ("policy", "value"):
             ours, whole = (load_file(folder / name / "model.safetensors") for folder in (result.output, root / "whole"))
             assert all(torch.equal(ours[key], whole[key]) for key in whole)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from helpers import small_models
 from oreo.errors import UsageError
 from oreo.training.folder_lock import held, refuse_if_held
 from oreo.training.trainer import train
@@ -23,21 +24,21 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_second_run_gets_one_line_and_leaves_the_folder_untouched(resume: bool, small: Any, tmp_path: Path) -> None:
+def test_a_second_run_gets_one_line_and_leaves_the_folder_untouched(resume: bool, tmp_path: Path) -> None:
     settings: dict[str, Any] = dict(
-        method="sft", model=small.make_model(tmp_path / "start"), batch_size=6, lr=1e-2, epochs=1, save_every=1
+        method="sft", model=small_models.make_model(tmp_path / "start"), batch_size=6, lr=1e-2, epochs=1, save_every=1
     )
-    whole = train(small.episodes(), output=tmp_path / "whole", **settings)
+    whole = train(small_models.episodes(), output=tmp_path / "whole", **settings)
     output, refused = tmp_path / "run", []
 
     def second(line: dict[str, Any]) -> None:
         before = contents(output)
         with pytest.raises(UsageError, match=f"run is in use: process {os.getpid()} on .* is training there") as error:
-            train(small.episodes(), output=output, resume=resume, **settings)
+            train(small_models.episodes(), output=output, resume=resume, **settings)
         assert "\n" not in str(error.value) and contents(output) == before
         refused.append(line)
 
-    result = train(small.episodes(), output=output, on_step=second, **settings)
+    result = train(small_models.episodes(), output=output, on_step=second, **settings)
     assert len(refused) == result.steps == whole.steps
     assert (result.policy / "model.safetensors").read_bytes() == (whole.policy / "model.safetensors").read_bytes()
     assert not (output / ".lock").exists()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers import small_models
 from oreo.errors import DataError, UsageError
 from oreo.training.config import OF_SOME_METHODS, TrainConfig, field_names
 from oreo.training.methods.registry import METHODS, built_in, knowing, load_method
@@ -41,8 +42,8 @@ SFT = MethodSpec("sft", ipo)
 
 
 @pytest.fixture
-def start(small: Any, tmp_path: Path) -> Path:
-    return small.make_model(tmp_path / "start")
+def start(tmp_path: Path) -> Path:
+    return small_models.make_model(tmp_path / "start")
 
 
 @pytest.fixture
@@ -52,8 +53,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def with_games(small: Any) -> list[Any]:
-    return [dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small.episodes())]
+def with_games() -> list[Any]:
+    return [
+        dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small_models.episodes())
+    ]
 
 
 def test_a_method_stands_in_the_registry_under_its_own_name_and_every_number_of_it_has_a_source() -> None:
@@ -99,32 +102,32 @@ def test_a_new_method_is_one_file_and_one_line_and_defaults_refusals_and_message
 
 
 def test_a_method_of_a_file_trains_says_so_in_config_json_and_is_resumed(
-    file: Path, start: Path, small: Any, tmp_path: Path
+    file: Path, start: Path, tmp_path: Path
 ) -> None:
     def stop(line: dict[str, Any]) -> None:
         raise KeyboardInterrupt
 
     settings: dict[str, Any] = dict(method=f"{file}:IPO", model=start, batch_size=3, lr=1e-2, epochs=1)
-    whole = train(with_games(small), output=tmp_path / "whole", **settings)
+    whole = train(with_games(), output=tmp_path / "whole", **settings)
     assert whole.metrics["phase"] == "ipo" and "ipo_loss" in whole.metrics and whole.value is None
     output = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(with_games(small), output=output, on_step=stop, **settings)
+        train(with_games(), output=output, on_step=stop, **settings)
     assert json.loads((output / "config.json").read_text())["method"] == f"{file}:IPO"
     with pytest.raises(UsageError, match=r"method: .*mine.py:IPO' then, 'dpo' now"):
-        train(with_games(small), output=output, resume=True, **settings | dict(method="dpo"))
-    resumed = train(with_games(small), output=output, resume=True, **settings)
+        train(with_games(), output=output, resume=True, **settings | dict(method="dpo"))
+    resumed = train(with_games(), output=output, resume=True, **settings)
     first, second = (load_file(run.policy / "model.safetensors") for run in (whole, resumed))
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 def test_the_example_weights_imitation_by_return_and_a_lost_trajectory_teaches_nothing(
-    start: Path, small: Any, tmp_path: Path
+    start: Path, tmp_path: Path
 ) -> None:
     losses = {}
     for name, episodes in (
-        ("all", small.episodes()),
-        ("won", [episode for episode in small.episodes() if episode.won]),
+        ("all", small_models.episodes()),
+        ("won", [episode for episode in small_models.episodes() if episode.won]),
     ):
         result = train(
             episodes, method=f"{EXAMPLE}:weighted", model=start, output=tmp_path / name, batch_size=12, lr=0.0, epochs=1
@@ -136,7 +139,7 @@ def test_the_example_weights_imitation_by_return_and_a_lost_trajectory_teaches_n
     assert losses["all"] == pytest.approx(losses["won"], rel=1e-5) and losses["won"] > 0
 
 
-def test_a_spec_and_a_bare_loss_are_methods_in_python(start: Path, small: Any, tmp_path: Path) -> None:
+def test_a_spec_and_a_bare_loss_are_methods_in_python(start: Path, tmp_path: Path) -> None:
     def mine(update: Any, batch: Any, examples: Any) -> Outcome:
         """Likelihood of what was done."""
         assert update.reference is not None and update.value is None
@@ -145,7 +148,7 @@ def test_a_spec_and_a_bare_loss_are_methods_in_python(start: Path, small: Any, t
 
     spec = MethodSpec("named", mine, defaults={"lr": Setting(1e-3, "mine")})
     for method, name, lr in ((mine, "mine", 5e-6), (spec, "named", 1e-3)):
-        result = train(small.episodes(), method=method, model=start, output=tmp_path / name, batch_size=12)
+        result = train(small_models.episodes(), method=method, model=start, output=tmp_path / name, batch_size=12)
         stored = json.loads((result.output / "config.json").read_text())
         assert (stored["method"], stored["lr"], stored["epochs"], stored["beta"] is None) == (
             *(name, lr, 1),
@@ -154,7 +157,7 @@ def test_a_spec_and_a_bare_loss_are_methods_in_python(start: Path, small: Any, t
     assert load_method(mine).about == "Likelihood of what was done."
 
 
-def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, small: Any, tmp_path: Path) -> None:
+def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, tmp_path: Path) -> None:
     for method, message in (
         (f"{file}:NOT_A_METHOD", "is no training method; expected a MethodSpec or a function"),
         (f"{file}:IPOO", "no 'IPOO' in it"),
@@ -164,22 +167,22 @@ def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, small
         (3, "method is 3"),
     ):
         with pytest.raises(UsageError, match=message) as error:
-            train(small.episodes(), method=method, model=start, output=tmp_path / "run")
+            train(small_models.episodes(), method=method, model=start, output=tmp_path / "run")
         assert "\n" not in str(error.value)
 
     def pair(update: Any, batch: Any, examples: Any) -> Any:
         return 3.0
 
     with pytest.raises(UsageError, match="loss of method 'pair' returned a float; expected Outcome"):
-        train(small.episodes(), method=pair, model=start, output=tmp_path / "run")
+        train(small_models.episodes(), method=pair, model=start, output=tmp_path / "run")
 
 
 def test_without_any_reward_methods_that_learn_from_it_stop_before_the_first_update(
-    start: Path, small: Any, tmp_path: Path
+    start: Path, tmp_path: Path
 ) -> None:
     lost = [
         dataclasses.replace(episode, won=False, steps=tuple(dataclasses.replace(s, reward=0.0) for s in episode.steps))
-        for episode in small.episodes()
+        for episode in small_models.episodes()
     ]
     for method in ("oreo", "dqo"):
         with pytest.raises(DataError, match=f"none of the 12 episodes has a reward, so {method} has nothing to learn"):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from helpers import small_models
 from oreo.training.config import TrainConfig
 from oreo.training.recipe import load_recipe, recipe_names
 from oreo.training.small_models import SMALL, doubt, small_recipe
@@ -47,18 +48,16 @@ def test_it_is_taken_where_the_model_is_small_and_none_of_its_settings_is_given(
     assert small_recipe(fields, tmp_path / "new", resume=False) == expected
 
 
-def test_it_is_said_once_recorded_and_kept_when_resumed_but_not_put_upon_a_run_begun_without(
-    small: Any, tmp_path: Path
-) -> None:
+def test_it_is_said_once_recorded_and_kept_when_resumed_but_not_put_upon_a_run_begun_without(tmp_path: Path) -> None:
     def stop(line: dict[str, Any]) -> None:
         raise KeyboardInterrupt
 
-    start = small.make_model(tmp_path / "start")
+    start = small_models.make_model(tmp_path / "start")
     for name, given in (("own", {}), ("papers", dict(recipe="oreo-alfworld", bf16=False, reward="stored"))):
         output = tmp_path / name
         with warnings.catch_warnings(record=True) as caught, pytest.raises(KeyboardInterrupt):
             warnings.simplefilter("always")
-            train(small.episodes(), model=start, output=output, on_step=stop, **given)
+            train(small_models.episodes(), model=start, output=output, on_step=stop, **given)
         told = [str(warning.message) for warning in caught if "--recipe small-oreo" in str(warning.message)]
         assert len(told) == (name == "own")
         stored = json.loads((output / "config.json").read_text())
@@ -67,7 +66,9 @@ def test_it_is_said_once_recorded_and_kept_when_resumed_but_not_put_upon_a_run_b
             (output / "config.json").write_text(json.dumps(stored | {"recipe": None}))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            assert train(small.episodes(), model=start, output=output, resume=True).steps == stored["run"]["steps"]
+            assert (
+                train(small_models.episodes(), model=start, output=output, resume=True).steps == stored["run"]["steps"]
+            )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""Ctrl-C, once and in impatience: one line, exit code 130, no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from oreo.cli import main
+from oreo.cli.ctrl_c import CtrlC, ctrl_c_once
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def listening_for_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def interrupted(arguments: list[str], cwd: Path, after: float, again: float) -> tuple[int, str]:
+    """Press Ctrl-C `after` seconds and once more `again` seconds later: (exit code, standard error)."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "oreo", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=listening_for_interrupts,
+    )
+    for seconds in (after, again):
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+    return process.wait(60), process.communicate()[1]
+
+
+@pytest.mark.parametrize("again", [0.0, 0.2])
+@pytest.mark.parametrize("after", [2.0, 6.0])
+@pytest.mark.parametrize(
+    "command",
+    ["quickstart --fast --output q", "collect --episodes 100000 --into b", "eval --agent tiny --episodes 100000"],
+)
+def test_twice_is_one_line_whatever_is_being_done(tmp_path: Path, command: str, after: float, again: float) -> None:
+    code, error = interrupted(command.split(), tmp_path, after, again)
+    told = [
+        line for line in error.splitlines() if not line.startswith(("   episodes: ", "evaluating: ", "collecting: "))
+    ]
+    told = [line for line in told if "warning: " not in line]
+    # Where a library ran code of its own when it came, Python ends itself by the signal, as shells expect.
+    assert code in (130, -signal.SIGINT)
+    assert len(told) == 1 and told[0].startswith("oreo: stopped"), error
+
+
+def test_the_first_is_an_interrupt_and_the_next_is_not_heard_while_it_is_dealt_with() -> None:
+    handler = CtrlC()
+    with pytest.raises(KeyboardInterrupt):
+        handler(signal.SIGINT, None)
+    handler(signal.SIGINT, None)
+
+
+def test_long_after_the_first_the_next_ends_the_process_at_once(tmp_path: Path) -> None:
+    script = """
+import os, signal, time
+from oreo.cli import ctrl_c
+ctrl_c._PATIENCE = 0.1
+with ctrl_c.ctrl_c_once():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=50
+    )
+    assert process.returncode == 130
+    assert process.stderr == "oreo: stopped at once; what was stored before is kept\n"
+
+
+def test_handlers_are_as_before_where_it_was_not_pressed() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with ctrl_c_once():
+        assert isinstance(signal.getsignal(signal.SIGINT), CtrlC)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_where_it_is_ignored_it_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ctrl_c_once():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_what_a_library_makes_of_an_interrupt_is_no_error(monkeypatch, capsys) -> None:
+    def interrupted_import(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise ImportError("numpy was not imported") from None
+
+    monkeypatch.setattr("oreo.eval.evaluate.plan_games", interrupted_import)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as exit_:
+            main(["eval", "--agent", "random"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err == "oreo: stopped\n"
