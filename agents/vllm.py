@@ -116,7 +116,8 @@ class VllmAgent(ServedAgent):
     @classmethod
     def load(cls, model: str, config: AgentConfig) -> VllmAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
-        from oreo.models.reading import is_adapter, load_value, resolve_checkpoint, torch_dtype
+        from oreo.models.loading import is_adapter, load_value, resolve_checkpoint
+        from oreo.models.reading import torch_dtype
 
         if not model:
             raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
