@@ -14,20 +14,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens, decoding
 from oreo.agents.models import Models
+from oreo.agents.reading import EpisodeReader, Reading
+from oreo.agents.sampling import check_numbers
 from oreo.agents.settings import BETA, AgentConfig
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
 
 
-class AdmissibleAgent(LanguageModelAgent):
+class AdmissibleAgent:
     """Says an admissible command, by likelihood, or by likelihood and value; all others stay in view."""
 
     uses = frozenset({"k", "beta"})
+    greedy = True
 
     @classmethod
     def check(cls, config: AgentConfig) -> None:
@@ -40,85 +41,79 @@ class AdmissibleAgent(LanguageModelAgent):
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> AdmissibleAgent:
-        settings = decoding(models, config) | {"k": config.k or 1, "beta": config.beta}
-        return cls(models.policy, models.tokenizer, value=models.value, **settings)
+        reader = EpisodeReader.build(models, config)
+        return cls(reader, k=config.k or 1, beta=config.beta, checkpoint=models.checkpoint)
 
-    def __init__(
-        self, policy: Any, tokenizer: Any, *, value: Any = None, k: int = 1, beta: float = BETA, **settings: Any
-    ) -> None:
+    def __init__(self, reader: EpisodeReader, *, k: int = 1, beta: float = BETA, checkpoint: str = "") -> None:
         """Args:
-        policy, tokenizer, value, settings: as of `LanguageModelAgent`. The temperature divides the commands'
-            log-likelihoods, not the tokens'; 0 takes the likeliest.
-        k: commands whose value counts.
+        reader: the models. The temperature divides the commands' log-likelihoods, not the tokens'; 0 takes the
+            likeliest.
+        k: commands whose value counts; above 1 a value model is needed.
         beta: how much value, in units of reward, a nat of log-likelihood is worth; 0: value alone.
+        checkpoint: as of `LanguageModelAgent`.
         """
         if k < 1:
             raise UsageError(f"k is at least 1, got {k}")
         check_beta(beta)
-        if k > 1:
-            check_same_tokens(policy, value)
-        super().__init__(policy, tokenizer, value=value, **settings)
-        if self.top_p < 1:
+        if reader.sampler.top_p < 1:
             raise UsageError("top_p is for sampled text; among admissible commands use temperature and k")
-        self.k, self.beta = k, beta
+        self.reader, self.k, self.beta, self.checkpoint = reader, k, beta, checkpoint
+        self.value = reader.value_model() if k > 1 else None
 
     @property
     def name(self) -> str:
         chosen = f", best_of={self.k}, beta={self.beta:g}" if self.k > 1 else ""
-        return f"admissible({self._settings()}{chosen})"
+        return f"admissible({self.reader}{chosen})"
 
-    def _choose(
-        self,
-        episodes: Sequence[Episode],
-        stories: Sequence[_Story],
-        logits: Tensor,
-        values: Sequence[float | None],
-    ) -> list[Decision]:
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        return self.reader.act(episodes, self.choose)
+
+    def choose(self, reading: Reading) -> list[Decision]:
+        """An admissible command of each row; ties go to the one picked first."""
+        contexts = self.reader.contexts
         commands = [
-            [] if story.full else self._sayable(story.ids, commands_of(episode.info))
-            for episode, story in zip(episodes, stories, strict=True)
+            [] if context.full else contexts.sayable(context.ids, commands_of(episode.info))
+            for episode, context in zip(reading.episodes, reading.contexts, strict=True)
         ]
-        ids = [[self._turn_ids(story, each) for each in row] for story, row in zip(stories, commands, strict=True)]
-        scores = self.policy.score(logits, ids)
+        ids = [
+            [contexts.turn_ids(context, command) for command in row]
+            for context, row in zip(reading.contexts, commands, strict=True)
+        ]
+        log_probs = self.reader.policy.log_probs(reading.logits, ids)
+        for row_log_probs in log_probs:
+            check_numbers(row_log_probs, "policy")
         picked = [
-            self._pick(score, episode.rng.random(len(score))) for score, episode in zip(scores, episodes, strict=True)
+            self._pick(row_log_probs, episode.rng.random(len(row_log_probs)))
+            for row_log_probs, episode in zip(log_probs, reading.episodes, strict=True)
         ]
-        worth = self._worth(ids, picked, values)
+        values = self._values(ids, picked)
         best = [
-            max(
-                each,
-                key=lambda index: rank(float(score[index]), each[index], self.beta) if self.k > 1 else 0.0,
-                default=0,
-            )
-            for each, score in zip(worth, scores, strict=True)
+            max(row_values, key=lambda place: self._rank(float(row_log_probs[place]), row_values[place]), default=0)
+            for row_values, row_log_probs in zip(values, log_probs, strict=True)
         ]
-        said = [each[index][:-1] if each else [] for each, index in zip(ids, best, strict=True)]
-        self.policy.settle(said)
-        if self.k > 1 and self.value is not None:
-            self.value.settle(said)
-        return [
-            _decision(each, score, value, chosen, here)
-            for each, score, value, chosen, here in zip(commands, scores, worth, best, values, strict=True)
-        ]
+        spoken = [row[place][:-1] if row else [] for row, place in zip(ids, best, strict=True)]
+        self.reader.policy.commit(spoken)
+        if self.value is not None:
+            self.value.commit(spoken)
+        return [_decision(*row) for row in zip(commands, log_probs, values, best, reading.values, strict=True)]
 
-    def _pick(self, score: np.ndarray, uniform: np.ndarray) -> list[int]:
+    def _pick(self, log_probs: np.ndarray, uniform: np.ndarray) -> list[int]:
         """The K commands to choose from, the best first. Adding Gumbel noise draws them without replacement."""
-        if self.temperature > 0:
-            score = score / self.temperature - np.log(-np.log(np.clip(uniform, 1e-300, 1 - 2.0**-53)))
-        return np.argsort(-score, kind="stable")[: self.k].tolist()
+        temperature = self.reader.sampler.temperature
+        if temperature > 0:
+            log_probs = log_probs / temperature - np.log(-np.log(np.clip(uniform, 1e-300, 1 - 2.0**-53)))
+        return np.argsort(-log_probs, kind="stable")[: self.k].tolist()
 
-    def _worth(
-        self, ids: list[list[list[int]]], picked: list[list[int]], values: Sequence[float | None]
-    ) -> list[dict[int, float]]:
-        """What each picked command is worth, by its index; ties go to the first picked."""
-        if self.k == 1 or self.value is None:
-            return [dict.fromkeys(each, 0.0) for each in picked]
-        asked = [[row[index][:-1] for index in each] for row, each in zip(ids, picked, strict=True)]
-        found = iter([float(each[0]) for row in self.value.weigh([[x for x in r if x] for r in asked]) for each in row])
-        return [
-            {index: next(found) if tokens else float(here or 0.0) for index, tokens in zip(each, row, strict=True)}
-            for each, row, here in zip(picked, asked, values, strict=True)
-        ]
+    def _rank(self, log_prob: float, value: float) -> float:
+        return rank(log_prob, value, self.beta) if self.value is not None else 0.0
+
+    def _values(self, ids: list[list[list[int]]], picked: list[list[int]]) -> list[dict[int, float]]:
+        """V of each picked command, by its index; 0 where likelihood alone counts."""
+        if self.value is None:
+            return [dict.fromkeys(row, 0.0) for row in picked]
+        unended = [[row[index][:-1] for index in places] for row, places in zip(ids, picked, strict=True)]
+        values = self.value.values(unended)
+        return [dict(zip(places, row, strict=True)) for places, row in zip(picked, values, strict=True)]
 
 
 def rank(log_prob: float, value: float, beta: float) -> float:
@@ -142,13 +137,13 @@ def commands_of(info: dict[str, Any]) -> list[str]:
 
 
 def _decision(
-    commands: list[str], scores: np.ndarray, worth: dict[int, float], best: int, value: float | None
+    commands: list[str], log_probs: np.ndarray, values: dict[int, float], best: int, state_value: float | None
 ) -> Decision:
     if not commands:
-        return Decision("", value=value)
-    weighed = len(worth) > 1
+        return Decision("", value=state_value)
+    weighed = len(values) > 1
     candidates = tuple(
-        Candidate(command, float(score), worth.get(index) if weighed else None)
-        for index, (command, score) in enumerate(zip(commands, scores, strict=True))
+        Candidate(command, float(log_prob), values.get(index) if weighed else None)
+        for index, (command, log_prob) in enumerate(zip(commands, log_probs, strict=True))
     )
-    return Decision(commands[best], log_prob=float(scores[best]), value=value, candidates=candidates)
+    return Decision(commands[best], log_prob=float(log_probs[best]), value=state_value, candidates=candidates)

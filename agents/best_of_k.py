@@ -8,18 +8,17 @@ and ranking by it does worse than no guidance at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from oreo.agents.agent import Decision
-from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens, decoding
+from oreo.agents.agent import Decision, Episode
 from oreo.agents.models import Models
+from oreo.agents.reading import EpisodeReader, Reading
 from oreo.agents.settings import DEFAULT_K, AgentConfig
-from oreo.agents.turns import Turn, decision, different
+from oreo.agents.turns import decision, different
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
 
 
-class BestOfKAgent(LanguageModelAgent):
+class BestOfKAgent:
     """Samples K turns from one shared prefix and takes the most valuable."""
 
     uses = frozenset({"k", "top_p"})
@@ -36,54 +35,51 @@ class BestOfKAgent(LanguageModelAgent):
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> BestOfKAgent:
-        settings = decoding(models, config)
-        return cls(
-            models.policy, models.value, models.tokenizer, k=config.k or DEFAULT_K, top_p=config.top_p, **settings
-        )
+        return cls(EpisodeReader.build(models, config), k=config.k or DEFAULT_K, checkpoint=models.checkpoint)
 
-    def __init__(self, policy: Any, value: Any, tokenizer: Any, *, k: int = 5, **settings: Any) -> None:
+    def __init__(self, reader: EpisodeReader, *, k: int = DEFAULT_K, checkpoint: str = "") -> None:
         """Args:
-        policy, tokenizer, settings: as of `LanguageModelAgent`.
-        value: token-classification model with one label and the same tokenizer.
+        reader: the models, a value model among them.
         k: turns to choose from; equal ones count once.
+        checkpoint: as of `LanguageModelAgent`.
         """
         if k < 1:
             raise UsageError(f"k is at least 1, got {k}")
-        check_same_tokens(policy, value)
-        super().__init__(policy, tokenizer, value=value, **settings)
-        self.candidates = k
+        self.reader, self.value, self.k, self.checkpoint = reader, reader.value_model(), k, checkpoint
 
     @property
     def name(self) -> str:
-        return f"best_of_{self.candidates}({self._settings()})"
+        return f"best_of_{self.k}({self.reader})"
 
-    def _decide(
-        self, stories: Sequence[_Story], turns: Sequence[Sequence[Turn]], values: Sequence[float | None]
-    ) -> list[Decision]:
-        assert self.value is not None
-        kinds = [[(each[index].text, index) for index in different(each)] for each in turns]
-        # Tokenised again, a turn may be longer than it was; there is room for so many.
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        return self.reader.act(episodes, self.choose)
+
+    def choose(self, reading: Reading) -> list[Decision]:
+        """The most valuable turn of each row; among equals the likeliest, then the first."""
+        contexts = self.reader.contexts
+        turns = [[row[place] for place in different(row)] for row in self.reader.sample(reading, self.k)]
         ids = [
-            [self._turn_ids(story, text)[:-1][: self.max_new_tokens] for text, _ in each]
-            for story, each in zip(stories, kinds, strict=True)
+            [contexts.unended_ids(context, turn.text) for turn in row]
+            for context, row in zip(reading.contexts, turns, strict=True)
         ]
-        weighed = self.value.weigh([[each for each in row if each] for row in ids])
-        said, decisions, kept = [], [], []
-        for story, each, kind, row_ids, found, here in zip(stories, turns, kinds, ids, weighed, values, strict=True):
-            outputs = iter(found)
-            # A turn without text ends where it began: its state is the one it was chosen in.
-            worth = [float(next(outputs)[0]) if one else float(here or 0.0) for one in row_ids]
-            candidates = [
-                Candidate(text, each[index].log_prob, value) for (text, index), value in zip(kind, worth, strict=True)
-            ]
-            best = max(range(len(kind)), key=lambda index: (worth[index], candidates[index].log_prob, -index))
-            said.append(each[kind[best][1]])
-            kept.append(row_ids[best])
-            if story.full:
-                decisions.append(Decision(""))
-                continue
-            log_prob = candidates[best].log_prob
-            decisions.append(decision(kind[best][0], log_prob=log_prob, value=here, candidates=tuple(candidates)))
-        self.policy.settle([turn.ids[: turn.read] for turn in said])
-        self.value.settle(kept)
+        values = self.value.values(ids)
+        best = [
+            max(range(len(row)), key=lambda place: (row_values[place], row[place].log_prob, -place))
+            for row, row_values in zip(turns, values, strict=True)
+        ]
+        chosen = [row[place] for row, place in zip(turns, best, strict=True)]
+        self.reader.policy.commit([turn.ids[: turn.read] for turn in chosen])
+        self.value.commit([row[place] for row, place in zip(ids, best, strict=True)])
+        decisions = []
+        for context, turn, row, row_values, state_value in zip(
+            reading.contexts, chosen, turns, values, reading.values, strict=True
+        ):
+            candidates = tuple(
+                Candidate(turn.text, turn.log_prob, value) for turn, value in zip(row, row_values, strict=True)
+            )
+            decisions.append(
+                Decision("")
+                if context.full
+                else decision(turn.text, log_prob=turn.log_prob, value=state_value, candidates=candidates, cut=turn.cut)
+            )
         return decisions

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+_LONGEST_TOKEN = 1024
+"""Characters of a token at most; the longest of public vocabularies, runs of blanks, have a few hundred."""
 _TOO_LONG = re.compile(
     r"context.{0,20}(length|size|window)"
     r"|(prompt|input|request)\b.{0,60}\btoo (long|large)"
@@ -26,16 +28,24 @@ class Sample:
     """Whether it was ended for its length."""
 
 
-def read(answer: Any) -> list[Sample]:
+class NothingSaid(ValueError):
+    """A model that used up its tokens before it said anything, as those do that think first and unseen."""
+
+
+def read(answer: Any, max_new_tokens: int = 1 << 20) -> list[Sample]:
     """The completions in an answer.
 
+    Args:
+        max_new_tokens: those that were asked for at most; a text that is too long for them is none.
+
     Raises:
-        ValueError: it is none.
+        NothingSaid: a completion has no text, for want of tokens.
+        ValueError: it is none, or has none.
     """
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not choices:
         raise ValueError("no choices in it")
-    return [_sample(choice) for choice in sorted(choices, key=_place)]
+    return [_sample(choice, max_new_tokens) for choice in sorted(choices, key=_place)]
 
 
 def _place(choice: Any) -> int:
@@ -43,14 +53,26 @@ def _place(choice: Any) -> int:
     return index if isinstance(index, int) else 0
 
 
-def _sample(choice: Any) -> Sample:
+def _sample(choice: Any, max_new_tokens: int) -> Sample:
     try:
         text = choice["text"] if "text" in choice else choice["message"]["content"]
     except (KeyError, TypeError):
         raise ValueError("a choice without a message") from None
     if text is not None and not isinstance(text, str):
         raise ValueError(f"a message that is a {type(text).__name__}")
-    return Sample(text or "", _log_prob(choice.get("logprobs")), choice.get("finish_reason") == "length")
+    cut = choice.get("finish_reason") == "length"
+    if not text and cut:
+        raise NothingSaid("no text before the tokens were used up")
+    if text is None:
+        raise ValueError("a message without text")
+    if len(text) > _LONGEST_TOKEN * (max_new_tokens + 1):
+        raise ValueError(f"{len(text):,} characters where {max_new_tokens} tokens were asked for")
+    return Sample(well_formed(text), _log_prob(choice.get("logprobs")), cut)
+
+
+def well_formed(text: str) -> str:
+    """The text with U+FFFD in place of halves of surrogate pairs, which no file and no tokenizer takes."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _log_prob(given: Any) -> float | None:

@@ -16,7 +16,7 @@ from oreo.plugins import reason
 from oreo.trajectory import Candidate
 
 _EXAMPLE = "examples/greedy_agent.py is an agent in twenty lines"
-_TEXT, _NUMBER = "a str", "a finite number or None"
+_TEXT = "a str"
 
 
 def check_agent(agent: Any, name: str) -> None:
@@ -75,9 +75,10 @@ def _wrong(decision: Decision) -> tuple[str, str] | None:
         return "action", _TEXT
     if not (decision.turn is None or isinstance(decision.turn, str)):
         return "turn", f"{_TEXT} or None"
-    for field in ("log_prob", "value"):
-        if not _is_number(getattr(decision, field)):
-            return field, _NUMBER
+    if not _is_log_prob(decision.log_prob):
+        return "log_prob", "a number below infinity or None"
+    if not _is_number(decision.value):
+        return "value", "a finite number or None"
     for field in ("imitate", "cut"):
         if not isinstance(getattr(decision, field), bool):
             return field, "True or False"
@@ -93,9 +94,14 @@ def _is_candidate(value: Any) -> bool:
     return (
         isinstance(value, Candidate)
         and isinstance(value.text, str)
-        and _is_number(value.log_prob)
+        and _is_log_prob(value.log_prob)
         and _is_number(value.value)
     )
+
+
+def _is_log_prob(value: Any) -> bool:
+    """A text that a model never says has -inf."""
+    return _is_number(value) or value == -math.inf
 
 
 def _is_number(value: Any) -> bool:

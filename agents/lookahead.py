@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from oreo.actions import action_of
 from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens, decoding
 from oreo.agents.models import Models
+from oreo.agents.reading import EpisodeReader, Reading
+from oreo.agents.sampling import check_numbers
 from oreo.agents.settings import BETA, DEFAULT_K, PROPOSALS, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
-from oreo.agents.turns import decision, different
-from oreo.encoding.actions import action_of
+from oreo.agents.turns import Turn, decision, different
+from oreo.agents.values import values_after
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean
@@ -43,20 +45,19 @@ class _State:
     """The environment's snapshot."""
     info: dict[str, Any]
     preceding: str = ""
-    """As of `language_model._Story`."""
-    left: int | None = None
+    """As of `oreo.agents.context.TurnPlace`."""
+    steps_left: int | None = None
     """Steps until the episode is truncated; None: nothing limits them."""
     parent: int = 0
     """The key of the state it comes from; the present has none."""
     returned: float = 0.0
-    """Rewards on the way here from the present."""
+    """Rewards on the way to it from the present."""
     over: bool = False
     """Nothing comes after it: the episode has ended, or there is no room to go on."""
     value: float = 0.0
-    proposed: list[tuple[str, float]] = field(default_factory=list)
-    """Turns and their log-probabilities."""
+    proposed: list[Turn] = field(default_factory=list)
     children: list[_State] = field(default_factory=list)
-    """What each of them leads to."""
+    """What each of the proposed turns leads to."""
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -65,17 +66,18 @@ class _State:
     def ranks(self, beta: float) -> list[float]:
         """By which the best of the proposed turns is taken."""
         return [
-            rank(log_prob, child.worth(beta), beta)
-            for (_, log_prob), child in zip(self.proposed, self.children, strict=True)
+            rank(turn.log_prob, child.worth(beta), beta)
+            for turn, child in zip(self.proposed, self.children, strict=True)
         ]
 
     def worth(self, beta: float) -> float:
+        """The rewards on the way and what may follow."""
         if self.children:
             return max(self.ranks(beta))
         return self.returned if self.over else self.returned + self.value
 
 
-class LookaheadAgent(LanguageModelAgent):
+class LookaheadAgent:
     """A planner over the environment's own dynamics, guided by a policy and a value model."""
 
     uses = frozenset({"k", "depth", "proposals", "beta", "top_p"})
@@ -97,70 +99,70 @@ class LookaheadAgent(LanguageModelAgent):
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> LookaheadAgent:
-        settings = decoding(models, config) | {"top_p": config.top_p, "proposals": config.proposals}
-        settings |= {"width": config.k or DEFAULT_K, "depth": config.depth, "beta": config.beta}
-        return cls(models.policy, models.value, models.tokenizer, **settings)
+        return cls(
+            EpisodeReader.build(models, config),
+            width=config.k or DEFAULT_K,
+            depth=config.depth,
+            proposals=config.proposals,
+            beta=config.beta,
+            checkpoint=models.checkpoint,
+        )
 
     def __init__(
         self,
-        policy: Any,
-        value: Any,
-        tokenizer: Any,
+        reader: EpisodeReader,
         *,
-        width: int = 5,
+        width: int = DEFAULT_K,
         depth: int = 1,
         proposals: str = "sampled",
         beta: float = BETA,
-        **settings: Any,
+        checkpoint: str = "",
     ) -> None:
         """Args:
-        policy, tokenizer, settings: as of `LanguageModelAgent`.
-        value: token-classification model with one label and the same tokenizer.
+        reader: the models, a value model among them.
         width: turns to try in each state; equal ones count once.
         depth: turns to look ahead. Each further one multiplies the work by `width`.
         proposals: "sampled", turns from the policy, or "admissible", its likeliest among the accepted commands.
         beta: how much reward a nat of an admissible command's log-likelihood is worth; 0: value alone. Sampled turns
             are ranked without.
+        checkpoint: as of `LanguageModelAgent`.
         """
         if width < 1 or depth < 1:
             raise UsageError(f"width and depth are at least 1, got {width} and {depth}")
         if proposals not in PROPOSALS:
             raise UsageError(f"proposals {proposals!r} is unknown; {did_you_mean(str(proposals), PROPOSALS)}")
         check_beta(beta)
-        check_same_tokens(policy, value)
-        super().__init__(policy, tokenizer, value=value, **settings)
-        self.candidates, self.depth, self.proposals = width, depth, proposals
-        if proposals == "admissible" and self.top_p < 1:
+        if proposals == "admissible" and reader.sampler.top_p < 1:
             raise UsageError("top_p is for sampled text; among admissible commands use beta and k")
+        self.reader, self.caches = reader, (reader.policy, reader.value_model().cache)
+        self.width, self.depth, self.proposals, self.checkpoint = width, depth, proposals, checkpoint
         self.beta = beta if proposals == "admissible" else 0.0
 
     @property
     def name(self) -> str:
         # The likeliest commands are no samples, so a temperature means nothing there.
-        how = f"admissible, beta={self.beta:g}" if self.proposals == "admissible" else f"text, {self._settings()}"
-        return f"planner(depth={self.depth}, width={self.candidates}, {how})"
+        how = f"admissible, beta={self.beta:g}" if self.proposals == "admissible" else f"text, {self.reader}"
+        return f"planner(depth={self.depth}, width={self.width}, {how})"
 
-    def _choose(
-        self,
-        episodes: Sequence[Episode],
-        stories: Sequence[_Story],
-        logits: Tensor,
-        values: Sequence[float | None],
-    ) -> list[Decision]:
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        return self.reader.act(episodes, self.choose)
+
+    def choose(self, reading: Reading) -> list[Decision]:
+        """The turn of each row that leads to the best state."""
         roots = [
             _State(
                 episode,
-                story.row,
-                story.ids,
+                context.key,
+                context.ids,
                 world_of(episode).snapshot(),
                 episode.info,
-                story.preceding,
+                context.preceding,
                 steps_left(episode),
-                over=story.full,
+                over=context.full,
             )
-            for episode, story in zip(episodes, stories, strict=True)
+            for episode, context in zip(reading.episodes, reading.contexts, strict=True)
         ]
-        level, parents = [root for root in roots if not root.over], roots
+        logits, level, parents = reading.logits, [root for root in roots if not root.over], roots
         for depth in range(self.depth):
             if not level:
                 break
@@ -169,57 +171,63 @@ class LookaheadAgent(LanguageModelAgent):
             self._propose(level, logits)
             parents = level
             level = [child for state in parents for child in self._try(state) if not child.over]
-        self._judge(parents)
+        self._read_values(parents)
         for root in roots:
             world_of(root.episode).restore(root.world)
-        for cache in (self.policy, self.value):
-            assert cache is not None
-            cache.keep([root.key for root in roots])
-        return [_decide(root, here, self.beta) for root, here in zip(roots, values, strict=True)]
+        for cache in self.caches:
+            cache.retain([root.key for root in roots])
+        return [_decide(root, value, self.beta) for root, value in zip(roots, reading.values, strict=True)]
 
     def _propose(self, level: list[_State], logits: Tensor) -> None:
         """Turns for each state of a level. `logits`: [rows, V] of the policy after each row of its cache."""
         if self.proposals == "admissible":
-            states = {state.key: state for state in level}
-            rows = [states.get(key) for key in self.policy.keys]
-            commands = [[] if state is None else self._sayable(state.ids, commands_of(state.info)) for state in rows]
-            ids = [
-                [] if state is None else [self._turn_ids(state, each) for each in row]
-                for state, row in zip(rows, commands, strict=True)
-            ]
-            scores = self.policy.score(logits, ids)
-            for state, row, score in zip(rows, commands, scores, strict=True):
-                if state is not None:
-                    best = np.argsort(-score, kind="stable")[: self.candidates]
-                    state.proposed = [(row[index], float(score[index])) for index in best]
+            self._propose_commands(level, logits)
             return
-        for state, turns in self._sample_for(level, logits, {state.key: self.candidates for state in level}):
-            state.proposed = [(turns[index].text, turns[index].log_prob) for index in different(turns)]
+        counts = {state.key: self.width for state in level}
+        for state, turns in self.reader.sampler.sample_states(self.reader.policy, logits, level, counts):
+            state.proposed = [turns[index] for index in different(turns)]
+
+    def _propose_commands(self, level: list[_State], logits: Tensor) -> None:
+        """The likeliest commands that the environment accepts in each state."""
+        policy, contexts = self.reader.policy, self.reader.contexts
+        states = {state.key: state for state in level}
+        rows = [states.get(key) for key in policy.keys]
+        commands = [[] if state is None else contexts.sayable(state.ids, commands_of(state.info)) for state in rows]
+        ids = [
+            [] if state is None else [contexts.turn_ids(state, command) for command in row]
+            for state, row in zip(rows, commands, strict=True)
+        ]
+        for state, row, log_probs in zip(rows, commands, policy.log_probs(logits, ids), strict=True):
+            if state is not None:
+                check_numbers(log_probs, "policy")
+                best = np.argsort(-log_probs, kind="stable")[: self.width]
+                state.proposed = [Turn([], row[index], float(log_probs[index]), 0) for index in best]
 
     def _try(self, state: _State) -> list[_State]:
         """What each of the proposed turns leads to."""
-        world = world_of(state.episode)
+        world, contexts = world_of(state.episode), self.reader.contexts
         state.over = not state.proposed
-        for text, _ in state.proposed:
+        for turn in state.proposed:
             world.restore(state.world)
-            observation, reward, terminated, truncated, info = world.step(action_of(text))
-            left = None if state.left is None else state.left - 1
-            over = bool(terminated or truncated) or left == 0
-            step = Step(state.episode.observation, text, continues_message=continues_message(text, state.stop))
-            ids = state.ids + self.format.step(step, observation, state.preceding)
-            self._rows += 1
+            observation, reward, terminated, truncated, info = world.step(action_of(turn.text))
+            remaining = None if state.steps_left is None else state.steps_left - 1
+            over = bool(terminated or truncated) or remaining == 0
+            step = Step(
+                state.episode.observation, turn.text, continues_message=continues_message(turn.text, state.stop)
+            )
+            ids = state.ids + contexts.format.step(step, observation, state.preceding)
             state.children.append(
                 _State(
                     state.episode,
-                    self._rows,
+                    contexts.new_key(),
                     ids,
                     None if over else world.snapshot(),
                     info,
                     tail(step, observation),
-                    left,
+                    remaining,
                     parent=state.key,
                     returned=state.returned + float(reward),
-                    over=over or not self._fits(ids),
+                    over=over or not contexts.fits(ids),
                 )
             )
         return state.children
@@ -227,29 +235,27 @@ class LookaheadAgent(LanguageModelAgent):
     def _branch_off(self, roots: list[_State], level: list[_State]) -> Tensor:
         """Rows for the states of a level beside those of the present; what the policy says after each row."""
         ids = {state.key: state.ids for state in (*roots, *level)}
-        for cache in (self.policy, self.value):
-            assert cache is not None
+        outputs = []
+        for cache in self.caches:
             cache.fork({state.key: state.parent for state in level})
-            cache.keep(list(ids))
-            outputs = cache.read([ids[key] for key in cache.keys])
-            if cache is self.policy:
-                logits = outputs
-        return logits
+            cache.retain(list(ids))
+            outputs.append(cache.read([ids[key] for key in cache.keys]))
+        return outputs[0]
 
-    def _judge(self, parents: list[_State]) -> None:
+    def _read_values(self, parents: list[_State]) -> None:
         """The value of the states that a last level of turns leads to."""
-        assert self.value is not None
+        _, cache = self.caches
         states = {state.key: state for state in parents}
-        rows = [states.get(key) for key in self.value.keys]
-        open_ = [[child for child in state.children if not child.over] if state else [] for state in rows]
-        more = [
+        rows = [states.get(key) for key in cache.keys]
+        leaves = [[child for child in state.children if not child.over] if state else [] for state in rows]
+        continuations = [
             [child.ids[len(state.ids) :] for child in row] if state else []
-            for state, row in zip(rows, open_, strict=True)
+            for state, row in zip(rows, leaves, strict=True)
         ]
-        judged = self.value.weigh(more)
-        for row, outputs in zip(open_, judged, strict=True):
-            for child, output in zip(row, outputs, strict=True):
-                child.value = float(output[0])
+        values = values_after(cache, continuations, [None] * len(rows))
+        for row, row_values in zip(leaves, values, strict=True):
+            for child, value in zip(row, row_values, strict=True):
+                child.value = value
 
 
 def _decide(root: _State, value: float | None, beta: float) -> Decision:
@@ -258,7 +264,7 @@ def _decide(root: _State, value: float | None, beta: float) -> Decision:
     worth, ranks = [child.worth(beta) for child in root.children], root.ranks(beta)
     best = max(range(len(ranks)), key=lambda index: (ranks[index], -index))
     candidates = tuple(
-        Candidate(text, log_prob, each) for (text, log_prob), each in zip(root.proposed, worth, strict=True)
+        Candidate(turn.text, turn.log_prob, turn_worth) for turn, turn_worth in zip(root.proposed, worth, strict=True)
     )
-    text, log_prob = root.proposed[best]
-    return decision(text, log_prob=log_prob, value=value, candidates=candidates)
+    turn = root.proposed[best]
+    return decision(turn.text, log_prob=turn.log_prob, value=value, candidates=candidates, cut=turn.cut)

@@ -25,17 +25,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oreo.actions import action_of
 from oreo.agents.agent import Decision, Episode
-from oreo.agents.language_model import LanguageModelAgent, _Story, check_same_tokens, decoding
+from oreo.agents.context import EpisodeContext
 from oreo.agents.models import Models
+from oreo.agents.reading import EpisodeReader
+from oreo.agents.rereading import TokenCache
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import Turn, decision, different
-from oreo.encoding.actions import action_of
+from oreo.agents.values import values_after
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
+
+SEARCHES = ("beam", "best", "vote")
 
 
 @dataclass
@@ -67,17 +72,17 @@ class _Beam:
     """The episode up to here, as the models read it."""
     preceding: str
     stop: tuple[str, ...]
-    """As of `language_model._Story`."""
+    """As of `oreo.agents.context.TurnPlace`."""
     world: Any
     """The environment's snapshot."""
-    left: int | None
+    steps_left: int | None
     """Steps until the episode is truncated; None: nothing limits them."""
-    here: float | None = None
+    state_value: float | None = None
     """V of the state in which its next step is chosen."""
     parent: int = 0
     """The key of the beam it goes on from."""
     decisions: tuple[Decision, ...] = ()
-    """What is said and done on the way here."""
+    """What is said and done on the way to it."""
     message: str = ""
     value: float = 0.0
     """V before the last token of its last step."""
@@ -91,10 +96,7 @@ class _Beam:
     """The different next steps sampled."""
 
 
-SEARCHES = ("beam", "best", "vote")
-
-
-class MessageSearchAgent(LanguageModelAgent):
+class MessageSearchAgent:
     """Says the message that a search has found."""
 
     uses = frozenset({"k", "budget", "budget_steps", "top_p"})
@@ -113,85 +115,83 @@ class MessageSearchAgent(LanguageModelAgent):
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> MessageSearchAgent:
-        settings = decoding(models, config) | {"top_p": config.top_p, "search": config.choose}
-        settings |= {
-            "width": config.k or DEFAULT_K,
-            "budget": config.budget,
-            "budget_steps": config.budget_steps,
-        }
-        return cls(models.policy, models.value, models.tokenizer, **settings)
+        return cls(
+            EpisodeReader.build(models, config),
+            search=config.choose,
+            width=config.k or DEFAULT_K,
+            budget=config.budget,
+            budget_steps=config.budget_steps,
+            checkpoint=models.checkpoint,
+        )
 
     def __init__(
         self,
-        policy: Any,
-        value: Any,
-        tokenizer: Any,
+        reader: EpisodeReader,
         *,
         search: str = "beam",
-        width: int = 5,
+        width: int = DEFAULT_K,
         budget: int | None = None,
         budget_steps: int | None = None,
-        **settings: Any,
+        checkpoint: str = "",
     ) -> None:
         """Args:
-        policy, tokenizer, settings: as of `LanguageModelAgent`.
-        value: token-classification model with one label and the same tokenizer; "vote" takes None too.
+        reader: the models; only "vote" does without a value model.
         search: "beam", "best" or "vote".
         width: B beams, or N messages.
         budget: of a message, in sampled tokens of all beams together. A step under way is finished, and so is the
             message, by a single sample a step. None: any.
         budget_steps: the same in steps of a message. None: any.
+        checkpoint: as of `LanguageModelAgent`.
         """
         if search not in SEARCHES:
             raise UsageError(f"search {search!r} is unknown; {did_you_mean(str(search), SEARCHES)}")
         for name, number in (("width", width), ("budget", budget), ("budget_steps", budget_steps)):
             if number is not None and number < 1:
                 raise UsageError(f"{name}={number}: expected 1 or more")
-        if value is None and search != "vote":
+        if reader.value is None and search != "vote":
             raise UsageError(f"search={search!r} takes a value model to choose by")
-        if value is not None:
-            check_same_tokens(policy, value)
-        super().__init__(policy, tokenizer, value=value, **settings)
+        self.reader, self.checkpoint = reader, checkpoint
         self.search, self.width, self.budget, self.budget_steps = search, width, budget, budget_steps
         self.tokens = 0
         """Sampled so far, in all."""
-        self._found: dict[int, list[Decision]] = {}
+        self._planned: dict[int, list[Decision]] = {}
+        """What is still to be said of the message of each episode."""
 
     @property
     def name(self) -> str:
         bounds = {"budget": self.budget, "budget_steps": self.budget_steps}
-        said = "".join(f", {name}={number}" for name, number in bounds.items() if number is not None)
-        return f"{self.search}(width={self.width}, {self._settings()}{said})"
+        spent = "".join(f", {name}={number}" for name, number in bounds.items() if number is not None)
+        return f"{self.search}(width={self.width}, {self.reader}{spent})"
 
     @torch.inference_mode()
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
-        self._found = {episode.key: self._found.get(episode.key, []) for episode in episodes}
-        if without := [episode for episode in episodes if not self._found[episode.key]]:
+        self._planned = {episode.key: self._planned.get(episode.key, []) for episode in episodes}
+        if without := [episode for episode in episodes if not self._planned[episode.key]]:
             self._search(without)
-        return [self._found[episode.key].pop(0) for episode in episodes]
+        return [self._planned[episode.key].pop(0) for episode in episodes]
 
     def _search(self, episodes: Sequence[Episode]) -> None:
-        order, stories = self._ordered(episodes)
-        logits = self.policy.read([story.ids for story in stories])
-        values = self._values(stories)
-        roots = [_root(episodes[index], story, here) for index, story, here in zip(order, stories, values, strict=True)]
+        reading, _ = self.reader.read(episodes)
+        assert reading is not None
+        roots = [_root(*row) for row in zip(reading.episodes, reading.contexts, reading.values, strict=True)]
         searches = {root.episode.key: _Search(root, [root]) for root in roots}
-        while level := [beam for each in searches.values() for beam in each.open]:
+        logits = reading.logits
+        while level := [beam for search in searches.values() for beam in search.open]:
             self._propose(level, logits, searches)
-            worth = self._worth(level)
-            for each in searches.values():
-                self._advance(each, worth)
-            logits = self._go_on([beam for each in searches.values() for beam in each.open])
-        for root, story in zip(roots, stories, strict=True):
+            values = self._values(level)
+            for search in searches.values():
+                self._advance(search, values)
+            logits = self._go_on([beam for search in searches.values() for beam in search.open])
+        for root, context in zip(roots, reading.contexts, strict=True):
             world_of(root.episode).restore(root.world)
             best = self._choice(searches[root.episode.key].beams)
-            found = [replace(each, context_start=story.context_start) for each in best.decisions]
-            self._found[root.episode.key] = found or [Decision("", value=root.here, imitate=False)]
+            message = [replace(one, context_start=context.context_start) for one in best.decisions]
+            self._planned[root.episode.key] = message or [Decision("", value=root.state_value, imitate=False)]
 
     def _propose(self, level: list[_Beam], logits: Tensor, searches: dict[int, _Search]) -> None:
         """Next steps for each beam of a level. `logits`: [rows, V] of the policy after each row of its cache."""
         counts = {beam.key: self._samples(searches[beam.episode.key]) for beam in level}
-        for beam, turns in self._sample_for(level, logits, counts):
+        for beam, turns in self.reader.sampler.sample_states(self.reader.policy, logits, level, counts):
             sampled = sum(len(turn.ids) + 1 for turn in turns)
             searches[beam.episode.key].spent += sampled
             self.tokens += sampled
@@ -202,84 +202,74 @@ class MessageSearchAgent(LanguageModelAgent):
         """Of the next step of a beam."""
         return 1 if search.narrow or (self.search != "beam" and search.depth) else self.width
 
-    def _advance(self, search: _Search, worth: dict[int, list[float]]) -> None:
+    def _advance(self, search: _Search, values: dict[int, list[float]]) -> None:
         """A step further."""
         if not search.open:
             return
-        children = [child for beam in search.open for child in self._children(beam, worth)]
-        search.beams = self._kept([beam for beam in search.beams if beam.over], children)
+        children = [child for beam in search.open for child in self._children(beam, values[beam.key])]
+        search.beams = self._survivors([beam for beam in search.beams if beam.over], children)
         search.depth += 1
         spent = self.budget is not None and search.spent >= self.budget
         if spent or (self.budget_steps is not None and search.depth >= self.budget_steps):
             search.narrow = True
             search.beams = [beam for beam in search.beams if beam.ended] or [self._choice(search.open or search.beams)]
 
-    def _worth(self, level: list[_Beam]) -> dict[int, list[float]]:
+    def _values(self, level: list[_Beam]) -> dict[int, list[float]]:
         """V of each next step of each beam, before the step's last token; by the beam's key."""
-        if self.value is None:
+        if self.reader.value is None:
             return {beam.key: [0.0] * len(beam.turns) for beam in level}
+        cache, unended_ids = self.reader.value.cache, self.reader.contexts.unended_ids
         beams = {beam.key: beam for beam in level}
-        rows = [beams.get(key) for key in self.value.keys]
-        ids = [
-            [] if beam is None else [self._turn_ids(beam, turn.text)[:-1][: self.max_new_tokens] for turn in beam.turns]
-            for beam in rows
-        ]
-        weighed = self.value.weigh([[each for each in row if each] for row in ids])
-        found: dict[int, list[float]] = {}
-        for beam, row, outputs in zip(rows, ids, weighed, strict=True):
-            if beam is not None:
-                # A step of one token ends where it began.
-                left = iter(outputs)
-                found[beam.key] = [float(next(left)[0]) if each else float(beam.here or 0.0) for each in row]
-        return found
+        rows = [beams.get(key) for key in cache.keys]
+        ids = [[] if beam is None else [unended_ids(beam, turn.text) for turn in beam.turns] for beam in rows]
+        values = values_after(cache, ids, [None if beam is None else beam.state_value for beam in rows])
+        return {beam.key: row for beam, row in zip(rows, values, strict=True) if beam is not None}
 
-    def _children(self, beam: _Beam, worth: dict[int, list[float]]) -> list[_Beam]:
-        """What the next steps of a beam lead to."""
-        world = world_of(beam.episode)
+    def _children(self, beam: _Beam, values: list[float]) -> list[_Beam]:
+        """What the next steps of a beam lead to, each of which has a value."""
+        noted: Sequence[float | None] = [None] * len(values) if self.reader.value is None else values
         candidates = tuple(
-            Candidate(turn.text, turn.log_prob, value if self.value is not None else None)
-            for turn, value in zip(beam.turns, worth[beam.key], strict=True)
+            Candidate(turn.text, turn.log_prob, value) for turn, value in zip(beam.turns, noted, strict=True)
         )
-        found = []
-        for turn, value in zip(beam.turns, worth[beam.key], strict=True):
-            world.restore(beam.world)
-            observation, _, terminated, truncated, info = world.step(action_of(turn.text))
-            if self.search == "vote" and "answer" not in info:
-                raise UsageError(
-                    "choose='vote' counts the answers that an environment finds in messages, info['answer'], and this "
-                    "one finds none; choose='beam' and 'best' choose by value"
-                )
-            step = Step("", turn.text, continues_message=continues_message(turn.text, beam.stop))
-            ids = beam.ids + self.format.step(step, observation, beam.preceding)
-            left = None if beam.left is None else beam.left - 1
-            ended = bool(terminated or truncated)
-            over = ended or left == 0 or not self._fits(ids)
-            self._rows += 1
-            found.append(
-                _Beam(
-                    beam.episode,
-                    self._rows,
-                    ids,
-                    tail(step, observation),
-                    tuple(info.get("stop", ())),
-                    None if over else world.snapshot(),
-                    left,
-                    parent=beam.key,
-                    decisions=(
-                        *beam.decisions,
-                        decision(turn.text, log_prob=turn.log_prob, value=beam.here, candidates=candidates),
-                    ),
-                    message=beam.message + turn.text + observation,
-                    value=value,
-                    log_prob=beam.log_prob + turn.log_prob,
-                    ended=ended,
-                    over=over,
-                    answer=info.get("answer_key", info.get("answer")),
-                )
-            )
-        return found
+        return [self._child(beam, turn, value, candidates) for turn, value in zip(beam.turns, values, strict=True)]
 
-    def _kept(self, finished: list[_Beam], children: list[_Beam]) -> list[_Beam]:
+    def _child(self, beam: _Beam, turn: Turn, value: float, candidates: tuple[Candidate, ...]) -> _Beam:
+        """What one next step of a beam leads to."""
+        world, contexts = world_of(beam.episode), self.reader.contexts
+        world.restore(beam.world)
+        observation, _, terminated, truncated, info = world.step(action_of(turn.text))
+        if self.search == "vote" and "answer" not in info:
+            raise UsageError(
+                "choose='vote' counts the answers that an environment finds in messages, info['answer'], and this one "
+                "finds none; choose='beam' and 'best' choose by value"
+            )
+        step = Step("", turn.text, continues_message=continues_message(turn.text, beam.stop))
+        ids = beam.ids + contexts.format.step(step, observation, beam.preceding)
+        remaining = None if beam.steps_left is None else beam.steps_left - 1
+        ended = bool(terminated or truncated)
+        over = ended or remaining == 0 or not contexts.fits(ids)
+        spoken = decision(
+            turn.text, log_prob=turn.log_prob, value=beam.state_value, candidates=candidates, cut=turn.cut
+        )
+        return _Beam(
+            beam.episode,
+            contexts.new_key(),
+            ids,
+            tail(step, observation),
+            tuple(info.get("stop", ())),
+            None if over else world.snapshot(),
+            remaining,
+            parent=beam.key,
+            decisions=(*beam.decisions, spoken),
+            message=beam.message + turn.text + observation,
+            value=value,
+            log_prob=beam.log_prob + turn.log_prob,
+            ended=ended,
+            over=over,
+            answer=info.get("answer_key", info.get("answer")),
+        )
+
+    def _survivors(self, finished: list[_Beam], children: list[_Beam]) -> list[_Beam]:
         """The finished ones, and the most valuable of the others, in order; of equal messages the first."""
         if self.search != "beam":
             return [*finished, *children]
@@ -289,23 +279,21 @@ class MessageSearchAgent(LanguageModelAgent):
 
     def _go_on(self, level: list[_Beam]) -> Tensor:
         """Rows of the caches for these beams alone; what the policy says after each."""
-        ids = {beam.key: beam.ids for beam in level}
-        logits = torch.zeros(0)
-        for cache in (self.policy, self.value):
-            if cache is None:
-                continue
-            cache.fork({beam.key: beam.parent for beam in level})
-            cache.keep(list(ids))
-            if not level:
-                continue
-            outputs = cache.read([ids[key] for key in cache.keys])
-            if cache is self.policy:
-                logits = outputs
-            else:
-                here = dict(zip(cache.keys, outputs[:, 0].float().tolist(), strict=True))
-                for beam in level:
-                    beam.here = here[beam.key]
+        logits = self._read(self.reader.policy, level)
+        if self.reader.value is not None:
+            cache = self.reader.value.cache
+            outputs = self._read(cache, level)[:, 0].float().tolist()
+            values = dict(zip(cache.keys, outputs, strict=True))
+            for beam in level:
+                beam.state_value = values[beam.key]
         return logits
+
+    def _read(self, cache: TokenCache, level: list[_Beam]) -> Tensor:
+        """The outputs [rows, V] after each beam, which has a row of its own from now on."""
+        ids = {beam.key: beam.ids for beam in level}
+        cache.fork({beam.key: beam.parent for beam in level})
+        cache.retain(list(ids))
+        return cache.read([ids[key] for key in cache.keys]) if level else torch.zeros(0, 1)
 
     def _choice(self, beams: list[_Beam]) -> _Beam:
         """What is said: one that has ended the episode, if any has."""
@@ -319,18 +307,17 @@ class MessageSearchAgent(LanguageModelAgent):
         return max(beams, key=_rank)
 
 
-def _root(episode: Episode, story: _Story, here: float | None) -> _Beam:
-    world = world_of(episode).snapshot()
+def _root(episode: Episode, context: EpisodeContext, state_value: float | None) -> _Beam:
     return _Beam(
         episode,
-        story.row,
-        story.ids,
-        story.preceding,
-        story.stop,
-        world,
+        context.key,
+        context.ids,
+        context.preceding,
+        context.stop,
+        world_of(episode).snapshot(),
         steps_left(episode),
-        here=here,
-        over=story.full,
+        state_value=state_value,
+        over=context.full,
     )
 
 

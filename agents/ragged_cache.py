@@ -4,13 +4,13 @@ Token i of a row stands in slot i. So a row is cut back by lowering its length, 
 another. The new tokens of all rows are packed into one sequence without padding; in the attention layers each row's
 tokens look at their own row (packed_attention.py), everywhere else a model does not mix tokens.
 
-    cache.keep(keys)                      the episodes still wanted, old ones in place, new ones empty
-    cache.fork({key: old})                a copy of an episode, to go on with differently
-    logits = cache.read(histories)        catch up with each episode's tokens; outputs at its last one
-    logits = cache.grow(tokens, parents)  one token further, after any of the last outputs, after some more than once
-    values = cache.weigh(candidates)      whole candidates of every row, side by side, in one pass
-    cache.score(logits, candidates)       how likely each of them is
-    cache.settle(kept)                    a continuation becomes part of its row, the others are forgotten
+    cache.retain(keys)                      the episodes still wanted, old ones in place, new ones empty
+    cache.fork({key: old})                  a copy of an episode, to go on with differently
+    logits = cache.read(histories)          catch up with each episode's tokens; outputs at its last one
+    logits = cache.extend(tokens, parents)  one token further, after any of the last outputs, after some more than once
+    values = cache.values(candidates)       outputs after whole candidates of every row, side by side, in one pass
+    cache.log_probs(logits, candidates)     how likely each of them is
+    cache.commit(kept)                      a continuation becomes part of its row, the others are forgotten
 
 The continuations of a row are a tree (trie.py): what several of them begin with is read once. They share the row's
 slots: they are queries that see the row and their own tokens, so none costs a copy of what the row holds. Letters:
@@ -124,16 +124,17 @@ class RaggedCache:
         self._tries: list[Trie] = []
         """What has been read behind each row: the token of a node stands in the slot of that number behind it."""
         self._tips: list[tuple[int, int]] = []
-        """The row and the node of each output of `read` or `grow`, whichever came last."""
+        """The row and the node of each output of `read` or `extend`, whichever came last."""
         self.windows: list[int | None] = []
         """How far back each layer said that a token looks, in the last pass; None: to the beginning."""
         self.limit = positions(model)
         """Positions the model knows."""
         self._device = next(model.parameters()).device
         self._chooses = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._cache_argument = cache_argument(model)
         self._configs = list({id(m.config): m.config for m in model.modules() if hasattr(m, "config")}.values())
 
-    def keep(self, keys: Sequence[int]) -> None:
+    def retain(self, keys: Sequence[int]) -> None:
         """Drop every row whose key is not among `keys` and add an empty one for each new key, at the end."""
         self.keys, sources = rearranged(self.keys, keys)
         for row, source in enumerate(sources):
@@ -180,7 +181,7 @@ class RaggedCache:
         self._tips = [(row, ROOT) for row in range(len(histories))]
         return torch.cat(outputs)
 
-    def grow(self, tokens: Sequence[int], parents: Sequence[int]) -> Tensor:
+    def extend(self, tokens: Sequence[int], parents: Sequence[int]) -> Tensor:
         """Outputs [m, V] after m tokens, each of which goes on from one of the outputs that were given last.
 
         Args:
@@ -197,7 +198,7 @@ class RaggedCache:
         assert len(arrays[0]) == len(tokens), "a continuation was to be read twice"
         return self._run(parts, *arrays)
 
-    def weigh(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
+    def values(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
         """Outputs [V] at the last token of each candidate of each row, in one pass; shared beginnings are read once.
 
         Args:
@@ -214,7 +215,7 @@ class RaggedCache:
         at = iter(place.tolist())
         return [[output[next(at)] for _ in each] for each in ends]
 
-    def score(self, logits: Tensor, candidates: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
+    def log_probs(self, logits: Tensor, candidates: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
         """Log-probability of each candidate of each row, summed over its tokens; shared beginnings are read once.
 
         Args:
@@ -257,7 +258,7 @@ class RaggedCache:
         """A pass over the trees behind some rows: its parts; its tokens, their positions and slots.
 
         Args:
-            starts: what has been read of each tree: so many first nodes. None: nothing.
+            starts: what has been read of each tree: that many first nodes. None: nothing.
         """
         read, count = [], 0
         for row, start in zip(rows, [0] * len(rows) if starts is None else starts, strict=True):
@@ -285,7 +286,7 @@ class RaggedCache:
             tokens += trie.tokens[start:]
         return parts, (np.array(tokens), np.concatenate([part.position for part in parts]), np.concatenate(slots))
 
-    def settle(self, kept: Sequence[Sequence[int]]) -> None:
+    def commit(self, kept: Sequence[Sequence[int]]) -> None:
         """Make a continuation of each row part of it.
 
         Args:
@@ -317,20 +318,20 @@ class RaggedCache:
         self._storage.reserve(len(self.keys), max(part.slots for part in parts))
         self._storage.aim(parts, slot)
         chosen = None if wanted is None else torch.tensor(wanted, device=self._device)
-        options = {"logits_to_keep": chosen} if self._chooses and chosen is not None else {}
+        selecting = self._chooses and chosen is not None
+        options = {"logits_to_keep": chosen} if selecting else {}
         with packed(self._configs, parts) as run:
             output = self.model(
                 input_ids=torch.from_numpy(tokens)[None].to(self._device),
                 # Of four dimensions, so that models leave it alone; the attention has its own.
                 attention_mask=torch.zeros(1, 1, 1, 1, device=self._device),
                 position_ids=torch.from_numpy(position)[None].to(self._device),
-                past_key_values=self._storage,
                 use_cache=True,
-                **options,
+                **options | {self._cache_argument: self._storage},
             )
         self.windows = run.windows
         logits: Tensor = output.logits[0]
-        return logits if options or chosen is None else logits[chosen]
+        return logits if selecting or chosen is None else logits[chosen]
 
     def _ramp(self, tokens: int, before: int) -> Tensor:
         """[tokens, before + tokens]: token i sees all `before` and the first i + 1 of its own. Rows slice theirs."""
@@ -339,6 +340,16 @@ class RaggedCache:
     def _additive(self, seen: np.ndarray) -> Tensor:
         mask = torch.zeros(seen.shape, dtype=self.model.dtype, device=self._device)
         return mask.masked_fill_(torch.from_numpy(~seen).to(self._device), -torch.inf)
+
+
+def cache_argument(model: Any) -> str:
+    """What a model calls its cache: transformers renamed the argument in 5.24, warns of the old name at each pass, and
+    drops it in 5.40. A value model of our own hands on what it is given to the model it is made of."""
+    for forward in (model.forward, getattr(model, "base_model", model).forward):
+        for name in ("cache", "past_key_values"):
+            if name in inspect.signature(forward).parameters:
+                return name
+    return "past_key_values"
 
 
 def positions(model: Any) -> int | None:
@@ -381,7 +392,7 @@ def _shared(old: list[int], new: Sequence[int]) -> int:
 
 
 def _groups(lengths: Sequence[int], most: int) -> list[list[int]]:
-    """All rows in order, in groups of at most so many tokens (a longer row is a group by itself)."""
+    """All rows in order, in groups of at most `most` tokens (a longer row is a group by itself)."""
     groups: list[list[int]] = [[]]
     total = 0
     for row, length in enumerate(lengths):

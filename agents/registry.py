@@ -1,13 +1,18 @@
 """Which agents there are and which ways a language model has to choose, each imported where it is first used.
 
-A new way to choose is one class in one file (see `oreo.agents.language_model.LanguageModelAgent.build` for what it has
-to have) and one line in `CHOICES`: checks, the command line and its help read them from here.
+A new way to choose is one class in one file (a `WayToChoose`) and one line in `CHOICES`: checks, the command line and
+its help read them from here.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from oreo.agents.agent import Agent
+    from oreo.agents.models import Models
+    from oreo.agents.settings import AgentConfig
 
 SERVED, VLLM = "served:", "vllm:"
 
@@ -18,6 +23,30 @@ class Entry(NamedTuple):
     path: str
     """module:Class."""
     help: str
+
+
+class WayToChoose(Protocol):
+    """What a class of `CHOICES` has, beside what every agent has; agents/best_of_k.py is a short one."""
+
+    uses: ClassVar[frozenset[str]]
+    """Fields of `AgentConfig`, beside those of every language model (`oreo.agents.loading.DECODING`)."""
+    greedy: ClassVar[bool]
+    """Whether it has something to choose from at temperature 0, where all samples are alike."""
+
+    @classmethod
+    def check(cls, config: AgentConfig) -> None:
+        """Raises UsageError for settings that do not go together. Called before models are loaded."""
+        ...
+
+    @classmethod
+    def needs_value(cls, config: AgentConfig) -> bool:
+        """Whether it cannot choose without a value model."""
+        ...
+
+    @classmethod
+    def build(cls, models: Models, config: AgentConfig) -> Agent:
+        """The agent that a checked config means."""
+        ...
 
 
 CHOICES = {
@@ -36,8 +65,8 @@ SIMPLE = {
 }
 """Agents without a model."""
 RUNTIMES = {
-    SERVED: Entry("oreo.agents.served:ServedAgent", "a model of an OpenAI-compatible server"),
-    VLLM: Entry("oreo.agents.vllm:VllmAgent", "a model that vLLM runs here"),
+    SERVED: Entry("oreo.agents.served:ServedCompleter", "a model of an OpenAI-compatible server"),
+    VLLM: Entry("oreo.agents.vllm:VllmCompleter", "a model that vLLM runs here"),
 }
 """What runs a language model in place of transformers, by the prefix of its name."""
 

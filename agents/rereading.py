@@ -6,24 +6,36 @@ out which of the two a model needs.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from oreo.agents.ragged_cache import RaggedCache, positions, rearranged
+from oreo.errors import DataError
 from oreo.models.packing import windowed
 
 _TOKENS_AT_ONCE = 1 << 12
 
 
+TokenCache: TypeAlias = "RaggedCache | Rereading"
+"""What one model has read of many episodes, with or without a cache."""
+
+
 def cache_for(model: Any) -> RaggedCache | Rereading:
-    """A cache where a small trial shows that the model can be run by it, else none."""
+    """A cache where a small trial shows that the model can be run by it, else none.
+
+    Raises:
+        DataError: the model's outputs are no numbers.
+    """
     try:
         works, why = _agrees(model), "its outputs differ"
+    except DataError:
+        raise
     except Exception as error:  # whatever a model's code raises when it is called as it does not expect
         works, why = False, f"{type(error).__name__}: {str(error).strip()[:80]!r}"
     if works:
@@ -44,15 +56,25 @@ def _agrees(model: Any) -> bool:
     more = [token % vocabulary for token in (1, 2, 5, 4)]
     answers = []
     for cache in (RaggedCache(model), Rereading(model)):
-        cache.keep([0, 1])
-        outputs = [cache.read(rows), cache.grow(more, [0, 0, 1, 1]), cache.grow(more, [0, 1, 2, 3])]
+        cache.retain([0, 1])
+        outputs = [cache.read(rows), cache.extend(more, [0, 0, 1, 1]), cache.extend(more, [0, 1, 2, 3])]
         answers.append(torch.cat(outputs).float())
         if isinstance(cache, RaggedCache) and windowed(model) and not any(cache.windows):
             # Too long a window to be seen in a trial, and in a mask that our attention does not look at.
             raise NotImplementedError("its attention is told of windows by a mask alone")
     scale = float(answers[1].abs().max())
+    if not math.isfinite(scale):
+        raise DataError(
+            f"{_path(model)} gives outputs that are not finite numbers: its weights are damaged, or too large for its "
+            "dtype; check its files, or load it with dtype=float32"
+        )
     tolerance = 1e-3 if model.dtype == torch.float32 else 5e-2
     return bool((answers[0] - answers[1]).abs().max() <= tolerance * max(scale, 1e-6))
+
+
+def _path(model: Any) -> str:
+    """Where a model was loaded from, or what it is."""
+    return str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
 
 
 class Rereading:
@@ -66,7 +88,7 @@ class Rereading:
         self._tips: list[list[int]] = []
         self._device = next(model.parameters()).device
 
-    def keep(self, keys: Sequence[int]) -> None:
+    def retain(self, keys: Sequence[int]) -> None:
         """Rows for `keys`, in the order in which a `RaggedCache` has them."""
         self.keys, _ = rearranged(self.keys, keys)
 
@@ -79,18 +101,18 @@ class Rereading:
         self._histories = self._tips = [list(history) for history in histories]
         return self._last(self._histories)
 
-    def grow(self, tokens: Sequence[int], parents: Sequence[int]) -> Tensor:
+    def extend(self, tokens: Sequence[int], parents: Sequence[int]) -> Tensor:
         """Outputs [m, V] after m tokens, each of which goes on from one of the outputs that were given last."""
         self._tips = [[*self._tips[parent], token] for token, parent in zip(tokens, parents, strict=True)]
         return self._last(self._tips)
 
-    def weigh(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
+    def values(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
         """Outputs [V] at the last token of each candidate of each row."""
         flat = [[*history, *ids] for history, each in zip(self._histories, candidates, strict=True) for ids in each]
         outputs = iter(self._last(flat) if flat else ())
         return [[next(outputs) for _ in each] for each in candidates]
 
-    def score(self, logits: Tensor, candidates: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
+    def log_probs(self, logits: Tensor, candidates: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
         """Log-probability [candidates] of each candidate of each row, one token after the other."""
         begun = logits.float().log_softmax(-1).double().cpu().numpy()
         scores = []
@@ -104,8 +126,8 @@ class Rereading:
             scores.append(total)
         return scores
 
-    def settle(self, kept: Sequence[Sequence[int]]) -> None:
-        """Nothing is kept, so nothing settles."""
+    def commit(self, kept: Sequence[Sequence[int]]) -> None:
+        """Nothing is kept, so there is nothing to commit to."""
 
     def _last(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """[sequences, V], padded on the right, where a causal model does not look."""

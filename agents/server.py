@@ -18,11 +18,12 @@ import re
 import threading
 import warnings
 import weakref
-from collections.abc import Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from importlib import import_module
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from oreo.agents.completions import Sample, is_about_length, read, said
+from oreo.agents.completions import NothingSaid, Sample, is_about_length, read, said
 from oreo.errors import EngineError, MissingExtra, UsageError
 
 T = TypeVar("T")
@@ -31,6 +32,8 @@ OPTIONAL = ("logprobs", "n", "seed")
 _NOT_KNOWN = r"unknown|unsupported|unrecogni[sz]ed|unexpected|extra|(not|n't|never) (be )?\w*|no such|invalid|must be 1"
 _AGAIN = (408, 409, 429)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_LONGEST_REPLY = 64 << 20
+"""Bytes; thousands of tokens with their log-probabilities take a few million."""
 _SILENT = 5.0
 """Seconds of trouble that are not worth a warning."""
 
@@ -42,15 +45,15 @@ class ServerError(EngineError):
 class Refused(ServerError):
     """The server will not have this request, however often it is asked."""
 
-    def __init__(self, message: str, said: str = "") -> None:
+    def __init__(self, message: str, complaint: str = "") -> None:
         super().__init__(message)
-        self.said = said
+        self.complaint = complaint
         """The server's own words."""
 
     @property
     def too_long(self) -> bool:
         """Whether the prompt is too long for the model."""
-        return is_about_length(self.said)
+        return is_about_length(self.complaint)
 
 
 class _Trouble(Exception):
@@ -101,7 +104,7 @@ class Server:
         if not (key.isascii() and key.isprintable()):  # the client would say so with the key in its message
             raise UsageError("the key ($OPENAI_API_KEY) holds a character that no key has, such as a line break")
         try:
-            from openai import AsyncOpenAI
+            from openai import AsyncOpenAI, DefaultAsyncHttpxClient
         except ImportError:
             raise MissingExtra(
                 "served models are asked with the openai package: pip install 'oreo-agents[served]'"
@@ -109,7 +112,18 @@ class Server:
         self.url, self.model, self.timeout, self.deadline = url.rstrip("/"), model, timeout, deadline
         self._key = key
         # It insists on a key, local servers do not; it retries by count and knows no deadline, so that is done here.
-        self._client = AsyncOpenAI(base_url=self.url, api_key=key or "none", max_retries=0, timeout=timeout)
+        self._client = AsyncOpenAI(
+            base_url=self.url,
+            api_key=key or "none",
+            max_retries=0,
+            timeout=timeout,
+            # What is unpacked may be a thousand times as large as what was sent.
+            default_headers={"Accept-Encoding": "identity"},
+            # Redirected, a prompt would go wherever the server says.
+            http_client=DefaultAsyncHttpxClient(
+                timeout=timeout, follow_redirects=False, event_hooks={"response": [_bound]}
+            ),
+        )
         self._slots = asyncio.Semaphore(concurrency)
         self._left_out: set[str] = set()
         self._warned = False
@@ -128,7 +142,7 @@ class Server:
             asked.cancel()
 
     async def samples(self, path: str, body: dict[str, Any], count: int) -> list[Sample]:
-        """So many completions of one prompt, in one request where the server can. For `ask`.
+        """N completions of one prompt, in one request where the server can. For `ask`.
 
         Args:
             path: "/chat/completions" or "/completions".
@@ -186,13 +200,24 @@ class Server:
             # Not the client's own limit alone: that is for each read, and a server may drip.
             asked = asyncio.wait_for(self._client.post(path, body=sent, cast_to=object), seconds)
             try:
-                return read(await asked)
+                return read(await asked, int(body["max_tokens"]))
+            except NothingSaid:  # asked again, it would think the same
+                raise ServerError(
+                    f"{self.model} at {self.url} used up its {body['max_tokens']} tokens before it said anything; a "
+                    "model that thinks first takes more (max_new_tokens), or is served without thinking"
+                ) from None
             except (openai.APITimeoutError, asyncio.TimeoutError):
                 raise _Trouble(f"no answer within {seconds:.3g} s") from None
             except openai.APIConnectionError as error:
                 raise _Trouble(_one_line(error.__cause__ or error)) from None
             except openai.APIStatusError as error:
                 status, words = error.status_code, self._clean(said(error.body))
+                if 300 <= status < 400:
+                    target = self._clean(error.response.headers.get("location", "elsewhere"))
+                    raise Refused(
+                        f"{self.model} at {self.url} redirects to {target}, where no prompt is sent unasked; if that "
+                        "is meant, give it as the server's address"
+                    ) from None
                 if status in _AGAIN or status >= 500:
                     patience = _patience(error.response.headers)
                     wait = "" if patience is None else f" (come back in {patience:g} s)"
@@ -207,15 +232,38 @@ class Server:
                     stacklevel=2,
                 )
                 self._left_out |= unknown
-            except (openai.APIError, ValueError) as error:
+            except (openai.APIError, ValueError, RecursionError) as error:
                 raise _Trouble(f"an answer that is no completion ({_one_line(error)})") from None
 
     def _clean(self, text: str) -> str:
         """One short line in which the key does not appear, whatever the server echoes."""
-        text = " ".join(text.split())
+        text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(text.split()))
         if self._key:
             text = text.replace(self._key, "***")
         return text if len(text) <= 300 else f"{text[:300]}…"
+
+
+async def _bound(response: Any) -> None:
+    """See that no reply is read beyond what a reply can have, whatever the server says of its length."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ValueError("a reply that is compressed, which was not asked for")
+    # The client's HTTP library is httpx or httpx2, by its version.
+    library = import_module(type(response).__module__.partition(".")[0])
+    stream = response.stream
+
+    class Bounded(library.AsyncByteStream):  # type: ignore[name-defined]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for chunk in stream:
+                size += len(chunk)
+                if size > _LONGEST_REPLY:
+                    raise ValueError(f"a reply of more than {_LONGEST_REPLY >> 20} MiB")
+                yield chunk
+
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    response.stream = Bounded()
 
 
 async def _all(calls: Iterable[Awaitable[T]]) -> list[T]:

@@ -1,4 +1,4 @@
-"""What a language model says in a turn; the action in it: oreo.encoding.actions."""
+"""What a language model says in a turn."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from oreo.actions import action_of
 from oreo.agents.agent import Decision, Episode
-from oreo.encoding.actions import action_of
 
 
 @dataclass
 class Turn:
-    """One sampled turn."""
+    """A turn that was sampled, or a command that was read."""
 
     ids: list[int]
     """Its tokens, without the one that ended it."""
@@ -22,12 +22,14 @@ class Turn:
     """Summed over its tokens and the one that ended it."""
     read: int
     """How many of the tokens the policy's cache has seen: all, or all but the last where none was drawn after it."""
+    cut: bool = False
+    """Whether it was ended for its length, and not by the model."""
 
 
-def decision(text: str, **known: Any) -> Decision:
+def decision(text: str, **fields: Any) -> Decision:
     """What a turn's text means; `turn` is left out where it says no more than the action."""
     action = action_of(text)
-    return Decision(action, turn=None if action == text else text, **known)
+    return Decision(action, turn=None if action == text else text, **fields)
 
 
 def different(turns: Sequence[Any]) -> list[int]:

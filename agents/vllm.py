@@ -25,12 +25,24 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from oreo.agents.agent import Episode
+from oreo.agents.completer import (
+    CHOICES,
+    CompleterAgent,
+    Completion,
+    ContextValues,
+    describe,
+    load_tokenizer,
+    refuse_missing_value,
+    samples_of,
+)
 from oreo.agents.completions import Sample
-from oreo.agents.served import ServedAgent, decoding_elsewhere, load_tokenizer, refuse_missing_value
-from oreo.agents.settings import AgentConfig
+from oreo.agents.context import check_context
+from oreo.agents.sampling import check_numbers
+from oreo.agents.settings import MAX_NEW_TOKENS, AgentConfig
+from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, EngineError, MissingExtra, UsageError, did_you_mean
 
 _OURS = ("model", "tokenizer", "revision", "dtype", "trust_remote_code", "logprobs_mode", "generation_config")
@@ -108,13 +120,15 @@ class Engine:
         return outputs[len(outputs) - len(asked) :]
 
 
-class VllmAgent(ServedAgent):
-    """What a served agent is, with vLLM here in place of the server and training's tokens in place of messages."""
+class VllmCompleter:
+    """A model that vLLM runs here, told of episodes in the tokens of training."""
 
     uses = frozenset({"engine"})
+    """Fields of `AgentConfig`, beside those of every language model (`oreo.agents.loading.DECODING`)."""
+    choices = CHOICES
 
     @classmethod
-    def load(cls, model: str, config: AgentConfig) -> VllmAgent:
+    def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
         from oreo.models.loading import is_adapter, load_value, resolve_checkpoint
         from oreo.models.reading import torch_dtype
@@ -135,70 +149,129 @@ class VllmAgent(ServedAgent):
         engine = Engine(policy, arguments=arguments, **shared)
         # After the engine: its processes are forked, which nobody can who has used CUDA already.
         value = load_value(path, device=config.device, **shared) if path else None
-        checkpoint = _digest(policy, config.dtype)
-        return cls(engine, tokenizer, checkpoint=checkpoint, value=value, **decoding_elsewhere(config))
+        return vllm_agent(
+            engine,
+            tokenizer,
+            checkpoint=_digest(policy, config.dtype),
+            value=value,
+            k=samples_of(config),
+            temperature=config.temperature,
+            top_p=config.top_p,
+            max_new_tokens=config.max_new_tokens,
+            context=config.context,
+            instruction=config.instruction,
+        )
 
     def __init__(
-        self, engine: Engine, tokenizer: Any, *, context: int | None = None, checkpoint: str = "", **settings: Any
+        self,
+        engine: Engine,
+        turn_format: TurnFormat,
+        *,
+        room: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        checkpoint: str = "",
     ) -> None:
         """Args:
         engine: which model.
-        tokenizer: the model's, and the value model's.
-        context: as of `LanguageModelAgent`; None: as much as vLLM and the value model can read.
+        turn_format: how episodes are written as its tokens.
+        room: tokens of an episode before its next turn.
+        temperature, top_p, max_new_tokens: as of `TurnSampler`.
         checkpoint: digest of the policy's weights, for the trajectories.
-        settings: temperature, top_p, max_new_tokens, instruction, value, k, as of `ServedAgent`.
         """
-        # All that the two agents share takes of a server is its model's name.
-        bound = min(engine.limit, context or engine.limit)
-        super().__init__(cast(Any, engine), api="text", tokenizer=tokenizer, context=bound, **settings)
-        assert self.format is not None and self._room is not None
-        self.engine, self.context, self._checkpoint = engine, context, checkpoint
-        if self.judge is not None and self.judge.room is not None:
-            # Not more than the value model has positions for, so that both are told the same story.
-            self._room = self.judge.room
-        self._sampling = {
-            "n": self.k if self.temperature > 0 else 1,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self._asked["max_tokens"],
+        self.engine, self.format, self.max_new_tokens, self.checkpoint = engine, turn_format, max_new_tokens, checkpoint
+        self.label, self._room = "vllm(", room
+        self._sampling: dict[str, Any] = {
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_tokens": max_new_tokens,
             "ignore_eos": True,  # an end-of-sequence token that ends a turn is among these:
-            "stop_token_ids": sorted(self.format.end_ids),
+            "stop_token_ids": sorted(turn_format.end_ids),
             "logprobs": 0,  # of the token drawn and no other
             "detokenize": False,
         }
+        self._starts: dict[int, int] = {}
+        """For an episode that outgrew the room: the step from which it is told."""
 
     @property
-    def name(self) -> str:
-        return super().name.replace(f"served({self.engine.model}, ", "vllm(", 1)
+    def model(self) -> str:
+        return self.engine.model
 
-    @property
-    def checkpoint(self) -> str:
-        return self._checkpoint
-
-    def _ask(self, episodes: Sequence[Episode], seeds: Sequence[int]) -> list[list[Sample]]:
-        assert self._room is not None
-        prompts = [self._prompt(episode)["prompt"] for episode in episodes]
+    def complete(self, episodes: Sequence[Episode], seeds: Sequence[int], count: int) -> list[Completion]:
+        before = self._starts
+        self._starts = {episode.key: self._start(episode, before.get(episode.key, 0)) for episode in episodes}
+        if any(start != before.get(key, 0) for key, start in self._starts.items()):
+            warnings.warn(f"an episode is longer than {self.model} is to read: its oldest turns leave", stacklevel=2)
+        prompts = [
+            self.format.history(episode.steps, episode.observation, self._starts[episode.key]) for episode in episodes
+        ]
         asked = [place for place, ids in enumerate(prompts) if len(ids) <= self._room]
         if len(asked) < len(prompts):
             warnings.warn(
-                f"a task and an observation alone are longer than {self.engine.model} can read: turns are empty",
-                stacklevel=3,
-            )
-        outputs: list[Any] = []
-        if asked:
-            outputs = self.engine.complete(
-                [prompts[place] for place in asked], [seeds[place] for place in asked], **self._sampling
+                f"a task and an observation alone are longer than {self.model} can read: turns are empty", stacklevel=3
             )
         turns = [[Sample("", None)] for _ in prompts]
-        for place, output in zip(asked, outputs, strict=True):
-            turns[place] = [self._sample(one) for one in output.outputs]
-        return turns
+        if asked:
+            n = count if self._sampling["temperature"] > 0 else 1
+            outputs = self.engine.complete(
+                [prompts[place] for place in asked], [seeds[place] for place in asked], n=n, **self._sampling
+            )
+            for place, output in zip(asked, outputs, strict=True):
+                turns[place] = [self._sample(one) for one in output.outputs]
+        return [Completion(row, self._starts[episode.key]) for episode, row in zip(episodes, turns, strict=True)]
+
+    def _start(self, episode: Episode, start: int) -> int:
+        """The step from which an episode is told: where not even the present fits, the present."""
+        steps, observation = episode.steps, episode.observation
+        if len(self.format.history(steps, observation, start)) <= self._room:
+            return start
+        return self.format.drop_oldest_turns(steps, observation, start, self._room) or len(steps)
 
     def _sample(self, completion: Any) -> Sample:
         """A turn as vLLM's `CompletionOutput` has it. Its tokens and their log-probability include the last one."""
-        assert self.format is not None
-        text = self.format.decode(completion.token_ids)
-        return Sample(text, float(completion.cumulative_logprob), completion.finish_reason == "length")
+        log_prob = float(completion.cumulative_logprob)
+        check_numbers([log_prob], "policy")
+        return Sample(self.format.decode(completion.token_ids), log_prob, completion.finish_reason == "length")
+
+
+def vllm_agent(
+    engine: Engine,
+    tokenizer: Any,
+    *,
+    value: Any = None,
+    k: int = 1,
+    context: int | None = None,
+    instruction: str | None = None,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    checkpoint: str = "",
+    **sampling: Any,
+) -> CompleterAgent:
+    """An agent that asks vLLM.
+
+    Args:
+        engine: which model.
+        tokenizer: the model's, and the value model's.
+        value: token-classification model with one label.
+        k: turns to choose from by value.
+        context: as of `EpisodeReader`; None: as much as vLLM and the value model can read.
+        instruction, max_new_tokens, checkpoint: as of `EpisodeReader` and `VllmCompleter`.
+        sampling: temperature and top_p.
+    """
+    bound = min(engine.limit, context or engine.limit)
+    check_context(bound, max_new_tokens)
+    room, values = bound - max_new_tokens - 1, None
+    if value is not None:
+        values = ContextValues(value, tokenizer, max_new_tokens=max_new_tokens, context=bound, instruction=instruction)
+        # Not more than the value model has positions for, so that both are told the same story.
+        assert values.contexts.room is not None
+        room = values.contexts.room
+    turn_format = TurnFormat.from_tokenizer(tokenizer, instruction=instruction)
+    completer = VllmCompleter(
+        engine, turn_format, room=room, max_new_tokens=max_new_tokens, checkpoint=checkpoint, **sampling
+    )
+    described = describe(sampling.get("temperature", 1.0), sampling.get("top_p", 1.0))
+    return CompleterAgent(completer, settings=described, k=k, context=context, values=values)
 
 
 def _digest(model: str, dtype: str) -> str:

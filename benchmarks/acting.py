@@ -34,6 +34,7 @@ from oreo.agents.admissible import AdmissibleAgent
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.best_of_k import BestOfKAgent
 from oreo.agents.language_model import LanguageModelAgent
+from oreo.agents.reading import EpisodeReader
 from oreo.agents.turns import decision
 from oreo.encoding.turn_format import TurnFormat
 from oreo.envs import make
@@ -53,7 +54,7 @@ class ReadAnew(LanguageModelAgent):
     """Forgets what it has read at the end of every turn."""
 
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
-        self.policy.keep([])
+        self.reader.policy.retain([])
         return super().act(episodes)
 
 
@@ -129,9 +130,9 @@ def make_agent(name: str, args: argparse.Namespace) -> Any:
         return Generate(policy, tokenizer, args.max_new_tokens)
     if name == "best of 5":
         value = load_value(path, dtype=args.dtype, device=args.device)
-        return BestOfKAgent(policy, value, tokenizer, k=5, max_new_tokens=args.max_new_tokens)
+        return BestOfKAgent(EpisodeReader(policy, tokenizer, value=value, max_new_tokens=args.max_new_tokens))
     kinds = {"cached": LanguageModelAgent, "read anew": ReadAnew, "admissible": AdmissibleAgent}
-    return kinds[name](policy, tokenizer, **greedy)
+    return kinds[name](EpisodeReader(policy, tokenizer, **greedy))
 
 
 def run(name: str, args: argparse.Namespace) -> tuple[float, float, float, list[list[str]]]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oreo.actions import holds_its_action
 from oreo.data.selection import Episode, game_of, pairs, select
-from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
@@ -104,7 +104,7 @@ def encode_all(
             continue
         learnt = [step for step in trajectory.steps if step.imitate or rows is not RowKind.TURNS]
         turns += len(learnt)
-        other_actions += sum(action_of(step.text) != step.action.strip() for step in learnt)
+        other_actions += sum(not holds_its_action(step) for step in learnt)
         name, episode = trajectory.game or trajectory.task or trajectory.env_id, None
         if selecting:
             episode = Episode.of(trajectory)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.word_models import ARCHITECTURES, WORDS, Babble, make_model
 from oreo.agents.admissible import AdmissibleAgent
+from oreo.agents.reading import EpisodeReader
 from oreo.agents.trie import ROOT, Trie, plant
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, UsageError
@@ -36,24 +37,25 @@ class Menu(Babble):
 
 def make_agent(architecture: str, tokenizer: Any, k: int = 1, **settings: Any) -> AdmissibleAgent:
     policy, value = make_model(architecture), make_model(architecture, seed=1, value=True)
-    return AdmissibleAgent(policy, tokenizer, value=value, k=k, **settings)
+    own = {"beta": settings.pop("beta")} if "beta" in settings else {}
+    return AdmissibleAgent(EpisodeReader(policy, tokenizer, value=value, **settings), k=k, **own)
 
 
 def check(agent: AdmissibleAgent, trajectory: Trajectory) -> None:
     """Every command's log-probability, and the value of those that were weighed, from one plain pass for each."""
-    assert agent.value is not None
+    value = agent.reader.value_model().cache.model
     for index, step in enumerate(trajectory.steps):
-        prefix = prefix_of(agent.format, trajectory.steps[: index + 1])
+        prefix = prefix_of(agent.reader.contexts.format, trajectory.steps[: index + 1])
         assert [candidate.text for candidate in step.candidates] == list(dict.fromkeys(step.admissible_commands or ()))
         for candidate in step.candidates:
-            ids = agent.format.turn(candidate.text)
-            log_probs = plain(agent.policy.model, prefix + ids)[len(prefix) - 1 : -1].log_softmax(-1)
+            ids = agent.reader.contexts.format.turn(candidate.text)
+            log_probs = plain(agent.reader.policy.model, prefix + ids)[len(prefix) - 1 : -1].log_softmax(-1)
             expected = sum(float(log_probs[at, token]) for at, token in enumerate(ids))
             assert candidate.log_prob == pytest.approx(expected, abs=3e-4)
             if candidate.value is not None:
-                worth = float(plain(agent.value.model, prefix + ids[:-1])[-1, 0])
+                worth = float(plain(value, prefix + ids[:-1])[-1, 0])
                 assert candidate.value == pytest.approx(worth, abs=1e-4)
-        assert step.value == pytest.approx(float(plain(agent.value.model, prefix)[-1, 0]), abs=1e-4)
+        assert step.value == pytest.approx(float(plain(value, prefix)[-1, 0]), abs=1e-4)
 
 
 def likeliest(step: Step, count: int) -> list[str]:
@@ -95,7 +97,8 @@ def test_a_model_that_is_read_again_chooses_alike(tokenizer: Any, monkeypatch: p
 
     cached = rollout(Menu, agent=make_agent("llama", tokenizer, k=2), episodes=3)
     agent = make_agent("llama", tokenizer, k=2)
-    agent.policy, agent.value = Rereading(agent.policy.model), Rereading(agent.value.model)  # type: ignore[union-attr]
+    reader, value = agent.reader, agent.reader.value_model()
+    reader.policy, value.cache = Rereading(reader.policy.model), Rereading(value.cache.model)
     again = rollout(Menu, agent=agent, episodes=3)
     assert [[s.text for s in each.steps] for each in cached] == [[s.text for s in each.steps] for each in again]
     for trajectory in again:
@@ -153,7 +156,7 @@ def test_wrong_settings_are_refused(tokenizer: Any) -> None:
         make_agent("llama", tokenizer, k=0)
     with pytest.raises(DataError, match="do not belong together"):
         value = make_model("llama", value=True, vocab_size=70)
-        AdmissibleAgent(make_model("llama"), tokenizer, value=value, k=2)
+        EpisodeReader(make_model("llama"), tokenizer, value=value)
 
 
 @given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=8))
@@ -188,4 +191,4 @@ def test_torch_is_not_asked_for_gradients(tokenizer: Any) -> None:
     agent = make_agent("llama", tokenizer)
     rollout(Menu, agent=agent, episodes=1)
     assert torch.is_grad_enabled()
-    assert all(parameter.grad is None for parameter in agent.policy.model.parameters())
+    assert all(parameter.grad is None for parameter in agent.reader.policy.model.parameters())

@@ -10,6 +10,7 @@ import torch
 from helpers.word_models import Babble, Lines, make_model
 from oreo.agents.best_of_k import BestOfKAgent
 from oreo.agents.language_model import LanguageModelAgent
+from oreo.agents.reading import EpisodeReader
 from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import DataError
@@ -19,7 +20,7 @@ from oreo.trajectory import Step, Trajectory
 
 def make_agent(architecture: str, tokenizer: Any, k: int, **settings: Any) -> BestOfKAgent:
     policy, value = make_model(architecture), make_model(architecture, seed=1, value=True)
-    return BestOfKAgent(policy, value, tokenizer, k=k, **{"max_new_tokens": 5} | settings)
+    return BestOfKAgent(EpisodeReader(policy, tokenizer, value=value, **{"max_new_tokens": 5} | settings), k=k)
 
 
 def prefix_of(turn_format: TurnFormat, steps: tuple[Step, ...]) -> list[int]:
@@ -38,23 +39,22 @@ def plain(model: Any, ids: list[int]) -> torch.Tensor:
 
 
 def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = ()) -> None:
-    assert agent.value is not None
     behind = ""
     for index, step in enumerate(trajectory.steps):
-        prefix = prefix_of(agent.format, trajectory.steps[: index + 1])
-        assert step.value == pytest.approx(float(plain(agent.value.model, prefix)[-1, 0]), abs=1e-4)
+        prefix = prefix_of(agent.reader.contexts.format, trajectory.steps[: index + 1])
+        assert step.value == pytest.approx(float(plain(agent.value.cache.model, prefix)[-1, 0]), abs=1e-4)
         texts = [candidate.text for candidate in step.candidates]
         assert len(texts) == len(set(texts))
         for candidate in step.candidates:
-            ids = agent.format.turn(
+            ids = agent.reader.contexts.format.turn(
                 candidate.text, continues_message=continues_message(candidate.text, stop), preceding=behind
             )
             # Before the last token, which ends the turn, whether or not it was reached.
-            worth = float(plain(agent.value.model, prefix + ids[:-1])[-1, 0])
+            worth = float(plain(agent.value.cache.model, prefix + ids[:-1])[-1, 0])
             assert candidate.value == pytest.approx(worth, abs=1e-4)
-            said = ids[: agent.max_new_tokens]
-            logits = plain(agent.policy.model, prefix + said)[len(prefix) - 1 : -1]
-            log_probs = (logits / (agent.temperature or 1.0)).log_softmax(-1)
+            said = ids[: agent.reader.sampler.max_new_tokens]
+            logits = plain(agent.reader.policy.model, prefix + said)[len(prefix) - 1 : -1]
+            log_probs = (logits / (agent.reader.sampler.temperature or 1.0)).log_softmax(-1)
             expected = sum(float(log_probs[at, token]) for at, token in enumerate(said))
             assert candidate.log_prob == pytest.approx(expected, abs=2e-4)
         best = max(step.candidates, key=lambda candidate: candidate.value or 0.0)
@@ -88,7 +88,7 @@ def test_equal_candidates_count_once(tokenizer: Any) -> None:
 
 def test_best_of_one_is_sampling(tokenizer: Any) -> None:
     best = rollout(Babble, agent=make_agent("llama", tokenizer, k=1), episodes=6, batch_size=4)
-    sampler = LanguageModelAgent(make_model("llama"), tokenizer, max_new_tokens=5)
+    sampler = LanguageModelAgent(EpisodeReader(make_model("llama"), tokenizer, max_new_tokens=5))
     sampled = rollout(Babble, agent=sampler, episodes=6, batch_size=4)
     for one, other in zip(best, sampled, strict=True):
         assert [step.text for step in one.steps] == [step.text for step in other.steps]
@@ -110,9 +110,8 @@ def test_it_does_not_depend_on_the_batch(tokenizer: Any) -> None:
 
 def test_where_all_values_are_equal_the_likeliest_is_said(tokenizer: Any) -> None:
     agent = make_agent("llama", tokenizer, k=4)
-    assert agent.value is not None
-    torch.nn.init.zeros_(agent.value.model.score.weight)
-    torch.nn.init.zeros_(agent.value.model.score.bias)
+    torch.nn.init.zeros_(agent.value.cache.model.score.weight)
+    torch.nn.init.zeros_(agent.value.cache.model.score.bias)
     for trajectory in rollout(Babble, agent=agent, episodes=3):
         for step in trajectory.steps:
             assert step.log_prob == max(candidate.log_prob or 0.0 for candidate in step.candidates)
@@ -121,7 +120,7 @@ def test_where_all_values_are_equal_the_likeliest_is_said(tokenizer: Any) -> Non
 def test_a_value_model_of_another_vocabulary_is_refused(tokenizer: Any) -> None:
     value = make_model("llama", value=True, vocab_size=70)
     with pytest.raises(DataError, match="65 tokens and the value model 70"):
-        BestOfKAgent(make_model("llama"), value, tokenizer, k=2)
+        EpisodeReader(make_model("llama"), tokenizer, value=value)
 
 
 def test_what_was_read_of_the_chosen_turn_is_not_read_again(tokenizer: Any) -> None:
@@ -144,11 +143,11 @@ def test_what_was_read_of_the_chosen_turn_is_not_read_again(tokenizer: Any) -> N
 
         cache.read = reading
 
-    counting(agent.policy)
-    counting(agent.value)
+    counting(agent.reader.policy)
+    counting(agent.value.cache)
     (trajectory,) = rollout(Babble, agent=agent, episodes=1)
     steps = trajectory.steps
-    longest = [len(agent.format.between(step.observation)) + 2 for step in steps[1:]]
+    longest = [len(agent.reader.contexts.format.between(step.observation)) + 2 for step in steps[1:]]
     assert len(read) == 2 * len(longest) > 4
     for (new, _), most in zip(read, [each for each in longest for _ in range(2)], strict=True):
         assert new <= most
@@ -156,9 +155,10 @@ def test_what_was_read_of_the_chosen_turn_is_not_read_again(tokenizer: Any) -> N
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_the_nucleus_leaves_only_the_likeliest_where_it_is_small(temperature: float, tokenizer: Any) -> None:
-    greedy = LanguageModelAgent(make_model("llama"), tokenizer, max_new_tokens=5, temperature=0.0)
-    narrow = LanguageModelAgent(make_model("llama"), tokenizer, max_new_tokens=5, temperature=temperature, top_p=1e-6)
-    wide = LanguageModelAgent(make_model("llama"), tokenizer, max_new_tokens=5, temperature=temperature)
+    settings = ({"temperature": 0.0}, {"temperature": temperature, "top_p": 1e-6}, {"temperature": temperature})
+    greedy, narrow, wide = (
+        LanguageModelAgent(EpisodeReader(make_model("llama"), tokenizer, max_new_tokens=5, **each)) for each in settings
+    )
     said = [
         [[step.text for step in each.steps] for each in rollout(Babble, agent=agent, episodes=3)]
         for agent in (greedy, narrow, wide)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oreo.agents.completions import Sample, is_about_length, read, said
+from oreo.agents.completions import NothingSaid, Sample, is_about_length, read, said
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -57,8 +57,28 @@ def test_log_probabilities_that_are_not_all_there_are_none(given_: Any) -> None:
     assert read({"choices": [{"text": "a", "logprobs": given_}]}) == [Sample("a", None)]
 
 
-def test_a_model_that_only_thought_said_nothing() -> None:
-    assert read({"choices": [{"message": {"content": None, "reasoning_content": "hm"}}]}) == [Sample("", None)]
+@pytest.mark.parametrize("content", [None, ""])
+def test_a_model_that_used_up_its_tokens_said_nothing(content: Any) -> None:
+    with pytest.raises(NothingSaid):
+        read({"choices": [{"message": {"content": content, "reasoning_content": "hm"}, "finish_reason": "length"}]})
+
+
+def test_a_message_without_text_is_none_and_an_empty_one_is_one() -> None:
+    with pytest.raises(ValueError, match="a message without text"):
+        read({"choices": [{"message": {"content": None, "tool_calls": []}, "finish_reason": "tool_calls"}]})
+    assert read({"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}) == [Sample("", None)]
+
+
+def test_halves_of_surrogate_pairs_are_replaced_and_whole_pairs_joined() -> None:
+    texts = ["go \ud83d", "\ude00 go", "\ud83d\ude00", "\ude00\ud83d", "plain \U0001f600"]
+    read_texts = [sample.text for sample in read({"choices": [{"text": text} for text in texts]})]
+    assert read_texts == ["go \ufffd", "\ufffd go", "\U0001f600", "\ufffd\ufffd", "plain \U0001f600"]
+
+
+def test_a_text_that_is_too_long_for_its_tokens_is_none() -> None:
+    assert read({"choices": [{"text": " " * 4096}]}, 3) == [Sample(" " * 4096, None)]
+    with pytest.raises(ValueError, match="10,000,000 characters where 48 tokens were asked for"):
+        read({"choices": [{"text": "a" * 10_000_000}]}, 48)
 
 
 @pytest.mark.parametrize(

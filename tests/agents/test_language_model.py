@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from functools import partial
 from typing import Any
 
@@ -11,11 +13,13 @@ import torch
 
 from helpers.word_models import ARCHITECTURES, Babble, Lines, make_model
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.best_of_k import BestOfKAgent
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.ragged_cache import RaggedCache, rearranged
-from oreo.encoding.actions import action_of
+from oreo.agents.reading import EpisodeReader, Reading
+from oreo.agents.sampling import TurnSampler
 from oreo.encoding.turn_format import TurnFormat, tail
-from oreo.errors import UsageError
+from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
 
@@ -54,7 +58,8 @@ MAX_NEW_TOKENS = 6
 
 
 def agent_of(architecture: str, tokenizer: Any, **settings: Any) -> LanguageModelAgent:
-    return LanguageModelAgent(make_model(architecture), tokenizer, **{"max_new_tokens": MAX_NEW_TOKENS} | settings)
+    reader = EpisodeReader(make_model(architecture), tokenizer, **{"max_new_tokens": MAX_NEW_TOKENS} | settings)
+    return LanguageModelAgent(reader)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.0, 0.7])
@@ -66,7 +71,7 @@ def test_cached_turns_have_the_log_probabilities_of_a_plain_pass(
     played = rollout(Babble, agent=agent, episodes=6, batch_size=3)
     assert len({len(each) for each in played}) > 2, "episodes are to leave and enter at different times"
     for trajectory in played:
-        check_against_rereading(agent.policy.model, tokenizer, trajectory, temperature)
+        check_against_rereading(agent.reader.policy.model, tokenizer, trajectory, temperature)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "qwen2"])
@@ -87,11 +92,11 @@ def test_the_attention_for_accelerators_agrees_with_the_one_for_processors(
 ) -> None:
     def logits() -> torch.Tensor:
         cache = RaggedCache(make_model("gemma2"))
-        cache.keep([1, 2, 3])
+        cache.retain([1, 2, 3])
         rng = np.random.default_rng(0)
         histories = [rng.integers(5, 60, size).tolist() for size in (3, 20, 11)]
         first = cache.read(histories)
-        grown = cache.grow([7, 8, 10, 11], [0, 0, 1, 2])
+        grown = cache.extend([7, 8, 10, 11], [0, 0, 1, 2])
         return torch.cat([first, grown])
 
     import oreo.agents.packed_attention as module
@@ -116,14 +121,14 @@ def test_continuations_that_begin_alike_are_read_once_and_give_what_a_plain_pass
     said = [list(history) for history in histories]
     with torch.inference_mode():
         cache = RaggedCache(model)
-        cache.keep([1, 2, 3])
+        cache.retain([1, 2, 3])
         cache.read(histories)
         for tokens, parents in levels:
             said = [[*said[parent], token] for token, parent in zip(tokens, parents, strict=True)]
-            for ids, output in zip(said, cache.grow(tokens, parents), strict=True):
+            for ids, output in zip(said, cache.extend(tokens, parents), strict=True):
                 assert torch.allclose(output.float(), reread(model, ids)[-1], atol=1e-4)
         kept = [[20, 30], [22, 32, 42], [23, 33, 44]]
-        cache.settle(kept)
+        cache.commit(kept)
         longer = [[*history, *ids, 50, 51] for history, ids in zip(histories, kept, strict=True)]
         for ids, output in zip(longer, cache.read(longer), strict=True):
             assert torch.allclose(output.float(), reread(model, ids)[-1], atol=1e-4)
@@ -134,15 +139,15 @@ def test_the_policy_reads_each_beginning_of_the_sampled_turns_once(
     temperature: float, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    grow, sample = RaggedCache.grow, LanguageModelAgent._sample
+    extend, sample = RaggedCache.extend, TurnSampler.sample
 
     def counted(cache: RaggedCache, tokens: Any, parents: Any) -> torch.Tensor:
         read[-1] += len(tokens)
-        return grow(cache, tokens, parents)
+        return extend(cache, tokens, parents)
 
-    def checked(agent: LanguageModelAgent, *args: Any) -> Any:
+    def checked(sampler: TurnSampler, *args: Any) -> Any:
         read.append(0)
-        turns = sample(agent, *args)
+        turns = sample(sampler, *args)
         # A turn that ended has been read to its last token, one that was cut off to the last but one.
         beginnings = [{tuple(turn.ids[:end]) for turn in row for end in range(1, turn.read + 1)} for row in turns]
         assert read[-1] == sum(map(len, beginnings))
@@ -150,10 +155,11 @@ def test_the_policy_reads_each_beginning_of_the_sampled_turns_once(
         return turns
 
     several: list[bool] = []
-    agent = agent_of("llama", tokenizer, temperature=temperature)
-    agent.candidates = 4
-    monkeypatch.setattr(RaggedCache, "grow", counted)
-    monkeypatch.setattr(LanguageModelAgent, "_sample", checked)
+    value = make_model("llama", seed=1, value=True)
+    reader = EpisodeReader(make_model("llama"), tokenizer, value=value, max_new_tokens=6, temperature=temperature)
+    agent = BestOfKAgent(reader, k=4)
+    monkeypatch.setattr(RaggedCache, "extend", counted)
+    monkeypatch.setattr(TurnSampler, "sample", checked)
     rollout(Babble, agent=agent, episodes=4, batch_size=3)
     assert any(several)
 
@@ -169,7 +175,7 @@ def test_a_row_is_cut_back_to_what_a_new_history_shares_with_the_old_one() -> No
     model = make_model("llama")
     with torch.inference_mode():
         cache = RaggedCache(model)
-        cache.keep([7])
+        cache.retain([7])
         cache.read([[5, 6, 7, 8, 9]])
         again = cache.read([[5, 6, 10, 11]])
     assert torch.allclose(again[0], reread(model, [5, 6, 10, 11])[-1], atol=1e-4)
@@ -177,7 +183,6 @@ def test_a_row_is_cut_back_to_what_a_new_history_shares_with_the_old_one() -> No
 
 @pytest.mark.parametrize("best_of", [1, 3])
 def test_a_model_with_ways_of_its_own_is_read_again_and_gives_the_same(best_of: int, tokenizer: Any) -> None:
-    from oreo.agents.best_of_k import BestOfKAgent
     from oreo.agents.rereading import Rereading
 
     def play(**changes: Any) -> Any:
@@ -185,12 +190,12 @@ def test_a_model_with_ways_of_its_own_is_read_again_and_gives_the_same(best_of: 
         for model in (policy, value):
             if changes:  # as a model does that computes its attention by itself
                 model.forward = partial(without_positions, model.forward)
-        agent = BestOfKAgent(policy, value, tokenizer, k=best_of, max_new_tokens=4)
+        agent = BestOfKAgent(EpisodeReader(policy, tokenizer, value=value, max_new_tokens=4), k=best_of)
         return agent, rollout(Babble, agent=agent, episodes=4, batch_size=2)
 
     with pytest.warns(UserWarning, match="cannot be run with our key-value cache"):
         slow, reread_ones = play(changed=True)
-    assert isinstance(slow.policy, Rereading)
+    assert isinstance(slow.reader.policy, Rereading)
     _, cached_ones = play()
     for one, other in zip(reread_ones, cached_ones, strict=True):
         assert [step.text for step in one.steps] == [step.text for step in other.steps]
@@ -210,7 +215,7 @@ def test_windows_that_only_a_mask_knows_of_are_not_cached_wrongly(architecture: 
         "intermediate_size_mlp": 32,
     }
     with pytest.warns(UserWarning, match="cannot be run with our key-value cache"):
-        agent = LanguageModelAgent(
+        agent = EpisodeReader(
             make_model(architecture, **windows, **experts, **shape), tokenizer, temperature=0.0, max_new_tokens=4
         )
     assert isinstance(agent.policy, Rereading)
@@ -222,8 +227,8 @@ def test_where_frequencies_change_with_the_length_the_context_ends_before(tokeni
     model = make_model(
         "phi3", rope_parameters=rope | {"original_max_position_embeddings": 64}, original_max_position_embeddings=64
     )
-    agent = LanguageModelAgent(model, tokenizer, temperature=0.0, max_new_tokens=MAX_NEW_TOKENS)
-    assert agent.room == 64 - MAX_NEW_TOKENS - 1
+    agent = LanguageModelAgent(EpisodeReader(model, tokenizer, temperature=0.0, max_new_tokens=MAX_NEW_TOKENS))
+    assert agent.reader.contexts.room == 64 - MAX_NEW_TOKENS - 1
     with pytest.warns(UserWarning, match="longer than a context of 64 tokens"):
         played = rollout(Endless, agent=agent, episodes=2, max_steps=12)
     for trajectory in played:
@@ -236,9 +241,9 @@ def without_positions(forward: Any, input_ids: torch.Tensor, use_cache: bool = F
 
 def test_the_model_keeps_its_own_attention(tokenizer: Any) -> None:
     agent = agent_of("llama", tokenizer)
-    before = agent.policy.model.config._attn_implementation
+    before = agent.reader.policy.model.config._attn_implementation
     rollout(Babble, agent=agent, episodes=1)
-    assert agent.policy.model.config._attn_implementation == before
+    assert agent.reader.policy.model.config._attn_implementation == before
 
 
 def test_the_value_of_each_state_is_that_of_a_plain_pass(tokenizer: Any) -> None:
@@ -273,10 +278,10 @@ def test_the_model_is_told_what_was_done_and_not_what_it_meant_to_do(tokenizer: 
         spoken = [step for step in trajectory.steps if step.log_prob is not None]
         assert len(spoken) < len(trajectory) or len(trajectory) < 2
         encoded = TurnFormat.from_tokenizer(tokenizer).encode(trajectory)
-        log_probs = reread(agent.policy.model, encoded.input_ids.tolist()).log_softmax(-1)
+        log_probs = reread(agent.reader.policy.model, encoded.input_ids.tolist()).log_softmax(-1)
         for step, start in zip(trajectory.steps, np.flatnonzero(encoded.step_start), strict=True):
             if step.log_prob is not None:
-                ids = agent.format.turn(step.text)[:MAX_NEW_TOKENS]
+                ids = agent.reader.contexts.format.turn(step.text)[:MAX_NEW_TOKENS]
                 expected = sum(float(log_probs[start - 1 + at, token]) for at, token in enumerate(ids))
                 assert step.log_prob == pytest.approx(expected, abs=2e-4)
 
@@ -294,7 +299,7 @@ def test_a_message_in_several_turns_is_read_as_training_reads_it(
         marks = [mark for mark in Lines.stop if mark in step.text]
         assert step.continues_message == bool(marks) and all(step.text.endswith(mark) for mark in marks)
     for trajectory in played:
-        check_against_rereading(agent.policy.model, tokenizer, trajectory, temperature)
+        check_against_rereading(agent.reader.policy.model, tokenizer, trajectory, temperature)
 
 
 class Sentences(Lines):
@@ -309,29 +314,28 @@ def test_what_was_drawn_beyond_the_end_of_a_turn_is_drawn_again_and_not_counted(
     on = [step for each in played for step in each.steps if step.continues_message]
     assert on and not any(mark in step.text for step in on for mark in Sentences.stop)
     for trajectory in played:
-        encoded = agent.format.encode(trajectory)
-        log_probs = reread(agent.policy.model, encoded.input_ids.tolist()).log_softmax(-1)
+        encoded = agent.reader.contexts.format.encode(trajectory)
+        log_probs = reread(agent.reader.policy.model, encoded.input_ids.tolist()).log_softmax(-1)
         turn_of = np.cumsum(encoded.step_start) * encoded.action_mask
         for index, step in enumerate(trajectory.steps):
             places = np.flatnonzero(turn_of == index + 1)[:MAX_NEW_TOKENS]
             expected = sum(float(log_probs[at - 1, encoded.input_ids[at]]) for at in places)
             # Whether a message ended behind such a word or went on cannot be told.
-            ended = expected + float(log_probs[places[-1], agent.format.end]) * step.continues_message
+            ended = expected + float(log_probs[places[-1], agent.reader.contexts.format.end]) * step.continues_message
             assert step.log_prob in (pytest.approx(expected, abs=2e-4), pytest.approx(ended, abs=2e-4))
 
 
 class Recorded(LanguageModelAgent):
     """Remembers what its models were told."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
+    def __init__(self, reader: EpisodeReader) -> None:
+        super().__init__(reader)
         self.told: dict[tuple[int, int], list[int]] = {}
 
-    def _tell(self, episodes: Any) -> Any:
-        stories = super()._tell(episodes)
-        for episode, story in zip(episodes, stories, strict=True):
-            self.told[int(episode.info["seed"]), len(episode.steps)] = list(story.ids)
-        return stories
+    def choose(self, reading: Reading) -> list[Decision]:
+        for episode, context in zip(reading.episodes, reading.contexts, strict=True):
+            self.told[int(episode.info["seed"]), len(episode.steps)] = list(context.ids)
+        return super().choose(reading)
 
 
 class Endless(Babble):
@@ -355,28 +359,28 @@ def test_training_shows_what_acting_was_told_when_an_episode_outgrew_the_context
     setting: dict[str, Any], tokenizer: Any
 ) -> None:
     positions = 2048 if setting else 96
-    agent = Recorded(make_model("gpt2", n_positions=positions), tokenizer, max_new_tokens=6, **setting)
+    agent = Recorded(EpisodeReader(make_model("gpt2", n_positions=positions), tokenizer, max_new_tokens=6, **setting))
     with pytest.warns(UserWarning, match="longer than a context of 96 tokens: its oldest turns leave"):
         played = rollout(Endless, agent=agent, episodes=3)
     for trajectory in played:
         starts = [step.context_start for step in trajectory.steps]
         assert starts == sorted(starts) and starts[0] == 0 and len(set(starts)) > 5
         assert max(at - start for at, start in enumerate(starts)) > 2, "more of the past stays than the present"
-        pieces = agent.format.split(trajectory, None)
+        pieces = agent.reader.contexts.format.split(trajectory, None)
         assert len(pieces) == len(set(starts)) and max(map(len, pieces)) <= 96
         shown = [piece.input_ids[:start] for piece in pieces for start in np.flatnonzero(piece.step_start)]
         assert len(shown) == len(trajectory)
         for at, ids in enumerate(shown):
             assert ids.tolist() == agent.told[int(trajectory.task), at]
             assert len(ids) + 6 < 96
-        check_against_rereading(agent.policy.model, tokenizer, trajectory, 1.0)
+        check_against_rereading(agent.reader.policy.model, tokenizer, trajectory, 1.0)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_fifty_turns_with_a_cache_are_fifty_turns_without_one(architecture: str, tokenizer: Any) -> None:
     longer = {"n_positions": 2048} if architecture == "gpt2" else {"max_position_embeddings": 2048}
     model = make_model(architecture, **longer)
-    agent = LanguageModelAgent(model, tokenizer, temperature=0.0, max_new_tokens=MAX_NEW_TOKENS)
+    agent = LanguageModelAgent(EpisodeReader(model, tokenizer, temperature=0.0, max_new_tokens=MAX_NEW_TOKENS))
     together = rollout(Endless, agent=agent, episodes=3, batch_size=3)
     for trajectory in together:
         assert len(trajectory) == 50
@@ -388,25 +392,10 @@ def test_fifty_turns_with_a_cache_are_fifty_turns_without_one(architecture: str,
 
 
 def test_an_observation_that_does_not_fit_gives_empty_turns(tokenizer: Any) -> None:
-    agent = LanguageModelAgent(make_model("gpt2", n_positions=8), tokenizer, max_new_tokens=6)
+    agent = LanguageModelAgent(EpisodeReader(make_model("gpt2", n_positions=8), tokenizer, max_new_tokens=6))
     with pytest.warns(UserWarning, match="turns are empty"):
         (trajectory,) = rollout(Babble, agent=agent, episodes=1)
     assert {step.action for step in trajectory.steps} == {""}
-
-
-@pytest.mark.parametrize(
-    ("turn", "action"),
-    [
-        ("go to fridge 1", "go to fridge 1"),
-        (" go to fridge 1\n", "go to fridge 1"),
-        ("Thought: it is cold.\nAction: open fridge 1", "open fridge 1"),
-        ("Action: look\nThought: no.\naction : open fridge 1 \nso there", "open fridge 1"),
-        ("Action:", ""),
-        ("", ""),
-    ],
-)
-def test_the_action_is_the_turn_or_what_follows_its_last_action_line(turn: str, action: str) -> None:
-    assert action_of(turn) == action
 
 
 @pytest.mark.parametrize(
@@ -414,9 +403,74 @@ def test_the_action_is_the_turn_or_what_follows_its_last_action_line(turn: str, 
 )
 def test_a_wrong_setting_is_refused(wrong: dict[str, Any], tokenizer: Any) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        LanguageModelAgent(make_model("llama"), tokenizer, **wrong)
+        EpisodeReader(make_model("llama"), tokenizer, **wrong)
 
 
 def test_nothing_to_decide_is_no_decision(tokenizer: Any) -> None:
     episodes: list[Episode] = []
     assert agent_of("llama", tokenizer).act(episodes) == []
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt_neox"])
+def test_a_pass_with_a_cache_gives_no_warning(architecture: str, tokenizer: Any) -> None:
+    value = make_model(architecture, seed=1, value=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="a turn was cut off")
+        agent = agent_of(architecture, tokenizer, value=value, max_new_tokens=64)
+        rollout(Babble, agent=agent, episodes=1, max_steps=2)
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+def test_the_cache_is_given_by_the_name_that_the_model_has_for_it(name: str) -> None:
+    """transformers calls it past_key_values before 5.24 and only cache from 5.40 on."""
+    model = make_model("llama")
+    forward, parameters = model.forward, inspect.signature(model.forward).parameters
+    (own,) = {"cache", "past_key_values"} & set(parameters)
+    expected = read_on(model)
+
+    def renamed(**arguments: Any) -> Any:
+        assert not ({"cache", "past_key_values"} - {name}) & set(arguments)
+        return forward(**{own if key == name else key: value for key, value in arguments.items()})
+
+    signature = [each.replace(name=name if key == own else key) for key, each in parameters.items()]
+    renamed.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    model.forward = renamed
+    assert torch.equal(read_on(model), expected)
+
+
+def read_on(model: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        cache = RaggedCache(model)
+        cache.retain([1])
+        cache.read([[5, 6, 7]])
+        return cache.read([[5, 6, 7, 8]])
+
+
+def test_a_turn_that_the_limit_ended_is_marked_and_one_that_ended_by_itself_is_not(tokenizer: Any) -> None:
+    played = rollout(Babble, agent=agent_of("llama", tokenizer), episodes=8)
+    assert {step.cut for each in played for step in each.steps} == {True, False}
+    for trajectory in played:
+        for step in trajectory.steps:
+            assert step.cut == (len(tokenizer(step.text).input_ids) == MAX_NEW_TOKENS)
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_a_model_whose_weights_are_not_numbers_is_refused(value: bool, tokenizer: Any) -> None:
+    policy, valued = make_model("llama"), make_model("llama", seed=1, value=True)
+    torch.nn.init.constant_((valued if value else policy).model.norm.weight, float("nan"))
+    with pytest.raises(DataError, match="Llama.* gives outputs that are not finite numbers: its weights are damaged"):
+        EpisodeReader(policy, tokenizer, value=valued)
+
+
+def test_a_model_that_gives_no_numbers_later_on_is_refused_then(tokenizer: Any) -> None:
+    agent = agent_of("llama", tokenizer, value=make_model("llama", seed=1, value=True))
+    torch.nn.init.constant_(agent.reader.value_model().cache.model.model.norm.weight, float("nan"))
+    with pytest.raises(DataError, match="the value model gives outputs that are not finite numbers"):
+        rollout(Babble, agent=agent, episodes=1)
+    agent = agent_of("llama", tokenizer)
+    torch.nn.init.constant_(agent.reader.policy.model.model.norm.weight, float("nan"))
+    for temperature in (0.0, 1.0):
+        agent.reader.sampler.temperature = temperature
+        with pytest.raises(DataError, match="the policy model gives outputs that are not finite numbers"):
+            rollout(Babble, agent=agent, episodes=1)

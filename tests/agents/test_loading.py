@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
+from helpers.word_models import Babble, make_model
 from oreo.agents import AgentConfig, load_agent
 from oreo.agents.loading import acting
 from oreo.agents.registry import CHOICES, Entry, class_of
 from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout
-
-from .conftest import Babble, make_model
 
 
 @pytest.fixture(scope="module")

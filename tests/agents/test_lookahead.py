@@ -10,6 +10,7 @@ import pytest
 
 from helpers.word_models import WORDS, Babble, make_model
 from oreo.agents.lookahead import LookaheadAgent
+from oreo.agents.reading import EpisodeReader
 from oreo.envs.text_env import TextEnv
 from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout
@@ -54,18 +55,19 @@ class Tale(TextEnv):
 
 def make_agent(tokenizer: Any, architecture: str = "llama", **settings: Any) -> LookaheadAgent:
     policy, value = make_model(architecture), make_model(architecture, seed=1, value=True)
-    return LookaheadAgent(policy, value, tokenizer, **{"max_new_tokens": 4} | settings)
+    own = {key: settings.pop(key) for key in ("width", "depth", "proposals", "beta") if key in settings}
+    return LookaheadAgent(EpisodeReader(policy, tokenizer, value=value, **{"max_new_tokens": 4} | settings), **own)
 
 
 def log_prob_of(agent: LookaheadAgent, prefix: list[int], command: str) -> float:
-    ids = agent.format.turn(command)
-    log_probs = plain(agent.policy.model, prefix + ids)[len(prefix) - 1 : -1].log_softmax(-1)
+    ids = agent.reader.contexts.format.turn(command)
+    log_probs = plain(agent.reader.policy.model, prefix + ids)[len(prefix) - 1 : -1].log_softmax(-1)
     return sum(float(log_probs[at, token]) for at, token in enumerate(ids))
 
 
 def likeliest(agent: LookaheadAgent, prefix: list[int], commands: list[str]) -> list[str]:
     ordered = sorted(dict.fromkeys(commands), key=lambda each: log_prob_of(agent, prefix, each), reverse=True)
-    return ordered[: agent.candidates]
+    return ordered[: agent.width]
 
 
 def ranked(agent: LookaheadAgent, prefix: list[int], worth: dict[str, float], beta: float) -> dict[str, float]:
@@ -83,10 +85,9 @@ def worth_of(
         if over or world.steps_taken == world.max_steps:
             found[command] = reward
             continue
-        ids = prefix + agent.format.turn(command) + agent.format.between(observation)
+        ids = prefix + agent.reader.contexts.format.turn(command) + agent.reader.contexts.format.between(observation)
         if depth == 1:
-            assert agent.value is not None
-            found[command] = reward + float(plain(agent.value.model, ids)[-1, 0])
+            found[command] = reward + float(plain(agent.caches[1].model, ids)[-1, 0])
         else:
             later = worth_of(agent, world, ids, info["admissible_commands"], depth - 1, beta)
             found[command] = reward + max(ranked(agent, ids, later, beta).values())
@@ -110,7 +111,7 @@ def test_it_finds_what_trying_everything_finds(architecture: str, depth: int, be
     agent = make_agent(tokenizer, architecture, depth=depth, width=2, proposals="admissible", beta=beta)
     for trajectory in rollout(Tale, agent=agent, episodes=4, batch_size=3):
         for index, step in enumerate(trajectory.steps):
-            prefix = prefix_of(agent.format, trajectory.steps[: index + 1])
+            prefix = prefix_of(agent.reader.contexts.format, trajectory.steps[: index + 1])
             assert step.admissible_commands is not None
             tried = worth_of(agent, at_step(trajectory, index), prefix, list(step.admissible_commands), depth, beta)
             noted = {candidate.text: candidate.value for candidate in step.candidates}
@@ -140,8 +141,9 @@ def test_it_does_not_depend_on_the_batch_nor_on_the_cache(proposals: str, tokeni
     alone = texts(rollout(Tale, agent=agent(), episodes=5, batch_size=1))
     assert texts(rollout(Tale, agent=agent(), episodes=5, batch_size=5)) == alone
     slow = agent()
-    assert slow.value is not None
-    slow.policy, slow.value = Rereading(slow.policy.model), Rereading(slow.value.model)
+    reader, value = slow.reader, slow.reader.value_model()
+    reader.policy, value.cache = Rereading(reader.policy.model), Rereading(value.cache.model)
+    slow.caches = reader.policy, value.cache
     assert texts(rollout(Tale, agent=slow, episodes=5)) == alone
 
 

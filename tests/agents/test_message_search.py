@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from helpers.word_models import WORDS, Babble, make_model
+from oreo.actions import action_of
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.message_search import MessageSearchAgent, _Beam
+from oreo.agents.reading import EpisodeReader
 from oreo.agents.sampling import draw
-from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import TextEnv, continues_message
 from oreo.errors import UsageError
@@ -54,23 +55,24 @@ class Spell(TextEnv):
 
 def make_agent(tokenizer: Any, **settings: Any) -> MessageSearchAgent:
     policy, value = make_model("llama"), make_model("llama", seed=1, value=True)
-    return MessageSearchAgent(policy, value, tokenizer, **{"max_new_tokens": 3} | settings)
+    own = {key: settings.pop(key) for key in ("search", "width", "budget", "budget_steps") if key in settings}
+    return MessageSearchAgent(EpisodeReader(policy, tokenizer, value=value, **{"max_new_tokens": 3} | settings), **own)
 
 
-def sampled(agent: MessageSearchAgent, ids: list[int], uniform: np.ndarray, behind: str) -> tuple[str, float, int]:
+def sampled(agent: Any, ids: list[int], uniform: np.ndarray, behind: str) -> tuple[str, float, int]:
     """A turn, token by token: its text, log-probability and number of tokens."""
     said: list[int] = []
     total = 0.0
     for number in uniform:
-        logits = plain(agent.policy.model, ids + said)[-1:]
-        token, log_prob = draw(logits, np.array([[number]]), temperature=agent.temperature)
+        logits = plain(agent.reader.policy.model, ids + said)[-1:]
+        token, log_prob = draw(logits, np.array([[number]]), temperature=agent.reader.sampler.temperature)
         total += float(log_prob[0, 0])
-        if int(token[0, 0]) in agent.format.end_ids:
+        if int(token[0, 0]) in agent.reader.contexts.format.end_ids:
             break
         said.append(int(token[0, 0]))
-        if any(mark in agent.format.decode(said, behind) for mark in STOP):
+        if any(mark in agent.reader.contexts.format.decode(said, behind) for mark in STOP):
             break
-    return agent.format.decode(said, behind), total, len(said)
+    return agent.reader.contexts.format.decode(said, behind), total, len(said)
 
 
 def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple[list[str], int]:
@@ -80,7 +82,7 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
     from oreo.rollouts.loop import seeds
 
     rng = seeds(0, index)[1]
-    start = agent.format.start(trajectory.steps[0].observation)
+    start = agent.reader.contexts.format.start(trajectory.steps[0].observation)
     beams: list[dict[str, Any]] = [
         {"ids": start, "behind": "", "turns": [], "message": "", "world": world.snapshot(), "over": False}
     ]
@@ -88,7 +90,9 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
     for depth in range(Spell.max_steps):
         grown = [beam for beam in beams if beam["over"]]
         draws = {
-            place: rng.random((agent.width if agent.search == "beam" or not depth else 1, agent.max_new_tokens))
+            place: rng.random(
+                (agent.width if agent.search == "beam" or not depth else 1, agent.reader.sampler.max_new_tokens)
+            )
             for place, beam in enumerate(beams)
             if not beam["over"]
         }
@@ -101,14 +105,14 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
                 turns = [turn for place, turn in enumerate(turns) if texts.index(turn[0]) == place]
             for text, log_prob, _ in turns:
                 on = continues_message(text, STOP)
-                ids = agent.format.turn(text, continues_message=on, preceding=beam["behind"])[:-1]
-                worth = float(plain(agent.value.model, beam["ids"] + ids)[-1, 0])  # type: ignore[union-attr]
+                ids = agent.reader.contexts.format.turn(text, continues_message=on, preceding=beam["behind"])[:-1]
+                worth = float(plain(agent.reader.value.cache.model, beam["ids"] + ids)[-1, 0])  # type: ignore[union-attr]
                 world.restore(beam["world"])
                 observation, _, done, _, info = world.step(action_of(text))
                 step = Step("", text, continues_message=on)
                 grown.append(
                     {
-                        "ids": beam["ids"] + agent.format.step(step, observation, beam["behind"]),
+                        "ids": beam["ids"] + agent.reader.contexts.format.step(step, observation, beam["behind"]),
                         "behind": tail(step, observation),
                         "turns": [*beam["turns"], text],
                         "message": beam["message"] + text + observation,
@@ -161,18 +165,19 @@ def test_beams_enough_for_the_whole_tree_find_the_best_of_all_messages(tokenizer
     # So hot that each of the tokens is drawn at least once in four hundred times.
     agent = make_agent(tokenizer, width=400, max_new_tokens=1, temperature=100.0)
     (played,) = rollout(TwoWords, agent=agent, episodes=1)
-    start = agent.format.start(played.steps[0].observation)
+    start = agent.reader.contexts.format.start(played.steps[0].observation)
     said = [step.text for step in played.steps]
 
-    tokens = [token for token in range(len(tokenizer)) if token not in agent.format.end_ids]
+    tokens = [token for token in range(len(tokenizer)) if token not in agent.reader.contexts.format.end_ids]
     value: dict[tuple[str, str], float] = {}
-    for one in {"", *(agent.format.decode([token], "") for token in tokens)}:
+    for one in {"", *(agent.reader.contexts.format.decode([token], "") for token in tokens)}:
         step = Step("", one, continues_message=continues_message(one, STOP))
-        ids = start + agent.format.step(step, "", "")
+        ids = start + agent.reader.contexts.format.step(step, "", "")
         behind = tail(step, "")
-        for other in {"", *(agent.format.decode([token], behind) for token in tokens)}:
-            last = agent.format.turn(other, continues_message=continues_message(other, STOP), preceding=behind)[:-1]
-            value[one, other] = float(plain(agent.value.model, ids + last)[-1, 0])  # type: ignore[union-attr]
+        for other in {"", *(agent.reader.contexts.format.decode([token], behind) for token in tokens)}:
+            on = continues_message(other, STOP)
+            last = agent.reader.contexts.format.turn(other, continues_message=on, preceding=behind)[:-1]
+            value[one, other] = float(plain(agent.reader.value.cache.model, ids + last)[-1, 0])  # type: ignore[union-attr]
     assert len(value) > 2_000
     assert value[said[0], said[1]] == pytest.approx(max(value.values()), abs=1e-5)
 
@@ -180,7 +185,9 @@ def test_beams_enough_for_the_whole_tree_find_the_best_of_all_messages(tokenizer
 def test_one_beam_at_temperature_0_is_greedy(tokenizer: Any) -> None:
     settings = {"temperature": 0.0, "max_new_tokens": 3}
     searched = rollout(Spell, agent=make_agent(tokenizer, width=1, **settings), episodes=6, batch_size=4)
-    greedy = rollout(Spell, agent=LanguageModelAgent(make_model("llama"), tokenizer, **settings), episodes=6)
+    greedy = rollout(
+        Spell, agent=LanguageModelAgent(EpisodeReader(make_model("llama"), tokenizer, **settings)), episodes=6
+    )
     assert [[step.text for step in each.steps] for each in searched] == [
         [step.text for step in each.steps] for each in greedy
     ]
@@ -204,7 +211,7 @@ def test_with_the_true_value_a_wider_search_wins_whatever_can_be_won(tokenizer: 
             return "", float(done and good), done
 
     class Oracle(MessageSearchAgent):
-        def _worth(self, level: Any) -> dict[int, list[float]]:
+        def _values(self, level: Any) -> dict[int, list[float]]:
             def worth(message: str) -> float:
                 return float(all(int(word[1:]) % 2 == 0 for word in message.split() if word in WORDS))
 
@@ -213,7 +220,8 @@ def test_with_the_true_value_a_wider_search_wins_whatever_can_be_won(tokenizer: 
     policy, value = make_model("llama"), make_model("llama", seed=1, value=True)
     won = {}
     for width in (1, 12):
-        agent = Oracle(policy, value, tokenizer, width=width, max_new_tokens=1, temperature=5.0)
+        reader = EpisodeReader(policy, tokenizer, value=value, max_new_tokens=1, temperature=5.0)
+        agent = Oracle(reader, width=width)
         won[width] = sum(each.won for each in rollout(Count, agent=agent, episodes=20, batch_size=10))
     assert won[12] == 20 > won[1]
 
@@ -268,9 +276,9 @@ def test_a_finished_beam_stays_and_equal_messages_are_kept_once(tokenizer: Any) 
 
     done = beam("a b", -5.0, over=True)
     children = [beam("a c", 0.5), beam("a b", 9.0), beam("a d", 0.9), beam("a c", 0.8), beam("a e", 0.4)]
-    assert agent._kept([done], children) == [done, children[2], children[0]]
-    assert agent._kept([], children)[:2] == [children[1], children[2]]
-    assert agent._kept([done] * 3, children) == [done] * 3
+    assert agent._survivors([done], children) == [done, children[2], children[0]]
+    assert agent._survivors([], children)[:2] == [children[1], children[2]]
+    assert agent._survivors([done] * 3, children) == [done] * 3
 
 
 def test_votes_are_counted_by_what_answers_are_and_not_by_how_they_are_written(tokenizer: Any) -> None:
@@ -313,6 +321,6 @@ def test_wrong_settings_and_worlds_that_cannot_be_set_back_give_one_clear_line(t
         with pytest.raises(UsageError, match=message):
             make_agent(tokenizer, **settings)
     with pytest.raises(UsageError, match="takes a value model"):
-        MessageSearchAgent(make_model("llama"), None, tokenizer)
+        MessageSearchAgent(EpisodeReader(make_model("llama"), tokenizer))
     with pytest.raises(UsageError, match="snapshot and restore"):
         rollout(Babble, agent=make_agent(tokenizer), episodes=1)

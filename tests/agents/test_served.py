@@ -21,7 +21,8 @@ import torch
 from helpers.word_models import Babble, Lines, make_model
 from oreo.agents import load_agent
 from oreo.agents.language_model import LanguageModelAgent
-from oreo.agents.served import ServedAgent
+from oreo.agents.reading import EpisodeReader
+from oreo.agents.served import served_agent
 from oreo.agents.server import Refused, Server, ServerError
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
@@ -125,7 +126,7 @@ def test_an_episode_does_not_depend_on_its_company(protocol: ProtocolServer) -> 
 
 
 def test_text_is_asked_for_with_the_tokens_of_training_or_their_text(protocol: ProtocolServer, tokenizer: Any) -> None:
-    agent = ServedAgent(Server(protocol.url, "rule"), api="text", tokenizer=tokenizer, instruction="w9")
+    agent = served_agent(Server(protocol.url, "rule"), api="text", tokenizer=tokenizer, instruction="w9")
     turn_format = TurnFormat.from_tokenizer(tokenizer, instruction="w9")
     (trajectory,) = rollout(Babble, agent=agent, episodes=1)
     encoded = turn_format.encode(trajectory).input_ids.tolist()
@@ -163,7 +164,7 @@ def test_the_older_turns_leave_where_an_episode_outgrows_the_context(protocol: P
 
 @pytest.mark.parametrize("api", ["chat", "text"])
 def test_a_context_that_is_set_holds_for_a_server_too(api: str, protocol: ProtocolServer, tokenizer: Any) -> None:
-    agent = ServedAgent(Server(protocol.url, "rule"), api=api, tokenizer=tokenizer, max_new_tokens=9, context=70)
+    agent = served_agent(Server(protocol.url, "rule"), api=api, tokenizer=tokenizer, max_new_tokens=9, context=70)
     with pytest.warns(UserWarning, match="its oldest turns leave"):
         played = rollout(Babble, agent=agent, episodes=4, seed=3)
     turn_format = TurnFormat.from_tokenizer(tokenizer)
@@ -173,19 +174,66 @@ def test_a_context_that_is_set_holds_for_a_server_too(api: str, protocol: Protoc
             told = turn_format.history(trajectory.steps[:at], step.observation, step.context_start)
             assert len(told) <= 70 - 9
     with pytest.raises(UsageError, match="which counts tokens, take a tokenizer"):
-        ServedAgent(Server(protocol.url, "rule"), context=70)
+        served_agent(Server(protocol.url, "rule"), context=70)
 
 
 def test_messages_in_several_turns_are_for_models_that_are_loaded_here(protocol: ProtocolServer) -> None:
     with pytest.raises(UsageError, match="asked for whole messages"):
-        rollout(Lines, agent=ServedAgent(Server(protocol.url, "rule")), episodes=1)
+        rollout(Lines, agent=served_agent(Server(protocol.url, "rule")), episodes=1)
 
 
-def test_a_model_that_only_thinks_is_pointed_out(protocol: ProtocolServer) -> None:
+def test_a_model_that_only_thinks_is_pointed_out_and_nothing_is_stored(protocol: ProtocolServer) -> None:
     protocol.faults = ['{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}']
-    with pytest.warns(UserWarning, match="used up its 48 tokens before it said anything"):
-        (trajectory,) = rollout(Babble, agent=served(protocol), episodes=1, max_steps=1)
-    assert trajectory.steps[0].text == ""
+    with pytest.raises(ServerError, match="rule at .* used up its 48 tokens before it said anything"):
+        rollout(Babble, agent=served(protocol), episodes=1, max_steps=1)
+
+
+def test_a_turn_that_the_server_cut_is_marked(protocol: ProtocolServer) -> None:
+    protocol.faults = ['{"choices": [{"message": {"content": "w1 w2"}, "finish_reason": "length"}]}']
+    with pytest.warns(UserWarning, match="cut off at max_new_tokens=48"):
+        (trajectory,) = rollout(Babble, agent=served(protocol), episodes=1, seed=1, max_steps=2)
+    assert [step.cut for step in trajectory.steps] == [True, False]
+
+
+@pytest.mark.filterwarnings("ignore:rule at")
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "[" * 200_000,
+        '{"choices": ' + "[" * 200_000,
+        '{"choices": [{"message": {"content": null}, "finish_reason": "tool_calls"}]}',
+        '{"choices": [{"message": {"content": "' + "a" * 10_000_000 + '"}}]}',
+    ],
+    ids=["brackets", "nested", "null", "long"],
+)
+def test_a_reply_that_is_no_turn_is_asked_for_again(reply: str, protocol: ProtocolServer) -> None:
+    undisturbed = rollout(Babble, agent=served(protocol), episodes=1)
+    protocol.faults = [reply]
+    assert same(rollout(Babble, agent=served(protocol, timeout=5.0), episodes=1)) == same(undisturbed)
+
+
+def test_a_reply_is_not_read_beyond_its_bound(protocol: ProtocolServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oreo.agents.server._LONGEST_REPLY", 1 << 20)
+    protocol.faults = ["x" * (2 << 20)] * 9
+    with pytest.raises(ServerError, match="a reply of more than 1 MiB"):
+        rollout(Babble, agent=served(protocol, deadline=1.0), episodes=1)
+
+
+def test_half_a_surrogate_pair_costs_no_episode(protocol: ProtocolServer, tmp_path: Path) -> None:
+    protocol.faults = ['{"choices": [{"message": {"content": "w1 \\ud83d"}}]}']
+    with TrajectoryBuffer(tmp_path) as buffer:
+        (trajectory,) = rollout(Babble, agent=served(protocol), episodes=1, into=buffer)
+        assert trajectory.steps[0].text == "w1 \ufffd" and same(list(buffer)) == same([trajectory])
+
+
+@pytest.mark.parametrize("status", ["301", "302", "307", "308"])
+def test_a_redirect_does_not_take_the_prompt_along(status: str, protocol: ProtocolServer) -> None:
+    elsewhere = ProtocolServer()
+    protocol.faults, protocol.location = [status], f"{elsewhere.url}/chat/completions"
+    with pytest.raises(Refused, match=f"redirects to {elsewhere.url}/chat/completions, where no prompt is sent"):
+        rollout(Babble, agent=served(protocol), episodes=1)
+    assert not elsewhere.asked
+    elsewhere.kill()
 
 
 def test_it_can_be_asked_where_an_event_loop_runs_already(protocol: ProtocolServer) -> None:
@@ -213,7 +261,7 @@ def test_its_thread_ends_with_it(protocol: ProtocolServer) -> None:
 def test_a_local_value_model_chooses_among_served_turns(protocol: ProtocolServer, tokenizer: Any, many: bool) -> None:
     protocol.many = many
     value = make_model("llama", seed=1, value=True)
-    agent = ServedAgent(Server(protocol.url, "rule"), value=value, tokenizer=tokenizer, k=4)
+    agent = served_agent(Server(protocol.url, "rule"), value=value, tokenizer=tokenizer, k=4)
     played = rollout(Babble, agent=agent, episodes=4, batch_size=3)
     turn_format = TurnFormat.from_tokenizer(tokenizer)
     assert played[0].agent == "served(rule, temperature=1.0, best_of=4)"
@@ -244,10 +292,10 @@ def _worth(value: Any, ids: list[int]) -> float:
 
 def test_the_values_are_noted_without_a_choice_too(protocol: ProtocolServer, tokenizer: Any) -> None:
     value = make_model("llama", seed=1, value=True)
-    agent = ServedAgent(Server(protocol.url, "rule"), value=value, tokenizer=tokenizer)
+    agent = served_agent(Server(protocol.url, "rule"), value=value, tokenizer=tokenizer)
     (trajectory,) = rollout(Babble, agent=agent, episodes=1)
-    local = LanguageModelAgent(make_model("llama"), tokenizer, value=value)
-    first = local.format.start(trajectory.steps[0].observation)
+    local = LanguageModelAgent(EpisodeReader(make_model("llama"), tokenizer, value=value))
+    first = local.reader.contexts.format.start(trajectory.steps[0].observation)
     assert trajectory.steps[0].value == pytest.approx(_worth(value, first), abs=1e-4)
     assert all(step.value is not None and not step.candidates for step in trajectory.steps)
 
@@ -350,7 +398,7 @@ def test_the_key_is_sent_and_shown_nowhere(protocol: ProtocolServer, monkeypatch
     protocol.rule = lambda body: f"the key {KEY} may not do that"
     with pytest.raises(Refused, match="the key .* may not do that") as failure:
         rollout(Babble, agent=agent, episodes=1)
-    assert KEY not in f"{trajectory!r} {agent.name} {agent.checkpoint} {failure.value} {failure.value.said}"
+    assert KEY not in f"{trajectory!r} {agent.name} {agent.checkpoint} {failure.value} {failure.value.complaint}"
     monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nmore")
     with pytest.raises(UsageError, match="a line break") as misuse:
         load_agent("served:rule")

@@ -22,7 +22,7 @@ import oreo.models.loading
 from helpers import vllm_stand_in
 from oreo.agents import load_agent
 from oreo.agents.sampling import _nucleus
-from oreo.agents.vllm import VllmAgent, _digest
+from oreo.agents.vllm import _digest, vllm_agent
 from oreo.encoding.turn_format import TurnFormat
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, EngineError, MissingExtra, UsageError
@@ -80,10 +80,10 @@ class Listening:
         return outputs
 
 
-def agent_of(greedy: Any, checkpoint: Path, *, valued: bool = False, **settings: Any) -> tuple[VllmAgent, Listening]:
-    engine: Any = Listening(greedy.engine)
+def agent_of(greedy: Any, checkpoint: Path, *, valued: bool = False, **settings: Any) -> tuple[Any, Listening]:
+    engine: Any = Listening(greedy.completer.engine)
     value = load_value(checkpoint / "value") if valued else None
-    return VllmAgent(engine, greedy.format.tokenizer, value=value, **settings), engine
+    return vllm_agent(engine, greedy.completer.format.tokenizer, value=value, **settings), engine
 
 
 def told(played: list[Trajectory]) -> list[Any]:
@@ -121,7 +121,7 @@ def test_greedy_it_acts_as_the_local_agent_also_where_an_episode_outgrows_the_co
 def test_its_prompts_are_the_tokens_that_training_sees(greedy: Any, checkpoint: Path) -> None:
     agent, engine = agent_of(greedy, checkpoint, temperature=0.0, instruction="Play.")
     (trajectory,) = rollout("oreo/ALFWorld-v0", agent=agent, **KITCHEN | {"episodes": 1, "max_steps": 5})
-    encoded = TurnFormat.from_tokenizer(greedy.format.tokenizer, instruction="Play.").encode(trajectory)
+    encoded = TurnFormat.from_tokenizer(greedy.completer.format.tokenizer, instruction="Play.").encode(trajectory)
     starts = np.flatnonzero(encoded.step_start)
     assert [prompt for prompt, _ in engine.heard] == [encoded.input_ids[:start].tolist() for start in starts]
 
@@ -167,7 +167,9 @@ def test_the_log_probability_of_a_sample_is_under_the_distribution_drawn_from(
     steps = [step for trajectory in played for step in trajectory.steps]
     for step, (prompt, (drawn,)) in zip(steps, engine.heard, strict=True):
         ids = list(drawn.token_ids)
-        assert step.text == agent.format.decode(ids) and (ids[-1] in agent.format.end_ids) != (len(ids) == 48)
+        assert step.text == agent.completer.format.decode(ids) and (ids[-1] in agent.completer.format.end_ids) != (
+            len(ids) == 48
+        )
         assert step.log_prob == pytest.approx(scored(policy, prompt, ids, temperature, top_p), abs=2e-3)
     assert log_probs(played).min() < -1, "all turns are certain"
 
@@ -198,12 +200,12 @@ def test_the_most_valuable_of_three_samples_is_said(greedy: Any, checkpoint: Pat
             restarted += index > 0 and len(prompt) < len(heard[index - 1][0])
             assert len(prompt) + 48 <= VALUED
             assert step.value == pytest.approx(worth(value, prompt), abs=1e-3)
-            drawn = {agent.format.decode(each.token_ids): each for each in reversed(outputs)}
+            drawn = {agent.completer.format.decode(each.token_ids): each for each in reversed(outputs)}
             assert {candidate.text for candidate in step.candidates} == set(drawn)
             for candidate in step.candidates:
                 likelihood = scored(policy, prompt, list(drawn[candidate.text].token_ids), 1.2, 1.0)
                 assert candidate.log_prob == pytest.approx(likelihood, abs=2e-3)
-                state = prompt + agent.format.turn(candidate.text)[:-1][:48]
+                state = prompt + agent.completer.format.turn(candidate.text)[:-1][:48]
                 assert candidate.value == pytest.approx(worth(value, state), abs=1e-3)
             best = max(step.candidates, key=lambda candidate: candidate.value or 0.0)
             assert (step.text, step.log_prob) == (best.text, best.log_prob)
@@ -250,10 +252,10 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_training_output_is_loaded_with_its_value_model(stand_in: None, checkpoint: Path) -> None:
     agent: Any = load_agent(f"vllm:{checkpoint}", choose="best-of", k=2, engine={"max_model_len": 200})
-    assert (agent.k, agent.engine.limit, agent.name) == (2, 200, "vllm(temperature=1.0, best_of=2)")
+    assert (agent.k, agent.completer.engine.limit, agent.name) == (2, 200, "vllm(temperature=1.0, best_of=2)")
     assert agent.checkpoint == digest(checkpoint / "policy")
     alone: Any = load_agent(f"vllm:{checkpoint / 'policy'}")
-    assert agent.judge is not None and alone.judge is None
+    assert agent.values is not None and alone.values is None
 
 
 @pytest.mark.parametrize(

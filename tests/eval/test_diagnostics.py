@@ -120,9 +120,10 @@ def models() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def played(models: dict[str, Any]) -> list[Trajectory]:
     from oreo.agents.language_model import LanguageModelAgent
+    from oreo.agents.reading import EpisodeReader
     from oreo.rollouts.loop import rollout
 
-    agent = LanguageModelAgent(models["policy"], models["tokenizer"], value=models["value"], temperature=1.0)
+    agent = LanguageModelAgent(EpisodeReader(models["policy"], models["tokenizer"], value=models["value"]))
     kwargs = {"split": "generated_unseen"}
     return rollout("oreo/ALFWorld-v0", agent=agent, episodes=4, max_steps=6, env_kwargs=kwargs)
 

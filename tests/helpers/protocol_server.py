@@ -30,6 +30,8 @@ class ProtocolServer:
         self.many = True
         """Whether it gives n choices; if not it passes over n, as some servers do."""
         self.retry_after = "0.05"
+        self.location = ""
+        """Where a redirecting status says to go."""
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.under_way = self.most_under_way = 0
@@ -144,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         if status in (429, 503):
             self.send_header("Retry-After", self.protocol.retry_after)
+        if 300 <= status < 400:
+            self.send_header("Location", self.protocol.location)
         self.end_headers()
         self.wfile.write(data[: len(data) // 2] if cut else data)
         if cut:

@@ -7,6 +7,7 @@ where it is installed.
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 from collections.abc import Sequence
@@ -85,6 +86,8 @@ class LLM:
     ) -> None:
         assert (logprobs_mode, generation_config) == ("processed_logprobs", "vllm")
         self._model, _ = load_policy(model, dtype=dtype, trust_remote_code=trust_remote_code)
+        parameters = inspect.signature(self._model.forward).parameters
+        self._cache_argument = "cache" if "cache" in parameters else "past_key_values"
         able = self._model.config.max_position_embeddings
         if max_model_len is not None and max_model_len > able:
             raise ValueError(
@@ -114,8 +117,8 @@ class LLM:
         logprobs: list[dict[int, Logprob]] = []
         fed, cache, reason = prompt, None, None
         while reason is None:
-            output = self._model(input_ids=torch.tensor([fed]), past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
+            output = self._model(input_ids=torch.tensor([fed]), use_cache=True, **{self._cache_argument: cache})
+            cache = getattr(output, self._cache_argument)
             (token,), (log_prob,) = (
                 found[0]
                 for found in draw(

@@ -1,4 +1,4 @@
-"""oreo.encoding.actions: which part of a turn is its action, and that training says where the stored one is another."""
+"""oreo.training.rows: what the rows of the data are."""
 
 from __future__ import annotations
 
@@ -9,24 +9,9 @@ from typing import Any
 import pytest
 
 from helpers import small_models
-from oreo.encoding.actions import action_of
 from oreo.encoding.turn_format import TurnFormat
 from oreo.models.loading import load_policy
 from oreo.training.rows import RowKind, encode_all
-
-
-@pytest.mark.parametrize(
-    ("turn", "action"),
-    [
-        ("go north", "go north"),
-        ("Thought: a shelf.\nAction: go to shelf 8", "go to shelf 8"),
-        ("Action: look\nno\n  ACTION :  go east \nbecause", "go east"),
-        ("Think: a shelf.\ngo to shelf 8", "Think: a shelf.\ngo to shelf 8"),
-        ("Action:", ""),
-    ],
-)
-def test_the_action_follows_the_last_action_line_or_is_all_of_the_turn(turn: str, action: str) -> None:
-    assert action_of(turn) == action
 
 
 def test_turns_that_an_agent_would_hand_over_as_another_action_are_counted() -> None:

@@ -1,0 +1,230 @@
+"""Agents whose policy runs somewhere else: who continues an episode is asked for turns, of which one is taken.
+
+A `Completer` is a server (served.py) or vLLM in this process (vllm.py). What is made of its turns is one thing: with a
+value model here the most valuable of K is said (best_of_k.py), and V of the states is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from oreo.agents.agent import Decision, Episode
+from oreo.agents.completions import Sample
+from oreo.agents.context import Contexts
+from oreo.agents.settings import DEFAULT_K, AgentConfig
+from oreo.agents.turns import decision, different, warn_of_cut_turns
+from oreo.agents.value_reader import ValueReader
+from oreo.encoding.turn_format import TurnFormat
+from oreo.errors import DataError, UsageError
+from oreo.trajectory import Candidate
+
+CHOICES = ("sample", "best-of")
+"""The ways to choose that what a completer says is enough for."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a completer makes of an episode."""
+
+    turns: list[Sample]
+    """At least one."""
+    context_start: int = 0
+    """The step from which it was told of the episode."""
+
+
+class Completer(Protocol):
+    """What continues episodes with a policy that is somewhere else."""
+
+    @property
+    def model(self) -> str:
+        """Whom it asks, for messages."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """As its agents' names have it, with what is said in brackets after it: `served(` and the model's name."""
+        ...
+
+    @property
+    def checkpoint(self) -> str:
+        """As of `oreo.agents.agent.Agent`."""
+        ...
+
+    @property
+    def max_new_tokens(self) -> int:
+        """A turn is ended when it has this many tokens."""
+        ...
+
+    def complete(self, episodes: Sequence[Episode], seeds: Sequence[int], count: int) -> list[Completion]:
+        """Turns for each episode, in order, and their number; at temperature 0 one is enough, all being alike."""
+        ...
+
+
+class ContextValues:
+    """A value model that reads what a completer is told, in tokens of its own."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        max_new_tokens: int,
+        context: int | None = None,
+        instruction: str | None = None,
+    ) -> None:
+        """Args:
+        model: token-classification model with one label.
+        tokenizer: its tokenizer.
+        max_new_tokens, context, instruction: as of `EpisodeReader`.
+
+        Raises:
+            DataError: the tokenizer has more tokens than the model embeds.
+        """
+        size = int(model.config.get_text_config().vocab_size)
+        if len(tokenizer) > size:
+            raise DataError(f"the tokenizer has {len(tokenizer)} tokens and the value model {size}: not of one kind")
+        self._reader = ValueReader(model.eval())
+        turn_format = TurnFormat.from_tokenizer(tokenizer, instruction=instruction)
+        limits = (context, self._reader.cache.limit)
+        self.contexts = Contexts(turn_format, max_new_tokens=max_new_tokens, limits=limits)
+
+    @torch.inference_mode()
+    def read(self, episodes: Sequence[Episode]) -> list[float | None]:
+        """V(s) of the state each turn is chosen in; None where the model has no room for it."""
+        self._shown = self.contexts.update(episodes)
+        values = self._reader.read(self._shown)
+        return [None if context.full else value for context, value in zip(self._shown, values, strict=True)]
+
+    @torch.inference_mode()
+    def values(self, texts: Sequence[Sequence[str]]) -> list[list[float | None]]:
+        """V of each turn of each episode read last: after its last token, before the one that ends it."""
+        self._ids = [
+            [self.contexts.unended_ids(context, text) for text in row]
+            for context, row in zip(self._shown, texts, strict=True)
+        ]
+        return [
+            [None] * len(row) if context.full else list(row)
+            for context, row in zip(self._shown, self._reader.values(self._ids), strict=True)
+        ]
+
+    @torch.inference_mode()
+    def commit(self, chosen: Sequence[int]) -> None:
+        """Which turn of each episode was said: the cache keeps what it read of it."""
+        self._reader.commit([row[place] for row, place in zip(self._ids, chosen, strict=True)])
+
+
+class CompleterAgent:
+    """Asks a completer for its turn; with a value model it notes V of the state, and takes the best of K by it."""
+
+    def __init__(
+        self,
+        completer: Completer,
+        *,
+        settings: str,
+        k: int = 1,
+        context: int | None = None,
+        values: ContextValues | None = None,
+    ) -> None:
+        """Args:
+        completer: who is asked.
+        settings: how it samples, for the agent's name: "temperature=1.0".
+        k: turns to choose from by value; equal ones count once.
+        context: as of `EpisodeReader`, for the agent's name.
+        values: a value model.
+
+        Raises:
+            UsageError: K turns without a value model to choose by.
+        """
+        if k < 1:
+            raise UsageError(f"k is at least 1, got {k}")
+        if k > 1 and values is None:
+            raise UsageError("best of several turns takes a value model to choose by")
+        self.completer, self.k, self.values = completer, k, values
+        best = f", best_of={k}" if k > 1 else ""
+        self.name = f"{completer.label}{settings}{best}{'' if context is None else f', context={context}'})"
+
+    @property
+    def checkpoint(self) -> str:
+        return self.completer.checkpoint
+
+    def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        if any(episode.info.get("stop") for episode in episodes):
+            raise UsageError(
+                f"{self.completer.model} is asked for whole messages, and this environment wants one in several "
+                "steps; let a step be the whole of it (oreo/Math-v0: step='solution'), or load the model here"
+            )
+        # Drawn once: an episode's randomness does not depend on how often the completer has to be asked.
+        seeds = [int(episode.rng.integers(1 << 30)) for episode in episodes]
+        state_values: list[float | None] = [None] * len(episodes)
+        if self.values is not None:
+            state_values = self.values.read(episodes)
+        completions = self.completer.complete(episodes, seeds, self.k)
+        if any(turn.cut for completion in completions for turn in completion.turns):
+            warn_of_cut_turns(self.completer.max_new_tokens)
+        best, candidates = self._choose([completion.turns for completion in completions])
+        return [
+            decision(
+                turn.text,
+                log_prob=turn.log_prob,
+                value=state_value,
+                candidates=weighed,
+                context_start=completion.context_start,
+                cut=turn.cut,
+            )
+            for completion, turn, weighed, state_value in zip(completions, best, candidates, state_values, strict=True)
+        ]
+
+    def _choose(self, rows: Sequence[Sequence[Sample]]) -> tuple[list[Sample], list[tuple[Candidate, ...]]]:
+        """The most valuable turn of each row, and what it was chosen among."""
+        if self.values is None or self.k == 1:
+            return [row[0] for row in rows], [()] * len(rows)
+        turns = [[row[place] for place in different(row)] for row in rows]
+        values = self.values.values([[turn.text for turn in row] for row in turns])
+        candidates = [
+            tuple(Candidate(turn.text, turn.log_prob, value) for turn, value in zip(row, row_values, strict=True))
+            for row, row_values in zip(turns, values, strict=True)
+        ]
+        best = [max(range(len(row)), key=lambda place: (*_rank(row[place]), -place)) for row in candidates]
+        self.values.commit(best)
+        return [row[place] for row, place in zip(turns, best, strict=True)], candidates
+
+
+def _rank(candidate: Candidate) -> tuple[float, float]:
+    """By value; among equals, or where there is no room to read it, by likelihood."""
+    value, log_prob = candidate.value, candidate.log_prob
+    return (-float("inf") if value is None else value, -float("inf") if log_prob is None else log_prob)
+
+
+def describe(temperature: float, top_p: float) -> str:
+    """How turns are sampled, as it stands in the names of agents."""
+    return f"temperature={temperature}" + (f", top_p={top_p}" if top_p < 1 else "")
+
+
+def samples_of(config: AgentConfig) -> int:
+    """K, of a way to choose of `CHOICES`."""
+    return 1 if config.choose == "sample" else config.k or DEFAULT_K
+
+
+def refuse_missing_value(spec: str, config: AgentConfig, value: str | None) -> None:
+    """Raises DataError where a value model is to choose and none is named or beside the policy."""
+    if config.choose != "sample" and value is None:
+        raise DataError(
+            f"{spec} has no value model beside it, which choose={config.choose!r} takes; name one with value=…, or "
+            "leave choose at 'sample'"
+        )
+
+
+def load_tokenizer(path: str, *, trust_remote_code: bool) -> Any:
+    """The tokenizer of a model or of an output folder of `oreo train`. Raises DataError where there is none."""
+    from transformers import AutoTokenizer
+
+    from oreo.models.loading import resolve_checkpoint
+    from oreo.models.reading import reading
+
+    policy, value = resolve_checkpoint(path)
+    with reading(path):
+        return AutoTokenizer.from_pretrained(value or policy, trust_remote_code=trust_remote_code)
