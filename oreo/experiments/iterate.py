@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 from oreo.errors import UsageError, did_you_mean
 from oreo.experiments.resumable import Left, claim, one_process, passes, play_left, played, still_to_play, train_once
-from oreo.files import write_json
+from oreo.files import read_json, write_json
 from oreo.training.config import TrainConfig
+from oreo.training.small_models import small_recipe
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -105,6 +106,11 @@ def iterate(
         if name in (training or {}):
             raise UsageError(f"{name} is an argument of its own (now {value!r}); leave it out of training")
     fields = {**(training or {}), "model": model, "seed": seed}
+    output = Path(output).expanduser().absolute()
+    begun = output / "iterate.json"
+    recipe = small_recipe(fields, {"recipe": read_json(begun).get("training.recipe")} if begun.is_file() else None)
+    if recipe is not None:
+        fields["recipe"] = recipe
     config = TrainConfig.of(**fields)
     collecting = _collecting(config.recipe, per_game=per_game, max_steps=max_steps, temperature=temperature)
     held_out_kwargs = {**(env_kwargs or {}), **(held_out_kwargs or {})}
@@ -125,7 +131,6 @@ def iterate(
             if k not in ("checkpoint_activations", "save_every", "trackers")
         },
     }
-    output = Path(output).expanduser().absolute()
     claim(output, "iterate.json", settings)
     job = _Job(output, settings, plan, fields, config.spec.name, batch_size, workers, console)
     evaluation = job.evaluate(0, model)

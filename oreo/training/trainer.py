@@ -41,7 +41,7 @@ from oreo.training.metrics import value_summary
 from oreo.training.modules import build, load_start
 from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
 from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward
-from oreo.training.run_folder import RunFolder, TrainResult, claimed
+from oreo.training.run_folder import RunFolder, TrainResult, claimed, stored_config
 from oreo.training.schedule import schedule
 from oreo.training.small_models import describe, doubt, small_recipe
 from oreo.trajectory import Trajectory
@@ -90,7 +90,7 @@ def train(
     """
     fields |= {"method": method, "model": str(model)}
     output = Path(output).expanduser()
-    if small := small_recipe(fields, output, resume=resume):
+    if small := small_recipe(fields, stored_config(output) or None if resume else None):
         fields["recipe"] = small
     config = TrainConfig.of(**fields)
     with claimed(output, config, resume=resume) as folder:
