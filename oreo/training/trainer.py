@@ -29,7 +29,6 @@ from oreo.errors import UsageError
 from oreo.files import writing
 from oreo.models import lora
 from oreo.models.saving import digest, save_model
-from oreo.progress import is_main_process
 from oreo.training import trackers
 from oreo.training.batches import Batch, MicroBatching
 from oreo.training.checkpoint import read_state, restore_optimizers, save_checkpoint
@@ -94,11 +93,12 @@ def train(
         fields["recipe"] = small
     config = TrainConfig.of(**fields)
     with claimed(output, config, resume=resume) as folder:
-        if small and is_main_process():
-            warnings.warn(describe(small, config.model), stacklevel=2)
         if resume and (finished := folder.finished()):
             return finished
-        return Run(data, config, folder, resume=resume).train(on_step)
+        run = Run(data, config, folder, resume=resume)
+        if small and run.main:
+            warnings.warn(describe(small, config.model), stacklevel=2)
+        return run.train(on_step)
 
 
 class Run:
