@@ -35,9 +35,10 @@ from oreo.experiments.resumable import (
     stored_seeds,
     train_once,
 )
-from oreo.files import write_json
+from oreo.files import read_json, write_json
 from oreo.rollouts.settings import Rollout
 from oreo.training.config import TrainConfig
+from oreo.training.small_models import small_recipe
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -116,6 +117,11 @@ def iterate(
 
     # 2) Say once what is done in every round, and hold the folder to it.
     fields = {**(training or {}), "model": model, "seed": seed}
+    output = Path(output).expanduser().absolute()
+    begun = output / "iterate.json"
+    recipe = small_recipe(fields, {"recipe": read_json(begun).get("training.recipe")} if begun.is_file() else None)
+    if recipe is not None:
+        fields["recipe"] = recipe
     config = TrainConfig.of(**fields)
     settings: dict[str, Any] = {
         "env": env,
@@ -133,7 +139,6 @@ def iterate(
     for name, value in config.to_dict().items():
         if name not in ("checkpoint_activations", "save_every", "trackers"):
             settings[f"training.{name}"] = value
-    output = Path(output).expanduser().absolute()
     claim(output, "iterate.json", settings)
 
     # 3) Go round.

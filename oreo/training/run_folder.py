@@ -43,7 +43,7 @@ class RunFolder:
     def __init__(self, path: Path, config: TrainConfig) -> None:
         self.path, self.config = path, config
         self.log, self.checkpoints = path / "log.jsonl", path / "checkpoint"
-        self.run_id = _stored_config(path).get("run", {}).get("id") or secrets.token_hex(4)
+        self.run_id = stored_config(path).get("run", {}).get("id") or secrets.token_hex(4)
         """What the run is called by trackers, after it was resumed as well."""
 
     def write_config(self, **run: Any) -> None:
@@ -126,11 +126,6 @@ def claimed(path: Path, config: TrainConfig, *, resume: bool) -> Iterator[RunFol
         yield RunFolder(path, config)
 
 
-def stored_recipe(path: Path) -> str | None:
-    """The recipe of the run that is there to be resumed."""
-    return _stored_config(path).get("recipe")
-
-
 def _is_new(path: Path) -> bool:
     """A run that is killed before its config.json is whole leaves no folder, or one with nothing but half a file."""
     if not path.exists():
@@ -146,12 +141,16 @@ def _check_claim(path: Path, config: TrainConfig, resume: bool) -> None:
         raise UsageError(f"{path} is not empty; give a new folder, or resume (--resume) to go on with its run")
     if not (path / "config.json").is_file():
         raise UsageError(f"{path} holds other things and no run to resume; give that of the run, or a new folder")
-    if changed := config.differences(_stored_config(path)):
+    if changed := config.differences(stored_config(path)):
         raise UsageError(f"cannot resume {path} with other settings: {'; '.join(changed)}")
 
 
-def _stored_config(path: Path) -> dict[str, Any]:
-    """config.json, nothing where there is none."""
+def stored_config(path: Path) -> dict[str, Any]:
+    """config.json of an output folder, nothing where there is none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     file = path / "config.json"
     if not file.is_file():
         return {}

@@ -8,13 +8,11 @@ one line says when so little, or so much, happened that the result cannot be wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from oreo.models.loading import parameter_count
 from oreo.training.config import TrainConfig
 from oreo.training.recipe import load_recipe, recipe_names
-from oreo.training.run_folder import stored_recipe
 from oreo.training.schedule import schedule
 
 SMALL = 20_000_000
@@ -28,17 +26,19 @@ _FAR_FROM_START = 0.5
 """KL to the starting policy in nats a token. Runs that improved a model stayed below 0.1."""
 
 
-def small_recipe(fields: Mapping[str, Any], output: Path, *, resume: bool) -> str | None:
-    """The recipe that a small starting model is trained by, None where the settings are the user's or the model's not.
+def small_recipe(fields: Mapping[str, Any], begun: Mapping[str, Any] | None = None) -> str | None:
+    """The recipe that a small starting model brings along, None where settings are given or it is large.
 
-    A run that is resumed goes on as it was begun.
+    Args:
+        fields: of `TrainConfig`, as far as they are given.
+        begun: the settings that what is to go on was begun with; it goes on with these. None: it is new.
     """
     name = f"small-{fields.get('method') or 'oreo'}"
     if fields.get("recipe") is not None or name not in recipe_names():
         return None
     if any(fields.get(key) is not None for key in load_recipe(name).train if key != "method"):
         return None
-    if resume and (output / "config.json").is_file() and stored_recipe(output) != name:
+    if begun is not None and begun.get("recipe") != name:
         return None
     count = parameter_count(fields.get("model", "tiny"))
     return name if count is not None and count < SMALL else None

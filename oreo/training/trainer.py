@@ -30,7 +30,6 @@ from oreo.field_docs import document_settings
 from oreo.files import writing
 from oreo.models import lora
 from oreo.models.saving import digest, save_model
-from oreo.progress import is_main_process
 from oreo.training import trackers
 from oreo.training.batches import Batch, MicroBatching
 from oreo.training.checkpoint import read_state, restore_optimizers, save_checkpoint
@@ -42,7 +41,7 @@ from oreo.training.metrics import value_summary
 from oreo.training.modules import build, load_start
 from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
 from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward
-from oreo.training.run_folder import RunFolder, TrainResult, claimed
+from oreo.training.run_folder import RunFolder, TrainResult, claimed, stored_config
 from oreo.training.schedule import schedule
 from oreo.training.small_models import describe, doubt, small_recipe
 from oreo.trajectory import Trajectory
@@ -92,15 +91,16 @@ def train(
     """
     fields |= {"method": method, "model": str(model)}
     output = Path(output).expanduser()
-    if small := small_recipe(fields, output, resume=resume):
+    if small := small_recipe(fields, stored_config(output) or None if resume else None):
         fields["recipe"] = small
     config = TrainConfig.of(**fields)
     with claimed(output, config, resume=resume) as folder:
-        if small and is_main_process():
-            warnings.warn(describe(small, config.model), stacklevel=2)
         if resume and (finished := folder.finished()):
             return finished
-        return Run(data, config, folder, resume=resume).train(on_step)
+        run = Run(data, config, folder, resume=resume)
+        if small and run.main:
+            warnings.warn(describe(small, config.model), stacklevel=2)
+        return run.train(on_step)
 
 
 class Run:

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import CTRLConfig, CTRLLMHeadModel, MixtralConfig, MixtralForCausalLM
 
-import oreo.training.trainer
 from helpers import small_models
 from helpers.pairwise import pairwise
 from helpers.small_models import rollouts
 from oreo.errors import UsageError
 from oreo.models.activations import checkpoint_activations
 from oreo.training.config import TrainConfig
-from oreo.training.trainer import train
+from oreo.training.run_folder import RunFolder
+from oreo.training.trainer import Run, train
 
 torch.set_num_threads(1)
 FAST: dict[str, Any] = dict(batch_size=5, lr=1e-2, value_lr=1e-2, epochs=1)
@@ -67,7 +67,7 @@ def test_weights_after_training_are_the_same_bits(method: str, kind: str, way: s
 
 def a_run(folder: Path, **settings: Any) -> Any:
     config = TrainConfig(model=str(small_models.make_model(folder / "start")), **settings)
-    return oreo.training.trainer._Run(rollouts(), config, folder / "run")
+    return Run(rollouts(), config, RunFolder(folder / "run", config))
 
 
 @pytest.mark.parametrize("lora_r", [0, 4])
@@ -80,11 +80,11 @@ def test_each_block_is_computed_once_more_and_the_reference_is_not(lora_r: int, 
         def count(*_: Any, checkpoint: bool = checkpoint) -> None:
             calls[checkpoint] += 1
 
-        blocks = {m for model in (*run.models.values(), run.reference.model) for m in model.modules()}
+        blocks = {m for model in (*run.modules.models.values(), run.modules.reference.model) for m in model.modules()}
         for block in blocks:
             if type(block).__name__ == "LlamaMLP":
                 block.register_forward_pre_hook(count)
-        run._backward(range(12), False)
+        run.backward(range(12))
     # Two blocks of policy, value and reference; then those of policy and value again.
     assert calls == {False: 6, True: 10}
 
@@ -99,8 +99,8 @@ def test_of_a_block_only_its_inputs_are_kept(tmp_path: Path) -> None:
             sizes[tensor.untyped_storage().data_ptr()] = tensor.numel()
             return tensor
 
-        batch = run._batch(run.examples)
-        policy = run.models["policy"]
+        batch = run._batch(run.rows.examples)
+        policy = run.modules.models["policy"]
         body = policy.base_model
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             hidden = body(**batch.packing.inputs(policy)).last_hidden_state
@@ -119,7 +119,7 @@ def test_only_what_asks_for_training_mode_is_in_it(tmp_path: Path) -> None:
     checkpoint_activations(model)
     torch.testing.assert_close(model(ids).logits, before)
     run = a_run(tmp_path, checkpoint_activations=True)
-    assert not any(module.training for module in run.reference.model.modules())
+    assert not any(module.training for module in run.modules.reference.model.modules())
 
 
 def test_a_run_is_resumed_with_and_without_and_ends_with_the_same_bits(tmp_path: Path) -> None:

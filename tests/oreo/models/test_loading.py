@@ -13,7 +13,7 @@ import oreo.models.scoring
 from helpers import small_models
 from oreo.errors import DataError, UsageError
 from oreo.files import replacing
-from oreo.models.loading import load_policy, load_reference, load_value, resolve_checkpoint
+from oreo.models.loading import load_policy, load_reference, load_value, parameter_count, resolve_checkpoint
 from oreo.models.saving import digest, save_model
 from oreo.models.scorers import Policy, Value
 
@@ -229,3 +229,68 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with replacing(target) as new:
         (new / "b").write_text("3")
     assert [path.name for path in tmp_path.iterdir()] == ["target"] and not (target / "a").exists()
+
+
+def half_downloaded(folder: Path, name: str, what: str) -> Path:
+    small_models.make_model(folder)
+    path = folder / name
+    content = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "garbage": b"\x00\xff{" * 400}[what])
+    return path
+
+
+@pytest.mark.parametrize("what", ["empty", "cut", "garbage"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+def test_a_file_that_is_empty_cut_or_garbage_is_named_with_what_to_do(name: str, what: str, tmp_path: Path) -> None:
+    path = half_downloaded(tmp_path / "model", name, what)
+    loads = (load_policy, load_value) if name in ("config.json", "model.safetensors") else (load_policy,)
+    for load in loads:
+        with pytest.raises(DataError, match=f"{name} is (empty|cut or damaged).*; put the whole file there") as error:
+            load(path.parent)
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
+    model, tokenizer = load_policy(small_models.make_model(tmp_path / "model"))
+    model.save_pretrained(tmp_path / "shards", max_shard_size="8KB")
+    tokenizer.save_pretrained(tmp_path / "shards")
+    load_policy(tmp_path / "shards")
+    gone = sorted((tmp_path / "shards").glob("model-*.safetensors"))[1]
+    gone.unlink()
+    with pytest.raises(DataError, match=f"{gone.name} is missing, and model.safetensors.index.json lists it"):
+        load_policy(tmp_path / "shards")
+
+
+def test_a_value_is_refused_as_a_policy_and_the_policy_beside_it_named(folder: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_policy(folder)
+    save_model(model, tokenizer, tmp_path / "run" / "policy")
+    save_model(load_value(folder), tokenizer, tmp_path / "run" / "value")
+    load_value(tmp_path / "run" / "value")
+    with pytest.raises(
+        DataError, match=f"gives values and writes no text; its policy is {tmp_path / 'run' / 'policy'}"
+    ):
+        load_policy(tmp_path / "run" / "value")
+    (tmp_path / "run" / "value").rename(tmp_path / "alone")
+    with pytest.raises(DataError, match="writes no text; name a causal language model"):
+        load_policy(tmp_path / "alone")
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_embeds_is_refused(folder: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_policy(folder)
+    rows = model.get_input_embeddings().weight.shape[0]
+    tokenizer.add_tokens([f"<new {number}>" for number in range(rows - len(tokenizer))])
+    save_model(model, tokenizer, tmp_path / "full")
+    load_policy(tmp_path / "full")
+    tokenizer.add_tokens(["<one too many>"])
+    save_model(model, tokenizer, tmp_path / "over")
+    with pytest.raises(DataError, match=f"has ids up to {rows}, but the model embeds only {rows} tokens"):
+        load_policy(tmp_path / "over")
+
+
+def test_how_large_a_model_is_is_told_from_its_headers(tmp_path: Path) -> None:
+    model, tokenizer = load_policy(small_models.make_model(tmp_path / "model"))
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert parameter_count(tmp_path / "model") == count
+    save_model(model, tokenizer, tmp_path / "run" / "policy")
+    assert parameter_count(tmp_path / "run") == count
+    assert parameter_count("someone/some-model") is None

@@ -13,7 +13,6 @@ from peft import AutoPeftModelForCausalLM, AutoPeftModelForTokenClassification
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-import oreo.training.trainer
 from helpers import small_models
 from oreo.agents import load_agent
 from oreo.errors import DataError, UsageError
@@ -22,8 +21,9 @@ from oreo.models.loading import load_policy, load_value
 from oreo.models.saving import digest
 from oreo.models.scorers import Policy, Value
 from oreo.training.config import TrainConfig
-from oreo.training.methods import METHODS, Update
-from oreo.training.trainer import train
+from oreo.training.methods.spec import Update
+from oreo.training.run_folder import RunFolder
+from oreo.training.trainer import Run, train
 
 torch.set_num_threads(1)
 SETTINGS: dict[str, Any] = dict(batch_size=5, lr=1e-2, value_lr=1e-2, lora_r=4, epochs=1)
@@ -38,21 +38,24 @@ def start(request: Any, tmp_path: Path) -> Path:
 
 def a_run(start: Path, output: Path, *, moved: bool = False, **settings: Any) -> Any:
     """A run before its first update; `moved`: whose adapters have left their beginning."""
+    episodes = [
+        dataclasses.replace(episode, game=f"game {index % 4}") for index, episode in enumerate(small_models.episodes())
+    ]
     config = TrainConfig(model=str(start), **{**SETTINGS, **settings})
-    run = oreo.training.trainer._Run(small_models.rollouts(), config, output)
+    run = Run(episodes, config, RunFolder(output, config))
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for parameter in [each for trained in run.trained.values() for each in trained if moved]:
+        for parameter in [each for trained in run.modules.trained.values() for each in trained if moved]:
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
     return run
 
 
 def test_policy_value_and_reference_are_one_copy_of_the_base(start: Path, tmp_path: Path) -> None:
     run = a_run(start, tmp_path / "run")
-    modules = [*run.modules.values(), run.reference]
+    modules = [*run.modules.called.values(), run.modules.reference]
     tensors = {each.data_ptr(): each.numel() for module in modules for each in module.parameters()}
     base = sum(parameter.numel() for parameter in load_policy(start)[0].parameters())
-    trained = sum(each.numel() for trained in run.trained.values() for each in trained)
+    trained = sum(each.numel() for trained in run.modules.trained.values() for each in trained)
     assert sum(tensors.values()) == base + trained and trained < base
 
 
@@ -60,10 +63,10 @@ def test_it_begins_at_the_reference_exactly_and_gradient_flows_to_adapters_and_h
     start: Path, tmp_path: Path
 ) -> None:
     run = a_run(start, tmp_path / "run")
-    metrics, _ = run._backward(range(12), False)
+    metrics, _ = run.backward(range(12))
     assert metrics["kl"] == metrics["log_ratio"] == metrics["value"] == 0.0
-    ours = {id(each) for trained in run.trained.values() for each in trained}
-    for model in run.models.values():
+    ours = {id(each) for trained in run.modules.trained.values() for each in trained}
+    for model in run.modules.models.values():
         assert all((parameter.grad is not None) == (id(parameter) in ours) for parameter in model.parameters())
 
 
@@ -73,14 +76,14 @@ def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
 ) -> None:
     rate = SETTINGS["value_lr"] if method == "oreo" else None
     run = a_run(start, tmp_path / "run", method=method, value_lr=rate, moved=True)
-    rows = range(len(run.examples))
-    run._save_models(tmp_path / "saved", {})
-    metrics, _ = run._backward(rows, False)
+    rows = range(len(run.rows.examples))
+    run.modules.saver(run.tokenizer, keep=True)(tmp_path / "saved")
+    metrics, _ = run.backward(rows)
     reference, _ = load_policy(start)
     policy = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "saved" / "policy", is_trainable=True)
     modules: dict[str, Any] = {"policy": policy}
     value = None
-    if "value" in run.models:
+    if "value" in run.modules.models:
         value = AutoPeftModelForTokenClassification.from_pretrained(
             tmp_path / "saved" / "value", num_labels=1, is_trainable=True
         )
@@ -90,11 +93,11 @@ def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
         Policy(policy.get_base_model()),
         value and Value(value.get_base_model()),
         Policy(reference),
-        reference_point=run._update(rows, False).reference_point,
+        prepared=run._update(rows).prepared,
     )
-    examples = [run.examples[row] for row in rows]
+    examples = [run.rows.examples[row] for row in rows]
     padded = dataclasses.replace(run._batch(examples), packing=None)
-    outcome = METHODS[method].loss(update, padded, examples)
+    outcome = run.method.loss(update, padded, examples)
     outcome.loss.backward()
     assert metrics["loss"] == pytest.approx(outcome.loss.item(), rel=1e-5)
     for name, model in modules.items():
@@ -104,7 +107,8 @@ def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
             if each.grad is not None and each.requires_grad
         }
         ours = {
-            key.replace(f".{name}.", "."): each.grad for key, each in lora.parameters(run.models[name], name).items()
+            key.replace(f".{name}.", "."): each.grad
+            for key, each in lora.parameters(run.modules.models[name], name).items()
         }
         assert ours.keys() == theirs.keys()
         for key, gradient in ours.items():
@@ -117,12 +121,12 @@ def test_saved_adapters_load_in_plain_peft_and_in_our_loaders_with_the_same_logi
     run = a_run(start, tmp_path / "run", moved=True, packed=False)
     result = run.train(None)
     with torch.no_grad():
-        lora.switch(run.models["policy"], "policy")
-        logits = run.models["policy"](IDS).logits
-        lora.switch(run.models["value"], "value")
-        values = run.models["value"](IDS).logits
-        lora.switch(run.models["policy"], None)
-        assert torch.equal(run.models["policy"](IDS).logits, load_policy(start)[0](IDS).logits)
+        lora.switch(run.modules.models["policy"], "policy")
+        logits = run.modules.models["policy"](IDS).logits
+        lora.switch(run.modules.models["value"], "value")
+        values = run.modules.models["value"](IDS).logits
+        lora.switch(run.modules.models["policy"], None)
+        assert torch.equal(run.modules.models["policy"](IDS).logits, load_policy(start)[0](IDS).logits)
         policy = AutoPeftModelForCausalLM.from_pretrained(result.policy)
         value = AutoPeftModelForTokenClassification.from_pretrained(result.value, num_labels=1)
         torch.testing.assert_close(policy(IDS).logits, logits)
@@ -174,9 +178,9 @@ def test_adapters_on_an_adapter_stand_on_a_base_beside_them_and_play(tmp_path: P
 def test_a_bfloat16_base_has_float32_adapters(tmp_path: Path) -> None:
     start = small_models.make_model(tmp_path / "start")
     run = a_run(start, tmp_path / "run", bf16=True)
-    assert run.models["policy"].get_input_embeddings().weight.dtype == torch.bfloat16
-    assert {each.dtype for trained in run.trained.values() for each in trained} == {torch.float32}
-    metrics, _ = run._backward(range(12), False)
+    assert run.modules.models["policy"].get_input_embeddings().weight.dtype == torch.bfloat16
+    assert {each.dtype for trained in run.modules.trained.values() for each in trained} == {torch.float32}
+    metrics, _ = run.backward(range(12))
     assert metrics["kl"] == metrics["log_ratio"] == 0.0
     assert run.train(None).steps == 3
 
@@ -189,20 +193,20 @@ def test_beside_a_whole_policy_one_frozen_copy_is_reference_and_base_of_the_valu
     bf16: bool, start: Path, tmp_path: Path
 ) -> None:
     run = a_run(start, tmp_path / "run", lora_models="value", bf16=bf16)
-    trained = {name: sum(each.numel() for each in each_of) for name, each_of in run.trained.items()}
+    trained = {name: sum(each.numel() for each in each_of) for name, each_of in run.modules.trained.items()}
     whole = sum(parameter.numel() for parameter in load_policy(start)[0].parameters())
     assert trained["policy"] == whole > trained["value"]
-    beside = [*run.modules["value"].parameters(), *run.reference.parameters()]
+    beside = [*run.modules.called["value"].parameters(), *run.modules.reference.parameters()]
     tensors = {each.data_ptr(): each for each in beside}
     assert sum(each.numel() for each in tensors.values()) == whole + trained["value"]
-    assert not {each.data_ptr() for each in run.models["policy"].parameters()} & tensors.keys()
+    assert not {each.data_ptr() for each in run.modules.models["policy"].parameters()} & tensors.keys()
     halved = [each for each in tensors.values() if each.dtype == torch.bfloat16]
     assert all(each.ndim == 2 and not each.requires_grad for each in halved) and bool(halved) == bf16
-    assert run.reference.gathers
-    metrics, _ = run._backward(range(12), False)
+    assert run.modules.reference.gathers
+    metrics, _ = run.backward(range(12))
     assert metrics["kl"] == metrics["log_ratio"] == metrics["value"] == 0.0
-    ours = {id(each) for each_of in run.trained.values() for each in each_of}
-    for each in (*run.models["policy"].parameters(), *beside):
+    ours = {id(each) for each_of in run.modules.trained.values() for each in each_of}
+    for each in (*run.modules.models["policy"].parameters(), *beside):
         assert (each.grad is not None) == (id(each) in ours)
 
 
@@ -215,13 +219,13 @@ def test_beside_a_whole_policy_gradients_are_those_of_the_runs_that_train_both_w
         for name, fields in {"whole": dict(lora_r=0), "both": {}, "value": dict(lora_models="value")}.items()
     }
     for run in runs.values():
-        run._backward(range(12), False)
+        run.backward(range(12))
     for name, other in (("policy", "whole"), ("value", "both")):
         ours, theirs = (
             {
                 key: each.grad
-                for key, each in run.models[name].named_parameters()
-                if any(each is one for one in run.trained[name])
+                for key, each in run.modules.models[name].named_parameters()
+                if any(each is one for one in run.modules.trained[name])
             }
             for run in (runs["value"], runs[other])
         )
@@ -236,12 +240,12 @@ def test_a_whole_policy_and_an_adapter_for_its_value_load_in_plain_libraries_and
     run = a_run(start, tmp_path / "run", lora_models="value", epochs=3, packed=False)
     result = run.train(None)
     with torch.no_grad():
-        logits = run.models["policy"](IDS).logits
-        lora.switch(run.models["value"], "value")
-        values = run.models["value"](IDS).logits
-        lora.switch(run.models["value"], None)
+        logits = run.modules.models["policy"](IDS).logits
+        lora.switch(run.modules.models["value"], "value")
+        values = run.modules.models["value"](IDS).logits
+        lora.switch(run.modules.models["value"], None)
         before = load_policy(start)[0](IDS).logits
-        torch.testing.assert_close(run.reference.model(IDS).logits, before, rtol=0, atol=0)
+        torch.testing.assert_close(run.modules.reference.model(IDS).logits, before, rtol=0, atol=0)
         policy = AutoModelForCausalLM.from_pretrained(result.policy)
         value = AutoPeftModelForTokenClassification.from_pretrained(result.value, num_labels=1)
         torch.testing.assert_close(policy(IDS).logits, logits)
@@ -271,6 +275,11 @@ def test_a_value_on_an_adapter_stands_on_a_base_beside_it(tmp_path: Path) -> Non
         (dict(method="sft", lora_r=4, lora_models="value"), "lora_models means nothing to method 'sft'"),
         (dict(lora_r=4, lora_targets="nowhere"), "lora_targets 'nowhere' do not fit"),
         (dict(lora_r=4, lora_targets="lm_head,q_proj"), "output layer"),
+        (
+            dict(lora_r=4, lora_targets="embed_tokens"),
+            "'embed_tokens': model.embed_tokens is no linear layer .* q_proj",
+        ),
+        (dict(lora_r=4, lora_targets="q_proj,embed_tokens"), "model.embed_tokens is no linear layer"),
         (dict(lora_r=0, lora_alpha=8), "without lora_r"),
         (dict(lora_r=4, value_model="somewhere"), "leave value_model out"),
         (dict(lora_r=-1), "lora_r is -1"),

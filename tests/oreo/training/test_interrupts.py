@@ -113,3 +113,34 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_one_line(command: list[
     assert {path: path.read_bytes() for path in before} == before
     assert run([*command, str(output), "--resume"], lambda: None, errors) == 0
     assert_same_bits(whole, output)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_a_checkpoint_and_the_run_goes_on_to_the_same_bits(
+    stop: signal.Signals, command: list[str], tmp_path: Path
+) -> None:
+    errors, whole, output = tmp_path / "errors", tmp_path / "whole", tmp_path / "run"
+    command = [argument.replace("save_every=1", "save_every=0") for argument in command]
+    assert run([*command, str(whole)], lambda: None, errors) == 0
+
+    def stopped() -> None:
+        """A timer looks at the log, and sends the signal once when two updates are in it."""
+
+        def look(*_: Any) -> None:
+            log = output / "log.jsonl"
+            if log.is_file() and log.read_bytes().count(b"\n") >= 2:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                os.kill(os.getpid(), stop)
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGALRM, look)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+
+    assert run([*command, str(output)], stopped, errors) == 130
+    [line] = [line for line in errors.read_text().splitlines() if "stopped after update" in line]
+    assert "the same command with --resume goes on" in line
+    [checkpoint] = (output / "checkpoint").iterdir()
+    assert int(checkpoint.name.removeprefix("step-")) >= 2
+    assert not (output / ".lock").exists()
+    assert run([*command, str(output), "--resume"], lambda: None, errors) == 0
+    assert_same_bits(whole, output)

@@ -43,9 +43,10 @@ def test_every_recipe_for_small_models_makes_a_config_and_says_where_its_numbers
     ],
 )
 def test_it_is_taken_where_the_model_is_small_and_none_of_its_settings_is_given(
-    fields: dict[str, Any], expected: str | None, tmp_path: Path
+    fields: dict[str, Any], expected: str | None
 ) -> None:
-    assert small_recipe(fields, tmp_path / "new", resume=False) == expected
+    assert small_recipe(fields) == small_recipe(fields, {"recipe": expected}) == expected
+    assert small_recipe(fields, {"recipe": None}) is None
 
 
 def test_it_is_said_once_recorded_and_kept_when_resumed_but_not_put_upon_a_run_begun_without(tmp_path: Path) -> None:
