@@ -92,3 +92,16 @@ def test_names_of_what_is_set_aside_are_never_taken_twice_and_hidden_from_parque
     (tmp_path / "buffer" / "y.parquet").write_text("broken")
     set_aside(tmp_path / "buffer" / "y.parquet")
     assert pq.read_table(tmp_path / "buffer").num_rows == 2
+
+
+def test_a_folder_that_may_not_be_written_to_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard_with(tmp_path, 2)
+    buffer = TrajectoryBuffer(tmp_path)
+
+    def forbidden(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(journal.os, "open", forbidden)
+    with pytest.raises(DataError, match=r"cannot write .*Permission denied.*name a place where you may write"):
+        buffer.append(episode("2"))
+    assert names(buffer) == ["0", "1"]
