@@ -65,7 +65,10 @@ class Step:
 @document_fields
 @dataclass(frozen=True)
 class Trajectory:
-    """One episode with its provenance. `terminated` and `truncated` are Gymnasium's, and stay apart."""
+    """One episode with its provenance. `terminated` and `truncated` are Gymnasium's, and stay apart.
+
+    Equal trajectories are one in a set; what is in dicts is compared and not hashed.
+    """
 
     env_id: str
     """Gymnasium id, or `path/to/file.py:Class`."""
@@ -75,7 +78,7 @@ class Trajectory:
     terminated: bool
     truncated: bool
     won: bool
-    env_kwargs: dict[str, object] = field(default_factory=dict)
+    env_kwargs: dict[str, object] = field(default_factory=dict, hash=False)
     """Keyword arguments the environment was made with (JSON types only), so that it can be made again."""
     task: str = ""
     task_type: str = ""
@@ -90,7 +93,7 @@ class Trajectory:
     checkpoint: str = ""
     """First 16 hex digits of the SHA-256 of the policy's weights; `served:MODEL` where a server has them,
     `vllm:MODEL` where vLLM read them from no safetensors; empty for agents without any."""
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict, hash=False)
     """Versions of the packages the episode depended on."""
     created: str = ""
     """UTC time the episode ended, ISO 8601."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,7 +92,7 @@ def translate(
     from oreo.envs.alfworld.game import check_dialect
 
     check_dialect(to)
-    if into.exists():
+    if os.path.lexists(into):
         raise UsageError(f"{into} is there already; give --into a new name")
     with TrajectoryBuffer(existing_buffer(buffer), create=False) as source, TrajectoryBuffer(into) as target:
         with (

@@ -176,7 +176,11 @@ def acting_agent(spec: str, extra: list[str] | None, **options: Any) -> Agent:
 
 def existing_buffer(path: Path) -> Path:
     """A buffer that is to be read has to be there."""
-    if not path.expanduser().exists():
+    try:
+        exists = path.expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # a name that no file can have, a home of nobody's
+        exists = False
+    if not exists:
         raise UsageError(f"{path}: there is no such buffer; make one with `oreo collect --into {path}`")
     return path
 

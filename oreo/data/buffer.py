@@ -237,10 +237,11 @@ class TrajectoryBuffer:
             return 0
 
     def _item(self, file: File, index: int) -> Trajectory:
+        # The part an item was in is kept by its file, of one file at a time: the next item is likely to be there too.
         if self._recent is not None and self._recent.path != file.path:
             self._recent.forget()
         elif isinstance(self._recent, JournalFile):
-            file = self._recent
+            file = self._recent  # a journal is listed anew each time; this one knows by its size whether it has grown
         self._recent = file
         return file.item(index)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from oreo.data.records import NewerVersion, checked_record, from_record
 from oreo.data.shards import SUFFIX as SHARD_SUFFIX
-from oreo.data.shards import Damaged, ShardFile, warn_of
+from oreo.data.shards import Damaged, ShardFile, naming, warn_of
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -106,26 +106,28 @@ def read(path: Path) -> Contents:
         Damaged: the file cannot be read at all.
     """
     contents = Contents()
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                text = line[9:-1]  # a whole line whose break was changed into something else counts as one
-                whole = line[:9] == b"%08x " % zlib.crc32(text)
-                if not whole and not line.endswith(b"\n"):
-                    contents.torn = True
-                    break
-                try:
-                    if not whole:
-                        raise DataError("it is not as it was written")
-                    contents.records.append(_parsed(text))
-                except NewerVersion as error:
-                    raise NewerVersion(f"{path}, line {number}: {error}") from None
-                except DataError as error:
-                    contents.damaged.append(f"{path}, line {number}: damaged ({error})")
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise Damaged(f"{path}: it cannot be read ({error.strerror or error})") from error
+    with naming(path):
+        try:
+            opened = path.open("rb")
+        except FileNotFoundError:
+            opened = None
+    if opened is None:
+        raise FileNotFoundError(path)
+    with naming(path), opened as file:
+        for number, line in enumerate(file, 1):
+            text = line[9:-1]  # a whole line whose break was changed into something else counts as one
+            whole = line[:9] == b"%08x " % zlib.crc32(text)
+            if not whole and not line.endswith(b"\n"):
+                contents.torn = True
+                break
+            try:
+                if not whole:
+                    raise DataError("it is not as it was written")
+                contents.records.append(_parsed(text))
+            except NewerVersion as error:
+                raise NewerVersion(f"{path}, line {number}: {error}") from None
+            except DataError as error:
+                contents.damaged.append(f"{path}, line {number}: damaged ({error})")
     return contents
 
 

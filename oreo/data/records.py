@@ -87,7 +87,9 @@ def _step_attributes(step: Any, name: str) -> dict[str, Any]:
     values = _attributes(step, Step, name)
     if values["candidates"]:
         candidates = enumerate(_list(values["candidates"], f"{name}.candidates"))
-        values["candidates"] = [_attributes(each, Candidate, f"{name}.candidates[{at}]") for at, each in candidates]
+        values["candidates"] = [
+            _attributes(candidate, Candidate, f"{name}.candidates[{at}]") for at, candidate in candidates
+        ]
     return values
 
 
@@ -160,7 +162,7 @@ def _step(record: Mapping[str, Any]) -> Step:
     commands = record["admissible_commands"]
     sequences = {
         "admissible_commands": None if commands is None else tuple(commands),
-        "candidates": tuple(Candidate(**each) for each in record["candidates"]),
+        "candidates": tuple(Candidate(**candidate) for candidate in record["candidates"]),
     }
     return Step(**{**record, **sequences})
 
@@ -256,7 +258,7 @@ def _records(fields: Mapping[str, Check]) -> Check:
     """Of a list of records."""
 
     def check(values: Any, name: str) -> list[dict[str, Any]]:
-        return [_checked(each, fields, f"{name}[{at}]") for at, each in enumerate(_list(values, name))]
+        return [_checked(value, fields, f"{name}[{at}]") for at, value in enumerate(_list(values, name))]
 
     return check
 

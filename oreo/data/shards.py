@@ -7,6 +7,7 @@ columns, and that their numbers add up. A row group that is damaged is passed ov
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import warnings
@@ -169,7 +170,7 @@ class _Shard:
 
     def _naming(self, group: int) -> contextlib.AbstractContextManager[None]:
         rows = self.groups[group]
-        return _naming(f"{self.path}, episodes {rows.start} to {rows.stop - 1}")
+        return naming(f"{self.path}, episodes {rows.start} to {rows.stop - 1}")
 
 
 def _rows(table: pa.Table, names: list[str]) -> list[tuple[Any, ...]]:
@@ -177,13 +178,23 @@ def _rows(table: pa.Table, names: list[str]) -> list[tuple[Any, ...]]:
 
 
 @contextlib.contextmanager
-def _naming(where: object) -> Iterator[None]:
-    """Whatever is wrong inside becomes one line that says where."""
+def naming(where: object) -> Iterator[None]:
+    """Whatever is wrong inside becomes one line that says where.
+
+    Raises:
+        Damaged: the data are.
+        DataError: they may be whole, and cannot be read: want of memory or rights, say. Going on without them would be
+            wrong.
+    """
     try:
         yield
-    except (Damaged, NewerVersion, GeneratorExit):
+    except (Damaged, NewerVersion):
         raise
+    except MemoryError as error:
+        raise DataError(f"{where}: it does not fit into memory") from error
     except Exception as error:  # of a broken file pyarrow says much, and not only with its own exceptions
+        if isinstance(error, OSError) and error.errno not in (None, errno.EIO, errno.ENOENT):
+            raise DataError(f"{where}: it cannot be read ({error.strerror})") from error
         line = (str(error) or type(error).__name__).splitlines()[0]
         raise Damaged(f"{where}: damaged ({line:.200})") from error
 
@@ -197,7 +208,7 @@ def _opened(path: Path) -> Iterator[_Shard]:
         NewerVersion: written by a newer oreo.
     """
     with contextlib.ExitStack() as stack:
-        with _naming(path):
+        with naming(path):
             file = stack.enter_context(path.open("rb"))
             shard = _looked_at(path, file)
         yield shard

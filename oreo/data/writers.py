@@ -74,8 +74,9 @@ def roll(path: Path) -> None:
 
     contents, shard = journal.read(path), shard_of(path)
     with writing(path.parent):
-        if contents.records and not (shard.exists() and not shards.ShardFile(shard).damage()):
-            if shard.exists():
+        whole = shard.is_file() and not shards.ShardFile(shard).damage()
+        if contents.records and not whole:
+            if os.path.lexists(shard):
                 set_aside(shard)
             shards.write_shard(to_table(contents.records), shard)
         if contents.torn:

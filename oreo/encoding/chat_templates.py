@@ -7,26 +7,21 @@ header and the observation, say) is tokenised as one text.
 
 Some templates write earlier turns differently as the conversation goes on (a counter, thoughts that are left out, a
 system message that moves along). An episode that only ever grows at its end cannot: what was written stays, in acting
-and in training, and a warning says so. Templates that write the date get the same one every day: what is collected
-today is learnt from tomorrow.
+and in training, and a warning says so.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from oreo.encoding.pieces import TurnPieces
+from oreo.encoding.rendering import rendered
 from oreo.errors import DataError
 
 _THOUGHT = "<think>\nSENTINELTHOUGHT\n</think>\n\n"
-_DATE = datetime(2024, 7, 26)
-"""Llama 3.1's own default."""
 _SENTINELS = [f"SENTINEL{letter}OREO" for letter in "ABCDE"]
 
 
@@ -121,11 +116,11 @@ def _check_history(tokenizer: Any, instruction: str, template: _Template) -> Non
     """Whether earlier turns keep what the newest one has: the end of its generation prompt, and its thoughts."""
     messages = [{"role": "system", "content": instruction}] if instruction else []
     user, assistant = {"role": "user", "content": _SENTINELS[0]}, {"role": "assistant", "content": _SENTINELS[1]}
-    text = _rendered(tokenizer, [*messages, user, assistant, user])
+    text = rendered(tokenizer, [*messages, user, assistant, user])
     if template.prompt + template.lead + _SENTINELS[1] not in text:
         _warn(f"ends the newest turn's prompt with {template.prompt[-30:]!r}, and not that of earlier turns")
     thought = {"role": "assistant", "content": _THOUGHT + _SENTINELS[1]}
-    if "SENTINELTHOUGHT" not in _rendered(tokenizer, [*messages, user, thought, user]):
+    if "SENTINELTHOUGHT" not in rendered(tokenizer, [*messages, user, thought, user]):
         _warn("leaves thoughts out of earlier turns")
 
 
@@ -168,7 +163,7 @@ def _render(tokenizer: Any, instruction: str, turns: int) -> list[str]:
     sentinels = _SENTINELS[:turns]
     for index, sentinel in enumerate(sentinels):
         messages.append({"role": "assistant" if index % 2 else "user", "content": sentinel})
-    text = _rendered(tokenizer, messages)
+    text = rendered(tokenizer, messages)
     pieces = []
     for sentinel in sentinels:
         if text.count(sentinel) != 1:
@@ -176,36 +171,3 @@ def _render(tokenizer: Any, instruction: str, turns: int) -> list[str]:
         piece, text = text.split(sentinel)
         pieces.append(piece)
     return [*pieces, text]
-
-
-def _rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
-    try:
-        with _one_date():
-            return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # whatever a template raises, in Jinja or in the Python it calls
-        raise DataError(f"the chat template cannot render {messages[0]['role']} and user turns: {error}") from error
-
-
-class _Always(datetime):
-    """Says that it is the day of `_DATE`."""
-
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-        return _DATE
-
-
-@contextlib.contextmanager
-def _one_date() -> Iterator[None]:
-    """While inside, templates that ask transformers for the date are told the same one every day.
-
-    Templates get it from a function of transformers' own, which looks at `datetime` in its module; what a caller gives
-    them in its place is turned into text before they can call it (since transformers 5.24).
-    """
-    from transformers.utils import chat_template_utils as module
-
-    real = module.datetime
-    module.datetime = _Always
-    try:
-        yield
-    finally:
-        module.datetime = real

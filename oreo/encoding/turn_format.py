@@ -171,8 +171,8 @@ class TurnFormat:
             context_start: the step from which it is told, beside the first observation; 0: all of it.
         """
         observations = [*(step.observation for step in steps), observation]
-        first, here = observations[0], observations[context_start]
-        ids = self.restart(first, here) if context_start else self.start(first)
+        first = observations[0]
+        ids = self.restart(first, observations[context_start]) if context_start else self.start(first)
         preceding = ""
         for step, after in zip(steps[context_start:], observations[context_start + 1 :], strict=True):
             ids += self.step(step, after, preceding)
@@ -336,14 +336,14 @@ class TurnFormat:
         """Put the ids of each text into the cache. Text that spells a special token does not become one."""
         if len(self._cache) + len(texts) > _CACHED_TEXTS:
             self._cache.clear()
-        missing = [each for each in dict.fromkeys(texts) if each not in self._cache]
-        preceding = [each for each in missing if each[0]]
-        for each, ids in zip(preceding, self._ids_preceding(preceding), strict=True):
+        missing = [text for text in dict.fromkeys(texts) if text not in self._cache]
+        preceded = [text for text in missing if text[0]]
+        for text, ids in zip(preceded, self._ids_preceding(preceded), strict=True):
             if ids is not None and self._special.isdisjoint(ids):
-                self._cache[each] = ids
-        alone = [each for each in missing if each not in self._cache]
-        for each, ids in zip(alone, self._plain_ids([text for _, text in alone]), strict=True):
-            self._cache[each] = ids if self._special.isdisjoint(ids) else self._defused(each[1])
+                self._cache[text] = ids
+        alone = [text for text in missing if text not in self._cache]
+        for text, plain in zip(alone, self._plain_ids([words for _, words in alone]), strict=True):
+            self._cache[text] = plain if self._special.isdisjoint(plain) else self._defused(text[1])
 
     def _ids_preceding(self, texts: list[_Text]) -> list[list[int] | None]:
         """Each text's ids as part of a longer one; None where a token holds something of both."""
@@ -354,11 +354,11 @@ class TurnFormat:
             [*before, *map("".join, texts)], add_special_tokens=False, split_special_tokens=False, verbose=False
         )["input_ids"]
         ids_of = dict(zip(before, encoded, strict=False))
-        found: list[list[int] | None] = []
+        behind: list[list[int] | None] = []
         for (name, _), ids in zip(texts, encoded[len(before) :], strict=True):
             lead = ids_of[name]
-            found.append(list(ids[len(lead) :]) if list(ids[: len(lead)]) == list(lead) else None)
-        return found
+            behind.append(list(ids[len(lead) :]) if list(ids[: len(lead)]) == list(lead) else None)
+        return behind
 
     def _plain_ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from oreo.cli import main
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.journal import Journal
 from oreo.data.repair import check, repair
@@ -88,19 +85,3 @@ def test_a_living_writers_damaged_journal_is_left_to_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="its writer is still at work"):
         repair(buffer)
     assert journal.path.read_bytes() == b"nonsense\n"
-
-
-def test_the_command_says_what_is_damaged_and_whether_it_still_is(
-    damaged: TrajectoryBuffer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
-        with pytest.raises(SystemExit) as end:
-            main(["buffer", "check", str(damaged.path), "--json", *arguments])
-        return int(end.value.code or 0), json.loads(capsys.readouterr().out)
-
-    code, result = run()
-    assert code == 1 and result["episodes"] == len(KEPT) and len(result["damaged"]) == 4 and not result["repaired"]
-    code, result = run("--repair")
-    assert code == 0 and result["episodes"] == len(KEPT) and len(result["damaged"]) == 4 and result["repaired"]
-    code, result = run()
-    assert code == 0 and result["damaged"] == []

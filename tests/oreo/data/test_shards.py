@@ -13,11 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oreo.data import shards
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.checksums import MARK
+from oreo.data.journal import JournalFile
 from oreo.data.records import NewerVersion, to_record
 from oreo.data.shards import Damaged, ShardFile, write_shard
 from oreo.data.tables import SCHEMA, to_table
+from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
 from .episodes import episode, same, shard_with
@@ -135,6 +138,32 @@ def test_a_file_written_again_by_another_tool_is_read_without_checksums(tmp_path
     pq.write_table(pq.read_table(shard.path), tmp_path / "copy.parquet")
     assert MARK not in (tmp_path / "copy.parquet").read_bytes()
     assert read(ShardFile(tmp_path / "copy.parquet")) == [RICH] * 5
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), PermissionError(13, "Permission denied"), OSError(24, "Too many open files")]
+)
+def test_what_may_be_whole_and_cannot_be_read_is_not_passed_over(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = stored(tmp_path, [RICH])
+    TrajectoryBuffer(tmp_path / "buffer").append(RICH)
+
+    def failing(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(Path, "open", failing)
+    for file in (shard, JournalFile(next((tmp_path / "buffer").glob("*.journal")))):
+        with pytest.raises(DataError, match=r"memory|Permission denied|Too many open files") as raised:
+            list(file.trajectories())
+        assert not isinstance(raised.value, Damaged) and str(file.path) in str(raised.value)
+
+
+def test_a_row_group_that_says_it_is_huge_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = stored(tmp_path, [RICH])
+    monkeypatch.setattr(shards, "_MOST_BYTES", 100)
+    with pytest.raises(Damaged, match="a row group says it has more than"):
+        list(shard.trajectories())
 
 
 # Other tools.

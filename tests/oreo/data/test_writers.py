@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,23 @@ def test_names_of_what_is_set_aside_are_never_taken_twice_and_hidden_from_parque
     (tmp_path / "buffer" / "y.parquet").write_text("broken")
     set_aside(tmp_path / "buffer" / "y.parquet")
     assert pq.read_table(tmp_path / "buffer").num_rows == 2
+
+
+def test_a_folder_that_may_not_be_written_to_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard_with(tmp_path, 2)
+    buffer = TrajectoryBuffer(tmp_path)
+
+    def forbidden(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(journal.os, "open", forbidden)
+    with pytest.raises(DataError, match=r"cannot write .*Permission denied.*name a place where you may write"):
+        buffer.append(episode("2"))
+    assert names(buffer) == ["0", "1"]
+
+
+def test_what_has_the_name_of_a_shard_and_is_none_is_not_waited_for(tmp_path: Path) -> None:
+    path = orphan(tmp_path, 2)
+    os.mkfifo(journal.shard_of(path))
+    adopt_orphans(tmp_path)
+    assert names(TrajectoryBuffer(tmp_path)) == ["0", "1"] and len(list((tmp_path / "damaged").iterdir())) == 1

@@ -26,17 +26,6 @@ def test_the_pieces_of_a_template_are_its_text_between_the_messages() -> None:
     assert (pieces.turn_preceding, pieces.turn_lead) == ("<|im_start|>assistant\n", "")
 
 
-def test_the_dates_of_templates_that_write_one_are_always_the_same() -> None:
-    dated = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer().backend_tokenizer, eos_token="<eos>", additional_special_tokens=SPECIAL[3:]
-    )
-    dated.chat_template = (
-        "{{ strftime_now('%d %b %Y') }}{% for m in messages %}<|head|>{{ m.content }}<|eot|>{% endfor %}<|/head|>"
-    )
-    pieces = template_pieces(dated, "")
-    assert dated.decode([*pieces.before]).startswith("26 Jul 2024")
-
-
 @pytest.mark.parametrize("kind", ["chatml", "llama3", "moving", "inst"])
 @pytest.mark.parametrize("make", [tokenizer, sentences])
 @pytest.mark.parametrize("observations", [("A room.", "A box.", "Yours."), ("\nA room", "\n\n A box.\n", "  Yours.")])
