@@ -49,9 +49,9 @@ MATH = Fields(
 )
 
 
-def named(said: Mapping[str, str]) -> Fields:
+def named(given: Mapping[str, str]) -> Fields:
     """Fields by the names that a user gave. What has been named has to be there."""
-    return Fields(**{what: (field,) for what, field in said.items()}, needed=frozenset({"question", "answer", *said}))
+    return Fields(**{what: (field,) for what, field in given.items()}, needed=frozenset({"question", "answer", *given}))
 
 
 def read(path: Path, split: str | None, fields: Fields, prefix: str) -> list[Problem]:
@@ -183,20 +183,20 @@ def problem(name: str, row: Mapping[str, Any], fields: Fields, where: str) -> Pr
     Raises:
         DataError: a field is missing or no text, or no answer is marked; begins with `where`.
     """
-    found = {what: _text(row, what, fields, where) for what in ("question", "answer", "solution", "level", "subject")}
-    solution, answer = found["solution"], found["answer"]
+    texts = {what: _text(row, what, fields, where) for what in ("question", "answer", "solution", "level", "subject")}
+    solution, answer = texts["solution"], texts["answer"]
     marked = final_answer(answer)
     if marked is not None and not solution and "\n" in answer.strip():
         solution = answer  # the answer is worked out
     if not answer or marked is not None:
         answer = (final_answer(solution) if marked is None else marked) or ""
-    if not found["question"] or not answer:
-        missing = "an empty question" if not found["question"] else "no answer, neither #### 72 nor \\boxed{72}"
+    if not texts["question"] or not answer:
+        missing = "an empty question" if not texts["question"] else "no answer, neither #### 72 nor \\boxed{72}"
         raise DataError(f"{where}: {missing}")
     if solution and final_answer(solution) is None:
         solution = f"{solution.rstrip()}\n#### {answer}"
-    level = found["level"].removeprefix("Level ")
-    return Problem(name, found["question"], answer, solution, found["subject"], level)
+    level = texts["level"].removeprefix("Level ")
+    return Problem(name, texts["question"], answer, solution, texts["subject"], level)
 
 
 def _text(row: Mapping[str, Any], what: str, fields: Fields, where: str) -> str:
@@ -209,8 +209,8 @@ def _text(row: Mapping[str, Any], what: str, fields: Fields, where: str) -> str:
         return ""
     if value is None:
         if what in fields.needed:
-            there = ", ".join(map(str, row)) or "none"
-            raise DataError(f"{where}: no field {names[0]!r}; the fields are {there}")
+            fields_there = ", ".join(map(str, row)) or "none"
+            raise DataError(f"{where}: no field {names[0]!r}; the fields are {fields_there}")
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise DataError(f"{where}: {names[0]!r} is text or a number, got {type(value).__name__}")

@@ -189,8 +189,8 @@ def _same_value(gold: Number, given: Number, factor: Fraction) -> bool:
     for decimal, exact, rate in ((gold, given, factor), (given, gold, 1 / factor)):
         if decimal.places is not None and exact.places is None and not _ends(exact.value * rate):
             unit = Fraction(1, 10**decimal.places)
-            left = (exact.value * rate - decimal.value) / unit * (1 if decimal.value > 0 else -1)
-            if abs(decimal.value) >= unit * 10 ** (ENOUGH_DIGITS - 1) and -Fraction(1, 2) <= left < 1:
+            rest = (exact.value * rate - decimal.value) / unit * (1 if decimal.value > 0 else -1)
+            if abs(decimal.value) >= unit * 10 ** (ENOUGH_DIGITS - 1) and -Fraction(1, 2) <= rest < 1:
                 return True  # rounded or cut off
     return False
 

@@ -62,9 +62,11 @@ def split_of(text: str) -> str:
     return "test" if int.from_bytes(digest[:8], "big") % TEST_SHARE == 0 else "train"
 
 
-def other_split(name: str, split: str, here: str) -> UsageError:
-    """For a problem of `split`, where there are those of the split `here`."""
-    return UsageError(f"{name} is a problem of the split {split}, this environment has {here}: set split={split!r}")
+def other_split(name: str, split: str, open_split: str) -> UsageError:
+    """For a problem of `split`, where the split `open_split` is played."""
+    return UsageError(
+        f"{name} is a problem of the split {split}, this environment has {open_split}: set split={split!r}"
+    )
 
 
 def id_of(question: str, answer: str) -> str:
@@ -121,20 +123,20 @@ def chosen(
     Raises:
         UsageError: a level or subject that no problem has.
     """
-    for what, wanted in (("level", levels), ("subject", subjects)):
-        there = sorted({getattr(problem, what) for problem in problems} - {""})
-        for each in wanted or ():
-            if each not in there:
-                hint = did_you_mean(each, there) if there else f"its problems name no {what}s"
-                raise UsageError(f"no {what} {each!r} in {source}: {hint}")
-    found = [
+    for what, asked in (("level", levels), ("subject", subjects)):
+        values = sorted({getattr(problem, what) for problem in problems} - {""})
+        for value in asked or ():
+            if value not in values:
+                hint = did_you_mean(value, values) if values else f"its problems name no {what}s"
+                raise UsageError(f"no {what} {value!r} in {source}: {hint}")
+    kept = [
         problem
         for problem in problems
         if (levels is None or problem.level in levels) and (subjects is None or problem.subject in subjects)
     ]
-    if not found:
+    if not kept:
         raise UsageError(f"{source}: no problem has both levels={levels} and subjects={subjects}")
-    return found[:limit]
+    return kept[:limit]
 
 
 def texts(what: str, value: Any) -> tuple[str, ...] | None:
@@ -142,6 +144,6 @@ def texts(what: str, value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
     several = [value] if isinstance(value, str | int) else list(value)
-    if not several or not all(isinstance(each, str | int) for each in several):
+    if not several or not all(isinstance(item, str | int) for item in several):
         raise UsageError(f"{what}={value!r}: expected one or several, such as {what}=[1, 2] (JSON on the command line)")
-    return tuple(str(each).removeprefix("Level ") if what == "levels" else str(each) for each in several)
+    return tuple(str(item).removeprefix("Level ") if what == "levels" else str(item) for item in several)
