@@ -12,18 +12,29 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 from oreo.envs.math.units import NUMBER_WORDS, WHICH, after_number
-from oreo.errors import UsageError
+from oreo.errors import UsageError, did_you_mean
 
 MAX_DIGITS = 300
 """A plain number has at most N digits, written or by its exponent: a longer one is no number to us."""
 PATTERN_SECONDS = 1.0
 """Seconds that a user's pattern may take on one text."""
+
+MAX_PATTERN = 1_000
+"""Characters of a user's pattern."""
+MAX_REPEATS = 10_000
+"""All counts of repetition in a pattern, such as {2,5}, multiplied."""
+_REPEATS = re.compile(r"\{([0-9]*)(?:,([0-9]*))?\}")
+_RECURSION = re.compile(r"(?<!\\)\(\?(?:R\)|[-+]?[0-9]+\)|&|P>)")
+"""(?R), (?1), (?&name), (?P>name): how deep they go, and with it how much memory they take, nothing limits."""
 
 _MARKS = re.compile(
     r"\\(?:boxed|fbox)\s*(?P<brace>\{)"  # \boxed{
@@ -34,19 +45,41 @@ _MARKS = re.compile(
 )
 
 
-def final_answer(text: str, pattern: str | None = None) -> str | None:
+MARKED, LAST_NUMBER = "marked", "last number"
+EXTRACTS = (MARKED, LAST_NUMBER)
+"""What counts as the final answer; see `final_answer`."""
+
+
+def check_extract(extract: str, pattern: str | None) -> None:
+    """Raises UsageError for no such way to find the answer, or for one beside a pattern of the user's own."""
+    if extract not in EXTRACTS:
+        raise UsageError(f"unknown extract {extract!r}: {did_you_mean(str(extract), EXTRACTS)}")
+    if pattern is not None and extract != MARKED:
+        raise UsageError(f"extract={extract!r} with pattern={pattern!r}: choose one of the two")
+
+
+def final_answer(text: str, pattern: str | None = None, extract: str = MARKED) -> str | None:
     r"""The final answer in `text`, or None where there is none. Of several, the one that begins last.
 
     Args:
+        extract: "marked", the strict rule: \boxed{…} or ####, or what the pattern finds. "last number": where nothing
+            is marked, the last number of the text, as lm-evaluation-harness's flexible-extract takes for GSM8K (there
+            even where something is marked); for models that were never told to mark their answer.
         pattern: a regular expression in place of the usual forms; the answer is its first group, or all of it.
             It is searched for by the package `regex`, which stops at a time limit: whether a pattern explodes
             cannot be seen from the pattern alone.
     Raises:
-        UsageError: a pattern that is not one.
+        UsageError: a pattern that is not one, or whose memory nothing limits; no such extract.
         TimeoutError: a pattern that ran for longer than PATTERN_SECONDS.
     """
+    check_extract(extract, pattern)
     if pattern is not None:
         return _by_pattern(text, pattern)
+    marked = _marked(text)
+    return last_number(text) if extract == LAST_NUMBER and not marked else marked
+
+
+def _marked(text: str) -> str | None:
     if "####" not in text and "\\boxed" not in text and "\\fbox" not in text:
         return None
     begins, ends = -1, -1
@@ -72,13 +105,34 @@ def final_answer(text: str, pattern: str | None = None) -> str | None:
     return text[begins:ends].strip()
 
 
+_SEEN_NUMBER = re.compile(
+    r"\\[dt]?frac ?\{-?[0-9]+\} ?\{-?[0-9]+\}"
+    r"|(?<![A-Za-z_0-9.])(?:(?<![)\]}%])-[$€£¥]?|[$€£¥]-?)?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
+    r"(?:\.[0-9]+| ?/ ?[0-9]+(?![0-9]*\.[0-9]))?(?: ?%)?"
+    r"|(?<![A-Za-z_0-9.])-?\.[0-9]+"
+)
+
+
+def last_number(text: str) -> str | None:
+    r"""The last number of a text, such as 1,234.50, -3/4, $5, 20% or \frac{1}{2}; None where there is none.
+
+    The minus of 10-5 is no sign, and the digits of x2 or H2O are no numbers.
+    """
+    plain = _REPLACE.sub(lambda match: _REPLACED[match.group()], ordinary(text))
+    last = deque(_SEEN_NUMBER.finditer(plain), maxlen=1)
+    return last[0].group() if last else None
+
+
 def _by_pattern(text: str, pattern: str) -> str | None:
     compiled, until = _compiled(pattern), time.monotonic() + PATTERN_SECONDS
     last = None
-    for match in compiled.finditer(text, timeout=PATTERN_SECONDS):
-        last = match
-        if time.monotonic() > until:
-            raise TimeoutError
+    try:
+        for match in compiled.finditer(text, timeout=PATTERN_SECONDS):
+            last = match
+            if time.monotonic() > until:
+                raise TimeoutError
+    except (MemoryError, RecursionError) as error:
+        raise TimeoutError from error
     if last is None:
         return None
     return (last.group(1 if compiled.groups else 0) or "").strip()
@@ -88,9 +142,15 @@ def _by_pattern(text: str, pattern: str) -> str | None:
 def _compiled(pattern: str) -> Any:
     import regex
 
+    if len(pattern) > MAX_PATTERN:
+        raise UsageError(f"a pattern of {len(pattern):,} characters: at most {MAX_PATTERN:,} are searched for")
+    repeats = prod(max(1, *map(int, filter(None, pair))) for pair in _REPEATS.findall(pattern) if any(pair))
+    if _RECURSION.search(pattern) or repeats > MAX_REPEATS:
+        what = f"repeats {repeats:,} times" if repeats > MAX_REPEATS else "calls itself or a group"
+        raise UsageError(f"pattern={pattern!r} {what}, which takes all memory; try one like 'answer is (.+)'")
     try:
         return regex.compile(pattern)
-    except regex.error as error:
+    except (regex.error, RecursionError, MemoryError, OverflowError) as error:
         raise UsageError(
             f"pattern={pattern!r} is not a regular expression ({error}); try one like 'answer is (.+)'"
         ) from None
@@ -125,6 +185,9 @@ _NUMBER = re.compile(
 )
 
 
+_NOTE = re.compile(r"([^()]*[^()\s])\s*\(([^()]+)\)")
+
+
 def plain_number(text: str) -> Number | None:
     """The number that `text` is, alone or with a currency sign, a percent sign or a unit; None where it is none.
 
@@ -136,6 +199,11 @@ def plain_number(text: str) -> Number | None:
 @lru_cache(maxsize=4096)
 def _plain_number(text: str) -> Number | None:
     text = tidy(text)
+    note = _NOTE.fullmatch(text)
+    if note and (again := _plain_number(note[2])) is not None:  # 6 (six), 50% (0.5): once more, or another number
+        number = _plain_number(note[1])
+        same = number is not None and number.value * number.scale == again.value * again.scale
+        return number if same else None
     match = _NUMBER.fullmatch(text)
     if match is None:
         return _spelled(text)
@@ -216,19 +284,11 @@ _REPLACED = {
     "\\)": "",
     "\\[": "",
     "\\]": "",
-    "−": "-",
-    "–": "-",
-    "﹣": "-",
-    "－": "-",
     "\u00a0": " ",
     "\u2009": "",  # these two part thousands
     "\u202f": "",
-    "½": " 1/2",
-    "¼": " 1/4",
-    "¾": " 3/4",
-    "⅓": " 1/3",
-    "⅔": " 2/3",
 }
+_SIGNS = {"−": "-", "–": "-", "﹣": "-", "\u2010": "-", "\u2011": "-", "\u2012": "-", "。": ".", "⁄": "/", "∕": "/"}
 _REPLACE = re.compile(
     "|".join(
         # \left, not \leftarrow
@@ -240,9 +300,37 @@ _WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|o
 _DOLLARS = re.compile(r"\$+([^$]*[^$\s])\s*\$+")
 
 
+_SUPERSCRIPTS = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_ASCII_OF_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_OTHER_CHARACTERS = re.compile("[^\x00-\x7f]")
+
+
+def ordinary(text: str) -> str:
+    """With ASCII's own for the digits of other scripts and typefaces and for full-width forms: ６．５％ is 6.5%.
+
+    Superscripts are powers, and fractions of one character are written out: 10³ is 10^{3}, ⅝ is 5/8.
+    """
+    if text.isascii():
+        return text
+    text = _SUPERSCRIPTS.sub(lambda match: f"^{{{match[0].translate(_ASCII_OF_SUPERSCRIPTS)}}}", text)
+    return _OTHER_CHARACTERS.sub(lambda match: _ordinary(match[0]), text)
+
+
+@lru_cache(maxsize=1024)
+def _ordinary(character: str) -> str:
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
+    if unicodedata.decomposition(character).startswith("<fraction>"):
+        return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
+    if unicodedata.decomposition(character).startswith("<wide>") or character == "\uffe5":
+        return unicodedata.normalize("NFKC", character)
+    return _SIGNS.get(character, character)
+
+
 def tidy(text: str) -> str:
     r"""The answer without what only looks: \left, \!, \text{…}, $…$, **…**, wide spaces, a last stop or comma."""
-    text = _REPLACE.sub(lambda match: _REPLACED[match.group()], text).strip().strip("*").strip()
+    text = _REPLACE.sub(lambda match: _REPLACED[match.group()], ordinary(text)).strip().strip("*").strip()
     while match := _DOLLARS.fullmatch(text):
         text = match[1].strip()
     text = " ".join(_WORDS.sub(r" \1 ", text).split()).replace(" ^", "^")

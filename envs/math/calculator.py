@@ -1,8 +1,8 @@
 """Exact arithmetic on text: `calculate("48/2")`, `format_value(Fraction(24))`. No eval, no floats, no giant numbers.
 
-Read are + - * / ^, x × · ÷, // (rounded down, as in Python), brackets, decimals, commas between thousands, scientific
-notation, percentages (20%*50 is 10; the sign is a division by 100) and currency signs, which mean nothing. A number
-before a bracket multiplies it. There are no names, functions or roots.
+Read are + - * / ^, × · ÷, // (rounded down, as in Python), x before a number or a bracket (2x3, not 2x+3), brackets,
+decimals, commas between thousands, scientific notation, percentages (20%*50 is 10; the sign is a division by 100) and
+currency signs, which mean nothing. A number before a bracket multiplies it. There are no names, functions or roots.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ _TOKEN = re.compile(
     rf"\s*(?:(?P<number>(?:{_WHOLE}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<operator>\*\*|//|[-+*/^()%]))"
 )
 _SPELLINGS = str.maketrans(
-    {"−": "-", "–": "-", "x": "*", "X": "*", "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "∕": "/"}
+    {"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "∕": "/"}
     | {"[": "(", "]": ")"}
     | dict.fromkeys("$€£¥", " ")
 )
+
+
+_TIMES = re.compile(r"[xX](?=\s*[0-9.(\[$€£¥])")
 
 
 def calculate(text: str) -> Fraction:
@@ -47,7 +50,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.text, self.depth = text, 0
-        written = text.strip().removesuffix("=").translate(_SPELLINGS).rstrip()
+        written = _TIMES.sub("*", text).strip().removesuffix("=").translate(_SPELLINGS).rstrip()
         self.tokens: list[str] = []
         position = 0
         while position < len(written):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from oreo.envs.math.answers import canonical, final_answer
+from oreo.envs.math.answers import MARKED, canonical, check_extract, final_answer
 from oreo.envs.math.grading import SECONDS, Grade, checked_seconds, grade
 from oreo.envs.math.problems import Problem, Problems, texts
 from oreo.envs.math.sources import ProblemQuery, open_source
@@ -45,7 +45,8 @@ class MathEnv(TextEnv):
 
     Besides the usual names `info` has level, subject, grade (no_answer until there is one, then correct, wrong or
     timeout), answer, what was found and graded, and answer_key, the same text for answers that are plainly equal, such
-    as 24 and 24.0. The right answer is nowhere in it.
+    as 24 and 24.0; and extract, where it is not the strict rule by which they are found. The right answer is nowhere
+    in it.
 
     Args:
         source: "generated", "gsm8k:PATH", "math:PATH", "jsonl:PATH", "hub:NAME", "reasoning_gym:TASK"; see
@@ -56,6 +57,8 @@ class MathEnv(TextEnv):
             `48/2?` with one of its value; what it cannot compute, with `error`. None: nobody answers.
         pattern: a regular expression that finds the final answer, its first group or all of it, in place of the forms
             above.
+        extract: "marked", the strict rule above. "last number": where nothing is marked, the last number counts, for
+            chat models that box nothing. It takes step="solution", as nothing says of a line that it is the last.
         annotations: keep `<<48/2=24>>` in worked solutions, or strip them. None: keep them for the calculator, which
             they are calls of, and strip them without, where each would only say again what stands beside it.
         levels: only problems of these levels (MATH: 1 to 5; generated: the number of steps); None: all.
@@ -80,6 +83,7 @@ class MathEnv(TextEnv):
         step: str = "line",
         tool: str | None = None,
         pattern: str | None = None,
+        extract: str = MARKED,
         annotations: bool | None = None,
         levels: int | str | Sequence[int | str] | None = None,
         subjects: str | Sequence[str] | None = None,
@@ -100,6 +104,9 @@ class MathEnv(TextEnv):
             raise UsageError(f"unknown tool {tool!r}: {did_you_mean(str(tool), TOOLS)}")
         if pattern is not None:
             _check_pattern(pattern)
+        check_extract(extract, pattern)
+        if extract != MARKED and step != "solution":
+            raise UsageError(f"extract={extract!r} needs step='solution': of a {step} nothing says that it is the last")
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise UsageError(f"limit={limit!r}: expected a whole number of at least 1")
         checked_seconds(seconds)
@@ -125,6 +132,7 @@ class MathEnv(TextEnv):
         self.games = self._problems.games
         """Ids of the problems; None where there is no end of them."""
         self.step_is, self.tool, self.pattern, self.seconds = step, tool, pattern, seconds
+        self.extract = extract
         self.annotations = annotations if annotations is not None else tool == "calculator"
         self._stop = stops(step, tool)
         self._now: _Episode | None = None
@@ -176,6 +184,8 @@ class MathEnv(TextEnv):
             "answer": answer,
             "answer_key": None if answer is None else canonical(answer),
         }
+        if self.extract != MARKED:
+            known["extract"] = self.extract
         return known | ({"stop": self._stop} if self._stop else {})
 
     def expert_action(self) -> str:
@@ -230,10 +240,10 @@ class MathEnv(TextEnv):
     def _graded(self, now: _Episode) -> Grade:
         message = without_annotations(now.message)  # <<292*1=292>>292 says 292
         if now.problem.check is None:
-            return grade(message, now.problem.answer, pattern=self.pattern, seconds=self.seconds)
+            return grade(message, now.problem.answer, pattern=self.pattern, extract=self.extract, seconds=self.seconds)
         answer = None
         try:
-            answer = final_answer(message, self.pattern)
+            answer = final_answer(message, self.pattern, self.extract)
             if not answer:
                 return Grade("no_answer", None)
             return Grade("correct" if now.problem.check(answer, self.seconds) else "wrong", answer)

@@ -8,6 +8,7 @@ type (or subject, as in MATH-500). The answer is in the solution's last \\boxed{
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from oreo.envs.math.answers import final_answer
-from oreo.envs.math.problems import SPLITS, Problem
+from oreo.envs.math.looks import looks_like
+from oreo.envs.math.problems import SPLITS, Problem, by_content
 from oreo.errors import DataError, UsageError
 
 ROWS = (".jsonl", ".parquet")
@@ -47,9 +49,9 @@ MATH = Fields(
 )
 
 
-def named(said: Mapping[str, str]) -> Fields:
+def named(given: Mapping[str, str]) -> Fields:
     """Fields by the names that a user gave. What has been named has to be there."""
-    return Fields(**{what: (field,) for what, field in said.items()}, needed=frozenset({"question", "answer", *said}))
+    return Fields(**{what: (field,) for what, field in given.items()}, needed=frozenset({"question", "answer", *given}))
 
 
 def read(path: Path, split: str | None, fields: Fields, prefix: str) -> list[Problem]:
@@ -57,7 +59,7 @@ def read(path: Path, split: str | None, fields: Fields, prefix: str) -> list[Pro
 
     Args:
         split: "train", "test" or None, for a folder train.
-        prefix: what ids begin with: PREFIX/SPLIT/NUMBER, counted from 0, or the file's path in a folder of MATH.
+        prefix: what ids begin with: PREFIX/SPLIT/HASH (see `id_of`), or the file's path in a folder of MATH.
     Raises:
         UsageError: a split is asked of a file, which is one.
         DataError: nothing there, or a file that does not hold what it should.
@@ -72,13 +74,19 @@ def _files(path: Path, split: str | None) -> list[Path]:
         if split is not None:
             raise UsageError(f"split={split!r}: {path} is one file, which is a split of its own; leave split out")
         if path.suffix not in ROWS:
-            raise UsageError(f"{path}: expected a file of rows, .jsonl or .parquet")
+            look = looks_like(_head(path))
+            raise UsageError(
+                f"{path}: expected a file of rows, .jsonl or .parquet" + (f"; this is {look}" if look else "")
+            )
         return [path]
     if not path.is_dir():
         raise DataError(f"{path}: there is no such file or folder")
     split = split or ("train" if path.name not in SPLITS else path.name)
     rows = sorted(
-        file for suffix in ROWS for file in path.glob(f"{split}*{suffix}") if _SHARD.sub("", file.stem) == split
+        file
+        for suffix in ROWS
+        for file in path.glob(f"{split}*{suffix}")
+        if _SHARD.sub("", file.stem) == split and file.is_file()
     )
     if rows:
         for file in rows:
@@ -117,7 +125,7 @@ def _read(state: tuple[tuple[Path, int, int], ...], fields: Fields, prefix: str)
             problems.append(problem(name, row, fields, where))
     if not problems:
         raise DataError(f"{state[0][0]}: no problem in it")
-    return problems
+    return problems if state[0][0].suffix == ".json" else by_content(problems)
 
 
 def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -129,13 +137,20 @@ def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         try:
             rows = pq.read_table(file).to_pylist()
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: not a Parquet file: {str(error).splitlines()[0]}") from None
+            look = looks_like(_head(file))
+            what = f"it is {look}" if look else str(error).splitlines()[0]
+            raise DataError(f"{file}: not a Parquet file: {what}") from None
         yield from ((f"{file}, row {number}", row) for number, row in enumerate(rows))
         return
+    look = looks_like(_head(file))
+    if look:
+        raise DataError(f"{file}: not {'JSON' if file.suffix == '.json' else 'JSONL'}, but {look}")
     try:
         text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
     lines = [(str(file), text)] if file.suffix == ".json" else _lines(file, text)
     for where, line in lines:
         try:
@@ -149,6 +164,14 @@ def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield where, row
 
 
+def _head(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(512)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
+
+
 def _lines(file: Path, text: str) -> Iterable[tuple[str, str]]:
     # Only "\n" ends a line: other separators may stand within JSON texts.
     return ((f"{file}, line {n}", line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
@@ -160,29 +183,34 @@ def problem(name: str, row: Mapping[str, Any], fields: Fields, where: str) -> Pr
     Raises:
         DataError: a field is missing or no text, or no answer is marked; begins with `where`.
     """
-    found = {what: _text(row, what, fields, where) for what in ("question", "answer", "solution", "level", "subject")}
-    solution, answer = found["solution"], found["answer"]
+    texts = {what: _text(row, what, fields, where) for what in ("question", "answer", "solution", "level", "subject")}
+    solution, answer = texts["solution"], texts["answer"]
     marked = final_answer(answer)
     if marked is not None and not solution and "\n" in answer.strip():
         solution = answer  # the answer is worked out
     if not answer or marked is not None:
         answer = (final_answer(solution) if marked is None else marked) or ""
-    if not found["question"] or not answer:
-        missing = "an empty question" if not found["question"] else "no answer, neither #### 72 nor \\boxed{72}"
+    if not texts["question"] or not answer:
+        missing = "an empty question" if not texts["question"] else "no answer, neither #### 72 nor \\boxed{72}"
         raise DataError(f"{where}: {missing}")
     if solution and final_answer(solution) is None:
         solution = f"{solution.rstrip()}\n#### {answer}"
-    level = found["level"].removeprefix("Level ")
-    return Problem(name, found["question"], answer, solution, found["subject"], level)
+    level = texts["level"].removeprefix("Level ")
+    return Problem(name, texts["question"], answer, solution, texts["subject"], level)
 
 
 def _text(row: Mapping[str, Any], what: str, fields: Fields, where: str) -> str:
     names: tuple[str, ...] = getattr(fields, what)
     value = next((row[name] for name in names if row.get(name) is not None), None)
+    if isinstance(value, float) and not math.isfinite(value):
+        # pandas writes NaN where a number is missing.
+        if what in fields.needed or math.isinf(value):
+            raise DataError(f"{where}: {names[0]!r} is {value}, which is no value")
+        return ""
     if value is None:
         if what in fields.needed:
-            there = ", ".join(map(str, row)) or "none"
-            raise DataError(f"{where}: no field {names[0]!r}; the fields are {there}")
+            fields_there = ", ".join(map(str, row)) or "none"
+            raise DataError(f"{where}: no field {names[0]!r}; the fields are {fields_there}")
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise DataError(f"{where}: {names[0]!r} is text or a number, got {type(value).__name__}")

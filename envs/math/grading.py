@@ -14,7 +14,9 @@ What counts as equal:
 - decimals of a fraction that has no end, from six significant digits on: 0.333333 is 1/3, 0.33 is not.
 - words without regard to case: \text{Tuesday} is tuesday. A single letter is a choice: (A), A., \textbf{(A) } 12.
 - times of day: 3:15 p.m. is 3:15 PM and 15:15.
-- arithmetic, where the gold answer is a number: 12*6 is 72, and so are x = 72 and 12*6 = 72, but not 2x = 72.
+- arithmetic, where the gold answer is a number: 12*6 and 12 x 6 are 72, and so are x = 72 and 12*6 = 72, but not
+  2x = 72, nor are 2x+3 and 2x3 6: an x that is not between spaces is a variable.
+- floats as computers write them: 3244047.0999999996 is 3244047.10.
 """
 
 from __future__ import annotations
@@ -27,12 +29,15 @@ from typing import Literal
 
 from oreo.envs.math.answers import (
     FUNCTIONS,
+    MARKED,
+    MAX_DIGITS,
     VARIABLES,
     Number,
     choice,
     final_answer,
     is_words,
     letters,
+    ordinary,
     plain_number,
     tidy,
 )
@@ -49,6 +54,8 @@ MAX_LATEX = 2_000
 """A longer answer, characters, is compared as text alone."""
 MAX_SECONDS = 3600
 """The longest deadline there may be."""
+FLOAT_ROUNDING = Fraction(1, 10**14)
+"""What a float is off at most, as a part of it, after a few dozen sums and products: 50 times its precision."""
 ENOUGH_DIGITS = 6
 """Significant digits from which on a rounded decimal stands for its fraction; math-verify's figure as well."""
 
@@ -75,22 +82,24 @@ def checked_seconds(seconds: float) -> float:
     return seconds
 
 
-def grade(response: str, gold: str, *, pattern: str | None = None, seconds: float = SECONDS) -> Grade:
+def grade(
+    response: str, gold: str, *, pattern: str | None = None, extract: str = MARKED, seconds: float = SECONDS
+) -> Grade:
     r"""Compare the final answer of a response with the right one.
 
     Args:
         response: any text.
         gold: the right answer, or a solution that marks it by \boxed{} or ####.
-        pattern: for the response, as in `final_answer`.
+        pattern, extract: for the response, as in `final_answer`: what is graded.
         seconds: deadline of a comparison by math-verify. Waiting for a free process comes on top where more threads
             grade than there are processes, and about a second when one has to be started.
     Raises:
-        UsageError: a pattern that is no regular expression; seconds that are no deadline.
+        UsageError: a pattern that is no regular expression; an unknown extract; seconds that are no deadline.
         MissingExtra: math-verify is needed for this answer and is not installed.
     """
     checked_seconds(seconds)
     try:
-        answer = final_answer(response, pattern)
+        answer = final_answer(response, pattern, extract)
     except TimeoutError:
         return Grade("timeout", None)
     if not answer:
@@ -158,9 +167,9 @@ def _equals_number(gold: Number, answer: str) -> bool | None:
     if number is not None:
         return _same_number(gold, number)
     value = _calculated(last)
-    if value is None and "\\" in _in_plain_arithmetic(last):
-        return None
-    return gold.value * gold.scale == value  # not of words, a list, a formula with letters
+    if value is None:
+        return None if "\\" in _in_plain_arithmetic(last) else False  # words, a list, a formula with letters
+    return gold.value * gold.scale == value or _near_float(gold.value * gold.scale, value)
 
 
 def _same_number(gold: Number, given: Number) -> bool:
@@ -174,16 +183,38 @@ def _same_number(gold: Number, given: Number) -> bool:
 
 def _same_value(gold: Number, given: Number, factor: Fraction) -> bool:
     """Whether gold.value is given.value times factor, exactly or as far as a rounded decimal says."""
-    if gold.value == given.value * factor:
+    if gold.value == given.value * factor or _near_float(gold.value, given.value * factor):
         return True
     # Where one is a decimal and the other has no end as one.
     for decimal, exact, rate in ((gold, given, factor), (given, gold, 1 / factor)):
         if decimal.places is not None and exact.places is None and not _ends(exact.value * rate):
             unit = Fraction(1, 10**decimal.places)
-            left = (exact.value * rate - decimal.value) / unit * (1 if decimal.value > 0 else -1)
-            if abs(decimal.value) >= unit * 10 ** (ENOUGH_DIGITS - 1) and -Fraction(1, 2) <= left < 1:
+            rest = (exact.value * rate - decimal.value) / unit * (1 if decimal.value > 0 else -1)
+            if abs(decimal.value) >= unit * 10 ** (ENOUGH_DIGITS - 1) and -Fraction(1, 2) <= rest < 1:
                 return True  # rounded or cut off
     return False
+
+
+def _near_float(one: Fraction, other: Fraction) -> bool:
+    """Whether one is the other as a float has it: 79.99999999999999 is 80, 3244047.0999999996 is 3244047.1.
+
+    The float has the 15 to 17 digits that Python writes of it and hardly differs from a number of no more than 12: that
+    one was meant, whichever of the two it is.
+    """
+    for long, short in ((one, other), (other, one)):
+        if long.denominator > 1 and abs(long - short) <= abs(short) * FLOAT_ROUNDING:
+            if 15 <= _digits(long) <= 17 and _digits(short) <= 12:
+                return True
+    return False
+
+
+def _digits(value: Fraction) -> int:
+    """Significant digits of a decimal; of a fraction that has no end as one, more than any has."""
+    if not _ends(value):
+        return MAX_DIGITS + 1
+    while value.denominator > 1:
+        value *= 10
+    return len(str(abs(value.numerator)).rstrip("0"))
 
 
 def _ends(value: Fraction) -> bool:
@@ -214,9 +245,17 @@ def _in_plain_arithmetic(latex: str) -> str:
     return _FRAC.sub(r"((\1)/(\2))", text).replace("{", "(").replace("}", ")")
 
 
+_TIMES = re.compile(r"(?<=[0-9.)\]%]) +[xX] +(?=[0-9.(\[$€£¥])")
+_X = re.compile("[xX]")
+
+
 def _calculated(tidied: str) -> Fraction | None:
-    """The value of 12*6, 5! or |3-9|; None of what is no arithmetic."""
-    plain = _in_plain_arithmetic(tidied)
+    """The value of 12*6, 12 x 6, 5! or |3-9|; None of what is no arithmetic, such as 2x+3, 2x3 and 5x 2."""
+    plain = _TIMES.sub("*", _in_plain_arithmetic(tidied))
+    return None if _X.search(plain) else _value_of(plain)
+
+
+def _value_of(plain: str) -> Fraction | None:
     bars = len(plain) > 2 and plain[0] == plain[-1] == "|"
     try:
         return abs(calculate(plain[1:-1])) if bars else calculate(plain)
@@ -237,8 +276,11 @@ def _is_name(side: str) -> bool:
 
 
 def _is_value(side: str, last: str) -> bool:
-    """Whether the left side of an equation has the value of the right one, rounded to its decimals."""
-    value, number = _calculated(side), plain_number(last)
+    """Whether the left side of an equation has the value of the right one, rounded to its decimals.
+
+    In 2x3 = 6 the x is a times sign, as the other side shows.
+    """
+    value, number = _value_of(_in_plain_arithmetic(side)), plain_number(last)
     if value is None or number is None:
         return value is not None and value == _calculated(last)
     if number.places:
@@ -307,7 +349,7 @@ def _for_math_verify(text: str) -> str:
     parts = [_INEQUALITY.fullmatch(part.strip()) for part in tidied.split(" or ")]
     if len(parts) > 1 and len({part[1] if part else "" for part in parts} | {""}) == 2 and all(parts):
         return r"\cup".join(_INTERVALS[part[2].lstrip("\\")[0]].format(part[3]) for part in parts if part)
-    text = _FIRST.sub(r"\\frac{\1}", text)
+    text = _FIRST.sub(r"\\frac{\1}", ordinary(text))
     text = _SECOND.sub(r"\1{\2}", text)
     if re.search(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])", text):
         text = _ANGLE.sub(r"\\frac{\1\\pi}{180}", text)

@@ -22,7 +22,7 @@ from typing import Any
 
 from oreo.envs.math import files
 from oreo.envs.math.generator import Generated, as_range, check_settings
-from oreo.envs.math.problems import SPLITS, Listed, Problem, Problems, chosen
+from oreo.envs.math.problems import SPLITS, Listed, Problem, Problems, by_content, chosen
 from oreo.errors import DataError, MissingExtra, UsageError, did_you_mean
 
 SOURCES = {
@@ -114,7 +114,7 @@ def _hub(name: str, split: str, said: tuple[tuple[str, str], ...]) -> list[Probl
         fields = files.MATH
     else:
         fields = files.named({})
-    return [
+    return by_content(
         files.problem(f"hub/{name}/{split}/{number}", row, fields, f"hub:{name}, row {number}")
         for number, row in enumerate(rows)
-    ]
+    )

@@ -100,6 +100,13 @@ OPERATORS = set(
     "seventh sevenths eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth thousandths".split()
 )
 """Words that, next after a number, make something else of it. (Not quarters: those are coins, too.)"""
+_ORDINALS = set("third fourth fifth sixth seventh eighth ninth tenth".split())
+_AFTER_TIMES = set(
+    "more less fewer as larger greater bigger faster slower longer smaller higher older heavier a per each every in "
+    "total altogether daily".split()
+)
+_NOTE = re.compile(r"\s*\(([^()]+)\)\s*")
+
 CALCULATIONS = set(
     "or not half hundred hundreds thousand thousands million millions billion billions trillion trillions dozen dozens "
     "divided multiplied added subtracted doubled tripled quadrupled halved remainder twice double triple".split()
@@ -117,6 +124,9 @@ def after_number(rest: str, currency: str = "") -> tuple[Fraction, str] | None:
         What it is counted in (1/100 of a percent sign), and the unit as `ratio` takes it: cm, foot2, mile/hour; empty
         where it has none that is known, or several, such as `pounds of force in a foot`.
     """
+    note = _NOTE.fullmatch(rest)
+    if note:  # 5 (times), 123 (third graders): what is counted, and no product
+        rest = f" {note[1]}"
     apart = rest[:1] == " "
     rest = rest.strip()
     scale = Fraction(1)
@@ -155,7 +165,8 @@ def _unit(words: list[str], apart: bool, money: bool) -> str | None:
             unit = None
         # Short words would be variables where a unit is due: next after the number, and after a stroke.
         known = unit or name in _BEFORE or (money and name == "/")  # $5/hour
-        if strict and not known and not (apart and len(name) > 2 and name not in OPERATORS) or name in CALCULATIONS:
+        counted = apart and len(name) > 2 and (name not in OPERATORS or _is_counted(name, words[index + 1 :]))
+        if strict and not known and not counted or name in CALCULATIONS:
             return None
         strict = name == "/"
         if side[-1:] == ["degree"] and name in _OF_DEGREES:
@@ -174,6 +185,14 @@ def _unit(words: list[str], apart: bool, money: bool) -> str | None:
     if len(above) > 1 or len(below) > 1:
         return ""
     return "".join(above) + "".join(f"/{unit}" for unit in below)
+
+
+def _is_counted(name: str, following: list[str]) -> bool:
+    """Whether an operator's word is a thing to count: 5 times, 5 times a day, 123 third graders; not 5 times x."""
+    if name == "times":
+        return not following or following[0] in _AFTER_TIMES and following != ["a"]
+    several = any(len(word) > 3 and word.strip("(),.").endswith("s") for word in following)
+    return name in _ORDINALS and several and following[0] != "of"
 
 
 @lru_cache(maxsize=1024)

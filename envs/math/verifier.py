@@ -7,6 +7,7 @@ Python handler runs while one giant power is being multiplied out.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import Any
 
 from oreo.envs.math.killable import serve
@@ -17,6 +18,12 @@ RETIRES_AT = 300 << 20
 """A process that holds more bytes than this ends after its answer, which gives them back."""
 RETIRES_AFTER = 2_000
 """Comparisons; sympy remembers much of each."""
+SMALL = 1e-3
+"""Floats below this are compared by their digits, not by their decimals."""
+PRECISION = 20
+"""Digits of that comparison."""
+ENOUGH_DIGITS = 5
+"""Digits that small floats have in common when they are equal: rounded to six, the last one may differ."""
 
 
 def main() -> None:
@@ -38,11 +45,14 @@ def main() -> None:
 def equal(gold: str, answer: str) -> bool:
     r"""Whether math-verify holds two answers in LaTeX to be equal. What it cannot read is equal to itself alone.
 
-    Two kinds of its verdicts (version 0.9.0) are not taken over: it finds some infinite values equal to every number,
-    9\infty^{9} to 72 and \pi\infty^{9} to 2\sqrt{2}; and the interval (1,2) equal to the set {1,2}.
+    Three kinds of its verdicts (version 0.9.0) are not taken over: it finds some infinite values equal to every number,
+    9\infty^{9} to 72 and \pi\infty^{9} to 2\sqrt{2}; the interval (1,2) equal to the set {1,2}; and very small numbers
+    equal to each other, 1/2004! to 1/2006! (see `_compare_small_numbers_too`).
     """
     from math_verify import LatexExtractionConfig, parse, verify
     from sympy import FiniteSet, Interval
+
+    _compare_small_numbers_too()
 
     def parsed(text: str) -> list[Any]:
         # The whole text is one formula. Without first_match, a number inside an unreadable formula would count.
@@ -68,6 +78,40 @@ def equal(gold: str, answer: str) -> bool:
         return True
     with_i = list(map(_with_i, reference)), list(map(_with_i, given))
     return with_i != (reference, given) and same(*with_i)
+
+
+@lru_cache(maxsize=1)
+def _compare_small_numbers_too() -> None:
+    """Have math-verify look twice where it finds two numbers equal by their difference.
+
+    It takes a difference below some 1e-15 for none, and rounds floats to six decimals, however small the numbers are.
+    """
+    from math_verify import grader
+
+    by_difference = grader.sympy_numeric_eq
+
+    def numeric_eq(one: Any, other: Any, float_rounding: int, numeric_precision: int) -> bool:
+        return bool(by_difference(one, other, float_rounding, numeric_precision)) and _truly_equal(one, other)
+
+    grader.sympy_numeric_eq = numeric_eq
+
+
+def _truly_equal(one: Any, other: Any) -> bool:
+    """Whether two values that hardly differ are equal: exact ones to the last digit, floats to ENOUGH_DIGITS digits."""
+    from sympy import Expr, Float, N
+
+    if not (isinstance(one, Expr) and isinstance(other, Expr)):
+        return True
+    try:
+        difference = N(abs(one - other), PRECISION)
+        if not difference.is_Float:
+            return True
+        if not (one.has(Float) or other.has(Float)):
+            return bool(difference == 0 or difference._prec == 1)  # of 1: no digit of it is known, so it is zero
+        size = max(abs(N(one, PRECISION)), abs(N(other, PRECISION)))
+        return bool(size >= SMALL or difference <= size / 10**ENOUGH_DIGITS)
+    except Exception:  # sympy cannot work it out: math-verify's verdict stays
+        return True
 
 
 def _with_i(expression: Any) -> Any:

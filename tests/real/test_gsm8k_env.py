@@ -28,7 +28,8 @@ WRITTEN_DIFFERENTLY = {
 
 def environment(split: str, **made: str) -> MathEnv:
     env = MathEnv(source=f"gsm8k:{GSM8K}", split=split, **made)
-    assert env.games == [f"gsm8k/{split}/{number}" for number in range(PROBLEMS[split])]
+    assert env.games is not None and len(set(env.games)) == PROBLEMS[split]
+    assert all(game.startswith(f"gsm8k/{split}/") for game in env.games)
     return env
 
 

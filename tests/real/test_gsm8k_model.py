@@ -76,7 +76,7 @@ def test_a_model_with_a_chat_template_collects_trains_and_is_evaluated(model, st
     buffer, trained = tmp_path / "buffer", tmp_path / "trained"
     oreo("collect", *world, "--split", "train", "--agent", model, "--episodes", 40, "--into", buffer)
     stored = list(TrajectoryBuffer(buffer, create=False))
-    assert len(stored) == 40 and {each.game for each in stored} <= {f"gsm8k/train/{number}" for number in range(20)}
+    assert len(stored) == 40 and len({each.game for each in stored}) <= 20
     if step != "solution":
         assert any(one.continues_message for each in stored for one in each.steps), (
             "a turn ends at a step, the message not"

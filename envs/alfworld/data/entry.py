@@ -40,6 +40,12 @@ def describe(game: Game) -> Entry:
     )
 
 
+def whole(entry: Entry) -> bool:
+    """Whether an entry that was read has values of the right types."""
+    *texts, goals = vars(entry).values()
+    return isinstance(goals, int) and all(isinstance(text, str) for text in texts)
+
+
 def _rules(game: Game) -> str:
     """The version of the domain; unknown where the simulator has to leave the game to the original engine.
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from oreo.envs.alfworld.data.entry import Entry, describe
+from oreo.envs.alfworld.data.entry import Entry, describe, whole
 from oreo.envs.alfworld.game import TASK_TYPES, Game
 from oreo.errors import DataError
 from oreo.text import one_line
@@ -161,12 +161,7 @@ def _read_index(place: Path, split: str, fingerprint: str) -> list[Entry] | None
         entries = [Entry(*game) for game in content["games"]]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return entries if all(map(_whole, entries)) else None
-
-
-def _whole(entry: Entry) -> bool:
-    *texts, goals = vars(entry).values()
-    return isinstance(goals, int) and all(isinstance(text, str) for text in texts)
+    return entries if all(map(whole, entries)) else None
 
 
 def _write_atomically(place: Path, text: str) -> bool:

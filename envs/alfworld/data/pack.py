@@ -2,9 +2,12 @@
 
 A pack is an SQLite database, so any program can look into it:
 
-    games  a row a game: name, split, task type, floor plan, …, the task sentence, and which texts it is made of
-    texts  id, zlib-compressed UTF-8; a text that games share (domain, grammar) is there once
+    games   a row a game: name, split, task type, floor plan, …, the task sentence, and which texts it is made of
+    texts   id, zlib-compressed UTF-8; a text that games share (domain, grammar) is there once
+    splits  a row a split, with a digest of the entries of all its games
 
+The row of a game has a digest of all that makes the game, its texts included; so what is read is what was written, or
+the pack is said to be broken. (Packs of version 1 have neither digests nor the third table. They are read as they are.)
 The grammar of a game is its text with the task sentence in place of the one NUL character. A pack is written under
 another name and renamed, then never changed: readers need no locks.
 """
@@ -23,31 +26,43 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from oreo.envs.alfworld.data.entry import Entry, describe
+from oreo.envs.alfworld.data.entry import Entry, describe, whole
 from oreo.envs.alfworld.game import Game, split_at_task
 from oreo.errors import DataError, UsageError
 
 APPLICATION_ID = 0x6F72656F  # "oreo" in the file's header, so that `file` and we know a pack from other databases
-VERSION = 1
+VERSION = 2
+WITHOUT_DIGESTS = 1
+"""The version before, which is read, too."""
+MAX_TEXT = 32 << 20
+"""Bytes of one text unpacked. The longest of the real games have a hundredth of that."""
 _SLOT = "\0"
 _AGAIN = "make it again with `oreo games pack`"
-_SCHEMA = f"""
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
-PRAGMA journal_mode = OFF;
+_TABLES = """
 CREATE TABLE texts (id INTEGER PRIMARY KEY, text BLOB NOT NULL);
 CREATE TABLE games (
     name TEXT PRIMARY KEY, split TEXT NOT NULL, task_type TEXT NOT NULL, floor_plan TEXT NOT NULL,
     object TEXT NOT NULL, dialect TEXT NOT NULL, rules TEXT NOT NULL, goals INTEGER NOT NULL,
     task TEXT, params TEXT NOT NULL, human_goals TEXT NOT NULL,
     domain INTEGER NOT NULL REFERENCES texts, grammar INTEGER NOT NULL REFERENCES texts,
-    problem INTEGER NOT NULL REFERENCES texts
+    problem INTEGER NOT NULL REFERENCES texts{digest}
 );
+"""
+_SCHEMAS = {
+    WITHOUT_DIGESTS: _TABLES.format(digest=""),
+    VERSION: _TABLES.format(digest=", digest TEXT NOT NULL")
+    + "CREATE TABLE splits (split TEXT PRIMARY KEY, digest TEXT NOT NULL);",
+}
+_HEADER = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+PRAGMA journal_mode = OFF;
 """
 _ENTRY = "name, task_type, floor_plan, object, dialect, rules, goals"
 _INDEX = f"CREATE INDEX by_split ON games (split, {_ENTRY})"
-_GAME = """
-SELECT task_type, params, floor_plan, human_goals, task, domain, grammar, texts.text
+_ENTRIES = f"SELECT {_ENTRY} FROM games WHERE split = ? ORDER BY name"
+_GAME = f"""
+SELECT split, {_ENTRY}, task, params, human_goals, domain, grammar, texts.text{{digest}}
 FROM games JOIN texts ON texts.id = games.problem WHERE name = ?
 """
 
@@ -73,11 +88,12 @@ def write_pack(output: Path, games: Iterable[tuple[str, Game]]) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         with closing(sqlite3.connect(temporary)) as database:
-            database.executescript(_SCHEMA)
+            database.executescript(_HEADER + _SCHEMAS[VERSION])
             stored: dict[str, int] = {}
             for split, game in games:
                 _insert(database, stored, split, game)
             database.execute(_INDEX)
+            _insert_splits(database)
             database.commit()
         os.replace(temporary, output)
     except (OSError, sqlite3.OperationalError) as error:
@@ -107,7 +123,7 @@ def is_pack(path: Path) -> bool:
 
 def pack_splits(path: Path) -> list[str]:
     """The splits that a pack holds games of, sorted."""
-    return [split for (split,) in _ask(path, _stamp(path), "SELECT DISTINCT split FROM games ORDER BY split")]
+    return sorted(split for split, _ in _split_digests(path, _stamp(path)))
 
 
 def pack_entries(path: Path, split: str) -> tuple[Entry, ...]:
@@ -116,8 +132,13 @@ def pack_entries(path: Path, split: str) -> tuple[Entry, ...]:
     before = _read_before.get(key)
     if before is not None and before[0] == stamp:
         return before[1]
-    rows = _ask(path, stamp, f"SELECT {_ENTRY} FROM games WHERE split = ? ORDER BY name", split)
+    digests = dict(_split_digests(path, stamp))
+    rows = _ask(path, stamp, _ENTRIES, split) if split in digests else []
+    if split in digests and digests[split] not in ("", _digest(sorted(digests), split, rows)):
+        raise DataError(f"{path}: broken pack, the entries of {split} are not those that were written; {_AGAIN}")
     entries = tuple(Entry(*row) for row in rows)
+    if not all(map(whole, entries)):
+        raise DataError(f"{path}: broken pack, an entry of {split} has values of other types; {_AGAIN}")
     _read_before[key] = (stamp, entries)
     return entries
 
@@ -125,23 +146,32 @@ def pack_entries(path: Path, split: str) -> tuple[Entry, ...]:
 def pack_game(path: Path, name: str) -> Game | None:
     """Read one game; None if there is none of that name. Raises DataError for a broken pack."""
     stamp = _stamp(path)
-    rows = _ask(path, stamp, _GAME, name)
+    digests = _version(path, stamp) != WITHOUT_DIGESTS
+    rows = _ask(path, stamp, _GAME.format(digest=", digest" if digests else ""), name)
     if not rows:
         return None
-    task_type, params, floor_plan, human_goals, task, domain, grammar, problem = rows[0]
+    split, *entry, task, params, human_goals, domain, grammar, problem = rows[0][: len(rows[0]) - digests]
     try:
-        frame = _shared_text(path, stamp, grammar)
-        return Game(
+        texts = [*(_shared_text(path, stamp, number) for number in (domain, grammar)), _unpacked(problem)]
+        if digests and rows[0][-1] != _digest(split, *entry, task, params, human_goals, *texts):
+            raise ValueError("it is not what was written")
+        frame = texts[1]
+        if task is not None and frame.count(_SLOT) != 1:
+            raise ValueError("its grammar has no one place for the task sentence")
+        game = Game(
             name=name,
-            pddl_domain=_shared_text(path, stamp, domain),
+            pddl_domain=texts[0],
             grammar=frame if task is None else frame.replace(_SLOT, task),
-            pddl_problem=zlib.decompress(problem).decode(),
-            task_type=task_type,
+            pddl_problem=texts[2],
+            task_type=entry[1],
             params=json.loads(params),
-            floor_plan=floor_plan,
+            floor_plan=entry[2],
             human_goals=tuple(json.loads(human_goals)),
         )
-    except (ValueError, TypeError, IndexError, zlib.error) as error:
+        if not (isinstance(game.params, dict) and all(isinstance(goal, str) for goal in game.human_goals)):
+            raise ValueError("its params or human_goals are of another type")
+        return game
+    except (ValueError, TypeError, IndexError, RecursionError, zlib.error) as error:
         raise DataError(f"{path}: broken pack, at {name} ({error}); {_AGAIN}") from error
 
 
@@ -152,13 +182,27 @@ def _insert(database: sqlite3.Connection, stored: dict[str, int], split: str, ga
     name, *facts = vars(describe(game)).values()
     frame, task = _frame(game.grammar)
     try:
-        texts = [_store(database, stored, text) for text in (game.pddl_domain, frame, game.pddl_problem)]
-        row = [name, split, *facts, task, json.dumps(game.params), json.dumps(game.human_goals), *texts]
+        texts = (game.pddl_domain, frame, game.pddl_problem)
+        said = [*facts, task, json.dumps(game.params), json.dumps(game.human_goals)]
+        numbers = [_store(database, stored, text) for text in texts]
+        row = [name, split, *said, *numbers, _digest(split, name, *said, *texts)]
         database.execute(f"INSERT INTO games VALUES ({', '.join('?' * len(row))})", row)
     except UnicodeEncodeError as error:
         raise DataError(f"{ascii(game.name)}: cannot be packed, it is no valid Unicode ({error.reason})") from error
-    except sqlite3.IntegrityError as error:
+    except (sqlite3.IntegrityError, ValueError) as error:
         raise DataError(f"{game.name}: cannot be packed ({error})") from error
+
+
+def _insert_splits(database: sqlite3.Connection) -> None:
+    splits = [split for (split,) in database.execute("SELECT DISTINCT split FROM games ORDER BY split")]
+    for split in splits:
+        rows = database.execute(_ENTRIES, (split,)).fetchall()
+        database.execute("INSERT INTO splits VALUES (?, ?)", (split, _digest(splits, split, rows)))
+
+
+def _digest(*values: Any) -> str:
+    """Of texts, numbers and lists of them. (A damaged row may have bytes in place of a text.)"""
+    return hashlib.sha256(json.dumps(values, default=repr).encode()).hexdigest()
 
 
 def _frame(grammar: str) -> tuple[str, str | None]:
@@ -172,6 +216,8 @@ def _frame(grammar: str) -> tuple[str, str | None]:
 def _store(database: sqlite3.Connection, stored: dict[str, int], text: str) -> int:
     """The id of a text. `stored` knows those that are there, by their digests."""
     content = text.encode()
+    if len(content) > MAX_TEXT:
+        raise ValueError(f"a text of {len(content):,} bytes; at most {MAX_TEXT:,} are packed")
     digest = hashlib.sha256(content).hexdigest()
     if digest not in stored:
         stored[digest] = len(stored) + 1
@@ -186,7 +232,7 @@ def _ask(path: Path, stamp: Stamp, query: str, *values: str | int) -> list[Any]:
     try:
         return _connection(path, stamp).execute(query, values).fetchall()
     except (sqlite3.Error, UnicodeError) as error:
-        raise DataError(f"{path}: broken pack ({error}); {_AGAIN}") from error
+        raise DataError(f"{path}: broken pack ({' '.join(str(error).split())}); {_AGAIN}") from error
 
 
 def _connection(path: Path, stamp: Stamp) -> sqlite3.Connection:
@@ -212,8 +258,11 @@ def _connect(path: Path, stamp: Stamp) -> sqlite3.Connection:
         )
         if pages * size != stamp[-1]:  # SQLite itself reads on where only the last page is cut
             raise sqlite3.DatabaseError("the file is cut off")
-        if version != VERSION:
+        if version not in _SCHEMAS:
             raise DataError(f"{path}: a pack of version {version}, and this is for version {VERSION}; {_AGAIN}")
+        # Other tables, views or computed columns might compute for ever, or something else.
+        if connection.execute(_MASTER).fetchall() != _expected_schema(version):
+            raise sqlite3.DatabaseError("its tables are not those of a pack")
     except BaseException:
         connection.close()
         raise
@@ -228,8 +277,39 @@ def _stamp(path: Path) -> Stamp:
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
+def _version(path: Path, stamp: Stamp) -> int:
+    ((version,),) = _ask(path, stamp, "PRAGMA user_version")
+    return int(version)
+
+
+def _split_digests(path: Path, stamp: Stamp) -> list[tuple[str, str]]:
+    """The splits that are there and the digests of their entries; empty ones in a pack of the version before."""
+    if _version(path, stamp) == WITHOUT_DIGESTS:
+        return _ask(path, stamp, "SELECT DISTINCT split, '' FROM games")
+    return _ask(path, stamp, "SELECT split, digest FROM splits")
+
+
+_MASTER = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+
+
+@lru_cache(maxsize=2)
+def _expected_schema(version: int) -> list[tuple[str, str, str | None]]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(f"{_SCHEMAS[version]}{_INDEX};")
+        return database.execute(_MASTER).fetchall()
+
+
 @lru_cache(maxsize=16)
 def _shared_text(path: Path, stamp: Stamp, number: int) -> str:
     """A text that many games share, kept."""
     ((packed,),) = _ask(path, stamp, "SELECT text FROM texts WHERE id = ?", number)
-    return zlib.decompress(packed).decode()
+    return _unpacked(packed)
+
+
+def _unpacked(packed: bytes) -> str:
+    """A text. It is unpacked no further than the longest may be: a few kilobytes can hold a gigabyte of zeros."""
+    unpacker = zlib.decompressobj()
+    content = unpacker.decompress(packed, MAX_TEXT)
+    if not unpacker.eof:
+        raise ValueError(f"a text that is cut off, or longer than {MAX_TEXT:,} bytes")
+    return content.decode()

@@ -407,3 +407,11 @@ def test_vector_environments_of_gymnasium_hold_it() -> None:
     assert len(observations) == 3 and len(info["task"]) == 3
     envs.step(["look"] * 3)
     envs.close()
+
+
+@pytest.mark.parametrize("snapshot", [5, None, (), (1, 2, 3, 4, 5), "x"])
+def test_what_is_no_snapshot_is_refused(snapshot: Any) -> None:
+    env = ALFWorldEnv()
+    env.reset(seed=0)
+    with pytest.raises(UsageError, match="takes what snapshot"):
+        env.restore(snapshot)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oreo.envs.math.answers import MAX_DIGITS, canonical, final_answer, plain_number
+from oreo.envs.math.answers import MAX_DIGITS, canonical, final_answer, last_number, plain_number
 from oreo.errors import UsageError
 
 FOUND = [
@@ -226,7 +226,6 @@ NO_NUMBERS = (
     r"10^{10^{10}}",
     "9" * (MAX_DIGITS + 1),
     "1/" + "9" * (MAX_DIGITS + 1),
-    "٣",
 )
 
 
@@ -294,3 +293,68 @@ def test_two_numbers_get_one_vote_when_they_are_equal(one: Fraction, other: Frac
 @given(st.text(alphabet="0123456789.,-+/e^{}%$ \\\\frac×10xcmAB()seven") | st.text())
 def test_every_text_has_a_canonical_one_whatever_space_precedes_it(text: str) -> None:
     assert canonical(text) == canonical(f" {text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("so 72.", "72"),
+        ("10-5", "5"),
+        ("= -5", "-5"),
+        ("(-3)", "-3"),
+        ("she has $1,234.50 left.", "$1,234.50"),
+        ("3/4 of it", "3/4"),
+        ("about 20%", "20%"),
+        (r"\frac{3}{4}$.", r"\frac{3}{4}"),
+        (r"1{,}000 or 1\,500", "1500"),
+        ("７２", "72"),
+        ("-.5", "-.5"),
+        ("12,34", "34"),
+        ("6*2=12", "12"),
+        ("x2 and H2O", None),
+        ("none", None),
+        ("", None),
+    ],
+)
+def test_the_last_number_of_a_text_is_found(text: str, number: str | None) -> None:
+    assert last_number(text) == number
+
+
+@given(st.text(), st.integers(-(10**9), 10**9))
+def test_a_number_that_ends_a_text_is_the_last_one(text: str, number: int) -> None:
+    assert last_number(f"{text} so it is {number}.") == str(number)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(?R)",
+        "a(?R)?b",
+        "(?:a|(?R))*",
+        "(?0)",
+        "(a(?1)?b)",
+        "(?-1)(a)",
+        "(?P<n>a(?&n)?)",
+        "(?P<n>a(?P>n)?)",
+        "(a{1000000}){1000000}",
+        "(?:(?:a{1,100}){100}){2}",
+        "(" * 50_000 + "a" + ")" * 50_000,
+        "a{99999999999}",
+        "[a-z",
+    ],
+)
+def test_a_pattern_whose_memory_nothing_limits_is_refused_at_once(pattern: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="pattern"):
+        final_answer("aaab" * 50, pattern)
+    assert time.monotonic() - began < 5
+
+
+def test_flags_and_groups_of_other_kinds_stay_patterns() -> None:
+    for pattern in (
+        "(?i)ANSWER is (.+)",
+        r"answer \(?1?\)?is (.+)",
+        "(?P<a>answer) is (?>.{1,20})",
+        "(?=answer)answer is (.+)",
+    ):
+        assert final_answer("the answer is 5", pattern)

@@ -543,3 +543,38 @@ def test_a_wrong_reset_option_or_an_early_step_is_told() -> None:
     for game in ("generated/train/x", "gsm8k/train/1", 3):
         with pytest.raises(UsageError, match="problem"):
             env.reset(options={"game": game})
+
+
+def test_the_last_number_counts_where_a_solution_is_one_action(tmp_path: Path) -> None:
+    source = tmp_path / "data.jsonl"
+    source.write_text('{"question": "2+2?", "answer": "4"}\n')
+    env = MathEnv(source=f"jsonl:{source}", step="solution", extract="last number")
+    assert env.reset(seed=0)[1]["extract"] == "last number"
+    _, reward, done, _, info = env.step("First 2, then 2 more, so it is 4.")
+    assert (reward, done, info["grade"], info["answer"]) == (1.0, True, "correct", "4")
+    strict = MathEnv(source=f"jsonl:{source}", step="solution")
+    assert "extract" not in strict.reset(seed=0)[1]
+    assert strict.step("First 2, then 2 more, so it is 4.")[4]["grade"] == "no_answer"
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ({"extract": "last number"}, "step='solution'"),
+        ({"extract": "last number", "step": "sentence"}, "step='solution'"),
+        ({"extract": "lst number", "step": "solution"}, "did you mean 'last number'"),
+        ({"extract": "last number", "step": "solution", "pattern": "(.+)"}, "choose one"),
+        ({"pattern": "(?R)"}, "takes all memory"),
+    ],
+)
+def test_rules_for_finding_the_answer_that_do_not_fit_are_told(made: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        MathEnv(**made)
+
+
+@pytest.mark.parametrize("snapshot", [5, None, (), (1, 2), "x"])
+def test_what_is_no_snapshot_is_refused(snapshot: Any) -> None:
+    env = MathEnv()
+    env.reset(seed=0)
+    with pytest.raises(UsageError, match="takes what snapshot"):
+        env.restore(snapshot)
