@@ -40,7 +40,9 @@ def flush_output() -> None:
         raise
     except OSError as error:
         drop_output()
-        raise OreoError(f"cannot write to standard output: {error.strerror or error}; nothing else was lost") from None
+        raise OreoError(
+            f"cannot write to standard output: {error.strerror or error}; what was stored is kept"
+        ) from None
 
 
 def drop_output() -> None:

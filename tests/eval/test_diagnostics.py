@@ -34,18 +34,18 @@ def test_calibration_is_the_mean_over_states_of_what_their_bin_is_off(
     states = [(value, won) for values, won in played for value in values]
 
     def bin_of(value: float) -> int:
-        return next((each for each in range(bins) if value <= (each + 1) / bins), bins - 1)
+        return next((index for index in range(bins) if value <= (index + 1) / bins), bins - 1)
 
     error = 0.0
     for value, _ in states:
         beside = [state for state in states if bin_of(state[0]) == bin_of(value)]
-        mean, rate = np.mean([each for each, _ in beside]), np.mean([won for _, won in beside])
+        mean, rate = np.mean([value for value, _ in beside]), np.mean([won for _, won in beside])
         error += abs(mean - rate) / len(states)
-    found = calibration(padded([values for values, _ in played]), [won for _, won in played], bins)
-    assert found.error == pytest.approx(error)
-    assert sum(found.states) == len(states) and len(found.states) == len({bin_of(value) for value, _ in states})
-    assert np.dot(found.mean_value, found.states) == pytest.approx(sum(value for value, _ in states))
-    assert np.dot(found.success, found.states) == pytest.approx(sum(won for _, won in states))
+    measured = calibration(padded([values for values, _ in played]), [won for _, won in played], bins)
+    assert measured.error == pytest.approx(error)
+    assert sum(measured.states) == len(states) and len(measured.states) == len({bin_of(value) for value, _ in states})
+    assert np.dot(measured.mean_value, measured.states) == pytest.approx(sum(value for value, _ in states))
+    assert np.dot(measured.success, measured.states) == pytest.approx(sum(won for _, won in states))
 
 
 def test_a_value_that_is_the_success_rate_has_no_calibration_error_and_one_that_is_off_has_that() -> None:
@@ -60,11 +60,11 @@ def test_a_value_that_is_the_success_rate_has_no_calibration_error_and_one_that_
 def test_auc_by_step_counts_pairs_of_a_won_and_a_lost_episode_that_both_come_so_far(
     played: list[tuple[list[float], bool]],
 ) -> None:
-    found = auc_by_step(padded([values for values, _ in played]), [won for _, won in played])
-    assert len(found) == max(len(values) for values, _ in played)
-    for step, auc in enumerate(found):
-        there = [(values[step], won) for values, won in played if len(values) > step]
-        pairs = [(a, b) for a, a_won in there if a_won for b, b_won in there if not b_won]
+    areas = auc_by_step(padded([values for values, _ in played]), [won for _, won in played])
+    assert len(areas) == max(len(values) for values, _ in played)
+    for step, auc in enumerate(areas):
+        at_step = [(values[step], won) for values, won in played if len(values) > step]
+        pairs = [(a, b) for a, a_won in at_step if a_won for b, b_won in at_step if not b_won]
         if pairs:
             assert auc == pytest.approx(np.mean([(a > b) + 0.5 * (a == b) for a, b in pairs]))
         else:
@@ -76,11 +76,13 @@ def test_the_residual_by_step_is_v_minus_all_that_is_still_to_be_gained(
     played: list[list[tuple[float, float]]],
 ) -> None:
     value, gain = (padded([[pair[part] for pair in episode] for episode in played]) for part in (0, 1))
-    found = residual_by_step(value, gain)
-    assert states_by_step(value) == [sum(len(each) > step for each in played) for step in range(len(found))]
-    for step, residual in enumerate(found):
+    residuals = residual_by_step(value, gain)
+    assert states_by_step(value) == [sum(len(episode) > step for episode in played) for step in range(len(residuals))]
+    for step, residual in enumerate(residuals):
         squares = [
-            (each[step][0] - sum(gained for _, gained in each[step:])) ** 2 for each in played if len(each) > step
+            (episode[step][0] - sum(gained for _, gained in episode[step:])) ** 2
+            for episode in played
+            if len(episode) > step
         ]
         assert residual == pytest.approx(np.mean(squares))
 
@@ -144,7 +146,7 @@ def test_gains_are_rewards_minus_beta_times_the_log_ratio_of_the_turn(
     swapped = {**models, "policy": models["reference"], "reference": models["policy"]}
     _, other = soft_bellman_terms(played, **swapped, beta=beta)
     _, unmoved = soft_bellman_terms(played, **{**models, "policy": models["reference"]}, beta=beta)
-    reward = padded([[step.reward for step in each.steps] for each in played])
+    reward = padded([[step.reward for step in episode.steps] for episode in played])
     np.testing.assert_allclose(unmoved, reward)
     np.testing.assert_allclose(gain - reward, reward - other, atol=1e-4)
     by_hand = _turn_log_probs(models["reference"], models["tokenizer"], played[0])

@@ -71,7 +71,7 @@ def test_how_episodes_were_graded_is_stored_counted_and_shown(tmp_path) -> None:
         name, checkpoint = "guesses", ""
 
         def act(self, episodes: Any) -> list[Decision]:
-            return [Decision(self.says(each)) for each in episodes]
+            return [Decision(self.says(episode)) for episode in episodes]
 
         def says(self, episode: Any) -> str:
             number = int(episode.info["game"].rsplit("/", 1)[1])

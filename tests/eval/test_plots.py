@@ -36,13 +36,13 @@ REFERENCES = {
 
 def drawn(axes: Any) -> list[tuple[float, float, float, float]]:
     """(place, success, low, high) of every point with an interval, in the order of places."""
-    found = []
+    points = []
     for container in axes.containers:
         line, _, (bars,) = container.lines
         for place, success, segment in zip(line.get_xdata(), line.get_ydata(), bars.get_segments(), strict=True):
             assert segment[:, 0].tolist() == [place, place]
-            found.append((float(place), float(success), *segment[:, 1].tolist()))
-    return sorted(found)
+            points.append((float(place), float(success), *segment[:, 1].tolist()))
+    return sorted(points)
 
 
 def expected(place: int, outcome: Outcome) -> Any:
@@ -51,12 +51,12 @@ def expected(place: int, outcome: Outcome) -> Any:
 
 def test_the_points_and_intervals_drawn_are_those_given() -> None:
     pytest.importorskip("matplotlib")
-    left, right = draw_success_over_k(POINTS, REFERENCES).axes
-    assert drawn(left) == [expected(k, POINTS[k]) for k in (1, 2, 3, 5, 8)]
-    given = [each for named in REFERENCES.values() for each in named.values()]
-    assert drawn(right) == [expected(place, each) for place, each in enumerate(given)]
-    assert [tick.get_text() for tick in left.get_xticklabels()] == ["1", "2", "3", "5", "8"]
-    names = [tick.get_text().replace("\n", " ") for tick in right.get_xticklabels()]
+    curve, others = draw_success_over_k(POINTS, REFERENCES).axes
+    assert drawn(curve) == [expected(k, POINTS[k]) for k in (1, 2, 3, 5, 8)]
+    given = [reference for named in REFERENCES.values() for reference in named.values()]
+    assert drawn(others) == [expected(place, reference) for place, reference in enumerate(given)]
+    assert [tick.get_text() for tick in curve.get_xticklabels()] == ["1", "2", "3", "5", "8"]
+    names = [tick.get_text().replace("\n", " ") for tick in others.get_xticklabels()]
     assert names == [name for named in REFERENCES.values() for name in named]
 
 
@@ -69,7 +69,7 @@ def test_curves_over_tokens_are_drawn_with_their_intervals_and_told_apart_by_nam
         assert line.get_ydata().tolist() == [points[cost].success for cost in sorted(points)]
     for band, points in zip(axes.collections, curves.values(), strict=True):
         corners = {(float(x), float(y)) for x, y in band.get_paths()[0].vertices}
-        assert {(cost, end) for cost, each in points.items() for end in (each.low, each.high)} <= corners
+        assert {(cost, end) for cost, outcome in points.items() for end in (outcome.low, outcome.high)} <= corners
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(curves)
     for cost in (61.0, 990.5):
         assert axes.get_xlim()[0] < cost < axes.get_xlim()[1]
@@ -87,7 +87,7 @@ def test_the_scale_holds_every_interval_and_its_marks_say_where_they_stand() -> 
     for points in (POINTS, {1: outcome(0), 3: outcome(600)}, {2: outcome(20, 20)}, {4: outcome(299)}):
         (axes,) = draw_success_over_k(points, {}).axes
         bottom, top = axes.get_ylim()
-        assert all(bottom <= each.low and each.high <= top for each in points.values())
+        assert all(bottom <= outcome.low and outcome.high <= top for outcome in points.values())
         marks = axes.get_yticks()
         assert 3 <= len(marks) <= 8 and bottom <= min(marks) and max(marks) <= min(1.0, top) + 1e-9
         written = [axes.yaxis.get_major_formatter()(mark) for mark in marks]

@@ -164,7 +164,7 @@ def test_the_bootstrap_gives_the_same_each_time_and_mirrors_for_losses() -> None
     won = [[1, 0, 1, 1], [1, 1, 0, 1], [0, 0, 1, 1]]
     mean, low, high = crossed_bootstrap(won)
     assert crossed_bootstrap(won) == (mean, low, high) and low < mean < high
-    mirrored = crossed_bootstrap([[1 - each for each in row] for row in won])
+    mirrored = crossed_bootstrap([[1 - result for result in row] for row in won])
     assert mirrored == pytest.approx((1 - mean, 1 - high, 1 - low), abs=1e-9)
 
 

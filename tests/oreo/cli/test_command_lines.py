@@ -73,7 +73,7 @@ WORDS += [
 ]
 NUMBERS = ["", " ", "-1", "0", "x", "1.5", "nan", "1e3", "0x1", "--", "1,000", "½"]
 NAMES = ["", "file", "file/inside", "/dev/null", "/dev/null/x", "/proc/x", "a" * 300, "b[bold]", "_x.journal"]
-AGENTS = ["", "served:", "served:m", "vllm:", "nowhere.py:X", "./nowhere", "/proc/x", "file", "value=", "a" * 300, ":"]
+AGENTS = ["served:", "served:m", "vllm:", "nowhere.py:X", "./nowhere", "/proc/x", "file", "value=", "a" * 300, ":"]
 
 
 def options_of(command: str) -> list[tuple[str, bool]]:
@@ -86,6 +86,8 @@ def options_of(command: str) -> list[tuple[str, bool]]:
 
 
 OPTIONS = {command: [option for option in options_of(command) if option[0] not in LEFT_OUT] for command in CHEAP}
+for long_work in ("quickstart", "iterate"):  # with a place that can be used they would do it
+    OPTIONS[long_work] = [option for option in OPTIONS[long_work] if option[0] != "--output"]
 
 
 @st.composite
@@ -115,7 +117,7 @@ def scratch() -> Iterator[None]:
             os.chdir(before)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(command_lines())
 def test_no_wrong_command_line_is_unforeseen(line: list[str]) -> None:
     out, error = io.StringIO(), io.StringIO()
