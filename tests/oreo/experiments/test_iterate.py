@@ -21,7 +21,7 @@ from oreo.experiments.iterate import iterate
 from oreo.experiments.resumable import in_order, one_process, passes, play_left, played, still_to_play
 from oreo.rollouts.loop import seeds
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 LUCK = """
 import time
 from oreo.envs import TextEnv
