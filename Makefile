@@ -1,5 +1,5 @@
 # make quickstart    environment, install, the main job
-# make test          environment, install, tests
+# make test          environment, install with what tests need (2 GB more), tests
 # Needs Python 3.10+, git, make and a C++ compiler. Another Python: make PYTHON=python3.12 test
 
 PYTHON ?= python3
@@ -13,14 +13,23 @@ export CMAKE_POLICY_VERSION_MINIMUM ?= 3.5
 quickstart: $(VENV)/installed
 	$(VENV)/bin/oreo quickstart
 
-test: $(VENV)/installed
+test: $(VENV)/test-installed
 	$(VENV)/bin/python -m pytest -n 2
 
 # Editable, so that `git pull` is enough; installed again when pyproject.toml changes.
-$(VENV)/installed: pyproject.toml
+INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check
+
+$(VENV)/installed: pyproject.toml | $(VENV)/made
+	$(INSTALL) -e .
+	touch $@
+
+$(VENV)/test-installed: pyproject.toml | $(VENV)/made
+	$(INSTALL) -e '.[test]'
+	touch $(VENV)/installed $@
+
+$(VENV)/made:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 10) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check -e '.[test]'
 	touch $@
 
 clean:

@@ -8,6 +8,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -152,20 +154,16 @@ def zero_configuration(settings: dict[str, Any], folder: Path) -> Path:
     return folder / "zero.yaml"
 
 
-@pytest.mark.parametrize(
-    "configuration",
-    ["ddp.yaml", "fsdp2.yaml", *(pytest.param(c, marks=needs_deepspeed) for c in ("zero2.yaml", *ZERO))],
-)
-def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_loss_and_go_on_with_its_checkpoints(
-    configuration: str, data: Path, tmp_path: Path
-) -> None:
-    gpt2, gemma2 = (small_models.make_model(tmp_path / f"start {kind}", kind) for kind in ("gpt2", "gemma2"))
+@pytest.fixture(scope="module")
+def runs(data: Path) -> dict[str, dict[str, Any]]:
+    """A run of every kind of loss, and of what shards treat in another way."""
+    gpt2, gemma2 = (small_models.make_model(data / kind, kind) for kind in ("gpt2", "gemma2"))
     runs: dict[str, dict[str, Any]] = {
         "sft": {"method": "sft", "value_lr": None},
         "kto": {"method": "kto", "micro_tokens": 60, "value_lr": None},
         "dpo": {"method": "dpo", "batch_size": 3, "value_lr": None},
         "oreo": {"method": "oreo", "alpha": 1.0, "micro_tokens": 60},
-        **(LORA if configuration == "ddp.yaml" else {}),
+        **LORA,
         # Only the value is trained in the first two updates.
         "gpt2": {"method": "oreo", "model": str(gpt2), "value_warmup_epochs": 2, "batch_size": 12},
         "again": {"method": "oreo", "alpha": 1.0, "micro_tokens": 60, "checkpoint_activations": True},
@@ -174,25 +172,47 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
         "gemma2": {"method": "oreo", "model": str(gemma2), "alpha": 1.0},
     }
     fixed = {"data": str(data / "buffer"), "model": str(data / "model"), **SETTINGS}
-    runs = {name: {**fixed, **settings} for name, settings in runs.items()}
-    for name, settings in runs.items():
-        # One process keeps everything.
-        train(**settings | {"checkpoint_activations": False}, output=tmp_path / name)
+    return {name: {**fixed, **settings} for name, settings in runs.items()}
+
+
+@pytest.fixture(scope="module")
+def by_one(data: Path, runs: dict[str, dict[str, Any]]) -> Callable[[str], Path]:
+    """The folder of a run by one process, which keeps everything; trained when it is first asked for."""
+
+    @cache
+    def trained(name: str) -> Path:
+        return train(**runs[name] | {"checkpoint_activations": False}, output=data / "by one" / name).output
+
+    return trained
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    ["ddp.yaml", "fsdp2.yaml", *(pytest.param(c, marks=needs_deepspeed) for c in ("zero2.yaml", *ZERO))],
+)
+def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_loss_and_go_on_with_its_checkpoints(
+    configuration: str,
+    data: Path,
+    runs: dict[str, dict[str, Any]],
+    by_one: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    names = [name for name in runs if name not in LORA or configuration == "ddp.yaml"]
     # Begun by one process.
     with pytest.raises(KeyboardInterrupt):
         train(**runs["oreo"], output=tmp_path / "ours", on_step=stop)
-    two = [{**settings, "output": str(tmp_path / f"{name} two")} for name, settings in runs.items()]
+    two = [{**runs[name], "output": str(tmp_path / name)} for name in names]
     two.append({**runs["oreo"], "output": str(tmp_path / "ours"), "resume": True})
     two.append({**runs["oreo"], "output": str(tmp_path / "theirs"), "stops": True})
     file = zero_configuration(ZERO[configuration], tmp_path) if configuration in ZERO else configuration
     launch(file, str(data / "runs.py"), json.dumps(two))
-    for name, settings in runs.items():
-        assert_same(tmp_path / name, tmp_path / f"{name} two", Path(settings["model"]))
-    assert_same(tmp_path / "oreo", tmp_path / "ours", data / "model")
+    for name in names:
+        assert_same(by_one(name), tmp_path / name, Path(runs[name]["model"]))
+    assert_same(by_one("oreo"), tmp_path / "ours", data / "model")
     # Begun by two.
     assert [path.name for path in (tmp_path / "theirs" / "checkpoint").iterdir()] == ["step-00000002"]
     train(**runs["oreo"], output=tmp_path / "theirs", resume=True)
-    assert_same(tmp_path / "oreo", tmp_path / "theirs", data / "model")
+    assert_same(by_one("oreo"), tmp_path / "theirs", data / "model")
 
 
 @pytest.mark.parametrize("configuration", ["ddp.yaml", "fsdp2.yaml"])
