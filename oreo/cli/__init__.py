@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (Stopped, KeyboardInterrupt, typer.Abort) as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again, it would print a traceback of Python's own end
         if is_main_process():
             print_error(str(stop) or "stopped")
         sys.exit(130)

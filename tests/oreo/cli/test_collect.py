@@ -214,6 +214,15 @@ def test_where_every_episode_fails_it_ends_with_the_error(oreo: Oreo, tmp_path) 
     assert "19 episodes failed one after the other" in error.splitlines()[-1]
 
 
+def test_an_evaluation_keeps_its_episodes_once(oreo: Oreo) -> None:
+    command = ["eval", "--env", GUESS, "--agent", "random", "--episodes", 5, "--into", "b"]
+    assert oreo(*command)[0] == 0
+    code, out, error = oreo(*command)
+    assert (code, out) == (2, "") and error.count("\n") == 1
+    assert "b has 5 of these 5 episodes already" in error and len(stored("b")) == 5
+    assert oreo(*command, "--seed", 1)[0] == 0 and len(stored("b")) == 10
+
+
 def test_an_evaluation_stops_at_an_error_and_counts_those_it_is_told_to_skip(oreo: Oreo) -> None:
     command = ["eval", "--env", "unlucky.py:Unlucky", "--agent", "expert", "--episodes", 20]
     code, out, error = oreo(*command, "--json")
