@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_UNTIL_STEPS = 5.0
+"""Without an episode that ends, until steps are shown in place of success."""
+
+
 _SHOWN_METRICS = (
     *("nll", "dpo_loss", "kto_loss", "value_loss", "policy_loss", "residual", "margin", "accuracy", "kl"),
     *("auc_start", "auc_middle", "tokens_per_second"),
@@ -122,12 +126,15 @@ class Episodes(Progress):
 
     won = 0
     step_count = 0
+    _done_before, _quiet_since = 0, 0.0
 
     def steps(self, count: int) -> None:
-        """So many more steps have been taken: where no episode ends, that is what shows that it goes on."""
+        """Count steps that were taken: where no episode ends for a while, they are what shows that it goes on."""
         self.step_count += count
-        if not self.done:
-            self.to(0, note=f"{self.step_count:,} steps")
+        if self.done != self._done_before:
+            self._done_before, self._quiet_since = self.done, time.monotonic()
+        elif time.monotonic() - self._quiet_since > _SECONDS_UNTIL_STEPS:
+            self.to(self.done, note=f"{self.step_count:,} steps")
 
     def __call__(self, trajectory: Trajectory) -> None:
         self.one(trajectory.won)

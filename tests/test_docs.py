@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import subprocess
 import textwrap
 from pathlib import Path
 
@@ -100,6 +101,15 @@ def test_the_readme_opens_with_two_commands_that_the_makefile_has() -> None:
     assert opening == ["make quickstart", "make test", ""]
     makefile = (ROOT / "Makefile").read_text()
     assert all(f"\n{line.removeprefix('make ')}:" in makefile for line in opening[:2])
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_main_job_is_installed_without_what_only_tests_need(tmp_path: Path) -> None:
+    for target, wanted in (("quickstart", "-e ."), ("test", "-e '.[test]'")):
+        command = ["make", "--dry-run", target, f"VENV={tmp_path / 'venv'}"]
+        shown = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
+        installs = [line for line in shown.splitlines() if " pip install " in line]
+        assert len(installs) == 1 and installs[0].endswith(wanted)
 
 
 @pytest.mark.parametrize(("mark", "file"), EXAMPLES.items())

@@ -84,7 +84,6 @@ def collect(
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen --resume
     """
-    from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import plan_games
     from oreo.experiments.resumable import episodes_per_pass, missing, missing_of_player, refuse_launcher
     from oreo.rollouts.callbacks import Callbacks
@@ -111,6 +110,7 @@ def collect(
         device=device,
     )
     failures = Failures(on_error, patience(batch_size, workers))
+    before = _episodes_in(into)
     with Episodes("collecting", episodes) as progress:
 
         def stored(won: bool) -> None:
@@ -118,7 +118,8 @@ def collect(
             progress.one(won)
 
         def message() -> str:
-            return f"stopped; {progress.done} episodes are kept in {into}; the same command with --resume goes on"
+            kept = _episodes_in(into) - before  # workers may have stored some that they could not report any more
+            return f"stopped; {kept} episodes are kept in {into}; the same command with --resume goes on"
 
         with on_interrupt(message), stdout_kept():
             player = run(
@@ -139,6 +140,13 @@ def collect(
         "collected": progress.done,
         "won": progress.won,
         "failed": failures.count,
-        "episodes": len(TrajectoryBuffer(into, create=False)),
+        "episodes": _episodes_in(into),
     }
     print_json(result) if json else print_pairs(result)
+
+
+def _episodes_in(buffer: Path) -> int:
+    """How many it holds; 0 where there is none yet."""
+    from oreo.data.buffer import MANIFEST, TrajectoryBuffer
+
+    return len(TrajectoryBuffer(buffer)) if (buffer.expanduser() / MANIFEST).exists() else 0

@@ -82,7 +82,9 @@ def evaluate(
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import evaluate as run
     from oreo.eval.evaluate import plan_games, render
-    from oreo.experiments.resumable import refuse_launcher
+    from oreo.experiments.resumable import refuse_launcher, refuse_stored
+    from oreo.rollouts.links import Player
+    from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo eval")
     arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
@@ -112,6 +114,9 @@ def evaluate(
             best_of=best_of,
             device=device,
         )
+        if into:
+            rollout = Rollout(env, arguments, seed, plan.games, batch_size, max_steps)
+            refuse_stored(into, rollout, Player(player.name, player.checkpoint), plan.episodes)
         with on_interrupt(message), stdout_kept(), TrajectoryBuffer(into) if into else nullcontext() as buffer:
             evaluation = run(
                 env,

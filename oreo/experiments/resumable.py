@@ -189,6 +189,19 @@ def _same_env(env_id: str) -> str:
     return SHORT_NAMES.get(env_id, env_id)
 
 
+def refuse_stored(buffer: Path, rollout: Rollout, player: Player, episodes: int) -> None:
+    """Refuse to keep episodes of an evaluation in a buffer that has some of them.
+
+    Raises:
+        UsageError: it has.
+    """
+    if already := len(stored_seeds_of(buffer, rollout, player, episodes)):
+        raise UsageError(
+            f"{buffer} has {already} of these {episodes} episodes already, by {player.agent} with seed {rollout.seed}; "
+            "keep them in another buffer, or take another --seed"
+        )
+
+
 def missing_of_player(
     buffer: Path, rollout: Rollout, episodes: int, *, per_game: int = 1, resume: bool
 ) -> Callable[[Player], Missing]:
