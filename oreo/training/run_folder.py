@@ -115,7 +115,8 @@ def claimed(path: Path, config: TrainConfig, *, resume: bool) -> Iterator[RunFol
         UsageError: a folder in use, by a run that is under way or by other things; resuming with other settings.
         DataError: its config.json cannot be read.
     """
-    refuse_if_held(path)
+    if is_main_process():  # to the others it is held by that one
+        refuse_if_held(path)
     _check_claim(path, config, resume)
     with contextlib.ExitStack() as stack:
         if is_main_process():
