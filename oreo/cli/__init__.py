@@ -7,7 +7,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 import warnings
