@@ -24,6 +24,7 @@ from oreo.cli.ctrl_c import ctrl_c_once
 from oreo.cli.envs import envs
 from oreo.cli.evaluate import evaluate
 from oreo.cli.games import games_app
+from oreo.cli.help import GroupedCommand
 from oreo.cli.iterate import iterate
 from oreo.cli.output import Stopped, show_help
 from oreo.cli.quickstart import quickstart
@@ -42,18 +43,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(quickstart)
-app.command()(collect)
-app.command()(train)
-app.command("eval")(evaluate)
-app.command()(iterate)
-app.command()(watch)
-app.command()(replay)
+app.command(cls=GroupedCommand)(quickstart)
+app.command(cls=GroupedCommand)(collect)
+app.command(cls=GroupedCommand)(train)
+app.command("eval", cls=GroupedCommand)(evaluate)
+app.command(cls=GroupedCommand)(iterate)
+app.command(cls=GroupedCommand)(watch)
+app.command(cls=GroupedCommand)(replay)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(buffer_app, name="buffer")
 app.add_typer(games_app, name="games")
-app.command()(envs)
-app.command()(agents)
+app.command(cls=GroupedCommand)(envs)
+app.command(cls=GroupedCommand)(agents)
 
 
 def _version(asked: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from oreo.cli.help import AGENT, DECODING
 from oreo.cli.options import (
     DEFAULT_ENV,
     AgentArg,
@@ -55,7 +56,9 @@ def collect(
     workers: Workers = 1,
     ray: Ray = False,
     max_steps: MaxSteps = None,
-    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy. Default: 1.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, help="0 is greedy. Default: 1.", rich_help_panel=DECODING)
+    ] = None,
     top_p: TopP = None,
     choose: Choose = None,
     k: K = None,
@@ -63,7 +66,10 @@ def collect(
     budget: Budget = None,
     best_of: BestOf = None,
     noise: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Share of the expert's actions replaced by random ones.")
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of the expert's actions replaced by random ones.", rich_help_panel=AGENT
+        ),
     ] = None,
     per_game: Annotated[
         int, typer.Option(min=1, help="Episodes of each game, which differ in the agent's draws; DPO needs several.")

@@ -12,7 +12,7 @@ costs `oreo --help` a third of its time.)"""
 
 
 class GroupedCommand(typer.core.TyperCommand):
-    """A command whose `--help` shows options in the groups they name, in the order of their first options."""
+    """A command whose `--help` shows options in the groups they name, and those of no group last."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -22,6 +22,7 @@ class GroupedCommand(typer.core.TyperCommand):
                 plain = "Arguments" if parameter.param_type_name == "argument" else "Options"
                 group = getattr(parameter, "rich_help_panel", None) or plain
                 groups.setdefault(group, []).append(record)
+        groups["Options"] = groups.pop("Options", [])
         for group, records in groups.items():
             with formatter.section(group):
                 formatter.write_dl(records)

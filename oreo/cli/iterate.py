@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from oreo.cli.help import DECODING, ENVIRONMENT, TRAINING
 from oreo.cli.options import (
     DEFAULT_ENV,
     AgentArg,
@@ -42,26 +43,42 @@ def iterate(
     env: Env = DEFAULT_ENV,
     split: Split = None,
     limit: Limit = None,
-    held_out_split: Annotated[str | None, typer.Option(help="Which games are held out: valid_unseen, …")] = None,
+    held_out_split: Annotated[
+        str | None, typer.Option(help="Which games are held out: valid_unseen, …", rich_help_panel=ENVIRONMENT)
+    ] = None,
     engine: Engine = None,
     dialect: Dialect = None,
     env_arg: EnvArg = None,
-    model: Annotated[str, typer.Option(help="What to start from: tiny, tiny-math, a folder or a Hub name.")] = "tiny",
+    model: Annotated[
+        str, typer.Option(help="What to start from: tiny, tiny-math, a folder or a Hub name.", rich_help_panel=TRAINING)
+    ] = "tiny",
     recipe: Recipe = None,
-    method: Annotated[str | None, typer.Option(help="As for `oreo train`.")] = None,
+    method: Annotated[str | None, typer.Option(help="As for `oreo train`.", rich_help_panel=TRAINING)] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any other field of oreo.training.config.TrainConfig (repeatable)."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other field of oreo.training.config.TrainConfig (repeatable).",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     reference: Annotated[
-        str, typer.Option(help="Each round starts from, and keeps close to: previous (round) or start (model).")
+        str,
+        typer.Option(
+            help="Each round starts from, and keeps close to: previous (round) or start (model).",
+            rich_help_panel=TRAINING,
+            metavar="previous|start",
+        ),
     ] = "previous",
     per_game: Annotated[int | None, typer.Option(min=1, help="Episodes of each game; default: 1.")] = None,
     max_steps: MaxSteps = None,
-    temperature: Annotated[float | None, typer.Option(min=0.0, help="Of collecting; default: 1.")] = None,
-    eval_temperature: Annotated[float, typer.Option(min=0.0, help="Of evaluating; 0 is greedy.")] = 0.0,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, help="Of collecting; default: 1.", rich_help_panel=DECODING)
+    ] = None,
+    eval_temperature: Annotated[
+        float, typer.Option(min=0.0, help="Of evaluating; 0 is greedy.", rich_help_panel=DECODING)
+    ] = 0.0,
     batch_size: BatchSize = 32,
     workers: Workers = 1,
     device: Device = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oreo.agents.registry import CHOICES
+from oreo.cli.help import AGENT, DECODING, ENVIRONMENT, TRAINING
 from oreo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,14 +18,39 @@ if TYPE_CHECKING:
 
 DEFAULT_ENV = "oreo/ALFWorld-v0"
 
-Env = Annotated[str, typer.Option("--env", help="An id (see `oreo envs`), path/to/file.py:Class or module:Class.")]
-Split = Annotated[str | None, typer.Option(help="Which games: generated, generated_unseen, train, valid_seen, …")]
-Limit = Annotated[
-    int | None, typer.Option(min=1, help="Only the first so many problems of the split (math and others that take it).")
+Env = Annotated[
+    str,
+    typer.Option(
+        "--env", help="An id (see `oreo envs`), path/to/file.py:Class or module:Class.", rich_help_panel=ENVIRONMENT
+    ),
 ]
-Engine = Annotated[str | None, typer.Option(help="simulator or textworld.")]
-Dialect = Annotated[str | None, typer.Option(help="put or move; default: the games' own.")]
-Expert = Annotated[str | None, typer.Option(help="Whom --agent expert asks: explorer, handcoded or planner.")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="Which games: generated, generated_unseen, train, valid_seen, …", rich_help_panel=ENVIRONMENT),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Only the first so many problems of the split (math and others that take it).",
+        rich_help_panel=ENVIRONMENT,
+    ),
+]
+Engine = Annotated[
+    str | None, typer.Option(help="simulator or textworld.", rich_help_panel=ENVIRONMENT, metavar="simulator|textworld")
+]
+Dialect = Annotated[
+    str | None,
+    typer.Option(help="put or move; default: the games' own.", rich_help_panel=ENVIRONMENT, metavar="put|move"),
+]
+Expert = Annotated[
+    str | None,
+    typer.Option(
+        help="Whom --agent expert asks: explorer, handcoded or planner.",
+        rich_help_panel=ENVIRONMENT,
+        metavar="explorer|handcoded|planner",
+    ),
+]
 EnvArg = Annotated[
     list[str] | None,
     typer.Option(
@@ -32,6 +58,7 @@ EnvArg = Annotated[
         metavar="KEY=VALUE",
         help="Any other argument of the environment, such as floor_plans=Kitchen, objects=Mug, goals=human, data=FILE, "
         "source=gsm8k:PATH (repeatable; JSON, true or True, or text as it is).",
+        rich_help_panel=ENVIRONMENT,
     ),
 ]
 AgentName = Annotated[
@@ -40,6 +67,7 @@ AgentName = Annotated[
         "--agent",
         help="random, expert, tiny, tiny-math, a checkpoint folder, a Hub name, served:MODEL, vllm:MODEL, or your own: "
         "path/to/file.py:Class.",
+        rich_help_panel=AGENT,
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of games and of all randomness.")]
@@ -53,12 +81,22 @@ Ray = Annotated[
         "without it, on a Ray of its own here.",
     ),
 ]
-MaxSteps = Annotated[int | None, typer.Option(min=1, help="Steps an episode may take; default: the environment's.")]
+MaxSteps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Steps an episode may take; default: the environment's.", rich_help_panel=ENVIRONMENT),
+]
 Temperature = Annotated[
-    float | None, typer.Option(min=0.0, help="0 is greedy. Default: 0, and 1 where samples are to differ.")
+    float | None,
+    typer.Option(min=0.0, help="0 is greedy. Default: 0, and 1 where samples are to differ.", rich_help_panel=DECODING),
 ]
 TopP = Annotated[
-    float | None, typer.Option(min=0.0, max=1.0, help="Sample among the likeliest tokens with this share. Default: 1.")
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Sample among the likeliest tokens with this share. Default: 1.",
+        rich_help_panel=DECODING,
+    ),
 ]
 Choose = Annotated[
     str | None,
@@ -68,24 +106,43 @@ Choose = Annotated[
         + "; ".join(f"{word}: {entry.help}" for word, entry in CHOICES.items())
         + ". Default: sample.",
         show_default=False,
+        rich_help_panel=AGENT,
     ),
 ]
 K = Annotated[
-    int | None, typer.Option("--k", min=1, help="Candidates, beams or messages to choose from.", show_default="5")
+    int | None,
+    typer.Option(
+        "--k", min=1, help="Candidates, beams or messages to choose from.", show_default="5", rich_help_panel=AGENT
+    ),
 ]
-Depth = Annotated[int | None, typer.Option(min=1, help="With --choose plan: turns to look ahead.", show_default="1")]
+Depth = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --choose plan: turns to look ahead.", show_default="1", rich_help_panel=AGENT),
+]
 Budget = Annotated[
-    int | None, typer.Option(min=1, help="With --choose beam, best or vote: tokens sampled for one message at most.")
+    int | None,
+    typer.Option(
+        min=1, help="With --choose beam, best or vote: tokens sampled for one message at most.", rich_help_panel=AGENT
+    ),
 ]
-BestOf = Annotated[int | None, typer.Option(min=1, help="Short for --choose best-of --k N.", metavar="N")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU where there is one.")]
+BestOf = Annotated[
+    int | None, typer.Option(min=1, help="Short for --choose best-of --k N.", metavar="N", rich_help_panel=AGENT)
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU where there is one.", rich_help_panel=AGENT)
+]
 AgentArg = Annotated[
     list[str] | None,
     typer.Option(
-        "--agent-arg", metavar="KEY=VALUE", help="Any other field of AgentConfig, such as value=FOLDER, server=URL."
+        "--agent-arg",
+        metavar="KEY=VALUE",
+        help="Any other field of AgentConfig, such as value=FOLDER, server=URL.",
+        rich_help_panel=AGENT,
     ),
 ]
-Recipe = Annotated[str | None, typer.Option(help="Settings of the paper's experiments: see `oreo recipes`.")]
+Recipe = Annotated[
+    str | None, typer.Option(help="Settings of the paper's experiments: see `oreo recipes`.", rich_help_panel=TRAINING)
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output, nothing else.")]
 _OPTIONS = {"lambda_": "--lambda", "lora_r": "--lora", "trackers": "--track"}
 """Of fields of TrainConfig, where they are not called as these are."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from oreo.cli.help import TRAINING
 from oreo.cli.options import (
     Json,
     Recipe,
@@ -25,38 +26,81 @@ def train(
     method: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(METHODS)}, or your own as path/to/file.py:NAME; default: the recipe's, else oreo."
+            help=f"{', '.join(METHODS)}, or your own as path/to/file.py:NAME; default: the recipe's, else oreo.",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     recipe: Recipe = None,
-    model: Annotated[str, typer.Option(help="What to start from: tiny, tiny-math, a folder or a Hub name.")] = "tiny",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the buffer.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Trajectories (or pairs of them) for one update.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate of the policy.")] = None,
-    value_lr: Annotated[float | None, typer.Option(help="Peak learning rate of the value model.")] = None,
-    beta: Annotated[float | None, typer.Option(help="Weight of the log-ratio to the starting model.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Weight of the KL to the starting model.")] = None,
-    level: Annotated[str | None, typer.Option(help="What one action is: token, step or response.")] = None,
-    lambda_: Annotated[
-        float | None, typer.Option("--lambda", help="0 one-step consistency, 1 telescoped (the paper).")
+    model: Annotated[
+        str, typer.Option(help="What to start from: tiny, tiny-math, a folder or a Hub name.", rich_help_panel=TRAINING)
+    ] = "tiny",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the buffer.", rich_help_panel=TRAINING)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Trajectories (or pairs of them) for one update.", rich_help_panel=TRAINING)
     ] = None,
-    reward: Annotated[str | None, typer.Option(help="What is paid: stored, success (1, 0) or signed (1, -1).")] = None,
-    samples_per_game: Annotated[int | None, typer.Option(help="Episodes of each game, at most.")] = None,
-    balance: Annotated[str | None, typer.Option(help="Equal numbers of won and lost: none, game or all.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Peak learning rate of the policy.", rich_help_panel=TRAINING)
+    ] = None,
+    value_lr: Annotated[
+        float | None, typer.Option(help="Peak learning rate of the value model.", rich_help_panel=TRAINING)
+    ] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Weight of the log-ratio to the starting model.", rich_help_panel=TRAINING)
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Weight of the KL to the starting model.", rich_help_panel=TRAINING)
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            help="What one action is: token, step or response.", rich_help_panel=TRAINING, metavar="token|step|response"
+        ),
+    ] = None,
+    lambda_: Annotated[
+        float | None,
+        typer.Option("--lambda", help="0 one-step consistency, 1 telescoped (the paper).", rich_help_panel=TRAINING),
+    ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(
+            help="What is paid: stored, success (1, 0) or signed (1, -1).",
+            rich_help_panel=TRAINING,
+            metavar="stored|success|signed",
+        ),
+    ] = None,
+    samples_per_game: Annotated[
+        int | None, typer.Option(help="Episodes of each game, at most.", rich_help_panel=TRAINING)
+    ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option(
+            help="Equal numbers of won and lost: none, game or all.", rich_help_panel=TRAINING, metavar="none|game|all"
+        ),
+    ] = None,
     pairs_per_game: Annotated[
-        int | None, typer.Option(help="Pairs of a won and a lost episode of each game, at most.")
+        int | None,
+        typer.Option(help="Pairs of a won and a lost episode of each game, at most.", rich_help_panel=TRAINING),
     ] = None,
     lora_r: Annotated[
-        int | None, typer.Option("--lora", help="Rank of LoRA adapters to train in place of all weights.")
+        int | None,
+        typer.Option(
+            "--lora", help="Rank of LoRA adapters to train in place of all weights.", rich_help_panel=TRAINING
+        ),
     ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any other field of oreo.training.config.TrainConfig (repeatable)."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other field of oreo.training.config.TrainConfig (repeatable).",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     track: Annotated[
-        list[str] | None, typer.Option(help="Log to tensorboard, wandb or trackio as well (repeatable).")
+        list[str] | None,
+        typer.Option(
+            help="Log to tensorboard, wandb or trackio as well (repeatable).", metavar="tensorboard|wandb|trackio"
+        ),
     ] = None,
     seed: Seed = 0,
     resume: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from oreo.cli.help import ENVIRONMENT
 from oreo.cli.options import (
     DEFAULT_ENV,
     AgentArg,
@@ -37,7 +38,9 @@ from oreo.cli.output import on_interrupt
 def watch(
     agent: AgentName = "tiny",
     env: Env = DEFAULT_ENV,
-    game: Annotated[str | None, typer.Option(help="Which game; default: drawn from the seed.")] = None,
+    game: Annotated[
+        str | None, typer.Option(help="Which game; default: drawn from the seed.", rich_help_panel=ENVIRONMENT)
+    ] = None,
     split: Split = None,
     engine: Engine = None,
     dialect: Dialect = None,

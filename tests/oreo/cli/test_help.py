@@ -1,0 +1,35 @@
+"""oreo.cli.help: options stand in groups, and their few choices are named."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from helpers.commands import run_oreo
+
+GROUPS = {
+    "eval": {"Agent": ["--agent", "--choose"], "Environment": ["--env", "--split"], "Decoding": ["--temperature"]},
+    "train": {"Arguments": ["buffer"], "Training": ["--method", "--lr", "--level"], "Options": ["--output", "--json"]},
+    "collect": {"Agent": ["--agent", "--noise"], "Environment": ["--env"], "Options": ["--into"]},
+}
+
+
+@pytest.mark.parametrize("command", GROUPS)
+@pytest.mark.parametrize("help_option", ["-h", "--help"])
+def test_options_stand_in_the_groups_that_they_belong_to(
+    command: str, help_option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_oreo(command, help_option) == 0
+    shown = capsys.readouterr().out
+    sections = dict(re.findall(r"^(\w+):\n((?:  .*\n|\n)+)", shown, re.MULTILINE))
+    assert list(sections)[-1] == "Options"
+    for group, options in GROUPS[command].items():
+        assert all(re.search(rf"^  {option}\b", sections[group], re.MULTILINE) for option in options), group
+
+
+def test_few_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    run_oreo("eval", "--help")
+    shown = capsys.readouterr().out
+    for choices in ("sample|best-of|admissible|plan|beam|best|vote", "simulator|textworld", "put|move"):
+        assert choices in shown
