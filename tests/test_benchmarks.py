@@ -354,3 +354,18 @@ def test_searches_are_compared_at_the_cost_of_beam_search(
     with pytest.raises(SystemExit) as stop:
         learn("--searched", "7")
     assert stop.value.code == 2 and "from 1 to the 6 of --games" in capsys.readouterr().err
+
+
+def test_the_readmes_commands_are_taken_from_the_readme_and_compared_with_their_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = load_script(ROOT / "benchmarks" / "readme_commands.py")
+    shown = script.readme_command
+    assert shown("collect")[0] == "collect" and "--method" in shown("train")
+    fewer = {"collect": ["--episodes", "4"], "train": ["--epochs", "1"]}
+    monkeypatch.setattr(script, "readme_command", lambda verb: [*shown(verb), *fewer[verb]])
+    monkeypatch.chdir(tmp_path)
+    assert run_script(script, "--episodes", "3", "--into", tmp_path / "runs") == 0
+    rows = json.loads((tmp_path / "runs" / "results.json").read_text())["rows"]
+    assert list(rows) == ["start", "trained", "trained, best of 5"] and rows["start"]["above_start"][0] == 0
+    assert all(name in capsys.readouterr().out for name in ["trained, best of 5"])
