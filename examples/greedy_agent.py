@@ -15,5 +15,5 @@ class Greedy:
 
     def decide(self, episode: Episode) -> Decision:
         tried = {step.action for step in episode.steps}
-        commands = episode.info["admissible_commands"]
+        commands = episode.info.get("admissible_commands") or ["look"]
         return Decision(next((command for command in commands if command not in tried), commands[0]))

@@ -24,10 +24,8 @@ _SECONDS_UNTIL_STEPS = 5.0
 """Without an episode that ends, until steps are shown in place of success."""
 
 
-_SHOWN_METRICS = (
-    *("nll", "dpo_loss", "kto_loss", "value_loss", "policy_loss", "residual", "margin", "accuracy", "kl"),
-    *("auc_start", "auc_middle", "tokens_per_second"),
-)
+_SHOWN_METRICS = ("nll", "residual", "margin", "accuracy", "kl", "auc_start", "auc_middle", "tokens_per_second")
+"""Beside the losses, which are what ends in "_loss", of any method."""
 
 
 def is_main_process() -> bool:
@@ -165,4 +163,5 @@ class Updates(Progress):
 
 def main_metrics(line: dict[str, Any]) -> dict[str, float]:
     """Pick the few of a line of the training log that tell most."""
-    return {name: line[name] for name in _SHOWN_METRICS if isinstance(line.get(name), float)}
+    names = [*(name for name in line if name.endswith("_loss")), *_SHOWN_METRICS]
+    return {name: line[name] for name in names if isinstance(line.get(name), float)}

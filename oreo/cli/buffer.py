@@ -59,7 +59,7 @@ def check(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they would say the same
         episodes = sum(1 for _ in stored)
-    result = {"buffer": str(stored.path), "episodes": episodes, "damaged": lines, "repaired": repair}
+    result = {"buffer": str(stored.path), "episodes": episodes, "damaged": lines, "repaired": repair and bool(lines)}
     if json:
         print_json(result)
     else:
