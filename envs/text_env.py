@@ -73,7 +73,7 @@ class TextEnv(gym.Env[str, str]):
         raise UsageError(f"{type(self).__name__} needs act(self, text) -> (observation, reward, done)")
 
     def info(self) -> dict[str, Any]:
-        """What to add to gymnasium's info after every reset and step."""
+        """Return what to add to gymnasium's info after every reset and step."""
         return {}
 
     def expert_action(self) -> str:
@@ -131,7 +131,7 @@ def _run(env: TextEnv, method: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _checked(env: TextEnv, method: str, convert: Callable[..., T], *given: Any) -> T:
-    """What the method gave, converted by one of plain_values.py."""
+    """Return what the method gave, converted by one of plain_values.py."""
     try:
         return convert(*given)
     except ValueError as error:
@@ -147,7 +147,7 @@ def _place(env: TextEnv, method: str) -> tuple[str | None, int]:
 
 
 def _check_options(env: TextEnv, options: Any) -> None:
-    """Whether `start` takes them, before it is called: a TypeError of its own code is another matter."""
+    """Check that `start` takes them before it is called: a TypeError of its own code is another matter."""
     if not options:
         return
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
@@ -163,7 +163,7 @@ def _check_options(env: TextEnv, options: Any) -> None:
 
 
 def continues_message(turn: str, stop: Iterable[str]) -> bool:
-    """Whether the agent's message goes on after this turn, so that the next one stands right behind it.
+    """Return whether the agent's message goes on after this turn, so that the next one stands right behind it.
 
     Args:
         stop: the environment's `info["stop"]`. Where an agent writes one message step by step, it holds the texts at
@@ -173,6 +173,6 @@ def continues_message(turn: str, stop: Iterable[str]) -> bool:
 
 
 def step_limit(env: gym.Env[str, str]) -> int | None:
-    """After how many steps `env` is truncated; None: nothing limits them."""
+    """Return after how many steps `env` is truncated; None: nothing limits them."""
     # Gymnasium's TimeLimit keeps it under this name and offers no other.
     return env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None

@@ -52,14 +52,14 @@ def read_wording(grammar: str, actions: frozenset[str]) -> tuple[Wording, str]:
 
     Games differ in the task sentence only; with the sentence taken out, the rest is read once and remembered.
     """
-    found = _TASK.search(grammar)
-    if found is None:
+    match = _TASK.search(grammar)
+    if match is None:
         return _compiled(grammar, actions), ""
-    symbols = parse_symbols(json.loads(found[1]))
+    symbols = parse_symbols(json.loads(match[1]))
     if len(symbols) > 1 or not all(isinstance(symbol, Literal) for symbol in symbols):
         return _compiled(grammar, actions), ""
     task = symbols[0].text if symbols and isinstance(symbols[0], Literal) else ""
-    return _compiled(f'{grammar[: found.start(1)]}"{_TASK_SLOT}"{grammar[found.end(1) :]}', actions), task
+    return _compiled(f'{grammar[: match.start(1)]}"{_TASK_SLOT}"{grammar[match.end(1) :]}', actions), task
 
 
 @lru_cache(maxsize=16)
@@ -97,7 +97,7 @@ def _mentioned(symbols: tuple[Symbol, ...]) -> set[str]:
 
 
 def _skeleton(symbols: tuple[Symbol, ...], types: Types) -> str:
-    """The text of a template with types in the place of names."""
+    """Return the text of a template with types in the place of names."""
     parts = []
     for symbol in symbols:
         variables = _mentioned((symbol,))
@@ -169,7 +169,9 @@ class _Compiler:
         inner_types = types | {variable: kind for _, variables in symbol.query for variable, kind in variables}
         write = self.symbol(symbol.symbol, inner_types)
         if not symbol.listed:
-            return lambda world, state, bound: "".join([write(world, state, each) for each in ask(world, state, bound)])
+            return lambda world, state, bound: "".join(
+                [write(world, state, answer) for answer in ask(world, state, bound)]
+            )
         empty, separator, last = (self.rule(f"list_{name}", types) for name in ("empty", "separator", "last_separator"))
         write_all = _plain_list(symbol, types)
 
@@ -177,7 +179,7 @@ class _Compiler:
             if write_all is not None:
                 items = write_all(world, state, bound)
             else:
-                items = [write(world, state, each) for each in ask(world, state, bound)]
+                items = [write(world, state, answer) for answer in ask(world, state, bound)]
             if len(items) < 2:
                 return items[0] if items else empty(world, state, bound)
             head = separator(world, state, bound).join(items[:-1])
@@ -203,8 +205,8 @@ def _plain_list(symbol: Answers, types: Types) -> Callable[[World, State, Bound]
 
     def write_all(world: World, state: State, bound: Bound) -> list[str]:
         called = world.names
-        found = rows(world, state, tuple([bound.get(name) for name in names]))
-        return ["a " + called[row[place]] for row in found]
+        answers = rows(world, state, tuple([bound.get(name) for name in names]))
+        return ["a " + called[row[place]] for row in answers]
 
     return write_all
 

@@ -284,7 +284,7 @@ def test_missing_data_is_said_with_what_to_do(data: Path, tmp_path: Path, monkey
     with pytest.raises(DataError, match="data: .*notes.txt is no pack of games"):
         games.find_data(data / "notes.txt")
     with pytest.raises(DataError, match="--data: .* holds no .* give --data or ALFWORLD_DATA its folder"):
-        games.find_data(data, said="--data")
+        games.find_data(data, label="--data")
     add_game(data, "a-Mug")
     with pytest.raises(DataError, match="'train' is not there .found: valid_seen."):
         games.open_split(games.find_data(data), "train")

@@ -128,7 +128,7 @@ def test_it_puts_away_what_someone_else_took_and_undoes_what_someone_else_did() 
         ("heat mug 1 with microwave 1", "You heat the mug 1 using the microwave 1."),
     )
     explorer.observe("cool mug 1 with fridge 1", "You cool the mug 1 using the fridge 1.")
-    explorer.memory.here.clear()
+    explorer.memory.at_hand.clear()
     assert explorer.act() == "go to microwave 1"
 
 
