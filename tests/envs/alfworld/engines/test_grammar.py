@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.engines.grammar import (
     Answers,
     Expression,
@@ -16,9 +17,12 @@ from oreo.envs.alfworld.engines.grammar import (
     parse_query,
     parse_symbols,
 )
-from oreo.envs.alfworld.engines.wording import read_wording
+from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.errors import UnknownExpression
+from oreo.envs.alfworld.game import Game
 from oreo.errors import DataError
+
+from .kitchens import changed, game
 
 NAME = Expression(((("o", "name"),),))
 
@@ -70,17 +74,20 @@ def test_a_later_rule_replaces_an_earlier_one() -> None:
     assert parse_grammar(block % "one" + block % "two").productions("x")[0].symbols == (Literal("two"),)
 
 
-@pytest.mark.parametrize("dialect", ["put", "move"])
-def test_games_share_their_wording_and_keep_their_task(dialect: str) -> None:
-    _, grammar = package_data.game_logic(dialect)
-    actions = frozenset({"look", "inventory"})
-    one, task = read_wording(grammar.replace("UNKNOWN GOAL", "find a mug"), actions)
-    other, other_task = read_wording(grammar.replace("UNKNOWN GOAL", "wash a \\u00e9"), actions)
-    assert one is other
-    assert (task, other_task) == ("Your task is to: find a mug.", "Your task is to: wash a é.")
-
-
 @pytest.mark.parametrize("text", ["grammar", 'grammar :: """{""";', "action a { template :: look; }", "action a {"])
 def test_malformed_grammars_are_refused(text: str) -> None:
     with pytest.raises(DataError):
         parse_grammar(text)
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        changed(grammar=('"intro": [', '"intro": [,')),
+        replace(game(), grammar="action x {"),
+    ],
+)
+def test_a_game_with_a_malformed_grammar_is_refused_in_one_line(malformed: Game) -> None:
+    with pytest.raises(DataError) as refusal:
+        Simulator().reset(malformed)
+    assert "\n" not in str(refusal.value)
