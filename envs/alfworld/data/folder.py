@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import reprlib
 import sys
 import tempfile
 import time
@@ -82,7 +83,7 @@ def _facts(path: Path) -> dict[str, Any]:
     content = _read_json(path)
     try:
         annotations = content.get("turk_annotations", {}).get("anns", [])
-        goals = [annotation["task_desc"] for annotation in annotations if "task_desc" in annotation]
+        goals = tuple(str(annotation["task_desc"]) for annotation in annotations if "task_desc" in annotation)
         facts = {
             "task_type": content["task_type"],
             "params": dict(content["pddl_params"]),
@@ -90,12 +91,12 @@ def _facts(path: Path) -> dict[str, Any]:
         }
     except KeyError as error:
         raise DataError(f"{path}: malformed, it has no {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: malformed ({error})") from error
     for key in ("task_type", "floor_plan"):
         if not isinstance(facts[key], str):
-            raise DataError(f"{path}: malformed, its {key} is {facts[key]!r}")
-    return facts | {"human_goals": tuple(str(goal) for goal in goals)}
+            raise DataError(f"{path}: malformed, its {key} is {reprlib.repr(facts[key])}")
+    return facts | {"human_goals": goals}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

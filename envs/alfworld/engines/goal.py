@@ -45,7 +45,7 @@ def _predicates(tree: Tree) -> Iterable[str]:
 def _compile(tree: Tree, types: dict[str, str], world: World) -> Test:
     """`types`: the variables that are bound here."""
     if not isinstance(tree, list) or not all(isinstance(part, str) for part in tree[:1]):
-        raise DataError(f"malformed PDDL goal: {tree!r} is no formula")
+        raise DataError(f"malformed PDDL goal: {repr(tree)[:80]} is no formula")
     if not tree:
         return lambda state, bound: True
     word, parts = str(tree[0]), tree[1:]

@@ -169,7 +169,7 @@ def parse_query(text: str) -> tuple[QueryAtom, ...]:
             [re.fullmatch(r"\s*(\w+)\s*:\s*(\w+)\s*", word) for word in match[2].split(",")] if match else [None]
         )
         if match is None or not all(variables):
-            raise UnknownGameLogic(f"the query {text.strip()!r} of the grammar")
+            raise UnknownGameLogic(f"the query {text.strip()[:80]!r} of the grammar")
         atoms.append((match[1], tuple((variable[1], variable[2]) for variable in variables if variable)))
     return tuple(atoms)
 
@@ -205,9 +205,13 @@ def parse_expression(text: str) -> Expression:
 def _load_rules(text: str) -> dict[str, list[dict[str, object]]]:
     try:
         rules = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"malformed grammar: its rules are no JSON ({error})") from None
+    if not isinstance(rules, dict):
+        raise DataError(f"malformed grammar: its rules are no JSON object but {type(rules).__name__}")
     for name, entries in rules.items():
         if not isinstance(entries, list) or not all(isinstance(entry, dict) and "rhs" in entry for entry in entries):
             raise DataError(f"malformed grammar: rule {name!r} is no list of right-hand sides")
+        if any(isinstance(entry.get(part), list | dict) for entry in entries for part in ("rhs", "condition")):
+            raise DataError(f"malformed grammar: rule {name!r} has a right-hand side or a condition that is no text")
     return rules

@@ -20,6 +20,8 @@ Fact = tuple[str, ...]
 _COMMENT = re.compile(r";[^\n]*")
 _SECTION = re.compile(r"\(\s*:([a-z-]+)")
 _TABLE = "(cancontain "
+MOST_NESTED = 100
+"""Brackets that may stand within one another; in the published games they are 10 at most."""
 _HEAD = re.compile(r"\s*\(\s*define\s*\(\s*problem\s+[^\s()]+\s*\)\s*")
 
 
@@ -108,6 +110,8 @@ def _nested(tokens: Iterator[str]) -> list[Tree]:
     for token in tokens:
         if token == "(":
             stack.append([])
+            if len(stack) > MOST_NESTED:
+                raise DataError(f"malformed PDDL: brackets are nested more than {MOST_NESTED} deep")
         elif token != ")":
             stack[-1].append(token)
         elif len(stack) == 1:

@@ -28,6 +28,7 @@ from oreo.envs.alfworld.engines.relations import matching_rows
 from oreo.envs.alfworld.engines.rules import ACTIONS
 from oreo.envs.alfworld.engines.world import State, World
 from oreo.envs.alfworld.errors import UnknownGameLogic
+from oreo.errors import DataError
 
 Write = Callable[[World, State, Bound], str]
 
@@ -45,6 +46,8 @@ class Wording:
 
 _TASK = re.compile(r'"task"\s*:\s*\[\s*\{\s*"rhs"\s*:\s*("(?:[^"\\\n]|\\.)*")\s*\}')
 _TASK_SLOT = "the task goes here"
+MOST_NESTED = 40
+"""How many rules may stand within one another; in the published games they are 4 at most."""
 
 
 def read_wording(grammar: str, actions: frozenset[str]) -> tuple[Wording, str]:
@@ -55,7 +58,11 @@ def read_wording(grammar: str, actions: frozenset[str]) -> tuple[Wording, str]:
     match = _TASK.search(grammar)
     if match is None:
         return _compiled(grammar, actions), ""
-    symbols = parse_symbols(json.loads(match[1]))
+    try:
+        sentence = json.loads(match[1])
+    except ValueError as error:
+        raise DataError(f"malformed grammar: its task sentence is no JSON ({error})") from None
+    symbols = parse_symbols(sentence)
     if len(symbols) > 1 or not all(isinstance(symbol, Literal) for symbol in symbols):
         return _compiled(grammar, actions), ""
     task = symbols[0].text if symbols and isinstance(symbols[0], Literal) else ""
@@ -117,6 +124,8 @@ class _Compiler:
         """A function that writes `#name#` where the variables in `types` are bound."""
         key = (name, frozenset(types.items()))
         if key not in self._rules:
+            if len(self._open) >= MOST_NESTED:
+                raise UnknownGameLogic(f"rules of the grammar that use each other {MOST_NESTED} deep")
             if name in self._open:
                 raise UnknownGameLogic(f"the rule #{name}# of the grammar, which uses itself")
             self._open.add(name)

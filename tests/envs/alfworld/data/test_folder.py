@@ -178,3 +178,24 @@ def test_a_malformed_file_is_named_in_one_line(data: Path, file: str, content: s
         with pytest.raises(DataError) as caught:
             read()
         assert str(path) in str(caught.value) and says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("brackets", [200, 900, 50_000])
+@pytest.mark.parametrize(
+    "field", ["task_type", "pddl_params", "scene", "floor_plan", "turk_annotations", "anns", "other"]
+)
+def test_a_trajectory_nested_too_deeply_is_read_or_told_in_one_line(data: Path, field: str, brackets: int) -> None:
+    name = add_game(data, "a-Mug")
+    path = (data / name).parent / "traj_data.json"
+    content = json.loads(path.read_text())
+    inner = {"floor_plan": "scene", "anns": "turk_annotations"}.get(field)
+    (content[inner] if inner else content)[field] = "deep"
+    path.write_text(json.dumps(content).replace('"deep"', "[" * brackets + "]" * brackets))
+    for read in (lambda: games.load_game(data, name), lambda: games.open_split(data, "valid_seen")):
+        try:
+            read()
+        except DataError as refusal:
+            assert str(path) in str(refusal) and "\n" not in str(refusal)
+            assert len(str(refusal)) < len(str(path)) + 200
+        else:
+            assert field in ("other", "anns")  # nobody looks there

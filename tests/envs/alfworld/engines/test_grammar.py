@@ -91,3 +91,19 @@ def test_a_game_with_a_malformed_grammar_is_refused_in_one_line(malformed: Game)
     with pytest.raises(DataError) as refusal:
         Simulator().reset(malformed)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("brackets", [900, 50_000])
+@pytest.mark.parametrize("rule", ['"x": {}, ', '"x": [{{"rhs": {}}}], ', '"x": [{{"rhs": "", "condition": {}}}], '])
+def test_rules_nested_too_deeply_are_refused_in_one_line(rule: str, brackets: int) -> None:
+    rule = rule.format("[" * brackets + "]" * brackets)
+    with pytest.raises(DataError, match="malformed grammar") as refusal:
+        Simulator().reset(changed(grammar=('"intro": [', f'{rule}"intro": [')))
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("rules", ["[]", "3", '"x"', "null", '{"x": ' + "1" * 5000 + "}", '{"x": [1]}', '{"x": 1e}'])
+def test_rules_that_are_no_json_object_of_lists_are_refused_in_one_line(rules: str) -> None:
+    with pytest.raises(DataError, match="malformed grammar") as refusal:
+        parse_grammar(f'grammar :: """{rules}""";')
+    assert "\n" not in str(refusal.value)

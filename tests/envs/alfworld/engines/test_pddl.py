@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oreo.envs.alfworld import package_data
-from oreo.envs.alfworld.engines.pddl import action_digests, parse_nested, parse_problem, typed_list
+from oreo.envs.alfworld.engines.pddl import MOST_NESTED, action_digests, parse_nested, parse_problem, typed_list
 from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.errors import UnknownGameLogic
 from oreo.envs.alfworld.game import Game
@@ -87,3 +87,34 @@ def test_a_malformed_problem_is_refused_in_one_line(malformed: Game) -> None:
     with pytest.raises(DataError) as refusal:
         Simulator().reset(malformed)
     assert "\n" not in str(refusal.value)
+
+
+def deep(brackets: int) -> str:
+    return "(and " * brackets + ")" * brackets
+
+
+@pytest.mark.parametrize("brackets", [200, 900, 50_000])
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"pddl_problem": ("(and (exists", "{} (and (exists")},
+        {"pddl_problem": ("(:init", "(:init {}")},
+        {"pddl_domain": (":effect (and", ":effect (and {}")},
+    ],
+    ids=["goal", "init", "domain"],
+)
+def test_brackets_nested_too_deeply_are_refused_in_one_line(place: dict[str, tuple[str, str]], brackets: int) -> None:
+    hostile = changed(**{field: (old, new.format(deep(brackets))) for field, (old, new) in place.items()})
+    with pytest.raises((DataError, UnknownGameLogic)) as refusal:
+        Simulator().reset(hostile)
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 300
+
+
+def test_brackets_may_be_nested_as_deeply_as_is_said_and_no_deeper() -> None:
+    depth = 0
+    tree = parse_nested(deep(MOST_NESTED))
+    while tree:
+        tree, depth = tree[0][1:], depth + 1  # type: ignore[assignment]
+    assert depth == MOST_NESTED
+    with pytest.raises(DataError, match=f"more than {MOST_NESTED} deep"):
+        parse_nested(deep(MOST_NESTED + 1))
