@@ -113,13 +113,26 @@ class TextEnv(gym.Env[str, str]):
         return self._text if self.render_mode == "ansi" else None
 
 
+def ask_expert(env: gym.Env[str, str]) -> str:
+    """Return what the environment's own expert would do now.
+
+    Raises:
+        UsageError: the environment has no expert.
+        EngineError: the expert's code failed, or gave no str; says where.
+    """
+    inner = env.unwrapped
+    if getattr(inner, "expert_action", None) is None:
+        raise UsageError(f"{type(inner).__name__} has no expert; choose another agent")
+    return _checked(inner, "expert_action", plain_values.text, _run(inner, "expert_action"), "an expert's action")
+
+
 def _info(env: TextEnv, *, ended_well: bool) -> dict[str, Any]:
     info = _checked(env, "info", plain_values.info, _run(env, "info"))
     won = ended_well if env.won is None else _checked(env, "act", plain_values.boolean, env.won, "won")
     return info | {"won": won}
 
 
-def _run(env: TextEnv, method: str, *args: Any, **kwargs: Any) -> Any:
+def _run(env: gym.Env[str, str], method: str, *args: Any, **kwargs: Any) -> Any:
     """Call what the environment's author wrote. An error of that code says where it is from."""
     try:
         return getattr(env, method)(*args, **kwargs)
@@ -130,7 +143,7 @@ def _run(env: TextEnv, method: str, *args: Any, **kwargs: Any) -> Any:
         raise EngineError(f"{type(env).__name__}.{method} failed: {reason(error, file)}") from error
 
 
-def _checked(env: TextEnv, method: str, convert: Callable[..., T], *given: Any) -> T:
+def _checked(env: gym.Env[str, str], method: str, convert: Callable[..., T], *given: Any) -> T:
     """Return what the method gave, converted by one of plain_values.py."""
     try:
         return convert(*given)
@@ -140,7 +153,7 @@ def _checked(env: TextEnv, method: str, convert: Callable[..., T], *given: Any) 
         raise EngineError(f"{type(env).__name__}.{method}{place}: {error}") from None
 
 
-def _place(env: TextEnv, method: str) -> tuple[str | None, int]:
+def _place(env: gym.Env[str, str], method: str) -> tuple[str | None, int]:
     """The file and line of a method."""
     code = getattr(inspect.unwrap(getattr(type(env), method)), "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code else (None, 0)
