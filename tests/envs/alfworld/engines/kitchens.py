@@ -76,7 +76,7 @@ def everything(simulator: Simulator) -> object:
 
 
 def wandered(seed: int, goal: str | None = None) -> tuple[World, State]:
-    """The kitchen's world, and its state after up to 30 commands by chance."""
+    """The kitchen's world, and a copy of its state after up to 30 commands by chance."""
     simulator, rng = Simulator(), random.Random(seed)
     simulator.reset(game(KITCHEN if goal is None else KITCHEN.partition("(:goal")[0] + f"(:goal {goal}))"))
     for _ in range(rng.randrange(30)):
@@ -84,4 +84,4 @@ def wandered(seed: int, goal: str | None = None) -> tuple[World, State]:
         doing = [command for command in commands if not command.startswith(("go to", "look", "inventory"))]
         simulator.step(rng.choice(doing if doing and rng.random() < 0.7 else commands))
     loaded, state, _ = simulator.snapshot()
-    return loaded.world, state
+    return loaded.world, state.copy()

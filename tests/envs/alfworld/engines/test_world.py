@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oreo.envs.alfworld.engines.simulator import Simulator
+from oreo.envs.alfworld.engines.world import FLAGS
 from oreo.envs.alfworld.errors import UnknownGameLogic
 from oreo.envs.alfworld.game import Game
 from oreo.errors import DataError
@@ -38,6 +39,10 @@ def test_a_fact_about_something_undeclared_is_refused_in_one_line(malformed: Gam
 
 
 def test_a_copy_of_a_state_is_another_state() -> None:
+    world, state = wandered(1)
+    for attribute in FLAGS.values():
+        setattr(state, attribute, frozenset({attribute}))
+    assert all(getattr(state.copy(), attribute) == {attribute} for attribute in FLAGS.values())
     world, state = wandered(1)
     other = state.copy()
     facts = world.fact_texts(state)
