@@ -53,7 +53,7 @@ def replayed(trajectory: Trajectory, dialect: str) -> Trajectory:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("index", range(6))
 def test_a_game_in_the_other_dialect_is_the_game_generated_in_it(index: int, dialect: str) -> None:
-    game, other = (generate_game(index, dialect=each) for each in (dialect, OTHER[dialect]))
+    game, other = (generate_game(index, dialect=wanted) for wanted in (dialect, OTHER[dialect]))
     assert in_dialect(game, OTHER[dialect]) == other
     assert in_dialect(in_dialect(game, OTHER[dialect]), dialect) == game
     assert in_dialect(game, dialect) is game

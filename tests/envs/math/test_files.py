@@ -30,9 +30,12 @@ def test_gsm8k_is_a_folder_of_splits_or_a_file_and_ids_are_the_same(tmp_path: Pa
     write(tmp_path / name.replace("train", "test"), GSM8K[:2])
     train = problems(f"gsm8k:{tmp_path}")
     assert train == problems(f"gsm8k:{tmp_path}", split="train") == problems(f"gsm8k:{tmp_path}/{name}")
-    assert [each.row_name for each in train] == [f"gsm8k/train/{n}" for n in range(5)]
+    assert [problem.row_name for problem in train] == [f"gsm8k/train/{n}" for n in range(5)]
     assert (train[2].question, train[2].answer) == ("What is 3 + 3?", "6")
-    assert [each.row_name for each in problems(f"gsm8k:{tmp_path}", split="test")] == ["gsm8k/test/0", "gsm8k/test/1"]
+    assert [problem.row_name for problem in problems(f"gsm8k:{tmp_path}", split="test")] == [
+        "gsm8k/test/0",
+        "gsm8k/test/1",
+    ]
     assert won(f"gsm8k:{tmp_path}") and won(f"gsm8k:{tmp_path}", tool="calculator")
 
 
@@ -40,7 +43,7 @@ def test_shards_of_a_split_are_one_and_their_rows_are_counted_through(tmp_path: 
     write(tmp_path / "train-00000-of-00002.parquet", GSM8K[:3])
     write(tmp_path / "train-00001-of-00002.parquet", GSM8K[3:])
     write(tmp_path / "training-notes.parquet", [{"x": 1}])
-    assert [each.row_name for each in problems(f"gsm8k:{tmp_path}")] == [f"gsm8k/train/{n}" for n in range(5)]
+    assert [problem.row_name for problem in problems(f"gsm8k:{tmp_path}")] == [f"gsm8k/train/{n}" for n in range(5)]
 
 
 def test_math_is_read_from_its_folders_of_subjects(tmp_path: Path) -> None:
@@ -62,8 +65,8 @@ def test_math_is_read_from_rows_too_as_in_math_500(tmp_path: Path) -> None:
     for row in rows:
         del row["type"]
     (tmp := tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = problems(f"math:{tmp}")
-    assert [(each.row_name, each.level, each.subject) for each in found[:2]] == [
+    listed = problems(f"math:{tmp}")
+    assert [(problem.row_name, problem.level, problem.subject) for problem in listed[:2]] == [
         ("math/test/0", "5", "Geometry"),
         ("math/test/1", "5", "Algebra"),
     ]
@@ -85,9 +88,9 @@ def test_any_rows_are_read_by_the_names_of_their_fields(tmp_path: Path, name: st
 
 def test_an_answer_may_be_a_worked_solution_that_marks_it(tmp_path: Path) -> None:
     rows = [*GSM8K, {"question": "?", "answer": "\\boxed{5}"}, {"question": "?", "answer": "7"}]
-    found = problems(f"jsonl:{write(tmp_path / 'a.jsonl', rows)}")
-    assert [each.answer for each in found] == ["2", "4", "6", "8", "10", "5", "7"]
-    assert [bool(each.solution) for each in found] == [True] * 5 + [False] * 2
+    listed = problems(f"jsonl:{write(tmp_path / 'a.jsonl', rows)}")
+    assert [problem.answer for problem in listed] == ["2", "4", "6", "8", "10", "5", "7"]
+    assert [bool(problem.solution) for problem in listed] == [True] * 5 + [False] * 2
 
 
 def test_texts_that_hold_odd_line_ends_stay_whole(tmp_path: Path) -> None:
@@ -124,34 +127,34 @@ def test_the_mark_with_which_some_editors_begin_a_file_is_no_part_of_it(tmp_path
 def test_a_bad_row_is_told_with_file_and_line(tmp_path: Path, source: str, line: str, says: str) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text(f"{json.dumps(GSM8K[0])}\n{line}\n")
-    said = message(lambda: MathEnv(source=f"{source}:{path}"), DataError)
-    assert said.startswith(f"{path}, {says}")
+    told = message(lambda: MathEnv(source=f"{source}:{path}"), DataError)
+    assert told.startswith(f"{path}, {says}")
 
 
 def test_bad_files_and_folders_are_told(tmp_path: Path) -> None:
-    def said(source: str, kind: type[OreoError] = DataError, **made: Any) -> str:
+    def told(source: str, kind: type[OreoError] = DataError, **made: Any) -> str:
         return message(lambda: MathEnv(source=source, **made), kind)
 
-    assert "no such file" in said(f"gsm8k:{tmp_path}/nowhere")
-    assert "expected train.jsonl" in said(f"gsm8k:{tmp_path}")
+    assert "no such file" in told(f"gsm8k:{tmp_path}/nowhere")
+    assert "expected train.jsonl" in told(f"gsm8k:{tmp_path}")
     (tmp_path / "train.jsonl").write_bytes(b"\xff\xfe")
-    assert "save it as UTF-8" in said(f"gsm8k:{tmp_path}")
+    assert "save it as UTF-8" in told(f"gsm8k:{tmp_path}")
     (tmp_path / "test.parquet").write_bytes(b"not parquet")
-    assert "not a Parquet file" in said(f"gsm8k:{tmp_path}", split="test")
+    assert "not a Parquet file" in told(f"gsm8k:{tmp_path}", split="test")
     (tmp_path / "train.jsonl").write_text("\n")
-    assert "no problem in it" in said(f"gsm8k:{tmp_path}")
+    assert "no problem in it" in told(f"gsm8k:{tmp_path}")
     (tmp_path / "notes.txt").write_text("x")
-    assert ".jsonl or .parquet" in said(f"gsm8k:{tmp_path}/notes.txt", UsageError)
+    assert ".jsonl or .parquet" in told(f"gsm8k:{tmp_path}/notes.txt", UsageError)
     odd = {**MATH[0], "type": "Number Theory", "level": "Level ?"}
     good = write(tmp_path / "good.jsonl", [*MATH, odd])
-    assert "split of its own" in said(f"math:{good}", UsageError, split="test")
-    assert "did you mean 'Algebra'" in said(f"math:{good}", UsageError, subjects=["Algebr"])
-    assert "no level '9'" in said(f"math:{good}", UsageError, levels=[9])
-    assert "no problem has both" in said(f"math:{good}", UsageError, levels=[3], subjects="Number Theory")
-    assert "name no levels" in said(f"gsm8k:{write(tmp_path / 'g.jsonl', GSM8K)}", UsageError, levels=[1])
-    assert "unknown argument 'steps'" in said(f"math:{good}", UsageError, steps=3)
+    assert "split of its own" in told(f"math:{good}", UsageError, split="test")
+    assert "did you mean 'Algebra'" in told(f"math:{good}", UsageError, subjects=["Algebr"])
+    assert "no level '9'" in told(f"math:{good}", UsageError, levels=[9])
+    assert "no problem has both" in told(f"math:{good}", UsageError, levels=[3], subjects="Number Theory")
+    assert "name no levels" in told(f"gsm8k:{write(tmp_path / 'g.jsonl', GSM8K)}", UsageError, levels=[1])
+    assert "unknown argument 'steps'" in told(f"math:{good}", UsageError, steps=3)
     broken = write(tmp_path / "MATH" / "train" / "algebra" / "7.json", [{"problem": "?"}])
-    assert said(f"math:{tmp_path}/MATH").startswith(f"{broken}: no field 'solution'")
+    assert told(f"math:{tmp_path}/MATH").startswith(f"{broken}: no field 'solution'")
 
 
 @pytest.mark.parametrize(
@@ -167,8 +170,8 @@ def test_a_split_that_is_there_twice_is_refused_and_either_file_can_be_named(
 ) -> None:
     for name in (one, other, "train.jsonl"):
         write(tmp_path / name, GSM8K)
-    said = message(lambda: MathEnv(source=f"gsm8k:{tmp_path}", split="test"), DataError)
-    assert one in said and other in said and "name one" in said
+    told = message(lambda: MathEnv(source=f"gsm8k:{tmp_path}", split="test"), DataError)
+    assert one in told and other in told and "name one" in told
     assert [len(problems(f"gsm8k:{tmp_path}/{name}")) for name in (one, other)] == [5, 5]
     assert len(problems(f"gsm8k:{tmp_path}")) == 5, "the other split is there once"
 
@@ -179,16 +182,16 @@ def test_a_file_is_read_once_for_all_environments_and_again_when_it_changes(tmp_
     assert one._problems.named("gsm8k/train/0") is other._problems.named("gsm8k/train/0")
     assert copy.deepcopy(one)._problems is one._problems
     write(path, GSM8K[:1])
-    assert [each.row_name for each in problems(f"gsm8k:{path}")] == ["gsm8k/train/0"]
+    assert [problem.row_name for problem in problems(f"gsm8k:{path}")] == ["gsm8k/train/0"]
 
 
 @pytest.mark.parametrize("name", ["train.jsonl", "train.parquet"])
 def test_a_line_inserted_at_the_top_makes_no_other_problems_of_those_behind_it(tmp_path: Path, name: str) -> None:
     source = f"gsm8k:{write(tmp_path / name, GSM8K)}"
-    before = {each.name: each for each in problems(source)}
-    assert all(re.fullmatch("gsm8k/train/[0-9a-f]{16}", each) for each in before) and len(before) == len(GSM8K)
+    before = {problem.name: problem for problem in problems(source)}
+    assert all(re.fullmatch("gsm8k/train/[0-9a-f]{16}", name) for name in before) and len(before) == len(GSM8K)
     write(tmp_path / name, [{"question": "1+1?", "answer": "Two.\n#### 2"}, *GSM8K])
-    after = {each.name: each for each in problems(source)}
+    after = {problem.name: problem for problem in problems(source)}
     assert before.items() <= after.items() and len(after) == len(before) + 1
 
 
@@ -270,8 +273,8 @@ def test_what_pandas_writes_for_a_missing_number_is_a_missing_value(tmp_path: Pa
 
     columns = {"problem": ["1+1?"], "solution": [r"It is \boxed{2}."], "answer": [math.nan], "level": [math.nan]}
     pq.write_table(pa.table(columns), tmp_path / "train.parquet")
-    (found,) = problems(f"math:{tmp_path / 'train.parquet'}")
-    assert (found.answer, found.level) == ("2", "")
+    (problem,) = problems(f"math:{tmp_path / 'train.parquet'}")
+    assert (problem.answer, problem.level) == ("2", "")
     pq.write_table(pa.table({"question": ["1+1?"], "answer": [math.nan]}), tmp_path / "bad.parquet")
     with pytest.raises(DataError, match="row 0: 'answer' is nan"):
         MathEnv(source=f"jsonl:{tmp_path / 'bad.parquet'}")

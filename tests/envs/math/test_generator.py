@@ -41,10 +41,10 @@ def test_every_line_of_a_solution_is_what_the_calculator_says(
 @given(numbers, splits, generator_settings())
 def test_no_number_is_beyond_the_settings(number: int, split: str, settings: GeneratorSettings) -> None:
     problem = generate(number, split, settings)
-    given_numbers = [int(each) for each in re.findall(r"\d+", problem.question)]
+    given_numbers = [int(word) for word in re.findall(r"\d+", problem.question)]
     assert max(given_numbers) <= settings.largest
     for expression, value in ANNOTATION.findall(problem.solution):
-        assert all(0 < int(each) < 10**settings.digits for each in re.findall(r"\d+", f"{expression} {value}"))
+        assert all(0 < int(word) < 10**settings.digits for word in re.findall(r"\d+", f"{expression} {value}"))
         assert set(re.findall(r"[-+*/]", expression)) <= set(settings.operations)
 
 
@@ -63,7 +63,7 @@ def key_of(problem: Problem) -> str:
     for expression, _ in ANNOTATION.findall(problem.solution):
         operator = re.search(r"[-+*/]", expression)
         assert operator
-        operands = [int(each) for each in re.split(r"[-+*/]", expression)]
+        operands = [int(word) for word in re.split(r"[-+*/]", expression)]
         in_order = sorted(operands) if operator.group() in "+*" else operands
         calculations.append(operator.group().join(map(str, in_order)))
     return ";".join(sorted(calculations))
@@ -92,9 +92,9 @@ def test_no_question_of_test_is_a_question_of_train_even_where_there_are_few() -
 def test_about_a_fifth_of_all_problems_belong_to_test() -> None:
     limits, draws = GeneratorSettings().limits, Draws(1)
     drafts = [draft(draws, limits, (2, 3, 4), (), 0) for _ in range(3000)]
-    keys = [key(each) for each in drafts if each is not None]
+    keys = [key(drafted) for drafted in drafts if drafted is not None]
     assert len(keys) > 2500
-    assert 0.17 < [split_of(each) for each in keys].count("test") / len(keys) < 0.23
+    assert 0.17 < [split_of(text) for text in keys].count("test") / len(keys) < 0.23
 
 
 @settings(deadline=None)
@@ -178,7 +178,7 @@ def test_thousands_are_made_in_a_second() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("asked", "says"),
     [
         ({"colour": 1}, "unknown argument 'colour'"),
         ({"step": 1}, "did you mean 'steps'"),
@@ -193,9 +193,9 @@ def test_thousands_are_made_in_a_second() -> None:
         ({"subjects": ("shopp",)}, "did you mean 'shop'"),
     ],
 )
-def test_a_setting_that_allows_nothing_is_refused_in_one_line(said: dict[str, Any], says: str) -> None:
+def test_a_setting_that_allows_nothing_is_refused_in_one_line(asked: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        check_settings(said)
+        check_settings(asked)
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 

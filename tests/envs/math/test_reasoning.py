@@ -91,7 +91,8 @@ def test_an_answer_that_is_a_program_is_wrong_and_does_nothing(tmp_path: Path, t
 @pytest.mark.usefixtures("gym_tasks")
 def test_the_questions_of_train_and_test_are_apart_and_settings_are_in_the_names() -> None:
     train, test = (
-        {each.question for each in problems("reasoning_gym:chain_sum", split=split, limit=300)} for split in SPLITS
+        {problem.question for problem in problems("reasoning_gym:chain_sum", split=split, limit=300)}
+        for split in SPLITS
     )
     assert len(train) == len(test) == 300 and not train & test
     more = MathEnv(source="reasoning_gym:chain_sum", seed=3, max_terms=3)
@@ -110,12 +111,12 @@ def test_a_name_of_the_other_split_or_beyond_the_limit_is_refused() -> None:
 
     train, test = games(limit=3), games(limit=1, split="test")
     assert play(train[2]) == train[2] and play(test[0], split="test") == test[0]
-    said = message(lambda: play(test[0]), UsageError)
-    assert test[0] in said and "split test, this environment has train: set split='test'" in said
+    told = message(lambda: play(test[0]), UsageError)
+    assert test[0] in told and "split test, this environment has train: set split='test'" in told
     assert "this environment has test" in message(lambda: play(train[0], split="test"), UsageError)
     assert play(train[1], limit=2) == train[1]
-    said = message(lambda: play(train[2], limit=2), UsageError)
-    assert said == f"{train[2]} is not among the problems of limit=2: the last of them is {train[1]}"
+    told = message(lambda: play(train[2], limit=2), UsageError)
+    assert told == f"{train[2]} is not among the problems of limit=2: the last of them is {train[1]}"
 
 
 def checking_process() -> int:

@@ -28,7 +28,7 @@ from .rows import GSM8K, MATH, message, problems, won, write
 )
 def test_filters_keep_the_ids(tmp_path: Path, filters: dict[str, Any], names: list[int]) -> None:
     source = f"math:{write(tmp_path / 'train.jsonl', MATH)}"
-    assert [each.row_name for each in problems(source, **filters)] == [f"math/train/{n}" for n in names]
+    assert [problem.row_name for problem in problems(source, **filters)] == [f"math/train/{n}" for n in names]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_a_data_set_is_read_by_its_columns_or_by_named_fields(
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     write(tmp_path / "data" / "train.jsonl", rows)
     source = f"hub:{tmp_path}/data"
-    found = problems(source, **made)
-    assert [each.row_name for each in found] == [f"hub/{tmp_path}/data/train/{n}" for n in range(len(rows))]
+    listed = problems(source, **made)
+    assert [problem.row_name for problem in listed] == [f"hub/{tmp_path}/data/train/{n}" for n in range(len(rows))]
     assert won(source, **made)
     (tmp_path / "empty").mkdir()
     assert "split train" in message(lambda: MathEnv(source=f"hub:{tmp_path}/empty"), DataError)

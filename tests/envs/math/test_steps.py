@@ -32,11 +32,11 @@ def test_steps_are_the_solution_cut_behind_its_stop_strings(solution: str, step:
     steps = split_steps(solution, step, name)
     if not tool:
         assert "".join("".join(steps).split()) == "".join(solution.split())
-    for each in steps[:-1]:
-        assert each.endswith(stops(step, name))
-        assert stops_inside(each, name) or separator(each, step) == ""
-    for each in steps:
-        assert not any(stop in each[:-1] for stop in stops(step, name)), "it would have ended there"
+    for turn in steps[:-1]:
+        assert turn.endswith(stops(step, name))
+        assert stops_inside(turn, name) or separator(turn, step) == ""
+    for turn in steps:
+        assert not any(stop in turn[:-1] for stop in stops(step, name)), "it would have ended there"
 
 
 def test_only_what_a_number_a_bracket_or_a_percent_sign_precedes_ends_a_turn() -> None:

@@ -22,10 +22,10 @@ def test_every_number_of_the_solution_is_given_or_computed(
     number: int, split: str, settings: GeneratorSettings
 ) -> None:
     problem = generate(number, split, settings)
-    known = re.findall(r"\d+", problem.question)
+    available = re.findall(r"\d+", problem.question)
     for expression, value in ANNOTATION.findall(problem.solution):
-        assert set(re.findall(r"\d+", expression)) <= set(known)
-        known.append(value)
+        assert set(re.findall(r"\d+", expression)) <= set(available)
+        available.append(value)
 
 
 @settings(deadline=None)
@@ -46,19 +46,21 @@ def test_distractors_are_sentences_that_no_line_uses(number: int, settings: Gene
 def distract(problem: Problem) -> list[bool]:
     """Of each sentence before the last, which asks, whether it is a distractor."""
     sentences = re.findall(r"[^.?]+[.?]", problem.question)[:-1]
-    return [bool(re.search(r"years old|weeks old|in the park|seats|lives at|street", each)) for each in sentences]
+    return [
+        bool(re.search(r"years old|weeks old|in the park|seats|lives at|street", sentence)) for sentence in sentences
+    ]
 
 
 def test_distractors_stand_before_or_after_the_story_and_never_within_it() -> None:
     """Within, "them" and "more" would refer to the distractor."""
     before = after = within = 0
     for number in range(300):
-        found = distract(generate(number, "train", GeneratorSettings(distractors=1 + number % 3)))
-        story = [place for place, aside in enumerate(found) if not aside]
+        asides = distract(generate(number, "train", GeneratorSettings(distractors=1 + number % 3)))
+        story = [place for place, aside in enumerate(asides) if not aside]
         if len(story) > 1:
-            before += found[0]
-            after += found[-1]
-            within += any(found[story[0] : story[-1]])
+            before += asides[0]
+            after += asides[-1]
+            within += any(asides[story[0] : story[-1]])
     assert within == 0 and min(before, after) > 50
 
 
@@ -73,7 +75,9 @@ def test_texts_are_short_and_of_few_words() -> None:
     problems = [generate(number) for number in range(2000)]
     assert max(len(problem.question) for problem in problems) <= 200
     assert max(len(lines(problem)) for problem in problems) <= 5
-    words = {word for each in problems for word in re.findall(r"[A-Za-z]+", f"{each.question} {each.solution}")}
+    words = {
+        word for problem in problems for word in re.findall(r"[A-Za-z]+", f"{problem.question} {problem.solution}")
+    }
     assert len(words) < 150
 
 

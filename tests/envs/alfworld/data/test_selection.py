@@ -34,9 +34,9 @@ def test_rooms_floor_plans_and_numbers_are_read_in_any_case(given: FloorPlans | 
 def test_an_unknown_floor_plan_is_one_line_with_the_rooms_in_it(given: object) -> None:
     with pytest.raises(UsageError) as caught:
         check_floor_plans([given])  # type: ignore[list-item]
-    said = str(caught.value)
-    assert f"unknown floor plan {given!r}: choose from Kitchen, LivingRoom" in said and "\n" not in said
-    assert given != "Kichen" or "did you mean 'Kitchen'?" in said
+    message = str(caught.value)
+    assert f"unknown floor plan {given!r}: choose from Kitchen, LivingRoom" in message and "\n" not in message
+    assert given != "Kichen" or "did you mean 'Kitchen'?" in message
 
 
 def test_every_floor_plan_of_alfworld_is_in_the_room_it_should_be() -> None:
@@ -73,17 +73,17 @@ def test_floor_plans_and_objects_select(data: Path) -> None:
     book = add_game(data, "b-Book", floor_plan="FloorPlan301", object="Book")
     cup = add_game(data, "c-Cup", floor_plan="FloorPlan7", object="Cup")
 
-    def found(**given: Any) -> list[str]:
+    def chosen(**given: Any) -> list[str]:
         places, kinds = check_floor_plans(given.get("floor_plans")), check_objects(given.get("objects"))
         return names(data, floor_plans=places, objects=kinds)
 
-    assert found() == [mug, book, cup]
-    assert found(floor_plans="Kitchen") == [mug, cup]
-    assert found(floor_plans=["bedroom", 12]) == [mug, book]
-    assert found(floor_plans="12") == found(floor_plans=12) == found(floor_plans=["floorplan12"]) == [mug]
-    assert found(objects="MUG") == [mug]
-    assert found(objects=["mug", "book"], floor_plans="Bedroom") == [book]
+    assert chosen() == [mug, book, cup]
+    assert chosen(floor_plans="Kitchen") == [mug, cup]
+    assert chosen(floor_plans=["bedroom", 12]) == [mug, book]
+    assert chosen(floor_plans="12") == chosen(floor_plans=12) == chosen(floor_plans=["floorplan12"]) == [mug]
+    assert chosen(objects="MUG") == [mug]
+    assert chosen(objects=["mug", "book"], floor_plans="Bedroom") == [book]
     with pytest.raises(DataError, match="none of its 3 games is in Bathroom and about Mug, Cup$"):
-        found(floor_plans="Bathroom", objects=["mug", "cup"])
+        chosen(floor_plans="Bathroom", objects=["mug", "cup"])
     with pytest.raises(UsageError, match=r"no game is about the object 'mugg'; choose from .* .did you mean 'Mug'"):
-        found(objects="mugg")
+        chosen(objects="mugg")

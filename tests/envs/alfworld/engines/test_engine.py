@@ -58,10 +58,10 @@ def test_odd_games_read_the_same_as_in_the_original() -> None:
         for seed in SEEDS:
             rng = random.Random(seed)
             odd = game(odd_problem(rng), ("put", "move")[seed % 2], f"odd {seed}")
-            said, simulated = original.reset(odd), simulator.reset(odd)
+            expected, simulated = original.reset(odd), simulator.reset(odd)
             walked: list[str] = []
             for _ in range(15):
-                assert simulated == said, (seed, walked)
+                assert simulated == expected, (seed, walked)
                 assert simulator.admissible_commands() == original.admissible_commands(), (seed, walked)
                 assert (simulator.won, simulator.valid) == (original.won, original.valid), (seed, walked)
                 facts = [fact for fact in original.facts() if not fact.startswith("new-axiom@")]
@@ -70,6 +70,6 @@ def test_odd_games_read_the_same_as_in_the_original() -> None:
                 doing = [command for command in commands if not command.startswith(("go to", "look", "inventory"))]
                 command = rng.choice(doing if doing and rng.random() < 0.7 else commands)
                 walked.append(command)
-                simulated, said = simulator.step(command), original.step(command)
+                simulated, expected = simulator.step(command), original.step(command)
     finally:
         original.close()

@@ -54,8 +54,8 @@ def test_odd_texts_are_read_as_textworld_reads_them(text: str) -> None:
     except Exception:  # it may fail where we stop reading; such a game does not exist for it
         return
     ours = parse_symbols(text)
-    said = [symbol.text for symbol in ours if isinstance(symbol, Literal)]
-    assert "".join(said) == "".join(str(symbol) for symbol in theirs if type(symbol).__name__ == "TerminalSymbol")
+    literals = [symbol.text for symbol in ours if isinstance(symbol, Literal)]
+    assert "".join(literals) == "".join(str(symbol) for symbol in theirs if type(symbol).__name__ == "TerminalSymbol")
     rules = [symbol.name for symbol in ours if isinstance(symbol, RuleName)]
     assert rules == [symbol.symbol for symbol in theirs if type(symbol).__name__ == "NonterminalSymbol"]
 

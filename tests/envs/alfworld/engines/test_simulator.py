@@ -15,7 +15,7 @@ from .kitchens import everything, game, play
 
 
 def test_a_whole_game_is_played_and_won(kitchen: Simulator) -> None:
-    said = play(
+    feedback = play(
         kitchen,
         "go to countertop 1",
         "look",
@@ -25,7 +25,7 @@ def test_a_whole_game_is_played_and_won(kitchen: Simulator) -> None:
         "go to cabinet 1",
         "open cabinet 1",
     )
-    assert said == [
+    assert feedback == [
         "You arrive at loc 3. On the countertop 1, you see a apple 2, a desklamp 1, and a knife 1.",
         "You are facing the cabinet 2, a cabinet 1, and a countertop 1. Next to it, you see nothing.".replace(
             " a ", " "
@@ -58,10 +58,10 @@ def test_no_text_breaks_it_and_a_refused_one_changes_nothing(text: str, seed: in
     for _ in range(rng.randrange(6)):
         simulator.step(rng.choice(simulator.admissible_commands()))
     before, commands = everything(simulator), simulator.admissible_commands()
-    said = simulator.step(text)
+    feedback = simulator.step(text)
     assert simulator.valid == (text.strip() in commands)
     if not simulator.valid:
-        assert said == "Nothing happens." and everything(simulator) == before
+        assert feedback == "Nothing happens." and everything(simulator) == before
 
 
 @settings(deadline=None, max_examples=50)
@@ -71,7 +71,7 @@ def test_a_restored_snapshot_continues_the_same(seed: int, before: int, after: i
     simulator.reset(game())
     for _ in range(before):
         simulator.step(rng.choice(simulator.admissible_commands()))
-    snapshot, there = simulator.snapshot(), everything(simulator)
+    snapshot, expected = simulator.snapshot(), everything(simulator)
     walk = []
     for _ in range(after):
         command = rng.choice(simulator.admissible_commands())
@@ -79,9 +79,9 @@ def test_a_restored_snapshot_continues_the_same(seed: int, before: int, after: i
     other = Simulator()
     for one in (simulator, other):
         one.restore(snapshot)
-        assert everything(one) == there
-        for command, said, state in walk:
-            assert one.step(command) == said and everything(one) == state
+        assert everything(one) == expected
+        for command, feedback, state in walk:
+            assert one.step(command) == feedback and everything(one) == state
 
 
 def test_two_simulators_do_not_disturb_each_other() -> None:

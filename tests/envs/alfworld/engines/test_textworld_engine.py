@@ -55,11 +55,11 @@ def is_alive(process: int) -> bool:
 
 
 def transcript(engine: TextWorldEngine, game: Game) -> list[object]:
-    said: list[object] = [engine.reset(game)]
+    seen: list[object] = [engine.reset(game)]
     for turn in range(6):
         commands = engine.admissible_commands()
-        said += [commands, engine.step(commands[turn % len(commands)]), engine.valid, engine.won, engine.facts()]
-    return said
+        seen += [commands, engine.step(commands[turn % len(commands)]), engine.valid, engine.won, engine.facts()]
+    return seen
 
 
 def test_it_speaks_as_alfworld_does(engine: TextWorldEngine) -> None:
