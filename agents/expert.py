@@ -9,6 +9,7 @@ import numpy as np
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.random import random_action
 from oreo.agents.settings import AgentConfig
+from oreo.envs.text_env import ask_expert
 from oreo.errors import UsageError
 
 
@@ -42,11 +43,8 @@ class ExpertAgent:
         return [self._decide(episode) for episode in episodes]
 
     def _decide(self, episode: Episode) -> Decision:
-        expert_action = getattr(episode.env.unwrapped, "expert_action", None)
-        if expert_action is None:
-            raise UsageError(f"{type(episode.env.unwrapped).__name__} has no expert; choose another agent")
         # Asked for even where it is replaced, so that an expert that keeps count of its turns sees every one.
-        action = str(expert_action())
+        action = ask_expert(episode.env)
         if self.noise and episode.rng.random() < self.noise:
             stumble = random_action if episode.rng.random() < 0.5 else _refused
             return Decision(stumble(episode), imitate=False)

@@ -19,7 +19,7 @@ _SHOWN = 60
 
 
 def text(value: Any, meaning: str) -> str:
-    """A str that can be stored: Unicode without half surrogate pairs."""
+    """Return a str that can be stored: Unicode without half surrogate pairs."""
     value = _plain(value)
     if not isinstance(value, str):
         raise ValueError(f"{meaning} is a str, got {_shown(value)}")
@@ -34,7 +34,7 @@ def text(value: Any, meaning: str) -> str:
 
 
 def reward(value: Any) -> float:
-    """A finite float."""
+    """Return a finite float."""
     number = _plain(value)
     if not isinstance(number, Real):
         raise ValueError(f"a reward is a number, got {_shown(number)}")
@@ -48,7 +48,7 @@ def reward(value: Any) -> float:
 
 
 def boolean(value: Any, meaning: str) -> bool:
-    """True or False; 1 and 0 are taken, too."""
+    """Return True or False; 1 and 0 are taken, too."""
     plain = _plain(value)
     if not (isinstance(plain, bool | int | float) and plain in (0, 1)):
         raise ValueError(f"{meaning} is True or False, got {_shown(plain)}")
@@ -56,7 +56,7 @@ def boolean(value: Any, meaning: str) -> bool:
 
 
 def texts(value: Any, meaning: str) -> list[str]:
-    """A list of str. (A set is none: it has another order in another process, and a seed would mean nothing.)"""
+    """Return a list of str. (A set is none: it has another order in another process, and a seed would mean nothing.)"""
     value = value.tolist() if isinstance(value, np.ndarray) else value
     if isinstance(value, str | bytes | Mapping | Set) or not isinstance(value, Iterable):
         raise ValueError(f"{meaning} are a list of str, got {_shown(value)}")
@@ -64,7 +64,7 @@ def texts(value: Any, meaning: str) -> list[str]:
 
 
 def outcome(value: Any) -> tuple[str, float, bool]:
-    """What `TextEnv.act` returns."""
+    """Return what `TextEnv.act` gave, checked."""
     if not isinstance(value, tuple | list) or len(value) != 3:
         several = f"{len(value)} values" if isinstance(value, tuple | list) else _shown(value)
         raise ValueError(f"expected (observation, reward, done), got {several}")
@@ -73,7 +73,7 @@ def outcome(value: Any) -> tuple[str, float, bool]:
 
 
 def info(value: Any) -> dict[str, Any]:
-    """What `TextEnv.info` returns, with those of its entries that agents and buffers read as they expect them."""
+    """Return what `TextEnv.info` gave, with those of its entries that agents and buffers read as they expect them."""
     if not isinstance(value, Mapping):
         raise ValueError(f"expected a dict, got {_shown(value)}")
     if "won" in value:
@@ -89,7 +89,7 @@ def info(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Kinds of str, numpy's scalars, and its arrays without dimensions, as what Python has for them."""
+    """Return kinds of str, numpy's scalars and arrays without dimensions as what Python has for them."""
     if isinstance(value, str):
         return str.__str__(value)  # numpy's own way would lose a last "\0"
     return value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value

@@ -146,7 +146,7 @@ def _registered(env_id: str) -> gym.envs.registration.EnvSpec:
 
 
 def _registered_by(module: ModuleType, env_id: str) -> gym.envs.registration.EnvSpec | None:
-    """What gymnasium has under this id after the module's import; None where that is nothing.
+    """Return what gymnasium has under this id after the module's import; None where that is nothing.
 
     Raises:
         UsageError: nothing, but the module did register others.
@@ -206,7 +206,7 @@ def _make_class(
 
 @contextmanager
 def _making(spec: str) -> Iterator[None]:
-    """What the environment's own code raises becomes one line that says where."""
+    """Turn what the environment's own code raises into one line that says where."""
     try:
         yield
     except OreoError:
@@ -230,7 +230,7 @@ def arguments(env_class: Any) -> dict[str, inspect.Parameter]:
 
 
 def _check_arguments(spec: str, env_class: Any, env_kwargs: dict[str, Any]) -> None:
-    """Before the class is called, as a TypeError of its own code is another matter."""
+    """Check them before the class is called, as a TypeError of its own code is another matter."""
     taken = arguments(env_class)
     for name in env_kwargs:
         takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken.values())

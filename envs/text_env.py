@@ -73,7 +73,7 @@ class TextEnv(gym.Env[str, str]):
         raise UsageError(f"{type(self).__name__} needs act(self, text) -> (observation, reward, done)")
 
     def info(self) -> dict[str, Any]:
-        """What to add to gymnasium's info after every reset and step."""
+        """Return what to add to gymnasium's info after every reset and step."""
         return {}
 
     def expert_action(self) -> str:
@@ -113,13 +113,26 @@ class TextEnv(gym.Env[str, str]):
         return self._text if self.render_mode == "ansi" else None
 
 
+def ask_expert(env: gym.Env[str, str]) -> str:
+    """Return what the environment's own expert would do now.
+
+    Raises:
+        UsageError: the environment has no expert.
+        EngineError: the expert's code failed, or gave no str; says where.
+    """
+    inner = env.unwrapped
+    if getattr(inner, "expert_action", None) is None:
+        raise UsageError(f"{type(inner).__name__} has no expert; choose another agent")
+    return _checked(inner, "expert_action", plain_values.text, _run(inner, "expert_action"), "an expert's action")
+
+
 def _info(env: TextEnv, *, ended_well: bool) -> dict[str, Any]:
     info = _checked(env, "info", plain_values.info, _run(env, "info"))
     won = ended_well if env.won is None else _checked(env, "act", plain_values.boolean, env.won, "won")
     return info | {"won": won}
 
 
-def _run(env: TextEnv, method: str, *args: Any, **kwargs: Any) -> Any:
+def _run(env: gym.Env[str, str], method: str, *args: Any, **kwargs: Any) -> Any:
     """Call what the environment's author wrote. An error of that code says where it is from."""
     try:
         return getattr(env, method)(*args, **kwargs)
@@ -130,8 +143,8 @@ def _run(env: TextEnv, method: str, *args: Any, **kwargs: Any) -> Any:
         raise EngineError(f"{type(env).__name__}.{method} failed: {reason(error, file)}") from error
 
 
-def _checked(env: TextEnv, method: str, convert: Callable[..., T], *given: Any) -> T:
-    """What the method gave, converted by one of plain_values.py."""
+def _checked(env: gym.Env[str, str], method: str, convert: Callable[..., T], *given: Any) -> T:
+    """Return what the method gave, converted by one of plain_values.py."""
     try:
         return convert(*given)
     except ValueError as error:
@@ -140,14 +153,14 @@ def _checked(env: TextEnv, method: str, convert: Callable[..., T], *given: Any) 
         raise EngineError(f"{type(env).__name__}.{method}{place}: {error}") from None
 
 
-def _place(env: TextEnv, method: str) -> tuple[str | None, int]:
+def _place(env: gym.Env[str, str], method: str) -> tuple[str | None, int]:
     """The file and line of a method."""
     code = getattr(inspect.unwrap(getattr(type(env), method)), "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code else (None, 0)
 
 
 def _check_options(env: TextEnv, options: Any) -> None:
-    """Whether `start` takes them, before it is called: a TypeError of its own code is another matter."""
+    """Check that `start` takes them before it is called: a TypeError of its own code is another matter."""
     if not options:
         return
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
@@ -163,7 +176,7 @@ def _check_options(env: TextEnv, options: Any) -> None:
 
 
 def continues_message(turn: str, stop: Iterable[str]) -> bool:
-    """Whether the agent's message goes on after this turn, so that the next one stands right behind it.
+    """Return whether the agent's message goes on after this turn, so that the next one stands right behind it.
 
     Args:
         stop: the environment's `info["stop"]`. Where an agent writes one message step by step, it holds the texts at
@@ -173,6 +186,6 @@ def continues_message(turn: str, stop: Iterable[str]) -> bool:
 
 
 def step_limit(env: gym.Env[str, str]) -> int | None:
-    """After how many steps `env` is truncated; None: nothing limits them."""
+    """Return after how many steps `env` is truncated; None: nothing limits them."""
     # Gymnasium's TimeLimit keeps it under this name and offers no other.
     return env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else None

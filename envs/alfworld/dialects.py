@@ -70,7 +70,7 @@ def warn_of_the_other_dialect(dialect: str) -> None:
 
 
 def _logic(domain: str, grammar: str) -> tuple[dict[str, str], Grammar]:
-    """What matters of a game's logic: not its task, not comments, and not the layout of the text."""
+    """Return what matters of a game's logic: not its task, not comments, and not the layout of the text."""
     head, _, tail = split_at_task(grammar) or (grammar, "", "")
     return _read(domain, head + tail)
 

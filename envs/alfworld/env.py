@@ -139,7 +139,7 @@ class ALFWorldEnv(TextEnv):
         self._now: _Episode | None = None
 
     def _check_entries(self, entries: Sequence[Entry]) -> None:
-        """Whether all games of a split can be played as it was asked for, before the first one is."""
+        """Return whether all games of a split can be played as it was asked for, before the first one is."""
         mute = [entry.name for entry in entries if not entry.goals] if self.goals == "human" else []
         if mute:
             raise UsageError(
@@ -307,11 +307,11 @@ def _check_settings(settings: dict[str, Any], split: str) -> None:
         raise UsageError(f"realistic: for generated games only, and split {split!r} is real data")
     from oreo.envs.alfworld.generation.settings import GeneratorSettings
 
-    known = [field.name for field in fields(GeneratorSettings) if field.name not in _NOT_PASSED_ON]
+    passed_on = [field.name for field in fields(GeneratorSettings) if field.name not in _NOT_PASSED_ON]
     for name in settings:
-        if name not in known:
+        if name not in passed_on:
             ours = [name for name in inspect.signature(ALFWorldEnv).parameters if name != "settings"]
-            choices = dict.fromkeys([*ours, *known])
+            choices = dict.fromkeys([*ours, *passed_on])
             raise UsageError(f"unknown argument {name!r} of ALFWorldEnv: {did_you_mean(name, choices)}")
     if split in SPLITS:
         raise UsageError(f"{', '.join(settings)}: for generated games only, and split {split!r} is real data")

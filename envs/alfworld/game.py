@@ -58,8 +58,8 @@ class Game:
 
 def split_at_task(grammar: str) -> tuple[str, str, str] | None:
     """The grammar up to its task sentence, the sentence as it stands there, and what follows; None without one."""
-    found = _TASK.search(grammar)
-    return (grammar[: found.start(1)], found[1], grammar[found.end(1) :]) if found else None
+    match = _TASK.search(grammar)
+    return (grammar[: match.start(1)], match[1], grammar[match.end(1) :]) if match else None
 
 
 _NAME = r"(?:the )?[a-z]+ \d+"
@@ -82,8 +82,8 @@ def swap(text: str) -> str:
     return _PLACING.sub(_swapped, text)
 
 
-def _swapped(found: re.Match[str]) -> str:
-    put, thing, place, move, other_thing, other_place = found.groups()
+def _swapped(match: re.Match[str]) -> str:
+    put, thing, place, move, other_thing, other_place = match.groups()
     if put:
         return f"{'M' if put == 'P' else 'm'}ove {thing} to {place}"
     return f"{'P' if move == 'M' else 'p'}ut {other_thing} in/on {other_place}"

@@ -64,7 +64,7 @@ def package_folder() -> Path:
 
 @cache
 def _tables(name: str) -> ModuleType:
-    """gen/<name>.py of alfworld as a module outside sys.modules."""
+    """Return gen/<name>.py of alfworld as a module outside sys.modules."""
     path = package_folder() / "gen" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"_alfworld_{name}", path)
     if not path.is_file() or spec is None or spec.loader is None:
@@ -165,16 +165,18 @@ def floor_plan(name: str) -> FloorPlan:
         raise DataError(f"alfworld's floor plan {name} cannot be read: {error}") from error
     room = room_of(name)
     points = tuple(sorted({(round(x * 4), round(z * 4)) for x, z in reachable.tolist()}))
-    known = [_receptacle(key, place) for key, place in sorted(positions.items())]
-    placed = {receptacle.kind for receptacle in known}
+    receptacles = [_receptacle(key, place) for key, place in sorted(positions.items())]
+    placed = {receptacle.kind for receptacle in receptacles}
     missing = sorted((set(objects) & set(receptacle_kinds())) - placed)
     names = [kind for kind in missing for _ in range(4 if kind == "StoveBurner" else 1)]
-    known += [_furnish(kind, points[(i + 1) * len(points) // (len(names) + 1) - 1]) for i, kind in enumerate(names)]
-    return FloorPlan(name, room, tuple(known), tuple(sorted(objects)), points)
+    receptacles += [
+        _furnish(kind, points[(i + 1) * len(points) // (len(names) + 1) - 1]) for i, kind in enumerate(names)
+    ]
+    return FloorPlan(name, room, tuple(receptacles), tuple(sorted(objects)), points)
 
 
 def _receptacle(key: str, place: list[float]) -> Receptacle:
-    """`place`: x and z in metres, rotation and horizon in degrees."""
+    """Read a receptacle. `place`: x and z in metres, rotation and horizon in degrees."""
     parts = key.split("|")
     if len(parts) == 5:  # Sink|x|y|z|SinkBasin. Plan 420's bathtub calls its basin a SinkBasin, against its own name.
         parts[4] = f"{parts[0]}Basin"
@@ -227,7 +229,7 @@ def _swap(text: str, old: str, new: str) -> str:
 
 def _without(text: str, start: str, end: str) -> str:
     """`text` without the block from `start` to `end` and the blank line before it."""
-    before, found, rest = text.partition(start)
-    if not found or end not in rest:
+    before, separator, rest = text.partition(start)
+    if not separator or end not in rest:
         raise DataError(f"this alfworld's game logic has no {start!r}: the dialect 'put' cannot be derived, use 'move'")
     return before.removesuffix("\n") + rest.partition(end)[2]

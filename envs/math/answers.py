@@ -222,7 +222,7 @@ def _plain_number(text: str) -> Number | None:
 
 
 def _spelled(text: str) -> Number | None:
-    """seven, Twenty-five, thirty minutes: up to ninety-nine, with a unit that is known or without."""
+    """Read seven, Twenty-five, thirty minutes: up to ninety-nine, with a unit that is known or without."""
     words = text.lower().replace("-", " ").split(" ", 2)
     tens, ones = (NUMBER_WORDS.get(word, -1) for word in (words + [""])[:2])
     if tens < 0:
@@ -306,7 +306,7 @@ _OTHER_CHARACTERS = re.compile("[^\x00-\x7f]")
 
 
 def ordinary(text: str) -> str:
-    """With ASCII's own for the digits of other scripts and typefaces and for full-width forms: ６．５％ is 6.5%.
+    """Put ASCII's own for the digits of other scripts and typefaces and for full-width forms: ６．５％ is 6.5%.
 
     Superscripts are powers, and fractions of one character are written out: 10³ is 10^{3}, ⅝ is 5/8.
     """
@@ -347,13 +347,13 @@ _TEXT = re.compile(r"[^\W\d_][^\\{}^_=<>|]*")
 
 
 def choice(text: str) -> str | None:
-    """A for the tidy answers (A), (a), A, A. and so on; None for all that is no choice, such as a, a variable."""
+    """Return A for the tidy answers (A), (a), A, A. and so on; None for what is no choice, such as a, a variable."""
     match = _CHOICE.fullmatch(text)
     return match and (match[1] or match[2]).upper()
 
 
 def is_words(text: str) -> bool:
-    """Whether a tidy answer is words and no formula: Tuesday, no, June 20; not xy, 2x, sin x."""
+    """Return whether a tidy answer is words and no formula: Tuesday, no, June 20; not xy, 2x, sin x."""
     if not _TEXT.fullmatch(text):
         return False
     first = re.split(r"[^A-Za-z]", text)[0].lower()
@@ -363,12 +363,12 @@ def is_words(text: str) -> bool:
 
 
 def letters(text: str) -> str:
-    """What is compared of words."""
+    """Return what is compared of words."""
     return re.sub(r"[\s.,;:!?'\"’*-]+", " ", text).strip().casefold()
 
 
 def canonical(answer: str) -> str:
-    r"""One text for answers that are plainly the same, to count votes by: 24, 24.0, $24 and \frac{48}{2} are "24".
+    r"""Return one text for answers plainly the same, to count votes by: 24, 24.0, $24 and \frac{48}{2} are "24".
 
     Plain numbers by their exact value, a percent sign or a `million` multiplied in. Units are left out, as most answers
     leave them out, but for those that say which of two: 8 am is not 8 pm. Words without case, formulas without spaces.

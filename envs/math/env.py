@@ -160,21 +160,21 @@ class MathEnv(TextEnv):
         inside = stops_inside(written, self.tool)
         if not inside:
             written += separator(text, self.step_is)
-        said = reply(written, lines=self.step_is != "solution") if self.tool else ""
-        now = replace(now.following(text, inside), message=written + said, inside=inside)
+        response = reply(written, lines=self.step_is != "solution") if self.tool else ""
+        now = replace(now.following(text, inside), message=written + response, inside=inside)
         if not inside:
-            found = self._graded(now)
+            grading = self._graded(now)
             # An empty mark is no answer yet.
-            if found.outcome != "no_answer" or (self.step_is == "solution" and not said):
-                now = replace(now, graded=found)
+            if grading.outcome != "no_answer" or (self.step_is == "solution" and not response):
+                now = replace(now, graded=grading)
         self._now = now
         won = now.graded is not None and now.graded.correct
-        return said, float(won), now.over
+        return response, float(won), now.over
 
     def info(self) -> dict[str, Any]:
         now = self._episode()
         answer = None if now.graded is None else now.graded.answer
-        known = {
+        facts = {
             "task": now.problem.question,
             "task_type": now.problem.subject,
             "game": now.problem.name,
@@ -185,8 +185,8 @@ class MathEnv(TextEnv):
             "answer_key": None if answer is None else canonical(answer),
         }
         if self.extract != MARKED:
-            known["extract"] = self.extract
-        return known | ({"stop": self._stop} if self._stop else {})
+            facts["extract"] = self.extract
+        return facts | ({"stop": self._stop} if self._stop else {})
 
     def expert_action(self) -> str:
         """The next step of the worked solution, with its line break where another follows.
@@ -274,24 +274,24 @@ class _Episode:
         return self.graded is not None
 
     def following(self, text: str, inside: bool) -> _Episode:
-        """After these words: how far the worked solution has been followed.
+        """Return the episode after these words: how far the worked solution has been followed.
 
         Args:
             inside: whether they stop in the middle of a step.
         """
-        said = _squeezed(text)
+        squeezed = _squeezed(text)
         whole = ""
         for index in range(self.done, len(self.solution) if not self.astray else 0):
             whole += _squeezed(self.solution[index])
-            if whole == said:
+            if whole == squeezed:
                 return replace(self, done=index + 1, line=self.line if inside else index + 1)
-            if not said.startswith(whole):
+            if not squeezed.startswith(whole):
                 break
         return replace(self, done=self.line, astray=inside)
 
 
 def _squeezed(text: str) -> str:
-    """Without white space, of which agents and their tokenizers are no good keepers."""
+    """Return the text without white space, of which agents and their tokenizers are no good keepers."""
     return "".join(text.split())
 
 

@@ -129,7 +129,7 @@ def _read(state: tuple[tuple[Path, int, int], ...], fields: Fields, prefix: str)
 
 
 def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(where it stands, row) for each."""
+    """Yield every row as (where it stands, row)."""
     if file.suffix == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -62,15 +62,15 @@ def generate(number: int, split: str = "train", settings: GeneratorSettings | No
     settings = settings or GeneratorSettings()
     draws = Draws(settings.seed, SPLITS.index(split), number)
     for _ in range(ATTEMPTS):
-        found = draft(draws, settings.limits, settings.steps, settings.subjects, settings.distractors)
-        if found is not None and split_of(key(found)) == split:
+        drafted = draft(draws, settings.limits, settings.steps, settings.subjects, settings.distractors)
+        if drafted is not None and split_of(key(drafted)) == split:
             return Problem(
                 name=name_of(number, split, settings),
-                question=found.question,
-                answer=str(found.answer),
-                solution=found.solution,
-                subject=found.subject,
-                level=str(len(found.calculations)),
+                question=drafted.question,
+                answer=str(drafted.answer),
+                solution=drafted.solution,
+                subject=drafted.subject,
+                level=str(len(drafted.calculations)),
             )
     raise UsageError(
         f"no problem of the split {split} found in {ATTEMPTS} draws with {_written(settings) or 'these settings'}: "
@@ -78,10 +78,10 @@ def generate(number: int, split: str = "train", settings: GeneratorSettings | No
     )
 
 
-def key(found: Draft) -> str:
+def key(drafted: Draft) -> str:
     """What makes two problems the same: their calculations, in any order and any words."""
     written = []
-    for operator, operands in found.calculations:
+    for operator, operands in drafted.calculations:
         in_order = sorted(operands) if operator in "+*" else operands
         written.append(operator.join(map(str, in_order)))
     return ";".join(sorted(written))
@@ -91,18 +91,18 @@ def key(found: Draft) -> str:
 
 
 def name_of(number: int, split: str, settings: GeneratorSettings) -> str:
-    """Such as generated/train/7, or generated/test/7/steps=3,largest=50 with settings that are not the default."""
+    """Return a name such as generated/train/7, or generated/test/7/steps=3,largest=50 for other settings."""
     written = _written(settings)
     return f"{PREFIX}/{split}/{number}" + (f"/{written}" if written else "")
 
 
 def _written(settings: GeneratorSettings) -> str:
-    said = []
-    for each in fields(GeneratorSettings):
-        value = getattr(settings, each.name)
-        if value != each.default:
-            said.append(f"{each.name}={'_'.join(map(str, value)) if isinstance(value, tuple) else value}")
-    return ",".join(said)
+    pairs = []
+    for field in fields(GeneratorSettings):
+        value = getattr(settings, field.name)
+        if value != field.default:
+            pairs.append(f"{field.name}={'_'.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return ",".join(pairs)
 
 
 def by_name(name: str) -> Problem:
@@ -113,30 +113,30 @@ def by_name(name: str) -> Problem:
     """
     try:
         prefix, split, number, *rest = name.split("/", 3)
-        said = dict(pair.split("=", 1) for pair in rest[0].split(",")) if rest else {}
+        arguments = dict(pair.split("=", 1) for pair in rest[0].split(",")) if rest else {}
         if prefix != PREFIX or split not in SPLITS or not number.isdecimal() or len(number) > 18:
             raise ValueError
-        settings = check_settings({what: _read(what, value) for what, value in said.items()})
-        found = generate(int(number), split, settings)
+        settings = check_settings({what: _read(what, value) for what, value in arguments.items()})
+        problem = generate(int(number), split, settings)
     except (ValueError, KeyError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"no problem {name!r}: expected one like {PREFIX}/train/7") from None
-    if found.name != name:
-        raise UsageError(f"no problem {name!r}: it is called {found.name}")
-    return found
+    if problem.name != name:
+        raise UsageError(f"no problem {name!r}: it is called {problem.name}")
+    return problem
 
 
 def _read(what: str, value: str) -> Any:
     if what in ("steps", "subjects"):
-        return tuple(int(each) if what == "steps" else each for each in value.split("_"))
+        return tuple(int(part) if what == "steps" else part for part in value.split("_"))
     return value if what == "operations" else int(value)
 
 
 # Settings as they are given.
 
 
-def check_settings(said: dict[str, Any], levels: Sequence[str] | None = None) -> GeneratorSettings:
+def check_settings(arguments: dict[str, Any], levels: Sequence[str] | None = None) -> GeneratorSettings:
     """Checked settings, where a list of two steps has been read as a range already.
 
     Args:
@@ -144,45 +144,45 @@ def check_settings(said: dict[str, Any], levels: Sequence[str] | None = None) ->
     Raises:
         UsageError: an unknown setting, or one that allows no problem.
     """
-    known = [each.name for each in fields(GeneratorSettings)]
-    for name in said:
-        if name not in known:
-            raise UsageError(f"unknown argument {name!r} of generated problems: {did_you_mean(name, known)}")
+    names = [field.name for field in fields(GeneratorSettings)]
+    for name in arguments:
+        if name not in names:
+            raise UsageError(f"unknown argument {name!r} of generated problems: {did_you_mean(name, names)}")
     for name, low, high in (("seed", 0, 2**63 - 1), ("largest", 4, 10**6), ("digits", 1, 9), ("distractors", 0, 3)):
-        value = said.get(name, low)
+        value = arguments.get(name, low)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise UsageError(f"{name}={value!r}: expected a whole number from {low} to {high:,}")
-    operations = said.get("operations", OPERATIONS)
+    operations = arguments.get("operations", OPERATIONS)
     if not isinstance(operations, str) or not operations or set(operations) - set(OPERATIONS):
         raise UsageError(f"operations={operations!r}: expected some of {OPERATIONS}, such as '+-'")
-    steps = said.get("steps", GeneratorSettings.steps)
-    if not steps or not all(type(each) is int and 1 <= each <= MOST_STEPS for each in steps):
+    steps = arguments.get("steps", GeneratorSettings.steps)
+    if not steps or not all(type(n) is int and 1 <= n <= MOST_STEPS for n in steps):
         raise UsageError(f"steps={steps!r}: expected a number from 1 to {MOST_STEPS}, or a range such as [2, 4]")
     if levels is not None:
-        if not set(levels) <= {str(each) for each in steps}:
+        if not set(levels) <= {str(n) for n in steps}:
             raise UsageError(
                 f"levels={list(levels)}: the level of a generated problem is its steps, here {sorted(steps)}; "
                 f"set steps to have others, 1 to {MOST_STEPS}"
             )
-        steps = [each for each in steps if str(each) in levels]
+        steps = [n for n in steps if str(n) in levels]
     settings = GeneratorSettings(
         **{
-            **said,
+            **arguments,
             "operations": "".join(sorted(set(operations), key=OPERATIONS.index)),
             "steps": tuple(sorted(set(steps))),
-            "subjects": tuple(sorted(set(said.get("subjects", ())))),
+            "subjects": tuple(sorted(set(arguments.get("subjects", ())))),
         }
     )
-    for each in settings.steps:
-        subjects_of(each, settings.operations, settings.subjects)
+    for n in settings.steps:
+        subjects_of(n, settings.operations, settings.subjects)
     return settings
 
 
 def as_range(steps: Any) -> Any:
-    """3 -> (3,); [2, 4] -> (2, 3, 4). What is neither stays as it is, to be refused."""
+    """Read 3 as (3,) and [2, 4] as (2, 3, 4). What is neither stays as it is, to be refused."""
     if type(steps) is int:
         return (steps,)
-    if isinstance(steps, list | tuple) and len(steps) == 2 and all(type(each) is int for each in steps):
+    if isinstance(steps, list | tuple) and len(steps) == 2 and all(type(n) is int for n in steps):
         return tuple(range(steps[0], steps[1] + 1))
     return (steps,)
 
@@ -212,13 +212,13 @@ class Generated:
         The settings say how problems are made: one that was made with others, such as more steps, is played too. The
         split, levels, subjects and a limit say which ones there are.
         """
-        found = by_name(name)
+        problem = by_name(name)
         _, split, number, *_ = name.split("/")
         if split != self.split:
             raise other_split(name, split, self.split)
         for what, value, wanted in (
-            ("level", found.level, self.levels),
-            ("subject", found.subject, self.settings.subjects),
+            ("level", problem.level, self.levels),
+            ("subject", problem.subject, self.settings.subjects),
         ):
             if wanted and value not in wanted:
                 raise UsageError(f"{name} is of the {what} {value}, this environment has {what}s={list(wanted)}")
@@ -226,4 +226,4 @@ class Generated:
             if int(number) >= self.limit or name != name_of(int(number), self.split, self.settings):
                 last = name_of(self.limit - 1, self.split, self.settings)
                 raise UsageError(f"{name} is not among the problems of limit={self.limit}: the last of them is {last}")
-        return found
+        return problem

@@ -121,7 +121,7 @@ def _compare(gold: str, answer: str, seconds: float) -> Outcome:
 
 
 def _at_once(gold: str, answer: str) -> bool | None:
-    """Whether they are equal; None if that takes mathematics."""
+    """Return whether they are equal; None if that takes mathematics."""
     if gold == answer:
         return True
     reference = plain_number(gold)
@@ -182,7 +182,7 @@ def _same_number(gold: Number, given: Number) -> bool:
 
 
 def _same_value(gold: Number, given: Number, factor: Fraction) -> bool:
-    """Whether gold.value is given.value times factor, exactly or as far as a rounded decimal says."""
+    """Return whether gold.value is given.value times factor, exactly or as far as a rounded decimal says."""
     if gold.value == given.value * factor or _near_float(gold.value, given.value * factor):
         return True
     # Where one is a decimal and the other has no end as one.
@@ -196,7 +196,7 @@ def _same_value(gold: Number, given: Number, factor: Fraction) -> bool:
 
 
 def _near_float(one: Fraction, other: Fraction) -> bool:
-    """Whether one is the other as a float has it: 79.99999999999999 is 80, 3244047.0999999996 is 3244047.1.
+    """Return whether one is the other as a float has it: 79.99999999999999 is 80, 3244047.0999999996 is 3244047.1.
 
     The float has the 15 to 17 digits that Python writes of it and hardly differs from a number of no more than 12: that
     one was meant, whichever of the two it is.
@@ -218,7 +218,7 @@ def _digits(value: Fraction) -> int:
 
 
 def _ends(value: Fraction) -> bool:
-    """Whether it can be written as a decimal in full."""
+    """Return whether it can be written as a decimal in full."""
     rest = value.denominator
     for prime in (2, 5):
         while rest % prime == 0:
@@ -239,7 +239,7 @@ _SHORT_WORDS = {"is", "of", "in", "to", "at", "by", "my", "an", "a"}
 
 
 def _in_plain_arithmetic(latex: str) -> str:
-    r"""\frac{1+2}{3} \times 4^{2} as ((1+2)/(3)) * 4^(2); what stays in LaTeX keeps its backslash."""
+    r"""Write \frac{1+2}{3} \times 4^{2} as ((1+2)/(3)) * 4^(2); what stays in LaTeX keeps its backslash."""
     text = _SIGN.sub(lambda match: _SIGNS[match.group()], latex)
     text = _FACTORIAL.sub(lambda match: str(factorial(int(match[1]))), text)
     return _FRAC.sub(r"((\1)/(\2))", text).replace("{", "(").replace("}", ")")
@@ -264,7 +264,7 @@ def _value_of(plain: str) -> Fraction | None:
 
 
 def _is_name(side: str) -> bool:
-    """Whether the left side of an equation only says what the right side is: x, AB, Total cost; not 2x, xy, not x."""
+    """Return whether the left side of an equation only names the right side: x, AB, Total cost; not 2x, xy, not x."""
     side = _SUBSCRIPT.sub("", side)
     words = re.findall(r"(?<![A-Za-z\\])[A-Za-z]+", side)
     if _NO_NAME.search(side) or any(word.lower() in OPERATORS | CALCULATIONS | FUNCTIONS for word in words):
@@ -276,7 +276,7 @@ def _is_name(side: str) -> bool:
 
 
 def _is_value(side: str, last: str) -> bool:
-    """Whether the left side of an equation has the value of the right one, rounded to its decimals.
+    """Return whether the left side of an equation has the value of the right one, rounded to its decimals.
 
     In 2x3 = 6 the x is a times sign, as the other side shows.
     """
@@ -325,7 +325,7 @@ def _chosen(answer: str) -> set[str]:
 
 
 def _only_case_differs(gold: str, answer: str) -> bool:
-    """Whether two formulas have the same letters, but some large in one of them and small in the other."""
+    """Return whether two formulas have the same letters, but some large in one of them and small in the other."""
     one, other = (set(re.findall("[^\\W\\d_]", text)) for text in (gold, answer))
     return one != other and {letter.lower() for letter in one} == {letter.lower() for letter in other}
 
@@ -342,7 +342,7 @@ _INTERVALS |= {">": r"({},\infty)", "g": r"[{},\infty)", "≥": r"[{},\infty)"}
 
 
 def _for_math_verify(text: str) -> str:
-    r"""As written, but for words (else products of letters), \frac ab, \cos 60^\circ, \varnothing and x<1 or x>2."""
+    r"""Return it, but for words (else products of letters), \frac ab, \cos 60^\circ, \varnothing and x<1 or x>2."""
     tidied = tidy(text)
     if is_words(tidied):
         return f"\\text{{{tidied}}}"

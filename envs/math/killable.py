@@ -68,7 +68,7 @@ class Worker:
         self.ready = True
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Its answer. After any exception the process is to be killed: what it says next would be the answer to this.
+        """Return its answer. After any exception the process is to be killed: what it says next would answer this.
 
         Args:
             seconds: the deadline, from when the process is ready.
@@ -86,7 +86,7 @@ class Worker:
         return answer
 
     def _write(self, line: bytes, until: float) -> None:
-        """A pipe takes so much at a time, and more when the process has read it."""
+        """Write a request. A pipe takes so much at a time, and more when the process has read it."""
         assert self.process.stdin is not None
         pipe = self.process.stdin.fileno()
         while line:
@@ -94,7 +94,7 @@ class Worker:
             line = line[os.write(pipe, line) :]
 
     def _read(self, until: float) -> dict[str, Any]:
-        """The next line."""
+        """Read the next line."""
         assert self.process.stdout is not None
         pipe, line = self.process.stdout.fileno(), b""
         while not line.endswith(b"\n"):
@@ -117,13 +117,13 @@ class Worker:
         self.close_pipes()
 
     def disown(self) -> None:
-        """In a forked process: it belongs to the one that was forked."""
+        """Let go of it in a forked process: it belongs to the one that was forked."""
         self.close_pipes()
         self.process.returncode = 0  # else Popen would ask for a process that is no child
 
 
 def _wait(pipe: int, event: int, until: float) -> None:
-    """Until the pipe is ready. (poll, not select: with many files open, their numbers are too high for select.)"""
+    """Wait until the pipe is ready. (poll, not select: with many files open, their numbers are too high for select.)"""
     waiting = select.poll()
     waiting.register(pipe, event)
     while not waiting.poll(min(max(0.0, until - time.monotonic()), LONGEST) * 1000):
@@ -157,10 +157,10 @@ def serve(prepare: Callable[[], None], answer: Callable[[dict[str, Any]], dict[s
     while line := _next_line(parent):
         request: dict[str, Any] = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["seconds"] + GRACE)
-        said = answer(request)
+        response = answer(request)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        print(json.dumps(said), file=answers, flush=True)
-        if said.get("retires"):
+        print(json.dumps(response), file=answers, flush=True)
+        if response.get("retires"):
             return
 
 
@@ -184,7 +184,7 @@ def _next_line(parent: int) -> bytes:
 
 
 def limit_memory(memory: int) -> None:
-    """Of this process, in bytes of address space; and it leaves no core when it is killed."""
+    """Limit the memory of this process, in bytes of address space; and it leaves no core when it is killed."""
     try:
         import resource
 

@@ -32,7 +32,7 @@ class NoVerdict(Exception):
 
 @lru_cache(maxsize=1024)
 def verified(gold: str, answer: str, seconds: float) -> bool:
-    """Whether math-verify holds `answer` to be equal to `gold`. Verdicts are remembered.
+    """Return whether math-verify holds `answer` to be equal to `gold`. Verdicts are remembered.
 
     Args:
         seconds: the deadline, from when a process has been found for it.
@@ -83,7 +83,7 @@ class _Pool:
 
     @contextmanager
     def worker(self) -> Iterator[Worker]:
-        """A process to oneself. An exception in the block, whatever it is, ends the process: its answer is not due."""
+        """Lend a process. An exception in the block, whatever it is, ends the process: its answer is not due."""
         with self.change:
             while self.taken >= WORKERS:
                 self.change.wait()
@@ -124,7 +124,7 @@ class _Pool:
                 self.all.pop().kill()
 
     def disown(self) -> None:
-        """In a forked process: these belong to the one it was forked from."""
+        """Let go of all in a forked process: these belong to the one it was forked from."""
         for worker in self.all:
             worker.disown()
 

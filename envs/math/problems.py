@@ -51,19 +51,19 @@ class Problems(Protocol):
     def draw(self, rng: np.random.Generator) -> Problem: ...
 
     def named(self, name: str) -> Problem:
-        """UsageError where no problem has that name, or one that was not asked for: of the other split, of another
+        """Find a problem. UsageError where none has that name, or it was not asked for: of the other split, of another
         subject or level, beyond the limit."""
         ...
 
 
 def split_of(text: str) -> str:
-    """Of a problem that is told by this text: decided by its hash, so for all seeds and settings alike."""
+    """Return the split of a problem told by this text: decided by its hash, so for all seeds and settings alike."""
     digest = hashlib.sha256(text.encode()).digest()
     return "test" if int.from_bytes(digest[:8], "big") % TEST_SHARE == 0 else "train"
 
 
 def other_split(name: str, split: str, open_split: str) -> UsageError:
-    """For a problem of `split`, where the split `open_split` is played."""
+    """Refuse a problem of `split` where the split `open_split` is played."""
     return UsageError(
         f"{name} is a problem of the split {split}, this environment has {open_split}: set split={split!r}"
     )
@@ -140,7 +140,7 @@ def chosen(
 
 
 def texts(what: str, value: Any) -> tuple[str, ...] | None:
-    """One level or subject, or several, as texts: 5 -> ("5",); None stays None."""
+    """Return one level or subject, or several, as texts: 5 -> ("5",); None stays None."""
     if value is None:
         return None
     several = [value] if isinstance(value, str | int) else list(value)

@@ -53,9 +53,9 @@ class ReasoningGym:
             return self.named(self.games[int(rng.integers(len(self.games)))])
         for _ in range(ATTEMPTS):
             index = int(rng.integers(SIZE))
-            found = self._problem(index)
-            if split_of(found.question) == self.split:
-                return found
+            problem = self._problem(index)
+            if split_of(problem.question) == self.split:
+                return problem
         raise _too_few(self.task, self.split)
 
     def named(self, name: str) -> Problem:
@@ -63,13 +63,13 @@ class ReasoningGym:
         if not index.isdecimal() or len(index) > 9 or name != name_of(self.task, int(index), self.settings):
             example = name_of(self.task, 0, self.settings)
             raise UsageError(f"no problem {name!r}: here they are called {example}, with other numbers")
-        found = self._problem(int(index))
-        if (split := split_of(found.question)) != self.split:
+        problem = self._problem(int(index))
+        if (split := split_of(problem.question)) != self.split:
             raise other_split(name, split, self.split)
         if self.games is not None and name not in self.games:
-            here = f"limit={len(self.games)}: the last of them is {self.games[-1]}"
-            raise UsageError(f"{name} is not among the problems of {here}")
-        return found
+            limits = f"limit={len(self.games)}: the last of them is {self.games[-1]}"
+            raise UsageError(f"{name} is not among the problems of {limits}")
+        return problem
 
     def _problem(self, index: int) -> Problem:
         item = _item(self.task, self.settings, index)
@@ -83,9 +83,9 @@ class ReasoningGym:
 
 
 def name_of(task: str, index: int, settings: str) -> str:
-    """Such as reasoning_gym/leg_counting/7, or …/7/max_animals=4,seed=1."""
-    said = [f"{name}={value}" for name, value in json.loads(settings).items() if (name, value) != ("seed", 0)]
-    return f"{PREFIX}/{task}/{index}" + (f"/{','.join(said)}" if said else "")
+    """Return a name such as reasoning_gym/leg_counting/7, or …/7/max_animals=4,seed=1."""
+    pairs = [f"{name}={value}" for name, value in json.loads(settings).items() if (name, value) != ("seed", 0)]
+    return f"{PREFIX}/{task}/{index}" + (f"/{','.join(pairs)}" if pairs else "")
 
 
 def _item(task: str, settings: str, index: int) -> Any:
@@ -106,9 +106,9 @@ def open_task(task: str, split: str, settings: dict[str, Any], limit: int | None
         MissingExtra: reasoning-gym is not installed.
         UsageError: no such task, or settings that it does not take.
     """
-    said = json.dumps({"seed": 0, **settings}, sort_keys=True)
-    dataset(task, said)
-    return ReasoningGym(task, split, said, None if limit is None else _first(task, split, said, limit))
+    canonical = json.dumps({"seed": 0, **settings}, sort_keys=True)
+    dataset(task, canonical)
+    return ReasoningGym(task, split, canonical, None if limit is None else _first(task, split, canonical, limit))
 
 
 @lru_cache(maxsize=16)
@@ -152,7 +152,7 @@ class _Checking:
         self.lock = threading.Lock()
 
     def ask(self, request: dict[str, Any], seconds: float) -> bool:
-        """An exception, whatever it is, ends the process: its answer is not due. See Worker.ask and `started`."""
+        """Ask the process. Any exception ends it: its answer is not due. See Worker.ask and `started`."""
         answered = False
         try:
             worker = self.worker or self.started()
@@ -187,7 +187,7 @@ _checking = _Checking()
 
 
 def correct(task: str, settings: str, item: dict[str, Any], answer: str, seconds: float) -> bool:
-    """Whether the task's checker gives this answer to one of its items the full score.
+    """Return whether the task's checker gives this answer to one of its items the full score.
 
     Args:
         seconds: the deadline, from when the process is free and has prepared the task.
@@ -215,7 +215,7 @@ def close() -> None:
 
 
 def _forked() -> None:
-    """In a forked process, which starts one of its own."""
+    """Let go of it in a forked process, which starts one of its own."""
     global _checking
     if _checking.worker is not None:
         _checking.worker.disown()
@@ -228,7 +228,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def main() -> None:
-    """What runs in the process: answer `{"task", "settings", "item", "answer"}` with `{"right"}`."""
+    """Run in the process: answer `{"task", "settings", "item", "answer"}` with `{"right"}`."""
     judging = _Guard()
 
     def prepare() -> None:

@@ -88,16 +88,16 @@ def open_source(query: ProblemQuery) -> Problems:
 
 
 def _generated(query: ProblemQuery) -> Generated:
-    said = dict(query.settings)
-    if "steps" in said:
-        said["steps"] = as_range(said["steps"])
+    settings = dict(query.settings)
+    if "steps" in settings:
+        settings["steps"] = as_range(settings["steps"])
     if query.subjects is not None:
-        said["subjects"] = query.subjects
-    return Generated(query.split or "train", check_settings(said, query.levels), query.levels, query.limit)
+        settings["subjects"] = query.subjects
+    return Generated(query.split or "train", check_settings(settings, query.levels), query.levels, query.limit)
 
 
 @lru_cache(maxsize=4)
-def _hub(name: str, split: str, said: tuple[tuple[str, str], ...]) -> list[Problem]:
+def _hub(name: str, split: str, field_names: tuple[tuple[str, str], ...]) -> list[Problem]:
     try:
         import datasets
     except ImportError as error:
@@ -108,8 +108,8 @@ def _hub(name: str, split: str, said: tuple[tuple[str, str], ...]) -> list[Probl
     except Exception as error:  # whatever the network, the Hub and its many formats come up with
         raise DataError(f"hub:{name}, split {split}: {' '.join(str(error).split())[:300]}") from error
     columns = set(rows.column_names)
-    if said:
-        fields = files.named(dict(said))
+    if field_names:
+        fields = files.named(dict(field_names))
     elif {"problem", "solution"} <= columns:
         fields = files.MATH
     else:

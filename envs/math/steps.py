@@ -38,12 +38,12 @@ def stops(step: str, tool: str | None) -> tuple[str, ...]:
 
 
 def without_annotations(text: str) -> str:
-    """`48/2 = <<48/2=24>>24` as `48/2 = 24`."""
+    """Return `48/2 = <<48/2=24>>24` as `48/2 = 24`."""
     return _ANNOTATION.sub("", text)
 
 
 def stops_inside(message: str, tool: str | None) -> bool:
-    """Whether the message stops in the middle of a line, at an equals sign that is, or may be, the calculator's.
+    """Return whether the message stops in the middle of a line, at an equals sign that is, or may be, the calculator's.
 
     An annotation that ends in another way, such as `<<48/2 =`, stops no agent; who stops there is answered, too.
     """
@@ -61,7 +61,7 @@ def separator(action: str, step: str) -> str:
 
 
 def reply(message: str, lines: bool = True) -> str:
-    """What the calculator says to a message that was written up to here: `<<48/2=` gets `24>>`, a question a line.
+    """Return what the calculator says to a message written up to here: `<<48/2=` gets `24>>`, a question a line.
 
     A line asks with `48/2 = ?`, `48/2 =`, `What is 48/2?` or `So in all 48/2 = ?`. Empty where nothing was asked.
 
@@ -85,8 +85,8 @@ def _expression(line: str) -> str:
     before = line.removesuffix("=").rstrip()
     if before != line and before[:1] in tuple("0123456789.-+([$€£¥") and any(digit in before for digit in "0123456789"):
         return before
-    found = _ENDS_IN.search(before)
-    return found[0].strip() if found else ""
+    match = _ENDS_IN.search(before)
+    return match[0].strip() if match else ""
 
 
 def _value(expression: str) -> str:
@@ -115,5 +115,5 @@ def split_steps(solution: str, step: str, tool: str | None) -> list[str]:
 def _cut(text: str, at: Sequence[str]) -> list[str]:
     if not at:
         return [text] if text else []
-    ends = [found.end() for found in re.finditer("|".join(map(re.escape, at)), text)]
+    ends = [match.end() for match in re.finditer("|".join(map(re.escape, at)), text)]
     return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end]

@@ -83,16 +83,16 @@ def draft(
     count = draws.choice(steps)
     subject = draws.choice(subjects_of(count, limits.operations, subjects))
     try:
-        found = SUBJECTS[subject].tell(draws, limits, count)
+        problem = SUBJECTS[subject].tell(draws, limits, count)
     except _NoRoom:
         return None
-    name = next((name for name in NAMES if name in found.question), None) or draws.choice(list(NAMES))
+    name = next((name for name in NAMES if name in problem.question), None) or draws.choice(list(NAMES))
     asides = list(ASIDES)
     for _ in range(distractors):
         aside = asides.pop(draws.between(0, len(asides) - 1)).format(name=name, n=draws.between(2, limits.largest))
         # Not between two sentences of the story, where "them" and "more" would refer to it.
-        found.sentences.insert(draws.choice((0, len(found.sentences))), aside)
-    return found
+        problem.sentences.insert(draws.choice((0, len(problem.sentences))), aside)
+    return problem
 
 
 def subjects_of(steps: int, operations: str, subjects: Sequence[str] = ()) -> list[str]:
@@ -104,20 +104,20 @@ def subjects_of(steps: int, operations: str, subjects: Sequence[str] = ()) -> li
     for name in subjects:
         if name not in SUBJECTS:
             raise UsageError(f"no subject {name!r} in generated: {did_you_mean(name, sorted(SUBJECTS))}")
-    found = [name for name in subjects or SUBJECTS if SUBJECTS[name].possible(steps, operations)]
-    if not found:
+    able = [name for name in subjects or SUBJECTS if SUBJECTS[name].possible(steps, operations)]
+    if not able:
         raise UsageError(
             f"no generated problem of {', '.join(subjects) or 'any subject'} takes {steps} steps with the operations "
             f"{operations}: allow more operations or other subjects ({', '.join(sorted(SUBJECTS))})"
         )
-    return found
+    return able
 
 
 # The kinds.
 
 
 def _arithmetic(draws: Draws, limits: Limits, steps: int) -> Draft:
-    found = Draft("arithmetic")
+    problem = Draft("arithmetic")
     value = _given(draws, limits)
     written, last = str(value), ""
     for _ in range(steps):
@@ -125,9 +125,9 @@ def _arithmetic(draws: Draws, limits: Limits, steps: int) -> Draft:
         if operator in "*/" and last and last in "+-":
             written = f"({written})"
         written, last = f"{written} {operator} {n}", operator
-        value = found.calculate("", operator, (value, n), "")
-    found.asks = draws.choice(("Compute {}.", "What is {}?", "Work out {}.", "Find {}.")).format(written)
-    return found
+        value = problem.calculate("", operator, (value, n), "")
+    problem.asks = draws.choice(("Compute {}.", "What is {}?", "Work out {}.", "Find {}.")).format(written)
+    return problem
 
 
 _EVENTS = {
@@ -139,48 +139,48 @@ _EVENTS = {
 
 
 def _story(draws: Draws, limits: Limits, steps: int) -> Draft:
-    found = Draft("story")
+    problem = Draft("story")
     name, items, value = draws.choice(list(NAMES)), draws.choice(ITEMS), _given(draws, limits)
     she, her = NAMES[name]
-    found.sentences.append(f"{name} has {value} {items}.")
+    problem.sentences.append(f"{name} has {value} {items}.")
     for step in range(steps):
         operator, n = _operation(draws, limits, value)
         event = draws.choice(_EVENTS[operator])
-        found.sentences.append(event.format(She=she, she=she.lower(), her=her, n=n))
-        value = found.calculate(f"{name} {'now' if step else 'then'} has ", operator, (value, n), f" {items}.")
-    found.asks = f"How many {items} does {name} have now?"
-    return found
+        problem.sentences.append(event.format(She=she, she=she.lower(), her=her, n=n))
+        value = problem.calculate(f"{name} {'now' if step else 'then'} has ", operator, (value, n), f" {items}.")
+    problem.asks = f"How many {items} does {name} have now?"
+    return problem
 
 
 def _comparison(draws: Draws, limits: Limits, steps: int) -> Draft:
-    found = Draft("comparison")
+    problem = Draft("comparison")
     together = steps > 1 and "+" in limits.operations and draws.choice((True, False))
     people, items = _several(draws, list(NAMES), steps + 1), draws.choice(ITEMS)
     first = value = _given(draws, limits)
-    found.sentences.append(f"{people[0]} has {first} {items}.")
+    problem.sentences.append(f"{people[0]} has {first} {items}.")
     relations = steps - together
     for one, other in zip(people, people[1 : relations + 1], strict=False):
         operator, n = _operation(draws, limits, value)
         if operator == "/":
-            said = f"{one} has {n} times as many as {other}."
+            sentence = f"{one} has {n} times as many as {other}."
         elif operator == "*":
-            said = f"{other} has {n} times as many as {one}."
+            sentence = f"{other} has {n} times as many as {one}."
         else:
-            said = f"{other} has {n} {_WANTED[operator]} than {one}."
-        found.sentences.append(said)
-        value = found.calculate(f"{other} has ", operator, (value, n), f" {items}.")
+            sentence = f"{other} has {n} {_WANTED[operator]} than {one}."
+        problem.sentences.append(sentence)
+        value = problem.calculate(f"{other} has ", operator, (value, n), f" {items}.")
     last = people[relations]
     if together:
         _fits(first + value, limits)
-        found.calculate("Together they have ", "+", (first, value), f" {items}.")
-        found.asks = f"How many {items} do {people[0]} and {last} have together?"
+        problem.calculate("Together they have ", "+", (first, value), f" {items}.")
+        problem.asks = f"How many {items} do {people[0]} and {last} have together?"
     else:
-        found.asks = f"How many {items} does {last} have?"
-    return found
+        problem.asks = f"How many {items} does {last} have?"
+    return problem
 
 
 def _shop_plans(steps: int, operations: str) -> list[tuple[int, bool, bool]]:
-    """(things bought, whether there is a coupon, whether the cost is shared) that take N steps."""
+    """Return (things bought, whether there is a coupon, whether the cost is shared) that take N steps."""
     return [
         (things, coupon, shared)
         for things in (1, 2, 3)
@@ -193,7 +193,7 @@ def _shop_plans(steps: int, operations: str) -> list[tuple[int, bool, bool]]:
 
 
 def _shop(draws: Draws, limits: Limits, steps: int) -> Draft:
-    found = Draft("shop")
+    problem = Draft("shop")
     things, coupon, shared = draws.choice(_shop_plans(steps, limits.operations))
     name = draws.choice(list(NAMES))
     bought, costs = [], []
@@ -201,30 +201,30 @@ def _shop(draws: Draws, limits: Limits, steps: int) -> Draft:
         count, price = _factor(draws, limits), _given(draws, limits)
         bought.append(f"{count} {item} at {price} dollars each")
         _fits(count * price, limits)
-        costs.append(found.calculate(f"The {item} cost ", "*", (count, price), " dollars."))
-    found.sentences.append(f"{name} buys {_listed(bought)}.")
+        costs.append(problem.calculate(f"The {item} cost ", "*", (count, price), " dollars."))
+    problem.sentences.append(f"{name} buys {_listed(bought)}.")
     cost = costs[0]
     if things > 1:
         _fits(sum(costs), limits)
-        cost = found.calculate("In all they cost ", "+", costs, " dollars.")
+        cost = problem.calculate("In all they cost ", "+", costs, " dollars.")
     if coupon:
         off = _between(draws, 2, min(limits.largest, cost - 1))
-        found.sentences.append(f"A coupon takes {off} dollars off.")
-        cost = found.calculate("With the coupon they cost ", "-", (cost, off), " dollars.")
-    found.asks = f"How many dollars does {name} pay?"
+        problem.sentences.append(f"A coupon takes {off} dollars off.")
+        cost = problem.calculate("With the coupon they cost ", "-", (cost, off), " dollars.")
+    problem.asks = f"How many dollars does {name} pay?"
     if shared:
         people = _divisor(draws, limits, cost)
-        found.sentences.append(f"{people} people share the cost equally.")
-        found.calculate("Each pays ", "/", (cost, people), " dollars.")
-        found.asks = "How many dollars does each pay?"
-    return found
+        problem.sentences.append(f"{people} people share the cost equally.")
+        problem.calculate("Each pays ", "/", (cost, people), " dollars.")
+        problem.asks = "How many dollars does each pay?"
+    return problem
 
 
 _STAGES = {"days": "*", "more": "+", "broken": "-", "boxes": "/"}
 
 
 def _work_plans(steps: int, operations: str) -> list[tuple[str, ...]]:
-    """What is told besides the first product, in order, that take N steps."""
+    """Return what is told besides the first product, in order, that take N steps."""
     if "*" not in operations:
         return []
     stages = [stage for stage, operator in _STAGES.items() if operator in operations]
@@ -233,36 +233,36 @@ def _work_plans(steps: int, operations: str) -> list[tuple[str, ...]]:
 
 
 def _work(draws: Draws, limits: Limits, steps: int) -> Draft:
-    found = Draft("work")
+    problem = Draft("work")
     product = draws.choice(PRODUCTS)
     rate, hours = _given(draws, limits), _factor(draws, limits)
     plan = draws.choice(_work_plans(steps, limits.operations))
     a_day = " a day" if "days" in plan else ""
-    found.sentences += [f"A machine makes {rate} {product} an hour.", f"It runs {hours} hours{a_day}."]
+    problem.sentences += [f"A machine makes {rate} {product} an hour.", f"It runs {hours} hours{a_day}."]
     _fits(rate * hours, limits)
-    made = found.calculate("It makes ", "*", (rate, hours), f" {product}{a_day}.")
-    found.asks = f"How many {product} are there?"
+    made = problem.calculate("It makes ", "*", (rate, hours), f" {product}{a_day}.")
+    problem.asks = f"How many {product} are there?"
     for stage in plan:
         if stage == "days":
             days = _factor(draws, limits)
             _fits(made * days, limits)
-            found.sentences.append(f"It runs for {days} days.")
-            made = found.calculate(f"In {days} days it makes ", "*", (made, days), f" {product}.")
+            problem.sentences.append(f"It runs for {days} days.")
+            made = problem.calculate(f"In {days} days it makes ", "*", (made, days), f" {product}.")
         elif stage == "more":
             more = _given(draws, limits)
             _fits(made + more, limits)
-            found.sentences.append(f"By hand {more} more are made.")
-            made = found.calculate("With those by hand there are ", "+", (made, more), f" {product}.")
+            problem.sentences.append(f"By hand {more} more are made.")
+            made = problem.calculate("With those by hand there are ", "+", (made, more), f" {product}.")
         elif stage == "broken":
             broken = _between(draws, 2, min(limits.largest, made - 1))
-            found.sentences.append(f"Then {broken} of them break.")
-            made = found.calculate("Of these are left ", "-", (made, broken), f" {product}.")
+            problem.sentences.append(f"Then {broken} of them break.")
+            made = problem.calculate("Of these are left ", "-", (made, broken), f" {product}.")
         else:
-            each = _divisor(draws, limits, made)
-            found.sentences.append(f"A crate holds {each} of them.")
-            made = found.calculate("They fill ", "/", (made, each), " crates.")
-            found.asks = "How many crates do they fill?"
-    return found
+            per_crate = _divisor(draws, limits, made)
+            problem.sentences.append(f"A crate holds {per_crate} of them.")
+            made = problem.calculate("They fill ", "/", (made, per_crate), " crates.")
+            problem.asks = "How many crates do they fill?"
+    return problem
 
 
 @dataclass(frozen=True)
@@ -323,10 +323,10 @@ def _factor(draws: Draws, limits: Limits) -> int:
 
 
 def _divisor(draws: Draws, limits: Limits, value: int) -> int:
-    found = [n for n in range(2, min(9, limits.largest) + 1) if value % n == 0 and value > n]
-    if not found:
+    divisors = [n for n in range(2, min(9, limits.largest) + 1) if value % n == 0 and value > n]
+    if not divisors:
         raise _NoRoom
-    return draws.choice(found)
+    return draws.choice(divisors)
 
 
 def _between(draws: Draws, low: int, high: int) -> int:
@@ -344,7 +344,7 @@ def _fits(value: int, limits: Limits) -> None:
 
 
 def _several(draws: Draws, words: list[str], count: int) -> list[str]:
-    """Different ones."""
+    """Draw several different ones."""
     return [words.pop(draws.between(0, len(words) - 1)) for _ in range(count)]
 
 

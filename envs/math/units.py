@@ -149,7 +149,7 @@ def after_number(rest: str, currency: str = "") -> tuple[Fraction, str] | None:
 
 
 def _unit(words: list[str], apart: bool, money: bool) -> str | None:
-    """`cm2`, `mile/hour`, `/hour`; empty where no one unit is the unit, None where these words are no unit's."""
+    """Return `cm2`, `mile/hour`, `/hour`; empty where no one unit is the unit, None where these words are no unit's."""
     above: list[str] = []
     below: list[str] = []
     side, power, strict = above, "", True
@@ -164,9 +164,9 @@ def _unit(words: list[str], apart: bool, money: bool) -> str | None:
         if unit in ("BC", "AD") and not apart or name == "in" and index:
             unit = None
         # Short words would be variables where a unit is due: next after the number, and after a stroke.
-        known = unit or name in _BEFORE or (money and name == "/")  # $5/hour
+        understood = unit or name in _BEFORE or (money and name == "/")  # $5/hour
         counted = apart and len(name) > 2 and (name not in OPERATORS or _is_counted(name, words[index + 1 :]))
-        if strict and not known and not counted or name in CALCULATIONS:
+        if strict and not understood and not counted or name in CALCULATIONS:
             return None
         strict = name == "/"
         if side[-1:] == ["degree"] and name in _OF_DEGREES:
@@ -188,7 +188,7 @@ def _unit(words: list[str], apart: bool, money: bool) -> str | None:
 
 
 def _is_counted(name: str, following: list[str]) -> bool:
-    """Whether an operator's word is a thing to count: 5 times, 5 times a day, 123 third graders; not 5 times x."""
+    """Return whether an operator's word is counted: 5 times, 5 times a day, 123 third graders; not 5 times x."""
     if name == "times":
         return not following or following[0] in _AFTER_TIMES and following != ["a"]
     several = any(len(word) > 3 and word.strip("(),.").endswith("s") for word in following)
@@ -197,7 +197,7 @@ def _is_counted(name: str, following: list[str]) -> bool:
 
 @lru_cache(maxsize=1024)
 def ratio(one: str, other: str) -> Fraction | None:
-    """How many of the other unit one of the first is: 10 for cm and mm; None where they measure different things.
+    """Return how many of the other unit one of the first is: 10 for cm and mm; None where they measure other things.
 
     1 where a unit is unknown (empty). What comes after `per` may be left unsaid: 5 dollars per hour is 5 dollars.
     """
@@ -214,7 +214,7 @@ def ratio(one: str, other: str) -> Fraction | None:
 
 
 def _measured(unit: str) -> tuple[Fraction, dict[str, int]]:
-    """A unit in base units: of km/hour 5/18, and {"m": 1, "second": -1}."""
+    """Return a unit in base units: of km/hour 5/18, and {"m": 1, "second": -1}."""
     amount, powers = Fraction(1), dict[str, int]()
     for part, sign in zip(unit.split("/"), (1, -1), strict=False):
         name, power = _power(part)

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def equal(gold: str, answer: str) -> bool:
-    r"""Whether math-verify holds two answers in LaTeX to be equal. What it cannot read is equal to itself alone.
+    r"""Return whether math-verify holds two answers in LaTeX to be equal. What it cannot read is equal to itself alone.
 
     Three kinds of its verdicts (version 0.9.0) are not taken over: it finds some infinite values equal to every number,
     9\infty^{9} to 72 and \pi\infty^{9} to 2\sqrt{2}; the interval (1,2) equal to the set {1,2}; and very small numbers
@@ -97,7 +97,7 @@ def _compare_small_numbers_too() -> None:
 
 
 def _truly_equal(one: Any, other: Any) -> bool:
-    """Whether two values that hardly differ are equal: exact ones to the last digit, floats to ENOUGH_DIGITS digits."""
+    """Return whether two values that hardly differ are equal: exact ones in all digits, floats in ENOUGH_DIGITS."""
     from sympy import Expr, Float, N
 
     if not (isinstance(one, Expr) and isinstance(other, Expr)):
@@ -127,7 +127,7 @@ def _with_i(expression: Any) -> Any:
 
 
 def _infinite(expression: Any) -> bool:
-    """Whether infinity or something undefined is left when an expression of sympy is worked out. Sets may have it."""
+    """Return whether infinity or something undefined remains of an expression worked out by sympy. Sets may have it."""
     from sympy import Set, nan, oo, zoo
 
     if isinstance(expression, (str, Set)):

@@ -114,4 +114,4 @@ def _game(name: str, data: Path | None) -> Any:
     from oreo.envs.alfworld.data.games import find_data, load_game
     from oreo.envs.alfworld.generation.generator import game_by_name, is_generated
 
-    return game_by_name(name) if is_generated(name) else load_game(find_data(data, said="--data"), name)
+    return game_by_name(name) if is_generated(name) else load_game(find_data(data, label="--data"), name)

@@ -103,7 +103,7 @@ def games_pack(
     """
     from oreo.envs.alfworld.data.games import find_data, pack_games
 
-    place = find_data(data, said="--data")
+    place = find_data(data, label="--data")
     with Progress("packing") as seen, on_interrupt(lambda: f"stopped; {output} is as it was before"):
         games = pack_games(place, output, split or None, progress=lambda done, total: seen.to(done, total=total))
     result = {"pack": str(output), "games": games, "bytes": output.stat().st_size}
@@ -121,5 +121,5 @@ def games_info(data: Data = None, json: Json = False) -> None:
     from oreo.envs.alfworld.data.games import find_data
     from oreo.envs.alfworld.data.summary import render, summarize
 
-    summary = summarize(find_data(data, said="--data"))
+    summary = summarize(find_data(data, label="--data"))
     print_json(summary) if json else result_console().print(render(summary))

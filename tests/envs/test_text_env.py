@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oreo.envs import TextEnv, TextSpace
+from oreo.envs.text_env import ask_expert
 from oreo.errors import EngineError, UsageError
 
 
@@ -228,3 +229,44 @@ def test_a_seed_that_is_none_is_told_in_one_line(seed: Any) -> None:
 
 def test_a_seed_may_be_numpys() -> None:
     assert Echo().reset(seed=np.int64(3))[0] == Echo().reset(seed=3)[0]  # type: ignore[arg-type]
+
+
+class Advised(Echo):
+    """Its expert says what it is told to."""
+
+    advice: Any = "win"
+
+    def expert_action(self) -> Any:
+        return {}["idea"] if self.advice == "raise" else self.advice
+
+
+@pytest.mark.parametrize(("advice", "action"), [("win", "win"), ("", ""), (np.str_("win"), "win")])
+def test_an_expert_is_asked_for_a_text(advice: Any, action: str) -> None:
+    env = Advised()
+    env.advice = advice
+    assert ask_expert(TimeLimit(env, 3)) == action and type(ask_expert(env)) is str
+
+
+@pytest.mark.parametrize(
+    ("advice", "says"),
+    [
+        (None, "an expert's action is a str, got None"),
+        (3, "an expert's action is a str, got int 3"),
+        (["win"], "an expert's action is a str, got list"),
+        (b"win", "an expert's action is a str, got bytes"),
+        ("\ud800", "half a surrogate pair"),
+        ("raise", "Advised.expert_action failed: KeyError: 'idea'"),
+    ],
+)
+def test_an_expert_that_gives_no_text_or_fails_is_told_with_its_line(advice: Any, says: str) -> None:
+    env = Advised()
+    env.advice = advice
+    with pytest.raises(EngineError) as caught:
+        ask_expert(env)
+    assert says in str(caught.value) and "Advised.expert_action" in str(caught.value)
+    assert __file__ in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_environment_without_an_expert_says_so() -> None:
+    with pytest.raises(UsageError, match="Echo has no expert"):
+        ask_expert(Echo())

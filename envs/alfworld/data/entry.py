@@ -41,7 +41,7 @@ def describe(game: Game) -> Entry:
 
 
 def whole(entry: Entry) -> bool:
-    """Whether an entry that was read has values of the right types."""
+    """Return whether an entry that was read has values of the right types."""
     *texts, goals = vars(entry).values()
     return isinstance(goals, int) and all(isinstance(text, str) for text in texts)
 

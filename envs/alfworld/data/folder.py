@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import reprlib
 import sys
 import tempfile
 import time
@@ -42,9 +43,9 @@ def tree_entries(data: Path, split: str) -> tuple[Entry, ...]:
         DataError: malformed games, or a folder that cannot be read.
     """
     folder = (data / LAYOUT / split).absolute()
-    known, shared = _read_before.get(folder, ([], ()))
-    state = _state(folder, known)
-    if state == known:
+    previous, shared = _read_before.get(folder, ([], ()))
+    state = _state(folder, previous)
+    if state == previous:
         return shared
     entries = tuple(_index(data, split, state))
     if _settled(state):
@@ -53,7 +54,7 @@ def tree_entries(data: Path, split: str) -> tuple[Entry, ...]:
 
 
 def is_game_of(data: Path, name: str) -> bool:
-    """Whether `name` is the path of a game below `data`, and of nothing outside."""
+    """Return whether `name` is the path of a game below `data`, and of nothing outside."""
     inside = not os.path.isabs(name) and ".." not in Path(name).parts
     return inside and Path(name).name == GAME_FILE and (data / name).is_file()
 
@@ -82,7 +83,7 @@ def _facts(path: Path) -> dict[str, Any]:
     content = _read_json(path)
     try:
         annotations = content.get("turk_annotations", {}).get("anns", [])
-        goals = [annotation["task_desc"] for annotation in annotations if "task_desc" in annotation]
+        goals = tuple(str(annotation["task_desc"]) for annotation in annotations if "task_desc" in annotation)
         facts = {
             "task_type": content["task_type"],
             "params": dict(content["pddl_params"]),
@@ -90,12 +91,12 @@ def _facts(path: Path) -> dict[str, Any]:
         }
     except KeyError as error:
         raise DataError(f"{path}: malformed, it has no {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: malformed ({error})") from error
     for key in ("task_type", "floor_plan"):
         if not isinstance(facts[key], str):
-            raise DataError(f"{path}: malformed, its {key} is {facts[key]!r}")
-    return facts | {"human_goals": tuple(str(goal) for goal in goals)}
+            raise DataError(f"{path}: malformed, its {key} is {reprlib.repr(facts[key])}")
+    return facts | {"human_goals": goals}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _index(data: Path, split: str, state: State) -> list[Entry]:
-    """From the cache while it is good, from the folders otherwise."""
+    """Read the index from the cache while it is good, from the folders otherwise."""
     fingerprint = hashlib.sha256(json.dumps(state).encode()).hexdigest()
     places = _places(data, split)
     for place in places:
@@ -134,12 +135,12 @@ def _places(data: Path, split: str) -> list[Path]:
     return [data / f".oreo-index-{split}.json", cache / f"alfworld-{where}-{split}.json"]
 
 
-def _state(folder: Path, known: State) -> State:
-    """As it is now. While the split's folder keeps its mtime, the task folders in it have the names that are known."""
+def _state(folder: Path, previous: State) -> State:
+    """Look at the folder as it is now. While it keeps its mtime, the task folders in it have the names of before."""
     try:
         top = ("", folder.stat().st_mtime_ns)
-        if known[:1] == [top]:
-            names = [name for name, _ in known[1:]]
+        if previous[:1] == [top]:
+            names = [name for name, _ in previous[1:]]
         else:
             with os.scandir(folder) as listing:
                 names = sorted(entry.name for entry in listing if entry.is_dir())
@@ -165,7 +166,7 @@ def _read_index(place: Path, split: str, fingerprint: str) -> list[Entry] | None
 
 
 def _write_atomically(place: Path, text: str) -> bool:
-    """False where nothing can be written. A reader sees the old file or the new one, never half of one."""
+    """Write it; False where nothing can be written. A reader sees the old file or the new one, never half of one."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=place.name, suffix=".tmp")

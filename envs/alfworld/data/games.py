@@ -24,29 +24,29 @@ SPLITS = ("train", "valid_seen", "valid_unseen")
 _HOW_TO_GET = "run `alfworld-download` and set ALFWORLD_DATA to its folder, or use split='generated' without data"
 
 
-def find_data(data: str | os.PathLike[str] | None = None, *, said: str = "data") -> Path:
+def find_data(data: str | os.PathLike[str] | None = None, *, label: str = "data") -> Path:
     """The folder of games, or the pack: `data`, else ALFWORLD_DATA, else where alfworld puts its games by default.
 
     Args:
-        said: what `data` is called where it came from, for messages.
+        label: what `data` is called where it came from, for messages.
     Raises:
         DataError: there is none, or no games in it.
     """
-    hint = _HOW_TO_GET if said == "data" else f"run `alfworld-download` and give {said} or ALFWORLD_DATA its folder"
-    said = said if data is not None else "ALFWORLD_DATA"
+    hint = _HOW_TO_GET if label == "data" else f"run `alfworld-download` and give {label} or ALFWORLD_DATA its folder"
+    label = label if data is not None else "ALFWORLD_DATA"
     given = os.fspath(data) if data is not None else os.environ.get("ALFWORLD_DATA", "")
     place = Path(given or "~/.cache/alfworld").expanduser()
     if not given and not (place / LAYOUT).is_dir():
-        raise DataError(f"{said} is not set; {hint}")
+        raise DataError(f"{label} is not set; {hint}")
     if not place.exists():
-        raise DataError(f"{said}: there is no folder or pack {place}; {hint}")
+        raise DataError(f"{label}: there is no folder or pack {place}; {hint}")
     if place.is_dir() and not (place / LAYOUT).is_dir():
-        raise DataError(f"{said}: {place} holds no ALFWorld games (no folder {LAYOUT} in it); {hint}")
+        raise DataError(f"{label}: {place} holds no ALFWorld games (no folder {LAYOUT} in it); {hint}")
     if not place.is_dir():
         from oreo.envs.alfworld.data.pack import is_pack
 
         if not is_pack(place):
-            raise DataError(f"{said}: {place} is no pack of games; `oreo games pack` makes one from a data folder")
+            raise DataError(f"{label}: {place} is no pack of games; `oreo games pack` makes one from a data folder")
     return place
 
 
@@ -56,8 +56,8 @@ def splits(data: Path) -> list[str]:
         return [split for split in SPLITS if (data / LAYOUT / split).is_dir()]
     from oreo.envs.alfworld.data.pack import pack_splits
 
-    there = pack_splits(data)
-    return [split for split in SPLITS if split in there]
+    available = pack_splits(data)
+    return [split for split in SPLITS if split in available]
 
 
 def split_entries(data: Path, split: str) -> tuple[Entry, ...]:
@@ -70,10 +70,10 @@ def split_entries(data: Path, split: str) -> tuple[Entry, ...]:
     """
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}: {did_you_mean(split, SPLITS)}")
-    there = splits(data)
-    if split not in there:
-        found = ", ".join(there) or "none"
-        raise DataError(f"{_where(data, split)}: the split {split!r} is not there (found: {found}); {_HOW_TO_GET}")
+    available = splits(data)
+    if split not in available:
+        listed = ", ".join(available) or "none"
+        raise DataError(f"{_where(data, split)}: the split {split!r} is not there (found: {listed}); {_HOW_TO_GET}")
     entries = _entries(data, split)
     if not entries:
         raise DataError(f"{_where(data, split)}: no playable game in it; {_HOW_TO_GET}")
@@ -87,7 +87,7 @@ def open_split(
     floor_plans: Sequence[str] | None = None,
     objects: Sequence[str] | None = None,
 ) -> list[Entry]:
-    """Those of `split_entries` that are wanted.
+    """Return the entries of `split_entries` that are wanted.
 
     Args:
         split: one of SPLITS.
@@ -173,7 +173,7 @@ def _where(data: Path, split: str) -> str:
 
 
 def _nearest(data: Path, name: str) -> str:
-    """The end of an error message about a name that names no game."""
+    """Return the end of an error message about a name that names no game."""
     for split in splits(data):
         if f"/{split}/" in f"/{name}":
             names = [entry.name for entry in _entries(data, split)]

@@ -112,7 +112,7 @@ def check_output(output: Path) -> None:
 
 
 def is_pack(path: Path) -> bool:
-    """Whether a file says of itself that it is a pack, of whatever version."""
+    """Return whether a file says of itself that it is a pack, of whatever version."""
     try:
         with path.open("rb") as file:
             head = file.read(72)
@@ -183,9 +183,9 @@ def _insert(database: sqlite3.Connection, stored: dict[str, int], split: str, ga
     frame, task = _frame(game.grammar)
     try:
         texts = (game.pddl_domain, frame, game.pddl_problem)
-        said = [*facts, task, json.dumps(game.params), json.dumps(game.human_goals)]
+        columns = [*facts, task, json.dumps(game.params), json.dumps(game.human_goals)]
         numbers = [_store(database, stored, text) for text in texts]
-        row = [name, split, *said, *numbers, _digest(split, name, *said, *texts)]
+        row = [name, split, *columns, *numbers, _digest(split, name, *columns, *texts)]
         database.execute(f"INSERT INTO games VALUES ({', '.join('?' * len(row))})", row)
     except UnicodeEncodeError as error:
         raise DataError(f"{ascii(game.name)}: cannot be packed, it is no valid Unicode ({error.reason})") from error
@@ -201,7 +201,7 @@ def _insert_splits(database: sqlite3.Connection) -> None:
 
 
 def _digest(*values: Any) -> str:
-    """Of texts, numbers and lists of them. (A damaged row may have bytes in place of a text.)"""
+    """Digest texts, numbers and lists of them. (A damaged row may have bytes in place of a text.)"""
     return hashlib.sha256(json.dumps(values, default=repr).encode()).hexdigest()
 
 

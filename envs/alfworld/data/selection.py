@@ -69,7 +69,7 @@ def select(
     floor_plans: Sequence[str] | None = None,
     objects: Sequence[str] | None = None,
 ) -> list[Entry]:
-    """Those of `entries` that fit, in their order. The arguments come out of the functions above.
+    """Return those of `entries` that fit, in their order. The arguments come out of the functions above.
 
     Args:
         where: what holds the entries, for messages.
@@ -97,9 +97,9 @@ def select(
     return kept
 
 
-def _kinds(objects: Sequence[str], known: Iterable[str], where: str) -> tuple[str, ...]:
+def _kinds(objects: Sequence[str], all_kinds: Iterable[str], where: str) -> tuple[str, ...]:
     """The kinds as the games spell them."""
-    spelled = {kind.lower(): kind for kind in sorted(known)}
+    spelled = {kind.lower(): kind for kind in sorted(all_kinds)}
     for kind in objects:
         if kind.lower() not in spelled:
             hint = did_you_mean(_like_a_name(kind), spelled.values()) if spelled else "its games name no objects"
@@ -108,5 +108,5 @@ def _kinds(objects: Sequence[str], known: Iterable[str], where: str) -> tuple[st
 
 
 def _like_a_name(word: str) -> str:
-    """With a capital, as rooms and objects have it: what is near is looked for letter by letter."""
+    """Give it a capital, as rooms and objects have: near names are looked for letter by letter."""
     return word[:1].upper() + word[1:]

@@ -21,12 +21,12 @@ def summarize(data: Path) -> dict[str, Any]:
     Raises:
         DataError: no split is there, or one cannot be read.
     """
-    there = {split: split_entries(data, split) for split in splits(data)}
-    if not there:
+    by_split = {split: split_entries(data, split) for split in splits(data)}
+    if not by_split:
         raise DataError(f"{data}: no split in it (looked for {', '.join(SPLITS)})")
 
     def count(fact: str) -> dict[str, dict[str, int]]:
-        return {split: dict(Counter(getattr(entry, fact) for entry in entries)) for split, entries in there.items()}
+        return {split: dict(Counter(getattr(entry, fact) for entry in entries)) for split, entries in by_split.items()}
 
     return {
         "data": str(data),
@@ -35,8 +35,8 @@ def summarize(data: Path) -> dict[str, Any]:
         "games": count("task_type"),
         "dialects": count("dialect"),
         "rules": count("rules"),
-        "engines": {split: _engines(entries) for split, entries in there.items()},
-        "human_goals": {split: sum(entry.goals for entry in entries) for split, entries in there.items()},
+        "engines": {split: _engines(entries) for split, entries in by_split.items()},
+        "human_goals": {split: sum(entry.goals for entry in entries) for split, entries in by_split.items()},
     }
 
 
@@ -67,7 +67,7 @@ def render(summary: dict[str, Any]) -> Table:
 
 
 def _share(counts: dict[str, int]) -> str:
-    """The one there is, or each with its number."""
+    """Return the only name, or all of them with their numbers."""
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))

@@ -45,24 +45,24 @@ def _close(world: World, new: State, bound: Bound) -> None:
 
 
 def _take(world: World, new: State, bound: Bound) -> None:
-    thing, place, here = bound["o"], bound["r"], new.at
+    thing, place, location = bound["o"], bound["r"], new.at
     made: tuple[Fact, ...] = (("holds", world.agent, thing), ("holdsany", world.agent))
     unmade: tuple[Fact, ...] = (("inreceptacle", thing, place),)
-    if world.can_be_at(thing, here):
-        unmade = (*unmade, ("objectatlocation", thing, here))
+    if world.can_be_at(thing, location):
+        unmade = (*unmade, ("objectatlocation", thing, location))
     _note(new, made, unmade)
     new.held = thing
     new.inside = _without(new.inside, place, thing)
-    new.present = _without(new.present, here, thing)
+    new.present = _without(new.present, location, thing)
 
 
 def _put(world: World, new: State, bound: Bound) -> None:
-    thing, place, here = bound["o"], bound["r"], new.at
-    made = (("inreceptacle", thing, place), ("objectatlocation", thing, here))
+    thing, place, location = bound["o"], bound["r"], new.at
+    made = (("inreceptacle", thing, place), ("objectatlocation", thing, location))
     _note(new, made, (("holds", world.agent, thing), ("holdsany", world.agent)))
     new.held = None
     new.inside = _with(new.inside, place, thing)
-    new.present = _with(new.present, here, thing)
+    new.present = _with(new.present, location, thing)
 
 
 def _clean(world: World, new: State, bound: Bound) -> None:
@@ -121,4 +121,4 @@ def _with(groups: dict[str, tuple[str, ...]], place: str, thing: str) -> dict[st
 
 
 def _without(groups: dict[str, tuple[str, ...]], place: str, thing: str) -> dict[str, tuple[str, ...]]:
-    return {**groups, place: tuple([each for each in groups.get(place, NONE) if each != thing])}
+    return {**groups, place: tuple([other for other in groups.get(place, NONE) if other != thing])}

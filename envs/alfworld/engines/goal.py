@@ -45,7 +45,7 @@ def _predicates(tree: Tree) -> Iterable[str]:
 def _compile(tree: Tree, types: dict[str, str], world: World) -> Test:
     """`types`: the variables that are bound here."""
     if not isinstance(tree, list) or not all(isinstance(part, str) for part in tree[:1]):
-        raise DataError(f"malformed PDDL goal: {tree!r} is no formula")
+        raise DataError(f"malformed PDDL goal: {repr(tree)[:80]} is no formula")
     if not tree:
         return lambda state, bound: True
     word, parts = str(tree[0]), tree[1:]
@@ -79,8 +79,8 @@ def _atom(predicate: str, parts: list[Tree], types: dict[str, str], world: World
     if predicate != "=" and len(PREDICATES.get(predicate, ())) != len(names):
         raise UnknownGameLogic(f"({predicate} {' '.join(names)}) in the PDDL goal")
     if predicate == "=":
-        left, right = names
-        return lambda state, bound: bound.get(left, left) == bound.get(right, right)
+        first, second = names
+        return lambda state, bound: bound.get(first, first) == bound.get(second, second)
     holds = holds_test(predicate)
     return lambda state, bound: holds(world, state, tuple([bound.get(name, name) for name in names]))
 
@@ -166,7 +166,7 @@ def _variables(tree: Tree) -> Iterable[str]:
 
 def _candidates(name: str, kind: str, conjuncts: list[_Conjunct], world: World) -> tuple[list[str], list[_Conjunct]]:
     """What a variable can stand for by its type and by facts that never change; and the conjuncts left to check."""
-    found: list[str] | None = None
+    candidates: list[str] | None = None
     rest = []
     for conjunct in conjuncts:
         if conjunct.fact is None or conjunct.variables != {name} or conjunct.fact[0] in CHANGING:
@@ -181,14 +181,14 @@ def _candidates(name: str, kind: str, conjuncts: list[_Conjunct], world: World) 
         if len(places) > 1:
             rows = [row for row in rows if len({row[place] for place in places}) == 1]
         allowed = {row[places[0]] for row in rows}
-        found = sorted(allowed) if found is None else [thing for thing in found if thing in allowed]
-    things = world.types if found is None else found
+        candidates = sorted(allowed) if candidates is None else [thing for thing in candidates if thing in allowed]
+    things = world.types if candidates is None else candidates
     # In PDDL everything is an object.
     return [thing for thing in things if kind == "object" or world.types[thing] == kind], rest
 
 
 def _source(name: str, conjuncts: list[_Conjunct], bound: set[str]) -> tuple[str, tuple[str, ...]] | None:
-    """A fact in which the variable stands once and everything else is bound."""
+    """Return a fact in which the variable stands once and everything else is bound."""
     for conjunct in conjuncts:
         if conjunct.fact is not None and conjunct.variables - {name} <= bound and conjunct.fact[1].count(name) == 1:
             return conjunct.fact

@@ -145,42 +145,42 @@ def parse_symbols(text: str) -> tuple[Symbol, ...]:
         raise UnknownGameLogic(f"tabs or comments inside the text {text[:60]!r}")
     symbols: list[Symbol] = []
     position = 0
-    while found := _SYMBOL.match(text, position):
-        position = found.end()
-        if found["text"] is not None:
-            symbols.append(Literal(found["text"]))
-        elif found["quoted"] is not None:
-            symbols.append(Literal(found["quoted"]))
-        elif found["list"] is not None:
-            symbols.append(_braces(found["list"], listed=True))
-        elif found["braces"] is not None:
-            symbols.append(_braces(found["braces"], listed=False))
+    while match := _SYMBOL.match(text, position):
+        position = match.end()
+        if match["text"] is not None:
+            symbols.append(Literal(match["text"]))
+        elif match["quoted"] is not None:
+            symbols.append(Literal(match["quoted"]))
+        elif match["list"] is not None:
+            symbols.append(_braces(match["list"], listed=True))
+        elif match["braces"] is not None:
+            symbols.append(_braces(match["braces"], listed=False))
         else:
-            symbols.append(RuleName(found[0][1:-1]))
+            symbols.append(RuleName(match[0][1:-1]))
     return tuple(symbols)
 
 
 def parse_query(text: str) -> tuple[QueryAtom, ...]:
-    """`p(x:t) & q(x:t, y:u)`, predicates in the grammar's own case."""
+    """Read `p(x:t) & q(x:t, y:u)`, predicates in the grammar's own case."""
     atoms: list[QueryAtom] = []
     for part in text.split("&") if text.strip() else ():
-        found = re.fullmatch(r"\s*([\w-]+)\s*\(([^()]*)\)\s*", part)
+        match = re.fullmatch(r"\s*([\w-]+)\s*\(([^()]*)\)\s*", part)
         variables = (
-            [re.fullmatch(r"\s*(\w+)\s*:\s*(\w+)\s*", word) for word in found[2].split(",")] if found else [None]
+            [re.fullmatch(r"\s*(\w+)\s*:\s*(\w+)\s*", word) for word in match[2].split(",")] if match else [None]
         )
-        if found is None or not all(variables):
-            raise UnknownGameLogic(f"the query {text.strip()!r} of the grammar")
-        atoms.append((found[1], tuple((variable[1], variable[2]) for variable in variables if variable)))
+        if match is None or not all(variables):
+            raise UnknownGameLogic(f"the query {text.strip()[:80]!r} of the grammar")
+        atoms.append((match[1], tuple((variable[1], variable[2]) for variable in variables if variable)))
     return tuple(atoms)
 
 
 def _braces(text: str, *, listed: bool) -> Symbol:
-    found = _BRACES_ALONE.fullmatch(text)
-    assert found is not None, text
-    symbol: RuleName | Expression = RuleName(found[1]) if found[1] is not None else parse_expression(found[2])
-    if found[3] is None and not listed:
+    match = _BRACES_ALONE.fullmatch(text)
+    assert match is not None, text
+    symbol: RuleName | Expression = RuleName(match[1]) if match[1] is not None else parse_expression(match[2])
+    if match[3] is None and not listed:
         return symbol
-    return Answers(symbol, parse_query(found[3] or ""), listed)
+    return Answers(symbol, parse_query(match[3] or ""), listed)
 
 
 _TERM = re.compile(r"([^\W\d]\w*)(?:\.(name|id|indefinite|definite))?|'([^'\\]*)'")
@@ -188,7 +188,7 @@ _SUM = re.compile(rf"\s*(?:{_TERM.pattern})(?:\s*\+\s*(?:{_TERM.pattern}))*\s*")
 
 
 def parse_expression(text: str) -> Expression:
-    """`o.indefinite + ' ' + o.name`, `r.name or r.id`, `o`: all that the games write. TextWorld has `eval` do it.
+    """Read `o.indefinite + ' ' + o.name`, `r.name or r.id` or `o`: all that games write. TextWorld has `eval` do it.
 
     Raises:
         UnknownExpression: anything else, which no engine of this package evaluates.
@@ -197,7 +197,7 @@ def parse_expression(text: str) -> Expression:
     for alternative in re.split(r"\s+or\s+", text.strip()):
         if not _SUM.fullmatch(alternative):
             raise UnknownExpression(text)
-        terms = [(found[1], found[2] or "name") if found[1] else found[3] for found in _TERM.finditer(alternative)]
+        terms = [(term[1], term[2] or "name") if term[1] else term[3] for term in _TERM.finditer(alternative)]
         alternatives.append(tuple(terms))
     return Expression(tuple(alternatives))
 
@@ -205,9 +205,13 @@ def parse_expression(text: str) -> Expression:
 def _load_rules(text: str) -> dict[str, list[dict[str, object]]]:
     try:
         rules = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"malformed grammar: its rules are no JSON ({error})") from None
+    if not isinstance(rules, dict):
+        raise DataError(f"malformed grammar: its rules are no JSON object but {type(rules).__name__}")
     for name, entries in rules.items():
         if not isinstance(entries, list) or not all(isinstance(entry, dict) and "rhs" in entry for entry in entries):
             raise DataError(f"malformed grammar: rule {name!r} is no list of right-hand sides")
+        if any(isinstance(entry.get(part), list | dict) for entry in entries for part in ("rhs", "condition")):
+            raise DataError(f"malformed grammar: rule {name!r} has a right-hand side or a condition that is no text")
     return rules

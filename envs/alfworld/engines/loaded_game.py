@@ -57,12 +57,12 @@ class LoadedGame:
     def move(self, action: str, *things: str) -> tuple[str, Move]:
         """The command of an action, and the action with its arguments."""
         key = (action, *things)
-        found = self._moves.get(key)
-        if found is None:
+        command = self._moves.get(key)
+        if command is None:
             bound = self._arguments(action, things)
             text = self.wording.commands[action](self.world, self.start, bound)
-            found = self._moves[key] = (text, Move(action, bound))
-        return found
+            command = self._moves[key] = (text, Move(action, bound))
+        return command
 
     def _arguments(self, action: str, things: tuple[str, ...]) -> Bound:
         """Names for the things, as the domain has them; `l` is the agent's location."""
@@ -87,66 +87,68 @@ class LoadedGame:
 
     def elsewhere(self, location: str) -> list[str]:
         """The commands that lead away from a location, sorted."""
-        found = self._elsewhere.get(location)
-        if found is None:
-            found = sorted(text for text, move in self.journeys.items() if move.bound["lend"] != location)
-            self._elsewhere[location] = found
-        return found
+        commands = self._elsewhere.get(location)
+        if commands is None:
+            commands = sorted(text for text, move in self.journeys.items() if move.bound["lend"] != location)
+            self._elsewhere[location] = commands
+        return commands
 
     def local(self, state: State) -> dict[str, Move]:
         """The commands that do something here, with what they do."""
         if state.commands is None:
-            here, held = state.at, state.held
-            commands = dict(self._remember(self._anywhere, here, held, state.present.get(here, NONE)))
-            for place in self.world.receptacles.get(here, NONE):
+            location, held = state.at, state.held
+            commands = dict(self._remember(self._anywhere, location, held, state.present.get(location, NONE)))
+            for place in self.world.receptacles.get(location, NONE):
                 things, is_open = state.inside.get(place, NONE), place in state.opened
                 commands.update(self._remember(self._at_place, place, held, things, is_open))
             state.commands = commands
         return state.commands
 
     def _remember(self, work: Callable[..., list[tuple[str, Move]]], *key: Any) -> list[tuple[str, Move]]:
-        found = self._remembered.get(key)  # the keys of the two kinds of work differ in length
-        if found is None:
+        result = self._remembered.get(key)  # the keys of the two kinds of work differ in length
+        if result is None:
             if len(self._remembered) > MOST_REMEMBERED:
                 self._remembered.clear()
-            found = self._remembered[key] = work(*key)
-        return found
+            result = self._remembered[key] = work(*key)
+        return result
 
-    def _anywhere(self, here: str, held: str | None, present: tuple[str, ...]) -> list[tuple[str, Move]]:
-        """What does not depend on a receptacle."""
-        found = [self.move("look", here), self.move("inventory")]
+    def _anywhere(self, location: str, held: str | None, present: tuple[str, ...]) -> list[tuple[str, Move]]:
+        """Return the commands that depend on no receptacle."""
+        commands = [self.move("look", location), self.move("inventory")]
         if "help" in self.wording.commands:
-            found.append(self.move("help"))
+            commands.append(self.move("help"))
         if held is not None:
             # The domain means to let one examine what lies in view as well, but has a comma too many there
             # ("?l - location, ?r - receptacle"), so the planner looks for a type "location," and never finds one.
-            found.append(self.move("examineobject", held))
+            commands.append(self.move("examineobject", held))
         if held in self.world.knives:
-            found += [self.move("sliceobject", here, thing, held) for thing in present if thing in self.world.sliceable]
-        return found
+            commands += [
+                self.move("sliceobject", location, thing, held) for thing in present if thing in self.world.sliceable
+            ]
+        return commands
 
     def _at_place(self, place: str, held: str | None, things: tuple[str, ...], is_open: bool) -> list[tuple[str, Move]]:
-        """What can be done at a receptacle. Switching, heating and the like need no open door."""
+        """Return what can be done at a receptacle. Switching, heating and the like need no open door."""
         world, move = self.world, self.move
-        found = [move("examinereceptacle", place)]
+        commands = [move("examinereceptacle", place)]
         if place in world.openable:
-            found.append(move("closeobject" if is_open else "openobject", place))
+            commands.append(move("closeobject" if is_open else "openobject", place))
         reachable = is_open or place not in world.openable
-        found += [move("toggleobject", place, thing) for thing in things if thing in world.toggleable]
+        commands += [move("toggleobject", place, thing) for thing in things if thing in world.toggleable]
         if held is None:
-            return found + [
+            return commands + [
                 move("pickupobject", place, thing) for thing in things if reachable and thing in world.pickupable
             ]
         kind = world.receptacle_type.get(place)
         if reachable and (kind, world.object_type.get(held)) in world.can_contain:
-            found.append(move("putobject", place, held))
+            commands.append(move("putobject", place, held))
         if kind in world.rules.cleaning_places and held in world.cleanable:
-            found.append(move("cleanobject", place, held))
+            commands.append(move("cleanobject", place, held))
         if kind == "microwavetype" and held in world.heatable:
-            found.append(move("heatobject", place, held))
+            commands.append(move("heatobject", place, held))
         if kind == "fridgetype" and held in world.coolable:
-            found.append(move("coolobject", place, held))
-        return found
+            commands.append(move("coolobject", place, held))
+        return commands
 
     def after(self, state: State, move: Move) -> State:
         """The state that an admissible action leads to."""

@@ -20,6 +20,8 @@ Fact = tuple[str, ...]
 _COMMENT = re.compile(r";[^\n]*")
 _SECTION = re.compile(r"\(\s*:([a-z-]+)")
 _TABLE = "(cancontain "
+MOST_NESTED = 100
+"""Brackets that may stand within one another; in the published games they are 10 at most."""
 _HEAD = re.compile(r"\s*\(\s*define\s*\(\s*problem\s+[^\s()]+\s*\)\s*")
 
 
@@ -71,7 +73,7 @@ def action_digests(domain: str) -> dict[str, str]:
 
 
 def parse_nested(text: str) -> list[Tree]:
-    """`(a (b c)) d` as [["a", ["b", "c"]], "d"]; `text` without comments, in lower case."""
+    """Read `(a (b c)) d` as [["a", ["b", "c"]], "d"]; `text` without comments, in lower case."""
     tokens = iter(text.replace("(", " ( ").replace(")", " ) ").replace("?", " ?").split())
     trees: list[Tree] = []
     for token in tokens:
@@ -82,7 +84,7 @@ def parse_nested(text: str) -> list[Tree]:
 
 
 def typed_list(tokens: list[str]) -> dict[str, str]:
-    """`a b - t c` as {"a": "t", "b": "t", "c": "object"}."""
+    """Read `a b - t c` as {"a": "t", "b": "t", "c": "object"}."""
     if "(" in (letters := "".join(tokens)) or ")" in letters:
         raise DataError("malformed PDDL: a bracket in a list of names with types")
     if len(tokens) % 3 == 0 and set(tokens[1::3]) == {"-"} and "-" not in tokens[0::3]:  # each with a type of its own
@@ -108,6 +110,8 @@ def _nested(tokens: Iterator[str]) -> list[Tree]:
     for token in tokens:
         if token == "(":
             stack.append([])
+            if len(stack) > MOST_NESTED:
+                raise DataError(f"malformed PDDL: brackets are nested more than {MOST_NESTED} deep")
         elif token != ")":
             stack[-1].append(token)
         elif len(stack) == 1:
@@ -127,20 +131,20 @@ def _clean(text: str) -> str:
 def _sections(text: str) -> dict[str, str]:
     """The text inside each `(:name …)` of a problem. Sections are never nested in one another."""
     head = _HEAD.match(text)
-    starts = list(_SECTION.finditer(text))
-    if head is None or not starts or head.end() != starts[0].start():
+    openings = list(_SECTION.finditer(text))
+    if head is None or not openings or head.end() != openings[0].start():
         raise DataError("malformed PDDL problem: expected (define (problem NAME) (:domain NAME) …)")
     sections: dict[str, str] = {}
-    ends = [found.start() for found in starts[1:]] + [len(text)]
-    for found, end in zip(starts, ends, strict=True):
-        body = text[found.end() : end].rstrip()
-        if found is starts[-1]:
+    ends = [opening.start() for opening in openings[1:]] + [len(text)]
+    for opening, end in zip(openings, ends, strict=True):
+        body = text[opening.end() : end].rstrip()
+        if opening is openings[-1]:
             if not body.endswith(")"):
                 raise DataError("malformed PDDL problem: a closing bracket is missing")
             body = body[:-1].rstrip()
-        if not body.endswith(")") or found[1] in sections:
-            raise DataError(f"malformed PDDL problem: section :{found[1]} does not end, or stands there twice")
-        sections[found[1]] = body[:-1]
+        if not body.endswith(")") or opening[1] in sections:
+            raise DataError(f"malformed PDDL problem: section :{opening[1]} does not end, or stands there twice")
+        sections[opening[1]] = body[:-1]
     return sections
 
 

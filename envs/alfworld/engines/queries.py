@@ -110,9 +110,11 @@ def _denied_rows(predicate: str) -> Rows:
     """`not_p` holds of what an action made false. It is not the opposite of `p`."""
 
     def rows(world: World, state: State, pattern: tuple[str | None, ...]) -> list[Fact]:
-        found = [fact[1:] for fact in state.negated if fact[0] == predicate]
+        arguments = [fact[1:] for fact in state.negated if fact[0] == predicate]
         return sorted(
-            row for row in found if all(want is None or want == have for want, have in zip(pattern, row, strict=True))
+            row
+            for row in arguments
+            if all(want is None or want == have for want, have in zip(pattern, row, strict=True))
         )
 
     return rows

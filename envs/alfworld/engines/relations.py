@@ -60,10 +60,10 @@ def matching_rows(predicate: str) -> Rows:
 def _pairs(groups: dict[str, tuple[str, ...]], pattern: tuple[str | None, ...]) -> Sequence[Fact]:
     thing, place = pattern
     if place is None:
-        pairs = sorted((each, where) for where, things in groups.items() for each in things)
+        pairs = sorted((member, where) for where, things in groups.items() for member in things)
         return pairs if thing is None else [pair for pair in pairs if pair[0] == thing]
     if thing is None:
-        return [(each, place) for each in groups.get(place, NONE)]
+        return [(member, place) for member in groups.get(place, NONE)]
     return [(thing, place)] if thing in groups.get(place, NONE) else []
 
 

@@ -72,9 +72,9 @@ class Simulator:
         self._valid = move is not None
         if move is None:
             return REFUSED
-        left = state.at
+        origin = state.at
         self._state = state = game.after(state, move)
-        bound = move.bound | {"lstart": left} if move.action == "gotolocation" else move.bound
+        bound = move.bound | {"lstart": origin} if move.action == "gotolocation" else move.bound
         return game.wording.feedback[move.action](game.world, state, bound)
 
     @property

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from typing import IO, Any
 
 from oreo.envs.alfworld.game import Game
@@ -99,7 +100,8 @@ class TextWorldEngine:
             return
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # what was not sent yet finds nobody to read it any more
+                    pipe.close()
         if ours:  # in a forked copy of this object the process still belongs to the original
             process.kill()
             process.wait()

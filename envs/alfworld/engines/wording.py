@@ -28,6 +28,7 @@ from oreo.envs.alfworld.engines.relations import matching_rows
 from oreo.envs.alfworld.engines.rules import ACTIONS
 from oreo.envs.alfworld.engines.world import State, World
 from oreo.envs.alfworld.errors import UnknownGameLogic
+from oreo.errors import DataError
 
 Write = Callable[[World, State, Bound], str]
 
@@ -45,6 +46,8 @@ class Wording:
 
 _TASK = re.compile(r'"task"\s*:\s*\[\s*\{\s*"rhs"\s*:\s*("(?:[^"\\\n]|\\.)*")\s*\}')
 _TASK_SLOT = "the task goes here"
+MOST_NESTED = 40
+"""How many rules may stand within one another; in the published games they are 4 at most."""
 
 
 def read_wording(grammar: str, actions: frozenset[str]) -> tuple[Wording, str]:
@@ -52,14 +55,18 @@ def read_wording(grammar: str, actions: frozenset[str]) -> tuple[Wording, str]:
 
     Games differ in the task sentence only; with the sentence taken out, the rest is read once and remembered.
     """
-    found = _TASK.search(grammar)
-    if found is None:
+    match = _TASK.search(grammar)
+    if match is None:
         return _compiled(grammar, actions), ""
-    symbols = parse_symbols(json.loads(found[1]))
+    try:
+        sentence = json.loads(match[1])
+    except ValueError as error:
+        raise DataError(f"malformed grammar: its task sentence is no JSON ({error})") from None
+    symbols = parse_symbols(sentence)
     if len(symbols) > 1 or not all(isinstance(symbol, Literal) for symbol in symbols):
         return _compiled(grammar, actions), ""
     task = symbols[0].text if symbols and isinstance(symbols[0], Literal) else ""
-    return _compiled(f'{grammar[: found.start(1)]}"{_TASK_SLOT}"{grammar[found.end(1) :]}', actions), task
+    return _compiled(f'{grammar[: match.start(1)]}"{_TASK_SLOT}"{grammar[match.end(1) :]}', actions), task
 
 
 @lru_cache(maxsize=16)
@@ -97,7 +104,7 @@ def _mentioned(symbols: tuple[Symbol, ...]) -> set[str]:
 
 
 def _skeleton(symbols: tuple[Symbol, ...], types: Types) -> str:
-    """The text of a template with types in the place of names."""
+    """Return the text of a template with types in the place of names."""
     parts = []
     for symbol in symbols:
         variables = _mentioned((symbol,))
@@ -117,6 +124,8 @@ class _Compiler:
         """A function that writes `#name#` where the variables in `types` are bound."""
         key = (name, frozenset(types.items()))
         if key not in self._rules:
+            if len(self._open) >= MOST_NESTED:
+                raise UnknownGameLogic(f"rules of the grammar that use each other {MOST_NESTED} deep")
             if name in self._open:
                 raise UnknownGameLogic(f"the rule #{name}# of the grammar, which uses itself")
             self._open.add(name)
@@ -169,7 +178,9 @@ class _Compiler:
         inner_types = types | {variable: kind for _, variables in symbol.query for variable, kind in variables}
         write = self.symbol(symbol.symbol, inner_types)
         if not symbol.listed:
-            return lambda world, state, bound: "".join([write(world, state, each) for each in ask(world, state, bound)])
+            return lambda world, state, bound: "".join(
+                [write(world, state, answer) for answer in ask(world, state, bound)]
+            )
         empty, separator, last = (self.rule(f"list_{name}", types) for name in ("empty", "separator", "last_separator"))
         write_all = _plain_list(symbol, types)
 
@@ -177,7 +188,7 @@ class _Compiler:
             if write_all is not None:
                 items = write_all(world, state, bound)
             else:
-                items = [write(world, state, each) for each in ask(world, state, bound)]
+                items = [write(world, state, answer) for answer in ask(world, state, bound)]
             if len(items) < 2:
                 return items[0] if items else empty(world, state, bound)
             head = separator(world, state, bound).join(items[:-1])
@@ -203,8 +214,8 @@ def _plain_list(symbol: Answers, types: Types) -> Callable[[World, State, Bound]
 
     def write_all(world: World, state: State, bound: Bound) -> list[str]:
         called = world.names
-        found = rows(world, state, tuple([bound.get(name) for name in names]))
-        return ["a " + called[row[place]] for row in found]
+        answers = rows(world, state, tuple([bound.get(name) for name in names]))
+        return ["a " + called[row[place]] for row in answers]
 
     return write_all
 

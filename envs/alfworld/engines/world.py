@@ -131,7 +131,7 @@ class World:
         self._fixed_facts: list[str] | None = None
 
     def all(self, predicate: str) -> frozenset[str]:
-        """Those of which a predicate with one argument holds at first."""
+        """Return the things of which a predicate with one argument holds at first."""
         return frozenset(row[0] for row in self.facts.get(predicate, ()))
 
     def _anywhere(self, kind: str) -> bool:
@@ -153,16 +153,16 @@ class World:
 
     def rows(self, predicate: str, pattern: tuple[str | None, ...]) -> Sequence[Fact]:
         """The facts of a predicate that never changes which agree with `pattern` (None: anything), sorted."""
-        known = tuple(place for place, value in enumerate(pattern) if value is not None)
-        index = self._index.get((predicate, known))
+        given = tuple(place for place, value in enumerate(pattern) if value is not None)
+        index = self._index.get((predicate, given))
         if index is None:
-            index = self._index[predicate, known] = {}
+            index = self._index[predicate, given] = {}
             for row in sorted(self.facts.get(predicate, ())):
-                index.setdefault(tuple(row[place] for place in known), []).append(row)
+                index.setdefault(tuple(row[place] for place in given), []).append(row)
         return index.get(tuple(value for value in pattern if value is not None), ())
 
     def can_be_at(self, thing: str, location: str) -> bool:
-        """Whether a pickupable object is, or could be put, at a location: all that the planner knows of this kind."""
+        """Return whether a pickupable object is, or could be put, at a location: all the planner knows of this kind."""
         kind = self.object_type.get(thing)
         return (thing, location) in self.facts.get("objectatlocation", ()) or any(
             (self.receptacle_type.get(receptacle), kind) in self.can_contain

@@ -136,10 +136,10 @@ class Explorer:
         seen = [(thing, place) for thing, place in self.memory.seen(self.task.thing) if place not in done]
         order = {place: rank for rank, place in enumerate(self._search_order(self.task.thing))}
 
-        def cost(found: tuple[str, str]) -> tuple[bool, bool, int, str]:
-            thing, place = found
+        def cost(sighting: tuple[str, str]) -> tuple[bool, bool, int, str]:
+            thing, place = sighting
             changed = self._change in self.memory.states.get(thing, ())
-            return not changed, place not in self.memory.here, order.get(place, 0), thing
+            return not changed, place not in self.memory.at_hand, order.get(place, 0), thing
 
         for thing, place in sorted(seen, key=cost):
             yield self._reach(place, inside=True) or f"take {thing} from {place}"
@@ -157,7 +157,9 @@ class Explorer:
         usual = search_order(kind_of(thing))
         closed = self.memory.closed
         near = [
-            place for place in order if place in self.memory.here and not closed.get(place) and kind_of(place) in usual
+            place
+            for place in order
+            if place in self.memory.at_hand and not closed.get(place) and kind_of(place) in usual
         ]
         origin = [self.memory.origin[thing]] if thing in self.memory.origin else []
         for place in dict.fromkeys([*near, *origin, *order]):
@@ -170,7 +172,7 @@ class Explorer:
 
     def _reach(self, place: str, inside: bool = False) -> str | None:
         """The next action on the way to a receptacle, and into it; None when there is nothing left to do."""
-        if place not in self.memory.here:
+        if place not in self.memory.at_hand:
             return f"go to {place}"
         if inside and self.memory.closed.get(place):
             return f"open {place}"
@@ -199,7 +201,7 @@ class Explorer:
             ranks = search_order(kind)
             # Kinds that are equally likely, or unlikely, in the order of the first observation.
             kinds = sorted(dict.fromkeys(map(kind_of, self.memory.receptacles)), key=lambda k: ranks.get(k, len(ranks)))
-            self._orders[kind] = [place for each in kinds for place in self._kinds[each]]
+            self._orders[kind] = [place for place_kind in kinds for place in self._kinds[place_kind]]
         return self._orders[kind]
 
 

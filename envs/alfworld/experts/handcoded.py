@@ -76,7 +76,7 @@ class HandCodedExpert:
             return
         state = {
             "feedback": feedback,
-            "admissible_commands": [swap(each) for each in admissible] if self._put else admissible,
+            "admissible_commands": [swap(admitted) for admitted in admissible] if self._put else admissible,
             # It joins the name and the names by blanks again. Sorted, because it takes the first fact that fits.
             "facts": [_fact(fact) for fact in sorted(engine.facts())],
         }
@@ -87,7 +87,7 @@ class HandCodedExpert:
             self.action = swap(action) if self._put else action
 
     def copy(self) -> HandCodedExpert:
-        """One that goes on from here by itself."""
+        """Return an expert that goes on from here by itself."""
         return copy.deepcopy(self)
 
     def _act(self, state: dict[str, Any], won: bool, last: str) -> str:

@@ -37,7 +37,7 @@ class Memory:
         """Where an object was last taken from."""
         self.states: dict[str, set[str]] = {}
         """What was done to an object: "clean", "heat", "cool"; heat and cool undo each other."""
-        self.here: set[str] = set()
+        self.at_hand: set[str] = set()
         """The receptacles within reach; several may share one spot."""
         self._neighbours: dict[str, set[str]] = {}
 
@@ -90,12 +90,12 @@ class Memory:
         if refused:  # The one place nobody can go to is where they stand.
             self._within_reach([place])
         else:
-            self.here = self._neighbours.setdefault(place, {place})
+            self.at_hand = self._neighbours.setdefault(place, {place})
 
     def _within_reach(self, places: list[str]) -> None:
-        """These stand where the agent is: so they are neighbours of all that is here."""
+        """Note that these stand where the agent is: they are neighbours of all that is at hand."""
         for place in places:
-            if place not in self.here:
-                self.here = self.here | self._neighbours.get(place, {place})
-        for place in self.here:
-            self._neighbours[place] = self.here
+            if place not in self.at_hand:
+                self.at_hand = self.at_hand | self._neighbours.get(place, {place})
+        for place in self.at_hand:
+            self._neighbours[place] = self.at_hand

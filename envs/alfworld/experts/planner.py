@@ -91,7 +91,7 @@ class Planner:
         self._plan = self._plan[1:] if self._plan and own else None
 
     def copy(self) -> Planner:
-        """One that goes on from here by itself."""
+        """Return an expert that goes on from here by itself."""
         other = Planner.__new__(Planner)
         other._now, other._plan, other._given_up = self._now, self._plan, self._given_up  # none is changed in place
         return other
@@ -173,11 +173,11 @@ class _Search:
 
 
 def _key(state: State) -> Any:
-    """Equal for states in which the same commands lead to the same. (`negated` concerns the texts only.)"""
+    """Return one key for states in which the same commands lead to the same. (`negated` concerns the texts only.)"""
     flags = [getattr(state, name) for name in FLAGS.values()]
     return state.at, state.held, frozenset(state.inside.items()), frozenset(state.present.items()), *flags
 
 
 def _by_number(step: tuple[str, Move]) -> list[tuple[str, int]]:
-    """Sorts "drawer 2" before "drawer 10"."""
+    """Return a key that sorts "drawer 2" before "drawer 10"."""
     return [(word, 0) if not word.isdecimal() else ("", int(word)) for word in step[0].split()]

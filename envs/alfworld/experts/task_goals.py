@@ -38,7 +38,7 @@ class Looking:
 
 
 def read_goal(tree: Tree) -> Placing | Looking | None:
-    """None for any other goal."""
+    """Read a goal of ALFWorld's; None for any other goal."""
     try:
         atoms = set(_atoms(tree, {}, count()))
     except _Other:
@@ -110,5 +110,5 @@ def _looking(atoms: set[Atom]) -> Looking | None:
 
 
 def _free(*names: str) -> bool:
-    """Whether all these are variables, each another one."""
+    """Return whether all these are variables, each another one."""
     return all(name.startswith("?") for name in names) and len(set(names)) == len(names)

@@ -141,7 +141,7 @@ def _draw_kinds(
 
 
 def _size(draws: Draws, available: int, limit: int | None) -> int:
-    """How many: all there is without a limit, else mostly near the limit."""
+    """Draw how many: all there is without a limit, else mostly near the limit."""
     if limit is None:
         return available
     most = min(available, limit)

@@ -34,10 +34,10 @@ def draw_task(draws: Draws, task_type: str, by_plan: Mapping[str, Tasks]) -> tup
     """
     rooms = dict.fromkeys(package_data.floor_plan(name).room for name in by_plan)
     room = draws.weighted({room: task_counts(task_type).get(room, 1) for room in rooms})
-    known = plan_weights(room)
+    weights = plan_weights(room)
     names = [name for name in by_plan if package_data.floor_plan(name).room == room]
     # A room's weights sum to a thousand; a held-out floor plan may have none.
-    plan = draws.weighted({name: known.get(name, 1000 // len(known)) for name in names})
+    plan = draws.weighted({name: weights.get(name, 1000 // len(weights)) for name in names})
     thing_weights, target_weights = task_weights(task_type, room)
     tasks = by_plan[plan]
     thing = draws.weighted({thing: thing_weights.get(thing, 1) for thing in tasks})
@@ -100,19 +100,20 @@ def _for_the_task(places: Mapping[str, float], task_type: str, target: str) -> M
 @cache
 def _furniture(name: str) -> tuple[Receptacle, ...]:
     """All furniture of a floor plan, sorted by id. Of the burners of a stove all but one are at one spot."""
-    known = package_data.floor_plan(name).receptacles
-    stove = [receptacle for receptacle in known if receptacle.kind == "StoveBurner"]
+    receptacles = package_data.floor_plan(name).receptacles
+    stove = [receptacle for receptacle in receptacles if receptacle.kind == "StoveBurner"]
     moved = {burner.id: replace(burner, spot=stove[0].spot) for burner in stove[:-1]}
-    every = [moved.get(receptacle.id, receptacle) for receptacle in known]
+    every = [moved.get(receptacle.id, receptacle) for receptacle in receptacles]
     for kind, count in unlisted(name):
+        same_kind = [receptacle for receptacle in receptacles if receptacle.kind == kind]
         for number in range(count):
-            every.append(_above([receptacle for receptacle in known if receptacle.kind == kind] or known, kind, number))
+            every.append(_above(same_kind or receptacles, kind, number))
     assert len({receptacle.id for receptacle in every}) == len(every), name
     return tuple(sorted(every, key=lambda receptacle: receptacle.id))
 
 
 def _above(others: Sequence[Receptacle], kind: str, number: int) -> Receptacle:
-    """One more piece, above one of the others; the agent looks up for it."""
+    """Return one more piece, above one of the others; the agent looks up for it."""
     other = others[number % len(others)]
     higher = 1 + number // len(others)
     x, y, z = (float(part) for part in other.id.split("|")[1:4])

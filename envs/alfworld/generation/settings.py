@@ -119,7 +119,7 @@ def make_settings(settings: dict[str, Any], caller: str) -> GeneratorSettings:
 
 
 def is_generated(name: str) -> bool:
-    """Whether a game's name is one of the generator's, rather than a path below ALFWORLD_DATA."""
+    """Return whether a game's name is one of the generator's, rather than a path below ALFWORLD_DATA."""
     return name.partition("/")[0] in ("generated", "generated_unseen")
 
 
@@ -176,7 +176,7 @@ _ALL_PLANS = (*ROOMS, *(f"FloorPlan{first + i}" for first in ROOMS.values() for 
 
 
 def _names(what: str, given: Any, read: Callable[[object], str], order: Sequence[str]) -> tuple[str, ...]:
-    """What was given, one or several, as a tuple in the order of `order`, without repetitions."""
+    """Return what was given, one or several, as a tuple in the order of `order`, without repetitions."""
     several = isinstance(given, Iterable) and not isinstance(given, str)
     chosen = {read(value) for value in (given if several else (given,))}
     if not chosen:

@@ -58,7 +58,7 @@ def write_game(game: Game, root: str | os.PathLike[str]) -> Path:
 
 
 def write_logic(root: str | os.PathLike[str], dialect: str) -> None:
-    """root/logic/{alfred.pddl,alfred.twl2}, which alfworld's configuration points to."""
+    """Write root/logic/{alfred.pddl,alfred.twl2}, to which alfworld's configuration points to."""
     folder = _checked_root(root)
     domain, grammar = package_data.game_logic(dialect)
     try:
@@ -70,10 +70,10 @@ def write_logic(root: str | os.PathLike[str], dialect: str) -> None:
 
 
 def existing(root: str | os.PathLike[str], series: Sequence[GeneratorSettings]) -> dict[str, Path]:
-    """Those of a series that are below `root` already: name → path of game.tw-pddl."""
-    found = {path.parent.name: path for path in _checked_root(root).glob("json_2.1.1/*/*/trial_*/game.tw-pddl")}
+    """Return the games of a series that are below `root` already: name → path of game.tw-pddl."""
+    files = {path.parent.name: path for path in _checked_root(root).glob("json_2.1.1/*/*/trial_*/game.tw-pddl")}
     names = {_trial(str(settings)): str(settings) for settings in series}
-    return {name: found[trial] for trial, name in names.items() if trial in found}
+    return {name: files[trial] for trial, name in names.items() if trial in files}
 
 
 def _split(settings: GeneratorSettings) -> str:

@@ -46,29 +46,29 @@ def saying(sentence: str) -> Game:
     return dataclasses.replace(GAME, human_goals=(sentence,))
 
 
-@pytest.mark.parametrize(("written", "said"), SENTENCES.items())
+@pytest.mark.parametrize(("written", "spoken"), SENTENCES.items())
 def test_both_engines_say_what_was_written_as_far_as_they_can(
-    original: TextWorldEngine, written: str, said: str
+    original: TextWorldEngine, written: str, spoken: str
 ) -> None:
-    assert speakable(written) == said
+    assert speakable(written) == spoken
     game = in_human_words(saying(written), 0)
     first = Simulator().reset(game)
-    assert first == original.reset(game) == Simulator().reset(GAME).replace(GAME.task, said)
-    assert game.task == said
+    assert first == original.reset(game) == Simulator().reset(GAME).replace(GAME.task, spoken)
+    assert game.task == spoken
     assert dataclasses.replace(game, grammar=GAME.grammar) == saying(written)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text())
 def test_whatever_people_write_the_game_says_its_goal_and_plays_as_before(written: str) -> None:
-    said = speakable(written)
-    assert speakable(said) == said and len(said) <= 7 * len(written) + 1
-    if not said:
+    spoken = speakable(written)
+    assert speakable(spoken) == spoken and len(spoken) <= 7 * len(written) + 1
+    if not spoken:
         assert human_goals(saying(written)) == ()
         return
     game = in_human_words(saying(written), 0)
     simulator = Simulator()
-    assert simulator.reset(game).endswith(f"\n\nYour task is to: {said}") and game.task == said
+    assert simulator.reset(game).endswith(f"\n\nYour task is to: {spoken}") and game.task == spoken
     commands = simulator.admissible_commands()
     simulator.reset(GAME)
     assert commands == simulator.admissible_commands()
@@ -76,8 +76,8 @@ def test_whatever_people_write_the_game_says_its_goal_and_plays_as_before(writte
 
 @given(st.text(st.sampled_from("abcdefghij ABC,'&-()é7"), min_size=1))
 def test_a_sentence_that_can_be_said_is_left_alone_but_for_blanks_and_its_end(written: str) -> None:
-    said = speakable(f"Put{written}.")
-    assert said == " ".join(f"Put{written}.".split())
+    spoken = speakable(f"Put{written}.")
+    assert spoken == " ".join(f"Put{written}.".split())
 
 
 def test_sentences_that_say_nothing_do_not_count() -> None:

@@ -290,8 +290,8 @@ def test_experts_win_whatever_words_the_task_is_in(written: Path, expert: str) -
 def test_a_goal_can_be_named_and_one_that_is_not_there_is_refused(written: Path) -> None:
     env = ALFWorldEnv(split="train", data=written, goals="human")
     assert env.games is not None
-    for number, said in enumerate(SAID):
-        assert env.reset(options={"game": env.games[0], "goal": number})[1]["task"] == said
+    for number, sentence in enumerate(SAID):
+        assert env.reset(options={"game": env.games[0], "goal": number})[1]["task"] == sentence
     with pytest.raises(UsageError, match="no goal 3: those of .* are numbered 0 to 2"):
         env.reset(options={"game": env.games[0], "goal": 3})
     with pytest.raises(UsageError, match="nobody wrote about this game"):
@@ -314,8 +314,10 @@ def test_real_games_are_chosen_by_room_and_by_object(written: Path) -> None:
         assert {games[name].object for name in env.games} == {entry.object}
     rooms = [ALFWorldEnv(split="train", data=written, floor_plans=[room]).games for room in _rooms(games.values())]
     assert sorted(name for names in rooms for name in names or []) == sorted(games)
-    there = {(entry.task_type, entry.object) for entry in games.values()}
-    kind, thing = next((kind, thing) for kind in TASK_TYPES for _, thing in there if (kind, thing) not in there)
+    combinations = {(entry.task_type, entry.object) for entry in games.values()}
+    kind, thing = next(
+        (kind, thing) for kind in TASK_TYPES for _, thing in combinations if (kind, thing) not in combinations
+    )
     with pytest.raises(DataError, match=f"none of its 4 games is of type {kind} and about {thing}$"):
         ALFWorldEnv(split="train", data=written, task_types=kind, objects=thing)
 
@@ -373,8 +375,8 @@ def test_a_wrong_reset_option_is_answered_with_one_line(options: dict[str, Any],
 def test_a_named_game_is_played_in_the_dialect_asked_for() -> None:
     move = make(dialect="move")
     first, info = move.reset(seed=0)
-    put, said = make(dialect="put").reset(options={"game": info["game"]})
-    assert said["dialect"] == "put" and said["game"] == info["game"].replace("/move-", "/put-")
+    put, observation = make(dialect="put").reset(options={"game": info["game"]})
+    assert observation["dialect"] == "put" and observation["game"] == info["game"].replace("/move-", "/put-")
     assert put == first  # nothing is put down in it
     assert make().reset(options={"game": info["game"]})[1]["dialect"] == "move"
 

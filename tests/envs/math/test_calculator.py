@@ -121,11 +121,11 @@ def expressions() -> st.SearchStrategy[tuple[str, Fraction]]:
     numbers = st.decimals(0, 1000, places=2).map(lambda number: (f"{number:,}", Fraction(number)))
 
     def larger(inner: st.SearchStrategy[tuple[str, Fraction]]) -> st.SearchStrategy[tuple[str, Fraction]]:
-        def joined(left: tuple[str, Fraction], sign: str, right: tuple[str, Fraction]) -> tuple[str, Fraction]:
-            a, b = left[1], right[1]
+        def joined(one: tuple[str, Fraction], sign: str, other: tuple[str, Fraction]) -> tuple[str, Fraction]:
+            a, b = one[1], other[1]
             assume(sign != "/" or b != 0)
             value = {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b}[sign]()
-            return f"({left[0]} {sign} {right[0]})", value
+            return f"({one[0]} {sign} {other[0]})", value
 
         return st.builds(joined, inner, st.sampled_from("+-*/"), inner)
 

@@ -209,10 +209,13 @@ DIFFERENT_AT_ONCE = [
     ("3:15 pm", "3:16 pm"),
     ("8 pm", "8:30 pm"),
     (r"4\text{ B.C.}", r"4\text{ A.D.}"),
-    *(("5", left + "=5") for left in ("2x", "-x", "x+1", "x/2", "x^2", "100-x", "x(x-1)", "not x", "2", "6", "x% ")),
     *(
-        ("5", left + "= 5")
-        for left in (
+        ("5", unknown + "=5")
+        for unknown in ("2x", "-x", "x+1", "x/2", "x^2", "100-x", "x(x-1)", "not x", "2", "6", "x% ")
+    ),
+    *(
+        ("5", unknown + "= 5")
+        for unknown in (
             "x y ",
             "xy",
             "sin x ",
@@ -561,7 +564,7 @@ UNITS = ("", "cm", "m", "km", "m^2", "hours", "minutes", "dollars", "cents", "m/
 
 @given(st.data(), st.integers(-50, 50), st.integers(-50, 50))
 def test_of_two_plain_numbers_it_does_not_matter_which_is_gold(data: st.DataObject, one: int, other: int) -> None:
-    first, second = (f"{each} {data.draw(st.sampled_from(UNITS))}".strip() for each in (one, other))
+    first, second = (f"{value} {data.draw(st.sampled_from(UNITS))}".strip() for value in (one, other))
     assert grade(boxed(first), second).outcome == grade(boxed(second), first).outcome
 
 

@@ -71,7 +71,7 @@ def test_a_pack_can_be_packed_again_and_some_splits_left_out(data: Path, packed:
     some = tmp_path / "new" / "some.pack"
     counts = games.pack_games(packed, some, ["valid_unseen"], progress=lambda *at: seen.append(at))
     assert counts == {"valid_unseen": 2} and seen == [(1, 2), (2, 2)]
-    assert all_games(some) == [each for each in all_games(data) if each[0] == "valid_unseen"]
+    assert all_games(some) == [pair for pair in all_games(data) if pair[0] == "valid_unseen"]
     with pytest.raises(DataError, match="the split 'train' is not there .found: valid_unseen."):
         games.open_split(some, "train")
     with pytest.raises(UsageError, match="did you mean 'train'"):
@@ -175,7 +175,7 @@ def test_each_flipped_bit_is_found_or_harmless(
     }
     good, content = read_all(packed_once, names), packed_once.read_bytes()
     rng = random.Random(seed)
-    found = 0
+    refused = 0
     for number in range(250):
         flipped = bytearray(content)
         for _ in range(rng.choice([1, 1, 1, 5])):
@@ -184,9 +184,9 @@ def test_each_flipped_bit_is_found_or_harmless(
         file.write_bytes(flipped)
         for name, value in read_all(file, names).items():
             assert isinstance(value, OreoError) or value == good[name], (number, name)
-            found += isinstance(value, OreoError)
+            refused += isinstance(value, OreoError)
         file.unlink()
-    assert found > 100
+    assert refused > 100
 
 
 def as_version_1(file: Path) -> Path:
@@ -329,7 +329,7 @@ def test_a_game_that_cannot_be_stored_is_named(data: Path, tmp_path: Path) -> No
     (_, game), *_ = all_games(data)
     for written, says in (([game, game], "UNIQUE"), ([replace(game, pddl_problem="\ud800")], "no valid Unicode")):
         with pytest.raises(DataError, match=f"cannot be packed.*{says}"):
-            pack.write_pack(tmp_path / "games.pack", [("train", each) for each in written])
+            pack.write_pack(tmp_path / "games.pack", [("train", one) for one in written])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -383,13 +383,13 @@ def test_a_forked_process_opens_the_pack_for_itself(packed: Path) -> None:
 
 def test_threads_read_beside_each_other(packed: Path) -> None:
     expected = all_games(packed)
-    found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(all_games(packed))) for _ in range(4)]
+    results: list[Any] = []
+    threads = [threading.Thread(target=lambda: results.append(all_games(packed))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [expected] * 4
+    assert results == [expected] * 4
 
 
 @pytest.fixture

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from oreo.envs.alfworld import package_data
-from oreo.envs.alfworld.data.selection import FloorPlans, check_floor_plans, check_objects
+from oreo.envs.alfworld.data.selection import FloorPlans, check_floor_plans, check_objects, check_task_types
 from oreo.envs.alfworld.package_data import room_of
-from oreo.errors import UsageError
+from oreo.errors import DataError, UsageError
+
+from .folders import add_game, names
 
 
 @pytest.mark.parametrize(
@@ -29,9 +34,9 @@ def test_rooms_floor_plans_and_numbers_are_read_in_any_case(given: FloorPlans | 
 def test_an_unknown_floor_plan_is_one_line_with_the_rooms_in_it(given: object) -> None:
     with pytest.raises(UsageError) as caught:
         check_floor_plans([given])  # type: ignore[list-item]
-    said = str(caught.value)
-    assert f"unknown floor plan {given!r}: choose from Kitchen, LivingRoom" in said and "\n" not in said
-    assert given != "Kichen" or "did you mean 'Kitchen'?" in said
+    message = str(caught.value)
+    assert f"unknown floor plan {given!r}: choose from Kitchen, LivingRoom" in message and "\n" not in message
+    assert given != "Kichen" or "did you mean 'Kitchen'?" in message
 
 
 def test_every_floor_plan_of_alfworld_is_in_the_room_it_should_be() -> None:
@@ -49,3 +54,36 @@ def test_nothing_to_choose_from_is_refused() -> None:
     with pytest.raises(UsageError, match="objects: 3 is no kind of object"):
         check_objects(["Mug", 3])  # type: ignore[list-item]
     assert check_objects(["Mug", "Mug"]) == ("Mug",) and check_objects("mug") == ("mug",)
+
+
+def test_task_types_select(data: Path) -> None:
+    add_game(data, "a-Mug")
+    name = add_game(data, "look-Mug", task_type="look_at_obj_in_light")
+    assert names(data, task_types=check_task_types("look_at_obj_in_light")) == [name]
+    with pytest.raises(DataError, match="none of its 2 games is of type pick_two_obj_and_place"):
+        names(data, task_types=("pick_two_obj_and_place",))
+    with pytest.raises(UsageError, match="did you mean 'look_at_obj_in_light'"):
+        check_task_types(["look_at_object_in_light"])
+    with pytest.raises(UsageError, match="empty"):
+        check_task_types([])
+
+
+def test_floor_plans_and_objects_select(data: Path) -> None:
+    mug = add_game(data, "a-Mug", floor_plan="FloorPlan12")
+    book = add_game(data, "b-Book", floor_plan="FloorPlan301", object="Book")
+    cup = add_game(data, "c-Cup", floor_plan="FloorPlan7", object="Cup")
+
+    def chosen(**given: Any) -> list[str]:
+        places, kinds = check_floor_plans(given.get("floor_plans")), check_objects(given.get("objects"))
+        return names(data, floor_plans=places, objects=kinds)
+
+    assert chosen() == [mug, book, cup]
+    assert chosen(floor_plans="Kitchen") == [mug, cup]
+    assert chosen(floor_plans=["bedroom", 12]) == [mug, book]
+    assert chosen(floor_plans="12") == chosen(floor_plans=12) == chosen(floor_plans=["floorplan12"]) == [mug]
+    assert chosen(objects="MUG") == [mug]
+    assert chosen(objects=["mug", "book"], floor_plans="Bedroom") == [book]
+    with pytest.raises(DataError, match="none of its 3 games is in Bathroom and about Mug, Cup$"):
+        chosen(floor_plans="Bathroom", objects=["mug", "cup"])
+    with pytest.raises(UsageError, match=r"no game is about the object 'mugg'; choose from .* .did you mean 'Mug'"):
+        chosen(objects="mugg")

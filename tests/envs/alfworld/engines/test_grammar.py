@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oreo.envs.alfworld import package_data
 from oreo.envs.alfworld.engines.grammar import (
     Answers,
     Expression,
@@ -16,9 +17,12 @@ from oreo.envs.alfworld.engines.grammar import (
     parse_query,
     parse_symbols,
 )
-from oreo.envs.alfworld.engines.wording import read_wording
+from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.errors import UnknownExpression
+from oreo.envs.alfworld.game import Game
 from oreo.errors import DataError
+
+from .kitchens import changed, game
 
 NAME = Expression(((("o", "name"),),))
 
@@ -50,8 +54,8 @@ def test_odd_texts_are_read_as_textworld_reads_them(text: str) -> None:
     except Exception:  # it may fail where we stop reading; such a game does not exist for it
         return
     ours = parse_symbols(text)
-    said = [symbol.text for symbol in ours if isinstance(symbol, Literal)]
-    assert "".join(said) == "".join(str(symbol) for symbol in theirs if type(symbol).__name__ == "TerminalSymbol")
+    literals = [symbol.text for symbol in ours if isinstance(symbol, Literal)]
+    assert "".join(literals) == "".join(str(symbol) for symbol in theirs if type(symbol).__name__ == "TerminalSymbol")
     rules = [symbol.name for symbol in ours if isinstance(symbol, RuleName)]
     assert rules == [symbol.symbol for symbol in theirs if type(symbol).__name__ == "NonterminalSymbol"]
 
@@ -70,17 +74,36 @@ def test_a_later_rule_replaces_an_earlier_one() -> None:
     assert parse_grammar(block % "one" + block % "two").productions("x")[0].symbols == (Literal("two"),)
 
 
-@pytest.mark.parametrize("dialect", ["put", "move"])
-def test_games_share_their_wording_and_keep_their_task(dialect: str) -> None:
-    _, grammar = package_data.game_logic(dialect)
-    actions = frozenset({"look", "inventory"})
-    one, task = read_wording(grammar.replace("UNKNOWN GOAL", "find a mug"), actions)
-    other, other_task = read_wording(grammar.replace("UNKNOWN GOAL", "wash a \\u00e9"), actions)
-    assert one is other
-    assert (task, other_task) == ("Your task is to: find a mug.", "Your task is to: wash a é.")
-
-
 @pytest.mark.parametrize("text", ["grammar", 'grammar :: """{""";', "action a { template :: look; }", "action a {"])
 def test_malformed_grammars_are_refused(text: str) -> None:
     with pytest.raises(DataError):
         parse_grammar(text)
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        changed(grammar=('"intro": [', '"intro": [,')),
+        replace(game(), grammar="action x {"),
+    ],
+)
+def test_a_game_with_a_malformed_grammar_is_refused_in_one_line(malformed: Game) -> None:
+    with pytest.raises(DataError) as refusal:
+        Simulator().reset(malformed)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("brackets", [900, 50_000])
+@pytest.mark.parametrize("rule", ['"x": {}, ', '"x": [{{"rhs": {}}}], ', '"x": [{{"rhs": "", "condition": {}}}], '])
+def test_rules_nested_too_deeply_are_refused_in_one_line(rule: str, brackets: int) -> None:
+    rule = rule.format("[" * brackets + "]" * brackets)
+    with pytest.raises(DataError, match="malformed grammar") as refusal:
+        Simulator().reset(changed(grammar=('"intro": [', f'{rule}"intro": [')))
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("rules", ["[]", "3", '"x"', "null", '{"x": ' + "1" * 5000 + "}", '{"x": [1]}', '{"x": 1e}'])
+def test_rules_that_are_no_json_object_of_lists_are_refused_in_one_line(rules: str) -> None:
+    with pytest.raises(DataError, match="malformed grammar") as refusal:
+        parse_grammar(f'grammar :: """{rules}""";')
+    assert "\n" not in str(refusal.value)

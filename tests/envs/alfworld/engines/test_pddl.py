@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oreo.envs.alfworld import package_data
-from oreo.envs.alfworld.engines.entity_names import entity_names
-from oreo.envs.alfworld.engines.pddl import action_digests, parse_nested, parse_problem, typed_list
-from oreo.envs.alfworld.engines.rules import known_rules
+from oreo.envs.alfworld.engines.pddl import MOST_NESTED, action_digests, parse_nested, parse_problem, typed_list
+from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.errors import UnknownGameLogic
+from oreo.envs.alfworld.game import Game
 from oreo.envs.alfworld.generation.generator import generate_game
 from oreo.errors import DataError
+
+from .kitchens import changed, game
 
 PROBLEM = generate_game(0).pddl_problem
 
@@ -46,12 +49,6 @@ def test_case_comments_and_layout_of_a_domain_do_not_matter() -> None:
     assert action_digests(re.sub(r";.*", "", domain).upper().replace("\n", "  ")) == action_digests(domain)
 
 
-def test_both_published_domains_are_known() -> None:
-    old, new = (known_rules(package_data.game_logic(dialect)[0]) for dialect in ("put", "move"))
-    assert new.actions - old.actions == {"help"} and not old.actions - new.actions
-    assert set(old.cleaning_places) - set(new.cleaning_places) == {"sinktype"}
-
-
 @settings(deadline=None, max_examples=100)
 @given(
     st.integers(0, len(PROBLEM)), st.integers(0, 80), st.sampled_from(["", "(", ")", " - ", ":", "x", "?", "é", "\0"])
@@ -61,25 +58,6 @@ def test_a_damaged_problem_is_read_or_refused_but_never_breaks_anything(start: i
         parse_problem(PROBLEM[:start] + put + PROBLEM[start + length :])
     except DataError as refusal:
         assert "\n" not in str(refusal)
-
-
-def test_a_hierarchy_of_types_is_unknown() -> None:
-    domain, _ = package_data.game_logic("put")
-    with pytest.raises(UnknownGameLogic, match="hierarchy"):
-        known_rules(domain.replace("  receptacle\n", "  receptacle - object\n", 1))
-
-
-def test_numbers_are_handed_out_from_the_highest_down() -> None:
-    names = entity_names(
-        ["cup_bar_2", "cup_bar_1", "sink_bar_1_bar_sinkbasin", "bathtub_bar_1_bar_bathtubbasin", "agent1"]
-    )
-    assert names == {
-        "cup_bar_1": "cup 2",
-        "cup_bar_2": "cup 1",
-        "sink_bar_1_bar_sinkbasin": "sinkbasin 1",
-        "bathtub_bar_1_bar_bathtubbasin": "bathtubbasin 1",
-        "agent1": "agent1 ",
-    }
 
 
 @pytest.mark.parametrize(
@@ -93,3 +71,50 @@ def test_numbers_are_handed_out_from_the_highest_down() -> None:
 def test_what_the_original_may_understand_is_left_to_it(old: str, new: str, what: str) -> None:
     with pytest.raises(UnknownGameLogic, match=what):
         parse_problem(PROBLEM.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        changed(pddl_problem=("(openable Fridge_bar_1)", "(not (openable Fridge_bar_1))")),
+        changed(pddl_problem=("(openable Fridge_bar_1)", "(openable Fridge_bar_1")),
+        changed(pddl_problem=("(:init", "(:unit")),
+        changed(pddl_problem=("(inReceptacle ?o ?r))))))", "(inReceptacle ?o ?r)")),
+        replace(game(), pddl_problem=""),
+    ],
+)
+def test_a_malformed_problem_is_refused_in_one_line(malformed: Game) -> None:
+    with pytest.raises(DataError) as refusal:
+        Simulator().reset(malformed)
+    assert "\n" not in str(refusal.value)
+
+
+def deep(brackets: int) -> str:
+    return "(and " * brackets + ")" * brackets
+
+
+@pytest.mark.parametrize("brackets", [200, 900, 50_000])
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"pddl_problem": ("(and (exists", "{} (and (exists")},
+        {"pddl_problem": ("(:init", "(:init {}")},
+        {"pddl_domain": (":effect (and", ":effect (and {}")},
+    ],
+    ids=["goal", "init", "domain"],
+)
+def test_brackets_nested_too_deeply_are_refused_in_one_line(place: dict[str, tuple[str, str]], brackets: int) -> None:
+    hostile = changed(**{field: (old, new.format(deep(brackets))) for field, (old, new) in place.items()})
+    with pytest.raises((DataError, UnknownGameLogic)) as refusal:
+        Simulator().reset(hostile)
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 300
+
+
+def test_brackets_may_be_nested_as_deeply_as_is_said_and_no_deeper() -> None:
+    depth = 0
+    tree = parse_nested(deep(MOST_NESTED))
+    while tree:
+        tree, depth = tree[0][1:], depth + 1  # type: ignore[assignment]
+    assert depth == MOST_NESTED
+    with pytest.raises(DataError, match=f"more than {MOST_NESTED} deep"):
+        parse_nested(deep(MOST_NESTED + 1))

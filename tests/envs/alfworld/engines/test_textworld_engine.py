@@ -55,11 +55,11 @@ def is_alive(process: int) -> bool:
 
 
 def transcript(engine: TextWorldEngine, game: Game) -> list[object]:
-    said: list[object] = [engine.reset(game)]
+    seen: list[object] = [engine.reset(game)]
     for turn in range(6):
         commands = engine.admissible_commands()
-        said += [commands, engine.step(commands[turn % len(commands)]), engine.valid, engine.won, engine.facts()]
-    return said
+        seen += [commands, engine.step(commands[turn % len(commands)]), engine.valid, engine.won, engine.facts()]
+    return seen
 
 
 def test_it_speaks_as_alfworld_does(engine: TextWorldEngine) -> None:
@@ -147,10 +147,14 @@ def test_its_process_ends_with_the_process_that_started_it(tmp_path: Path) -> No
     assert not is_alive(int(done.stdout))
 
 
-def test_a_process_that_died_is_reported_and_cleared_away() -> None:
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_process_that_died_is_reported_and_cleared_away(gone: bool) -> None:
     engine = TextWorldEngine()
     engine.reset(a_game())
     os.kill(pid(engine), signal.SIGKILL)
+    if gone:  # before it is asked, so that the request cannot be sent
+        assert engine._process is not None
+        engine._process.wait()
     with pytest.raises(EngineError, match=r"process ended \(exit code -9\) while carrying out 'look'"):
         engine.step("look")
     with pytest.raises(UsageError, match="call reset"):

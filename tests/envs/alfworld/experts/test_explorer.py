@@ -13,7 +13,6 @@ from oreo.envs.alfworld.experts.explorer import Explorer, Task, read_task
 from oreo.envs.alfworld.experts.memory import Memory
 from oreo.envs.alfworld.game import TASK_TYPES, Game
 from oreo.envs.alfworld.generation.generator import generate_game
-from oreo.envs.alfworld.placement import PLACES, search_order
 from oreo.errors import UsageError
 
 ROOM = (
@@ -128,7 +127,7 @@ def test_it_puts_away_what_someone_else_took_and_undoes_what_someone_else_did() 
         ("heat mug 1 with microwave 1", "You heat the mug 1 using the microwave 1."),
     )
     explorer.observe("cool mug 1 with fridge 1", "You cool the mug 1 using the fridge 1.")
-    explorer.memory.here.clear()
+    explorer.memory.at_hand.clear()
     assert explorer.act() == "go to microwave 1"
 
 
@@ -185,9 +184,3 @@ def test_it_wins_despite_a_fifth_of_its_actions_being_someone_elses() -> None:
 def test_it_wins_in_houses_as_large_as_their_floor_plan() -> None:
     for index in range(12):
         assert play(generate_game(index, max_receptacles=None, max_objects=None), limit=100)
-
-
-def test_every_kind_of_receptacle_with_a_figure_has_a_rank() -> None:
-    for thing, places in PLACES.items():
-        assert sorted(search_order(thing.lower()).values()) == list(range(len(places)))
-    assert search_order("dragon") == {}

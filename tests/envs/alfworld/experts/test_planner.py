@@ -37,7 +37,7 @@ def fewest_commands(simulator: Simulator, limit: int = 20, ignored: tuple[str, .
         return tuple(fact for fact in simulator.facts() if not fact.startswith(("not_", *ignored)))
 
     start = simulator.snapshot()
-    layer, known = [start], {world()}
+    layer, visited = [start], {world()}
     for length in range(limit + 1):
         following = []
         for snapshot in layer:
@@ -48,8 +48,8 @@ def fewest_commands(simulator: Simulator, limit: int = 20, ignored: tuple[str, .
             for command in simulator.admissible_commands():
                 simulator.restore(snapshot)
                 simulator.step(command)
-                if (now := world()) not in known:
-                    known.add(now)
+                if (now := world()) not in visited:
+                    visited.add(now)
                     following.append(simulator.snapshot())
         layer = following
     simulator.restore(start)
@@ -191,7 +191,7 @@ def test_the_same_state_gets_the_same_plan_in_every_process() -> None:
         "    simulator.reset(generate_game(index, max_receptacles=None, max_objects=None))\n"
         "    print(shortest_plan(simulator))\n"
     )
-    said = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", code],
             env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -202,7 +202,7 @@ def test_the_same_state_gets_the_same_plan_in_every_process() -> None:
         ).stdout
         for seed in ("0", "1", "2")
     }
-    assert len(said) == 1 and said.pop().count("go to") > 12
+    assert len(outputs) == 1 and outputs.pop().count("go to") > 12
 
 
 SHELVES = f"""(define (problem p) (:domain alfred) (:objects agent1 - agent  Loc_bar_1 - location  Loc_bar_2 - location
@@ -243,19 +243,19 @@ def test_the_expert_needs_a_plans_length_alone_and_carries_on_after_anyone_elses
         rng = random.Random(index)
         simulator.reset(generate_game(index, dialect=dialect))
         planner, noise = Planner(simulator), index % 4 * 0.15
-        left = len(shortest_plan(simulator) or ())
+        remaining = len(shortest_plan(simulator) or ())
         for _ in range(200):
             if simulator.won:
                 break
             if rng.random() < noise:
                 refused = ["go to moon 1", "", "take mug 99 from shelf 1", f" {planner.action} "]
                 step(planner, simulator, rng.choice([*refused, *simulator.admissible_commands()]))
-                left = len(shortest_plan(simulator) or ())
+                remaining = len(shortest_plan(simulator) or ())
             else:
                 step(planner, simulator, planner.action)
-                left -= 1
-                assert simulator.valid and len(shortest_plan(simulator) or ()) == left
-        assert simulator.won and left == 0
+                remaining -= 1
+                assert simulator.valid and len(shortest_plan(simulator) or ()) == remaining
+        assert simulator.won and remaining == 0
         assert planner.action == "look"
 
 

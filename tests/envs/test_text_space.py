@@ -26,13 +26,13 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)  # lone s
 def played(envs: gym.vector.VectorEnv[Any, Any, Any], steps: int) -> list[Any]:
     """What many environments say to the first, the second, … admissible command. Closes them."""
     observations, infos = envs.reset(seed=3)
-    said: list[Any] = [observations]
+    seen: list[Any] = [observations]
     for step in range(steps):
         actions = tuple(commands[step % len(commands)] for commands in infos["admissible_commands"])
         observations, rewards, terminated, truncated, infos = envs.step(actions)
-        said.append((observations, rewards.tolist(), terminated.tolist(), truncated.tolist(), infos["task"].tolist()))
+        seen.append((observations, rewards.tolist(), terminated.tolist(), truncated.tolist(), infos["task"].tolist()))
     envs.close()
-    return said
+    return seen
 
 
 def test_256_environments_in_one_process_are_256_environments() -> None:
