@@ -77,10 +77,10 @@ class Engine:
             if key in _OURS:
                 raise UsageError(f"engine may not set {key}; what of it can be chosen is an argument of load_agent")
         self._vllm = _import()
-        known = {*inspect.signature(self._vllm.LLM.__init__).parameters, *_engine_arguments()}
+        names = {*inspect.signature(self._vllm.LLM.__init__).parameters, *_engine_arguments()}
         for key in arguments:
-            if key not in known:
-                raise UsageError(f"engine argument {key!r} is not one of vLLM's; {_near(key, known)}")
+            if key not in names:
+                raise UsageError(f"engine argument {key!r} is not one of vLLM's; {_near(key, names)}")
         self.model = model
         quiet = {"enable_prefix_caching": True, "disable_log_stats": True, "use_tqdm_on_load": False}
         try:
@@ -281,8 +281,8 @@ def _digest(model: str, dtype: str) -> str:
     from oreo.models.saving import digest
 
     try:
-        here = Path(model).is_dir()
-        return digest(model if here else snapshot_download(model, local_files_only=True), dtype)
+        is_folder = Path(model).is_dir()
+        return digest(model if is_folder else snapshot_download(model, local_files_only=True), dtype)
     except (DataError, OSError):  # no safetensors, or kept where we do not know
         return f"vllm:{model}"
 
@@ -308,10 +308,10 @@ def _engine_arguments() -> set[str]:
     return {field.name for field in fields(EngineArgs)}
 
 
-def _near(key: str, known: set[str]) -> str:
+def _near(key: str, names: set[str]) -> str:
     """They are too many to list."""
-    _, found, hint = did_you_mean(key, sorted(known)).partition(" (did you mean")
-    return f"did you mean{hint.rstrip(')')}" if found else "see vLLM's documentation of engine arguments"
+    _, near, hint = did_you_mean(key, sorted(names)).partition(" (did you mean")
+    return f"did you mean{hint.rstrip(')')}" if near else "see vLLM's documentation of engine arguments"
 
 
 def _one_line(error: BaseException) -> str:

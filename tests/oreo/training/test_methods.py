@@ -15,7 +15,7 @@ from helpers import small_models
 from oreo.errors import DataError, UsageError
 from oreo.training.config import OF_SOME_METHODS, TrainConfig, field_names
 from oreo.training.methods.registry import METHODS, built_in, knowing, load_method
-from oreo.training.methods.spec import MethodSpec, Outcome
+from oreo.training.methods.spec import LossOutcome, MethodSpec
 from oreo.training.recipe import Setting
 from oreo.training.rows import RowKind
 from oreo.training.trainer import train
@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 EXAMPLE = Path(__file__).parents[3] / "examples" / "weighted_imitation.py"
 IPO = """
 from oreo.training.methods.log_ratios import trajectory_log_ratios
-from oreo.training.methods.spec import MethodSpec, Outcome
+from oreo.training.methods.spec import MethodSpec, LossOutcome
 from oreo.training.recipe import Setting
 from oreo.training.rows import RowKind
 
@@ -32,7 +32,7 @@ from oreo.training.rows import RowKind
 def ipo(update, batch, examples):
     won, lost = trajectory_log_ratios(update, batch, examples).view(-1, 2).unbind(1)
     loss = (won - lost - 1 / (2 * update.config.beta)).square().mean()
-    return Outcome(loss, {"ipo_loss": loss.detach()})
+    return LossOutcome(loss, {"ipo_loss": loss.detach()})
 
 
 IPO = MethodSpec("ipo", ipo, rows=RowKind.PAIRS, fields=("beta",), defaults={"lr": Setting(1e-6, "a guess")})
@@ -140,11 +140,11 @@ def test_the_example_weights_imitation_by_return_and_a_lost_trajectory_teaches_n
 
 
 def test_a_spec_and_a_bare_loss_are_methods_in_python(start: Path, tmp_path: Path) -> None:
-    def mine(update: Any, batch: Any, examples: Any) -> Outcome:
+    def mine(update: Any, batch: Any, examples: Any) -> LossOutcome:
         """Likelihood of what was done."""
         assert update.reference is not None and update.value is None
         log_prob, _, _ = update.policy(batch.input_ids, batch.action_mask, packing=batch.packing)
-        return Outcome(-log_prob.sum() / len(examples), {})
+        return LossOutcome(-log_prob.sum() / len(examples), {})
 
     spec = MethodSpec("named", mine, defaults={"lr": Setting(1e-3, "mine")})
     for method, name, lr in ((mine, "mine", 5e-6), (spec, "named", 1e-3)):
@@ -173,7 +173,7 @@ def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, tmp_p
     def pair(update: Any, batch: Any, examples: Any) -> Any:
         return 3.0
 
-    with pytest.raises(UsageError, match="loss of method 'pair' returned a float; expected Outcome"):
+    with pytest.raises(UsageError, match="loss of method 'pair' returned a float; expected LossOutcome"):
         train(small_models.episodes(), method=pair, model=start, output=tmp_path / "run")
 
 
