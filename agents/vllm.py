@@ -130,8 +130,8 @@ class VllmCompleter:
     @classmethod
     def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
-        from oreo.models.loading import is_adapter, load_value, resolve_checkpoint
-        from oreo.models.reading import torch_dtype
+        from oreo.models.loading import is_adapter, load_value, refuse_no_policy, resolve_checkpoint
+        from oreo.models.reading import reading, refuse_pickle, torch_dtype
 
         if not model:
             raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
@@ -141,6 +141,9 @@ class VllmCompleter:
             raise DataError(
                 f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone"
             )
+        refuse_pickle(policy)
+        with reading(policy):
+            refuse_no_policy(policy, trust_remote_code=config.trust_remote_code)
         refuse_missing_value(f"vllm:{model}", config, path)
         torch_dtype(config.dtype)  # vLLM knows more of them, which the value model and the digest do not
         shared: dict[str, Any] = {"dtype": config.dtype, "trust_remote_code": config.trust_remote_code}

@@ -119,3 +119,10 @@ def test_a_way_to_choose_is_one_class_in_one_file_and_one_line_that_names_it(
     with pytest.raises(UsageError, match="top_p.* and choose='positive'"):
         load_agent("random", top_p=0.5)
     assert "positive_way" in sys.modules and class_of(CHOICES["positive"]).greedy is False
+
+
+@pytest.mark.parametrize("spec", ["{}", "vllm:{}"])
+def test_a_value_played_as_a_policy_is_refused_with_the_policy_named(spec: str, folder: Path) -> None:
+    with pytest.raises(DataError, match="gives values and writes no text; its policy is") as error:
+        load_agent(spec.format(folder / "value"))
+    assert str(error.value).endswith(str(folder / "policy")) and "\n" not in str(error.value)

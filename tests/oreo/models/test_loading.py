@@ -294,3 +294,31 @@ def test_how_large_a_model_is_is_told_from_its_headers(tmp_path: Path) -> None:
     save_model(model, tokenizer, tmp_path / "run" / "policy")
     assert parameter_count(tmp_path / "run") == count
     assert parameter_count("someone/some-model") is None
+
+
+def test_pickled_weights_are_refused_with_how_to_convert_them_and_the_advice_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = small_models.make_model(tmp_path / "model")
+    before, _ = load_policy(folder)
+    torch.save(before.state_dict(), folder / "pytorch_model.bin")
+    assert load_policy(folder)  # beside safetensors it is not read
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr(torch, "load", None)  # nothing asks for the pickle
+    for load in (load_policy, load_value):
+        with pytest.raises(DataError, match="holds pytorch_model.bin as a pickle, which can run code") as error:
+            load(folder)
+        assert "\n" not in str(error.value)
+        assert f"AutoModelForCausalLM.from_pretrained({str(folder)!r}).save_pretrained(FOLDER)" in str(error.value)
+    monkeypatch.undo()
+    AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)
+    assert digest(load_policy(folder)[0]) == digest(before)
+
+
+def test_shards_of_a_pickle_are_refused_too(tmp_path: Path) -> None:
+    folder = small_models.make_model(tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model-00001-of-00002.bin").write_bytes(b"pickle")
+    (folder / "pytorch_model.bin.index.json").write_text('{"metadata": {}, "weight_map": {}}')
+    with pytest.raises(DataError, match="holds pytorch_model-00001-of-00002.bin as a pickle"):
+        load_policy(folder)
