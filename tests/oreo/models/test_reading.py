@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from helpers import small_models
 from oreo.errors import DataError, UsageError
+from oreo.models.loading import load_policy, load_value
 from oreo.models.reading import damage, parameters_in, quiet, reading, torch_dtype
+from oreo.models.saving import digest
 
 
 def test_a_dtype_goes_by_its_name_and_a_slip_is_told() -> None:
@@ -58,3 +61,61 @@ def test_numbers_are_counted_where_there_are_safetensors_to_read(tmp_path: Path)
     assert parameters_in(tmp_path) is None
     (tmp_path / "model.safetensors").write_bytes(b"garbage")
     assert parameters_in(tmp_path) is None
+
+
+def half_downloaded(folder: Path, name: str, what: str) -> Path:
+    small_models.make_model(folder)
+    path = folder / name
+    content = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "garbage": b"\x00\xff{" * 400}[what])
+    return path
+
+
+@pytest.mark.parametrize("what", ["empty", "cut", "garbage"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+def test_a_file_that_is_empty_cut_or_garbage_is_named_with_what_to_do(name: str, what: str, tmp_path: Path) -> None:
+    path = half_downloaded(tmp_path / "model", name, what)
+    loads = (load_policy, load_value) if name in ("config.json", "model.safetensors") else (load_policy,)
+    for load in loads:
+        with pytest.raises(DataError, match=f"{name} is (empty|cut or damaged).*; put the whole file there") as error:
+            load(path.parent)
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
+    model, tokenizer = load_policy(small_models.make_model(tmp_path / "model"))
+    model.save_pretrained(tmp_path / "shards", max_shard_size="8KB")
+    tokenizer.save_pretrained(tmp_path / "shards")
+    load_policy(tmp_path / "shards")
+    gone = sorted((tmp_path / "shards").glob("model-*.safetensors"))[1]
+    gone.unlink()
+    with pytest.raises(DataError, match=f"{gone.name} is missing, and model.safetensors.index.json lists it"):
+        load_policy(tmp_path / "shards")
+
+
+def test_pickled_weights_are_refused_with_how_to_convert_them_and_the_advice_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = small_models.make_model(tmp_path / "model")
+    before, _ = load_policy(folder)
+    torch.save(before.state_dict(), folder / "pytorch_model.bin")
+    assert load_policy(folder)  # beside safetensors it is not read
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr(torch, "load", None)  # nothing asks for the pickle
+    for load in (load_policy, load_value):
+        with pytest.raises(DataError, match="holds pytorch_model.bin as a pickle, which can run code") as error:
+            load(folder)
+        assert "\n" not in str(error.value)
+        assert f"AutoModelForCausalLM.from_pretrained({str(folder)!r}).save_pretrained(FOLDER)" in str(error.value)
+    monkeypatch.undo()
+    AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)
+    assert digest(load_policy(folder)[0]) == digest(before)
+
+
+def test_shards_of_a_pickle_are_refused_too(tmp_path: Path) -> None:
+    folder = small_models.make_model(tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model-00001-of-00002.bin").write_bytes(b"pickle")
+    (folder / "pytorch_model.bin.index.json").write_text('{"metadata": {}, "weight_map": {}}')
+    with pytest.raises(DataError, match="holds pytorch_model-00001-of-00002.bin as a pickle"):
+        load_policy(folder)
