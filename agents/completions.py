@@ -90,11 +90,11 @@ def _log_prob(given: Any) -> float | None:
     return math.fsum(numbers)
 
 
-def said(body: Any) -> str:
+def error_message(body: Any) -> str:
     """The message in the body of an error; servers have several forms of it."""
     for key in ("message", "detail", "error"):
         if isinstance(body, dict) and body.get(key):
-            return said(body[key])
+            return error_message(body[key])
     return str(body or "no message")
 
 

@@ -65,7 +65,7 @@ class Contexts:
         """
         self.format, self.max_new_tokens = turn_format, max_new_tokens
         self.limit = min((limit for limit in limits if limit), default=None)
-        # A turn that is cut off has so many tokens, and the one that ends it where it is learnt from.
+        # A turn that is cut off has this many tokens, and one more that ends it where it is learnt from.
         self.room = None if self.limit is None else self.limit - max_new_tokens - 1
         """Tokens of an episode before its next turn; None: any number."""
         self._contexts: dict[int, EpisodeContext] = {}

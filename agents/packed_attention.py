@@ -62,7 +62,7 @@ class Pass:
         """What goes through attention in one call each.
 
         Args:
-            window: a token sees no more than so many positions, itself included; None: all.
+            window: N: a token sees its own position and the N - 1 before it; None: all.
             width: numbers in a slot.
             device: of the layer; a model may be spread over several.
         """
@@ -110,8 +110,8 @@ class _Group:
             return masks[0][None, None]
         mask = masks[0].new_full((len(parts), 1, self.tokens, self.slots), -torch.inf)
         mask[..., 0] = 0  # a pad has to look somewhere
-        for index, each in enumerate(masks):
-            mask[index, 0, : each.shape[0], : each.shape[1]] = each
+        for index, part_mask in enumerate(masks):
+            mask[index, 0, : part_mask.shape[0], : part_mask.shape[1]] = part_mask
         return mask
 
     def padded(self, query: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def _alike(parts: list[Part], width: int) -> list[list[Part]]:
 
 
 def _work(slots: int, tokens: int) -> int:
-    """Of attention to so many slots, for each number in a slot: fetching it costs about as much as one more token."""
+    """Of attention to N slots, for each number in a slot: fetching it costs about as much as one more token."""
     return slots * (tokens + 1)
 
 

@@ -204,16 +204,16 @@ class RaggedCache:
         Args:
             candidates: for each row any number of continuations, none of them empty.
         """
-        self._tries, self._tips = [plant(each) for each in candidates], []
+        self._tries, self._tips = [plant(continuations) for continuations in candidates], []
         parts, arrays = self._behind(range(len(self._tries)))
         if not parts:
             return [[] for _ in candidates]
         first = {part.row: part.first for part in parts}
         ends = [[first[row] + path[-1] for path in trie.paths] for row, trie in enumerate(self._tries)]
-        wanted, place = np.unique([end for each in ends for end in each], return_inverse=True)
+        wanted, place = np.unique([end for row_ends in ends for end in row_ends], return_inverse=True)
         output = self._run(parts, *arrays, wanted.tolist())
         at = iter(place.tolist())
-        return [[output[next(at)] for _ in each] for each in ends]
+        return [[output[next(at)] for _ in row_ends] for row_ends in ends]
 
     def log_probs(self, logits: Tensor, candidates: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
         """Log-probability of each candidate of each row, summed over its tokens; shared beginnings are read once.
@@ -225,7 +225,7 @@ class RaggedCache:
 
         Returns: for each row an array [its candidates] of float64.
         """
-        self._tries, self._tips = [plant([ids[:-1] for ids in each]) for each in candidates], []
+        self._tries, self._tips = [plant([ids[:-1] for ids in continuations]) for continuations in candidates], []
         begun = logits.float().log_softmax(-1)
         scores = []
         at_once = max(1, _NUMBERS_AT_ONCE // logits.shape[-1])
@@ -235,14 +235,15 @@ class RaggedCache:
             output = self._run(parts, *arrays).float() if parts else logits[:0].float()
             norm = output.logsumexp(-1)
             for row in rows:
-                each = candidates[row]
-                if not each:
+                continuations = candidates[row]
+                if not continuations:
                     scores.append(np.zeros(0))
                     continue
-                total = begun[row][torch.tensor([ids[0] for ids in each], device=begun.device)].double().cpu().numpy()
+                first_tokens = torch.tensor([ids[0] for ids in continuations], device=begun.device)
+                total = begun[row][first_tokens].double().cpu().numpy()
                 steps = [
                     (index, first[row] + node, token)
-                    for index, (ids, path) in enumerate(zip(each, self._tries[row].paths, strict=True))
+                    for index, (ids, path) in enumerate(zip(continuations, self._tries[row].paths, strict=True))
                     for node, token in zip(path, ids[1:], strict=True)
                 ]
                 if steps:
@@ -372,11 +373,11 @@ def rearranged(old: Sequence[int], wanted: Sequence[int]) -> tuple[list[int], li
 
     The last rows take the places of the dropped ones, so that few have to be copied, and none onto one still needed.
     """
-    stay, known = set(wanted), set(old)
+    stay, present = set(wanted), set(old)
     rows = [row for row, key in enumerate(old) if key in stay]
     late = [row for row in rows if row >= len(rows)]
     sources = [row if old[row] in stay else late.pop() for row in range(len(rows))]
-    return [*(old[row] for row in sources), *(key for key in wanted if key not in known)], sources
+    return [*(old[row] for row in sources), *(key for key in wanted if key not in present)], sources
 
 
 def _shared(old: list[int], new: Sequence[int]) -> int:

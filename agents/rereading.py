@@ -108,17 +108,18 @@ class Rereading:
 
     def values(self, candidates: Sequence[Sequence[Sequence[int]]]) -> list[list[Tensor]]:
         """Outputs [V] at the last token of each candidate of each row."""
-        flat = [[*history, *ids] for history, each in zip(self._histories, candidates, strict=True) for ids in each]
+        rows = zip(self._histories, candidates, strict=True)
+        flat = [[*history, *ids] for history, continuations in rows for ids in continuations]
         outputs = iter(self._last(flat) if flat else ())
-        return [[next(outputs) for _ in each] for each in candidates]
+        return [[next(outputs) for _ in continuations] for continuations in candidates]
 
     def log_probs(self, logits: Tensor, candidates: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
         """Log-probability [candidates] of each candidate of each row, one token after the other."""
         begun = logits.float().log_softmax(-1).double().cpu().numpy()
         scores = []
-        for row, (history, each) in enumerate(zip(self._histories, candidates, strict=True)):
-            total = np.array([begun[row, ids[0]] for ids in each], dtype=np.float64)
-            for index, ids in enumerate(each):
+        for row, (history, continuations) in enumerate(zip(self._histories, candidates, strict=True)):
+            total = np.array([begun[row, ids[0]] for ids in continuations], dtype=np.float64)
+            for index, ids in enumerate(continuations):
                 prefixes = [[*history, *ids[:end]] for end in range(1, len(ids))]
                 if prefixes:
                     log_probs = self._last(prefixes).float().log_softmax(-1).double()

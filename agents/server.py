@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from oreo.agents.completions import NothingSaid, Sample, is_about_length, read, said
+from oreo.agents.completions import NothingSaid, Sample, error_message, is_about_length, read
 from oreo.errors import EngineError, MissingExtra, UsageError
 
 T = TypeVar("T")
@@ -152,22 +152,22 @@ class Server:
             Refused: what is wrong with the request; `too_long` where it is its length.
             ServerError: no answer before the deadline.
         """
-        found: list[Sample] = []
+        samples: list[Sample] = []
         if count > 1 and "n" not in self._left_out:
-            found = (await self._call(path, body | {"n": count}))[:count]
-            if len(found) < count:
+            samples = (await self._call(path, body | {"n": count}))[:count]
+            if len(samples) < count:
                 self._left_out.add("n")
-        singles = [self._call(path, body | {"seed": body["seed"] + index}) for index in range(len(found), count)]
-        return found + [each[0] for each in await _all(singles)]
+        singles = [self._call(path, body | {"seed": body["seed"] + index}) for index in range(len(samples), count)]
+        return samples + [single[0] for single in await _all(singles)]
 
     async def _call(self, path: str, body: dict[str, Any]) -> list[Sample]:
         async with self._slots:
             begun, attempts = self._loop.time(), 0
             while True:
                 attempts += 1
-                left = begun + self.deadline - self._loop.time()
+                remaining = begun + self.deadline - self._loop.time()
                 try:
-                    samples = await self._attempt(path, body, min(self.timeout, left))
+                    samples = await self._attempt(path, body, min(self.timeout, remaining))
                     self._warned = False
                     return samples
                 except _Trouble as trouble:
@@ -211,7 +211,7 @@ class Server:
             except openai.APIConnectionError as error:
                 raise _Trouble(_one_line(error.__cause__ or error)) from None
             except openai.APIStatusError as error:
-                status, words = error.status_code, self._clean(said(error.body))
+                status, words = error.status_code, self._clean(error_message(error.body))
                 if 300 <= status < 400:
                     target = self._clean(error.response.headers.get("location", "elsewhere"))
                     raise Refused(

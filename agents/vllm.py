@@ -77,10 +77,10 @@ class Engine:
             if key in _OURS:
                 raise UsageError(f"engine may not set {key}; what of it can be chosen is an argument of load_agent")
         self._vllm = _import()
-        known = {*inspect.signature(self._vllm.LLM.__init__).parameters, *_engine_arguments()}
+        names = {*inspect.signature(self._vllm.LLM.__init__).parameters, *_engine_arguments()}
         for key in arguments:
-            if key not in known:
-                raise UsageError(f"engine argument {key!r} is not one of vLLM's; {_near(key, known)}")
+            if key not in names:
+                raise UsageError(f"engine argument {key!r} is not one of vLLM's; {_near(key, names)}")
         self.model = model
         quiet = {"enable_prefix_caching": True, "disable_log_stats": True, "use_tqdm_on_load": False}
         try:
@@ -130,8 +130,8 @@ class VllmCompleter:
     @classmethod
     def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
-        from oreo.models.loading import is_adapter, load_value, resolve_checkpoint
-        from oreo.models.reading import torch_dtype
+        from oreo.models.loading import is_adapter, load_value, refuse_no_policy, resolve_checkpoint
+        from oreo.models.reading import reading, refuse_pickle, torch_dtype
 
         if not model:
             raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
@@ -141,6 +141,9 @@ class VllmCompleter:
             raise DataError(
                 f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone"
             )
+        refuse_pickle(policy)
+        with reading(policy):
+            refuse_no_policy(policy, trust_remote_code=config.trust_remote_code)
         refuse_missing_value(f"vllm:{model}", config, path)
         torch_dtype(config.dtype)  # vLLM knows more of them, which the value model and the digest do not
         shared: dict[str, Any] = {"dtype": config.dtype, "trust_remote_code": config.trust_remote_code}
@@ -281,8 +284,8 @@ def _digest(model: str, dtype: str) -> str:
     from oreo.models.saving import digest
 
     try:
-        here = Path(model).is_dir()
-        return digest(model if here else snapshot_download(model, local_files_only=True), dtype)
+        is_folder = Path(model).is_dir()
+        return digest(model if is_folder else snapshot_download(model, local_files_only=True), dtype)
     except (DataError, OSError):  # no safetensors, or kept where we do not know
         return f"vllm:{model}"
 
@@ -308,10 +311,10 @@ def _engine_arguments() -> set[str]:
     return {field.name for field in fields(EngineArgs)}
 
 
-def _near(key: str, known: set[str]) -> str:
+def _near(key: str, names: set[str]) -> str:
     """They are too many to list."""
-    _, found, hint = did_you_mean(key, sorted(known)).partition(" (did you mean")
-    return f"did you mean{hint.rstrip(')')}" if found else "see vLLM's documentation of engine arguments"
+    _, near, hint = did_you_mean(key, sorted(names)).partition(" (did you mean")
+    return f"did you mean{hint.rstrip(')')}" if near else "see vLLM's documentation of engine arguments"
 
 
 def _one_line(error: BaseException) -> str:

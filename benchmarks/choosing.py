@@ -37,7 +37,7 @@ from rich.table import Table
 from oreo.agents import load_agent
 from oreo.cli.output import result_console
 from oreo.errors import DataError, UsageError
-from oreo.eval.evaluate import Evaluation, Outcome, describe, summarise
+from oreo.eval.evaluate import Evaluation, SuccessRate, describe, summarise
 from oreo.eval.plots import check_plot, success_over_k
 from oreo.eval.statistics import mcnemar_exact, paired_difference, percent
 from oreo.experiments.quickstart import ALFWORLD, TEMPERATURE
@@ -181,7 +181,7 @@ def table(results: dict[str, dict[str, Any]], title: str) -> Table:
 
 def plot(evaluations: dict[str, Evaluation], path: Path, title: str) -> None:
     points = {row.k: evaluations[row.name].overall for row in ROWS if row.k and row.name in evaluations}
-    references: dict[str, dict[str, Outcome]] = {}
+    references: dict[str, dict[str, SuccessRate]] = {}
     for row in ROWS:
         if row.group and row.name in evaluations:
             references.setdefault(row.group, {})[row.label] = evaluations[row.name].overall

@@ -37,7 +37,7 @@ from oreo.agents import load_agent
 from oreo.agents.message_search import SEARCHES
 from oreo.cli.output import result_console
 from oreo.errors import UsageError
-from oreo.eval.evaluate import Outcome
+from oreo.eval.evaluate import SuccessRate
 from oreo.eval.plots import check_plot, success_over_tokens
 from oreo.eval.statistics import crossed_bootstrap, percent
 from oreo.experiments.quickstart import MATH, TEMPERATURE
@@ -202,10 +202,10 @@ def table(rows: list[dict[str, Any]], plan: Plan) -> Table:
 
 def draw(rows: list[dict[str, Any]], plot: Path, plan: Plan) -> None:
     titles = {"beam": "beam search by value", "best": "best of N by value", "vote": "majority vote of N"}
-    curves: dict[str, dict[float, Outcome]] = {title: {} for title in titles.values()}
+    curves: dict[str, dict[float, SuccessRate]] = {title: {} for title in titles.values()}
     for row in rows:
         won, episodes = round(row["success"] * row["episodes"]), row["episodes"]
-        outcome = Outcome(row["success"], row["low"], row["high"], episodes, won, row["mean_steps"], row["success"])
+        outcome = SuccessRate(row["success"], row["low"], row["high"], episodes, won, row["mean_steps"], row["success"])
         curves[titles[row["search"]]][row["tokens"]] = outcome
     success_over_tokens(curves, plot, f"OREO on {plan.games} held-out problems, {len(rows[0]['by_seed'])} seeds")
 

@@ -33,8 +33,8 @@ _TABLE_WIDTH = 160
 
 @document_fields
 @dataclass(frozen=True)
-class Outcome:
-    """What came of some episodes."""
+class SuccessRate:
+    """How often episodes were won, in how many steps and with what return."""
 
     success: float
     """Share of them that were won, 0 to 1."""
@@ -60,8 +60,8 @@ class Evaluation:
     """Digest of its weights, empty without any."""
     protocol: dict[str, Any]
     """Environment and its arguments, games, step limit, dialect, seed: what has to be equal for a fair comparison."""
-    overall: Outcome
-    by_task_type: dict[str, Outcome]
+    overall: SuccessRate
+    by_task_type: dict[str, SuccessRate]
     """Sorted by name; empty where the environment names no task types."""
     grades: dict[str, int] = field(default_factory=dict)
     """How many episodes have each grade, sorted; empty where the environment gives none."""
@@ -88,7 +88,7 @@ class Evaluation:
             "agent": self.agent,
             "checkpoint": self.checkpoint,
             **asdict(self.overall),
-            "by_task_type": {name: asdict(outcome) for name, outcome in self.by_task_type.items()},
+            "by_task_type": {name: asdict(rate) for name, rate in self.by_task_type.items()},
             "grades": self.grades,
             "errors": self.errors,
             "protocol": self.protocol,
@@ -204,7 +204,7 @@ def summarise(trajectories: Sequence[Trajectory], settings: dict[str, Any] | Non
     if not trajectories:
         raise UsageError("nothing to evaluate: no episodes")
     kinds = sorted({trajectory.task_type for trajectory in trajectories} - {""})
-    by_task_type = {kind: _outcome([t for t in trajectories if t.task_type == kind]) for kind in kinds}
+    by_task_type = {kind: _success_rate([t for t in trajectories if t.task_type == kind]) for kind in kinds}
     first = trajectories[0]
     return Evaluation(
         agent=first.agent,
@@ -217,20 +217,20 @@ def summarise(trajectories: Sequence[Trajectory], settings: dict[str, Any] | Non
             **(settings or {}),
             "versions": first.versions,
         },
-        overall=_outcome(trajectories),
+        overall=_success_rate(trajectories),
         by_task_type=by_task_type,
         grades=dict(sorted(Counter(trajectory.grade for trajectory in trajectories if trajectory.grade).items())),
         trajectories=tuple(trajectories),
     )
 
 
-def _outcome(trajectories: Sequence[Trajectory]) -> Outcome:
+def _success_rate(trajectories: Sequence[Trajectory]) -> SuccessRate:
     n = len(trajectories)
     won = sum(trajectory.won for trajectory in trajectories)
     low, high = wilson_interval(won, n)
     steps = sum(len(trajectory) for trajectory in trajectories) / n
     returns = sum(trajectory.episode_return for trajectory in trajectories) / n
-    return Outcome(won / n, low, high, n, won, steps, returns)
+    return SuccessRate(won / n, low, high, n, won, steps, returns)
 
 
 def render(evaluation: Evaluation) -> RenderableType:
@@ -245,8 +245,8 @@ def render(evaluation: Evaluation) -> RenderableType:
     table.add_column("task type")
     for column in ("won", "success", "95 % interval", "steps", "return"):
         table.add_column(column, justify="right", no_wrap=True)
-    for name, outcome in evaluation.by_task_type.items():
-        table.add_row(Text(one_line(name)), *_figures(outcome))  # a Text: a string could hold markup
+    for name, rate in evaluation.by_task_type.items():
+        table.add_row(Text(one_line(name)), *_figures(rate))  # a Text: a string could hold markup
     if evaluation.by_task_type:
         table.add_section()
     table.add_row("all", *_figures(evaluation.overall), style="bold")
@@ -276,11 +276,11 @@ def describe(protocol: dict[str, Any]) -> str:
     return one_line(", ".join(parts))
 
 
-def _figures(outcome: Outcome) -> tuple[str, ...]:
+def _figures(rate: SuccessRate) -> tuple[str, ...]:
     return (
-        f"{outcome.won}/{outcome.episodes}",
-        percent(outcome.success),
-        f"{100 * outcome.low:.1f} – {percent(outcome.high)}",
-        f"{outcome.mean_steps:.1f}",
-        f"{outcome.mean_return:.2f}",
+        f"{rate.won}/{rate.episodes}",
+        percent(rate.success),
+        f"{100 * rate.low:.1f} – {percent(rate.high)}",
+        f"{rate.mean_steps:.1f}",
+        f"{rate.mean_return:.2f}",
     )

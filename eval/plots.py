@@ -1,7 +1,7 @@
 """Pictures of results, with matplotlib (the extra `plots`), for papers and READMEs: PNG or SVG, no display needed.
 
-    success_over_k({1: outcome, 2: outcome, 5: outcome}, {"planner": {"1 turn deep": outcome}}, "choosing.png")
-    success_over_tokens({"beam search": {40.0: outcome, 160.0: outcome}, "vote": {40.0: outcome}}, "searches.png")
+    success_over_k({1: rate, 2: rate, 5: rate}, {"planner": {"1 turn deep": rate}}, "choosing.png")
+    success_over_tokens({"beam search": {40.0: rate, 160.0: rate}, "vote": {40.0: rate}}, "searches.png")
 
 The same figures give the same file, byte by byte, with the same matplotlib. What is measured is the callers' business.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from oreo.eval.evaluate import Outcome
+    from oreo.eval.evaluate import SuccessRate
 
 SUFFIXES = (".png", ".svg")
 _COLOURS = ("#0072B2", "#333333", "#D55E00", "#009E73", "#CC79A7")
@@ -54,8 +54,8 @@ def check_plot(path: str | os.PathLike[str]) -> None:
 
 
 def success_over_k(
-    points: Mapping[int, Outcome],
-    references: Mapping[str, Mapping[str, Outcome]],
+    points: Mapping[int, SuccessRate],
+    references: Mapping[str, Mapping[str, SuccessRate]],
     path: str | os.PathLike[str],
     title: str = "",
 ) -> None:
@@ -75,7 +75,7 @@ def success_over_k(
 
 
 def success_over_tokens(
-    curves: Mapping[str, Mapping[float, Outcome]], path: str | os.PathLike[str], title: str = ""
+    curves: Mapping[str, Mapping[float, SuccessRate]], path: str | os.PathLike[str], title: str = ""
 ) -> None:
     """Draw success over what it cost, a curve with intervals for each way to search.
 
@@ -108,7 +108,7 @@ def _save(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
 
 
 def draw_success_over_k(
-    points: Mapping[int, Outcome], references: Mapping[str, Mapping[str, Outcome]], title: str = ""
+    points: Mapping[int, SuccessRate], references: Mapping[str, Mapping[str, SuccessRate]], title: str = ""
 ) -> Figure:
     """Draw the figure of `success_over_k`, which see: K at the left, references at the right, one scale of success."""
     from matplotlib.figure import Figure
@@ -127,13 +127,13 @@ def draw_success_over_k(
     for axes in others:
         _references(axes, references)
     first.set_ylabel("success, with 95 % interval")
-    _scale(first, [*points.values(), *(outcome for group in references.values() for outcome in group.values())])
+    _scale(first, [*points.values(), *(rate for group in references.values() for rate in group.values())])
     if title:
         figure.suptitle(title, fontsize=9)
     return figure
 
 
-def draw_success_over_tokens(curves: Mapping[str, Mapping[float, Outcome]], title: str = "") -> Figure:
+def draw_success_over_tokens(curves: Mapping[str, Mapping[float, SuccessRate]], title: str = "") -> Figure:
     """Draw the figure of `success_over_tokens`, which see: cost on a scale where equal factors are equally long."""
     from matplotlib.figure import Figure
 
@@ -147,18 +147,18 @@ def draw_success_over_tokens(curves: Mapping[str, Mapping[float, Outcome]], titl
     axes.set_xscale("log", base=2)
     for index, (name, points) in enumerate(curves.items()):
         costs = sorted(points)
-        outcomes = [points[cost] for cost in costs]
+        rates = [points[cost] for cost in costs]
         axes.fill_between(
             costs,
-            [outcome.low for outcome in outcomes],
-            [outcome.high for outcome in outcomes],
+            [rate.low for rate in rates],
+            [rate.high for rate in rates],
             color=_COLOURS[index],
             alpha=0.12,
             linewidth=0,
         )
         axes.plot(
             costs,
-            [outcome.success for outcome in outcomes],
+            [rate.success for rate in rates],
             color=_COLOURS[index],
             marker=_MARKERS[index],
             markersize=6,
@@ -175,17 +175,17 @@ def draw_success_over_tokens(curves: Mapping[str, Mapping[float, Outcome]], titl
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.legend(frameon=False, loc="lower right")
-    _scale(axes, [outcome for points in curves.values() for outcome in points.values()])
+    _scale(axes, [rate for points in curves.values() for rate in points.values()])
     if title:
         figure.suptitle(title, fontsize=9)
     return figure
 
 
-def _curve(axes: Axes, points: Mapping[int, Outcome]) -> None:
+def _curve(axes: Axes, points: Mapping[int, SuccessRate]) -> None:
     ks = sorted(points)
-    outcomes = [points[k] for k in ks]
+    rates = [points[k] for k in ks]
     axes.set_xscale("log", base=2)
-    _bars(axes, ks, outcomes, _COLOURS[0], _MARKERS[0], "-")
+    _bars(axes, ks, rates, _COLOURS[0], _MARKERS[0], "-")
     axes.set_xticks(ks, [str(k) for k in ks])
     axes.set_xticks([], minor=True)
     axes.set_xlim(ks[0] / 2**0.4, ks[-1] * 2**0.4)
@@ -194,7 +194,7 @@ def _curve(axes: Axes, points: Mapping[int, Outcome]) -> None:
     axes.set_axisbelow(True)
 
 
-def _references(axes: Axes, references: Mapping[str, Mapping[str, Outcome]]) -> None:
+def _references(axes: Axes, references: Mapping[str, Mapping[str, SuccessRate]]) -> None:
     labels = [_wrapped(name, 10) for named in references.values() for name in named]
     lines = 1 + max(label.count("\n") for label in labels)
     place = 0
@@ -223,14 +223,14 @@ def _references(axes: Axes, references: Mapping[str, Mapping[str, Outcome]]) -> 
     axes.set_axisbelow(True)
 
 
-def _bars(axes: Axes, places: list[int], outcomes: list[Outcome], colour: str, marker: str, line: str) -> None:
+def _bars(axes: Axes, places: list[int], rates: list[SuccessRate], colour: str, marker: str, line: str) -> None:
     """Draw points with their intervals, and above each its success in per cent."""
-    below = [outcome.success - outcome.low for outcome in outcomes]
-    above = [outcome.high - outcome.success for outcome in outcomes]
+    below = [rate.success - rate.low for rate in rates]
+    above = [rate.high - rate.success for rate in rates]
     style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line}
     axes.errorbar(
         places,
-        [outcome.success for outcome in outcomes],
+        [rate.success for rate in rates],
         yerr=[below, above],
         **style,
         markersize=6,
@@ -238,10 +238,10 @@ def _bars(axes: Axes, places: list[int], outcomes: list[Outcome], colour: str, m
         linewidth=1.6,
         elinewidth=1.4,
     )
-    for place, outcome in zip(places, outcomes, strict=True):
+    for place, rate in zip(places, rates, strict=True):
         axes.annotate(
-            f"{100 * outcome.success:.1f}",
-            (place, outcome.high),
+            f"{100 * rate.success:.1f}",
+            (place, rate.high),
             xytext=(0, 4),
             textcoords="offset points",
             ha="center",
@@ -255,10 +255,10 @@ def _wrapped(text: str, letters: int) -> str:
     return "\n".join(textwrap.wrap(text, letters, break_long_words=False))
 
 
-def _scale(axes: Axes, outcomes: list[Outcome]) -> None:
+def _scale(axes: Axes, rates: list[SuccessRate]) -> None:
     """Show the tenths around all intervals, with room for the numbers above them; marks at whole per cents."""
-    low = min(0.9, math.floor(10 * min(outcome.low for outcome in outcomes)) / 10)
-    high = max(low + 0.1, math.ceil(10 * max(outcome.high for outcome in outcomes)) / 10)
+    low = min(0.9, math.floor(10 * min(rate.low for rate in rates)) / 10)
+    high = max(low + 0.1, math.ceil(10 * max(rate.high for rate in rates)) / 10)
     step = next(step for step in (0.02, 0.05, 0.1, 0.2) if high - low < 7 * step)
     axes.set_ylim(low, high + 0.06 * (high - low))
     axes.set_yticks([low + index * step for index in range(1 + int((high - low) / step + 1e-6))])

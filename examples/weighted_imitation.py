@@ -6,7 +6,7 @@ oreo train runs/kitchen --method examples/weighted_imitation.py:weighted --outpu
 import torch
 
 from oreo.training.methods.log_ratios import owners
-from oreo.training.methods.spec import Outcome
+from oreo.training.methods.spec import LossOutcome
 
 
 def weighted(update, batch, examples):
@@ -18,4 +18,4 @@ def weighted(update, batch, examples):
         return torch.zeros(count, device=entries.device).index_add(0, owner, entries.float().sum(1))
 
     nll = -total(log_prob * batch.imitate) / total(batch.imitate).clamp(min=1)
-    return Outcome((nll * total(batch.reward)).mean(), {"nll": nll.detach().mean()})
+    return LossOutcome((nll * total(batch.reward)).mean(), {"nll": nll.detach().mean()})

@@ -19,12 +19,17 @@ _EXPECTED: dict[Any, str] = {
 
 
 def check_types(record: Any) -> None:
-    """Raises UsageError where a field of a dataclass does not hold what its annotation says."""
-    kinds = get_type_hints(type(record))
-    for field in dataclasses.fields(record):
-        value = getattr(record, field.name)
-        if not _fits(value, kinds[field.name]):
-            raise UsageError(f"{field.name} is {value!r}; expected {_expected(kinds[field.name])}")
+    """Raises UsageError where a field that a dataclass is made with does not hold what its annotation says."""
+    names = [field.name for field in dataclasses.fields(record) if field.init]
+    check_values(type(record), {name: getattr(record, name) for name in names})
+
+
+def check_values(record: type, values: Mapping[str, Any]) -> None:
+    """Raises UsageError where a value is not what the field of this name is annotated with."""
+    kinds = get_type_hints(record)
+    for name, value in values.items():
+        if not _fits(value, kinds[name]):
+            raise UsageError(f"{name} is {value!r}; expected {_expected(kinds[name])}")
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -57,4 +62,4 @@ def _expected(kind: Any) -> str:
         return f"a list, each {_expected(parts[0])}" if parts[-1] is Ellipsis else f"a list of {len(parts)} numbers"
     if get_origin(kind) is Mapping:
         return 'arguments by name, such as {"tensor_parallel_size": 2}'
-    return _EXPECTED[kind]
+    return _EXPECTED.get(kind) or f"a {kind.__name__}"

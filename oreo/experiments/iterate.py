@@ -265,9 +265,9 @@ def _row(number: int, evaluation: Evaluation, buffer: Path | None = None) -> dic
     """A round as results.json has it: success on held-out games, and what was collected for it."""
     from oreo.data.buffer import TrajectoryBuffer
 
-    outcome = evaluation.to_dict()
+    figures = evaluation.to_dict()
     shown = ("success", "low", "high", "episodes", "won", "mean_steps", "by_task_type", "agent", "checkpoint")
-    row: dict[str, Any] = {"round": number, **{key: outcome[key] for key in shown}}
+    row: dict[str, Any] = {"round": number, **{key: figures[key] for key in shown}}
     if buffer is not None:
         collected = [won for _, won in TrajectoryBuffer(buffer, create=False).stored_by()]
         row["collected"] = {"episodes": len(collected), "won": sum(collected)}

@@ -280,10 +280,10 @@ def _table(evaluations: dict[str, Evaluation], world: World) -> Table:
     for column in ("success", "95 % interval", "episodes", "steps"):
         table.add_column(column, justify="right")
     for contestant in world.contestants:
-        outcome = evaluations[contestant.name].overall
-        interval = f"{percent(outcome.low)} – {percent(outcome.high)}"
-        episodes, steps = str(outcome.episodes), f"{outcome.mean_steps:.1f}"
-        table.add_row(contestant.title, percent(outcome.success), interval, episodes, steps)
+        rate = evaluations[contestant.name].overall
+        interval = f"{percent(rate.low)} – {percent(rate.high)}"
+        episodes, steps = str(rate.episodes), f"{rate.mean_steps:.1f}"
+        table.add_row(contestant.title, percent(rate.success), interval, episodes, steps)
     return table
 
 

@@ -35,11 +35,11 @@ def checkpoint_activations(model: Any, again: Contexts | None = None) -> None:
         enable(how)
     except ValueError as error:
         raise _unsupported(model) from error
-    found = [module for module in model.modules() if getattr(module, "gradient_checkpointing", False)]
+    blocks = [module for module in model.modules() if getattr(module, "gradient_checkpointing", False)]
     # Models with code of their own may know no such function, and then do it in a way that ignores `how`.
-    if not found or not all(hasattr(module, "_gradient_checkpointing_func") for module in found):
+    if not blocks or not all(hasattr(module, "_gradient_checkpointing_func") for module in blocks):
         raise _unsupported(model)
-    for module in found:
+    for module in blocks:
         module.training = True
     # Only the other kind of checkpoint needs inputs with a gradient; in front of frozen blocks it would cost a pass.
     with contextlib.suppress(AttributeError):  # there are none

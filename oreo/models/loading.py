@@ -18,7 +18,7 @@ from torch import nn
 
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.models.hub import check_name
-from oreo.models.reading import parameters_in, reading, torch_dtype
+from oreo.models.reading import parameters_in, reading, refuse_pickle, torch_dtype
 from oreo.models.value_models import value_class
 
 _PACKAGE = Path(__file__).parent.parent
@@ -96,6 +96,9 @@ def _merged(model: Any, adapter: str) -> Any:
         raise MissingExtra(
             f"{adapter} is a LoRA adapter, which needs peft; install it with: pip install 'oreo-agents[peft]'"
         ) from error
+    refuse_pickle(adapter)
+    if not (Path(adapter) / "adapter_model.safetensors").is_file():  # peft would ask the Hub for it
+        raise DataError(f"{adapter} holds no adapter_model.safetensors; put the whole adapter there")
     config = PeftConfig.from_pretrained(adapter)
     config.task_type = None  # a policy's adapter also fits the body of a value that starts from it
     with warnings.catch_warnings():
@@ -123,7 +126,7 @@ def load_policy(
         DataError: no such model, files or weights that are incomplete, no tokenizer or one with more tokens than the
             model embeds, a value model.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     name, _ = resolve_checkpoint(path)
     if is_adapter(name):
@@ -136,13 +139,15 @@ def load_policy(
         check_tokenizer(tokenizer, model, name)
         return _settled(model, device), tokenizer
     with reading(name):
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-        for architecture in config.architectures or ():
-            if architecture.endswith(_WRITES_NOTHING):
-                raise DataError(_no_policy(name, f"a {architecture}"))
+        refuse_no_policy(name, trust_remote_code=trust_remote_code)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        refuse_pickle(name)
         model, info = AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch_dtype(dtype), trust_remote_code=trust_remote_code, output_loading_info=True
+            name,
+            dtype=torch_dtype(dtype),
+            trust_remote_code=trust_remote_code,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     if info["missing_keys"]:
         raise DataError(f"{name} lacks weights of a {type(model).__name__}: {_some(info['missing_keys'])}")
@@ -165,9 +170,22 @@ def check_tokenizer(tokenizer: Any, model: Any, name: str) -> None:
         )
 
 
+def refuse_no_policy(name: str, *, trust_remote_code: bool = False) -> None:
+    """Refuse a whole model that gives values or labels and writes no text, before its weights are read.
+
+    Raises:
+        DataError: so it is.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    for architecture in config.architectures or ():
+        if architecture.endswith(_WRITES_NOTHING):
+            raise DataError(_no_policy(name, f"a {architecture}"))
+
+
 def _no_policy(name: str, what: str) -> str:
-    folder = Path(name)
-    beside = folder.parent / "policy"
+    beside = Path(name).absolute().parent / "policy"
     advice = f"its policy is {beside}" if is_model(beside) else "name a causal language model"
     return f"{name} is {what}, which gives values and writes no text; {advice}"
 
@@ -209,8 +227,9 @@ def load_value(
     with reading(name):
         config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
         config.classifier_dropout = 0.0
+        refuse_pickle(name)
         model, info = value_class(config, name).from_pretrained(
-            name, config=config, dtype=torch_dtype(dtype), output_loading_info=True
+            name, config=config, dtype=torch_dtype(dtype), use_safetensors=True, output_loading_info=True
         )
     body = f"{model.base_model_prefix}."
     missing = [key for key in info["missing_keys"] if key.startswith(body)]

@@ -60,7 +60,8 @@ def add_adapters(base: Any, names: tuple[str, ...], *, r: int, alpha: float, tar
 
     base.requires_grad_(False)
     settings: dict[str, Any] = {"r": r, "lora_alpha": alpha, "lora_dropout": 0.0}
-    settings["target_modules"] = targets if targets == "all-linear" else [each.strip() for each in targets.split(",")]
+    all_linear = targets == "all-linear"
+    settings["target_modules"] = targets if all_linear else [ending.strip() for ending in targets.split(",")]
     output = base.get_output_embeddings()
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there are two, and what it sets for Conv1D
@@ -74,7 +75,7 @@ def add_adapters(base: Any, names: tuple[str, ...], *, r: int, alpha: float, tar
         raise UsageError(f"lora_targets {targets!r}: the output layer is the reference's too, and cannot be adapted")
     _refuse_other_layers(base, targets)
     for name, parameter in base.named_parameters():
-        if any(_is_of(name, each) for each in names):
+        if any(_is_of(name, adapter) for adapter in names):
             parameter.data = parameter.data.float()  # whatever the base is in
     made = {"policy": lambda: base, "value": lambda: _classifier(base)}
     return {name: made[name]() for name in names}
@@ -124,7 +125,7 @@ def head_names(model: Any) -> list[str]:
 def parameters(model: Any, adapter: str) -> dict[str, nn.Parameter]:
     """What is trained of a model: its adapter and, of a value model, its head."""
     heads = head_names(model) if adapter == "value" else []
-    return {name: each for name, each in model.named_parameters() if _is_of(name, adapter) or name in heads}
+    return {name: parameter for name, parameter in model.named_parameters() if _is_of(name, adapter) or name in heads}
 
 
 def _is_of(name: str, adapter: str) -> bool:
@@ -141,7 +142,7 @@ def switch(model: Any, adapter: str | None) -> None:
             layer.set_adapter(adapter)
     # Peft also freezes what it switches off, and a frozen leaf gets no gradient from a forward pass that was before.
     for name, parameter in model.named_parameters():
-        if any(_is_of(name, each) for each in ADAPTERS):
+        if any(_is_of(name, adapter_name) for adapter_name in ADAPTERS):
             parameter.requires_grad_(True)
 
 
@@ -205,7 +206,8 @@ def save_adapter(model: Any, adapter: str, base: str, tokenizer: Any | None, fol
 
     trained = parameters(model, adapter)
     tensors = {
-        _PREFIX + name.replace(f".{adapter}.", "."): each.detach().cpu().contiguous() for name, each in trained.items()
+        _PREFIX + name.replace(f".{adapter}.", "."): parameter.detach().cpu().contiguous()
+        for name, parameter in trained.items()
     }
     with quiet(), replacing(folder) as new:
         save_file(tensors, new / "adapter_model.safetensors", metadata={"format": "pt"})

@@ -99,10 +99,10 @@ def pack(rows: Sequence[np.ndarray], width: int, shared: int = SHARED) -> Packin
             bounds = [first, *cuts, last]
             stack += [(low, high, start, above) for low, high in zip(bounds, bounds[1:], strict=False)][::-1]
             continue
-        here = order[first:last]
+        members = order[first:last]
         if end > start:
-            place[here, start:end] = np.arange(total, total + end - start)
-            tokens.append(rows[here[0]][start:end])
+            place[members, start:end] = np.arange(total, total + end - start)
+            tokens.append(rows[members[0]][start:end])
             positions.append(np.arange(start, end))
             segments.append(Segment(end - start, above, start))
             total += end - start
@@ -149,12 +149,12 @@ def _attend(
         windows.append(sliding_window)
     # By `split`, whose gradient is one concatenation: that of a slice is as long as the whole sequence.
     lengths = [segment.length for segment in packing.segments]
-    queries, keys, values = (each.split(lengths, dim=2) for each in (query, key, value))
+    queries, keys, values = (tensor.split(lengths, dim=2) for tensor in (query, key, value))
     attended = []
     for index, segment in enumerate(packing.segments):
         seen = [*segment.above, index]
         ours, theirs = (
-            torch.cat([each[i] for i in seen], 2) if segment.above else each[index] for each in (keys, values)
+            torch.cat([pieces[i] for i in seen], 2) if segment.above else pieces[index] for pieces in (keys, values)
         )
         attended.append(_causal(queries[index], ours, theirs, scaling, sliding_window, softcap))
     return torch.cat(attended, dim=2).transpose(1, 2), None
@@ -195,7 +195,7 @@ def attention(
         )
     assert not causal, "only with a mask"
     if grouped:
-        key, value = (each.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for each in (key, value))
+        key, value = (tensor.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for tensor in (key, value))
     scores = query @ key.transpose(-1, -2) * (scaling or query.shape[-1] ** -0.5)
     scores = softcap * torch.tanh(scores / softcap)
     if mask is not None:

@@ -56,6 +56,8 @@ def reading(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if "cannot be loaded with `safetensors`" in line:
+            raise DataError(_pickled(name, "its weights", _CONVERT.format(name))) from error
         if not Path(name).is_dir():
             raise DataError(f"no model {name!r}: neither a folder here nor found on the Hub ({line})") from error
         if fault := damage(name):
@@ -63,6 +65,33 @@ def reading(name: str) -> Iterator[None]:
                 f"{fault}; put the whole file there (a download that stopped?), or name another model"
             ) from error
         raise DataError(f"cannot load a model from {name}: {line}") from error
+
+
+_CONVERT = "AutoModelForCausalLM.from_pretrained({0!r}).save_pretrained(FOLDER) of transformers"
+_CONVERT_ADAPTER = "safetensors.torch.save_file(torch.load({0!r}, weights_only=True), {1!r}, {{'format': 'pt'}})"
+
+
+def refuse_pickle(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder that holds a model's or an adapter's weights as a pickle and not as safetensors.
+
+    Raises:
+        DataError: so it is; its line says how to convert them.
+    """
+    folder = Path(folder)
+    for pickled, safe in (("pytorch_model", "model"), ("adapter_model", "adapter_model")):
+        files = sorted(folder.glob(f"{pickled}*.bin"))
+        if files and not any((folder / f"{safe}.safetensors{end}").is_file() for end in ("", ".index.json")):
+            convert = _CONVERT.format(str(folder))
+            if pickled == safe:
+                convert = _CONVERT_ADAPTER.format(str(files[0]), str(folder / f"{safe}.safetensors"))
+            raise DataError(_pickled(str(folder), files[0].name, convert))
+
+
+def _pickled(name: str, what: str, convert: str) -> str:
+    return (
+        f"{name} holds {what} as a pickle, which can run code when it is read; take a copy with safetensors, or, if "
+        f"you trust it, convert it by {convert}"
+    )
 
 
 def damage(folder: str | os.PathLike[str]) -> str | None:

@@ -44,15 +44,15 @@ def digest(source: str | os.PathLike[str] | nn.Module, dtype: str | None = None)
     Raises:
         DataError: a folder without safetensors.
     """
-    found = set()
+    digests = set()
     for tensor in _tensors(source):
         if dtype is not None and tensor.is_floating_point():
             tensor = tensor.to(torch_dtype(dtype))
         tensor = tensor.detach().cpu().contiguous()
-        each = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)} ".encode())
-        each.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-        found.add(each.digest())
-    return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:16]
+        tensor_digest = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)} ".encode())
+        tensor_digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        digests.add(tensor_digest.digest())
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()[:16]
 
 
 def _tensors(source: str | os.PathLike[str] | nn.Module) -> Iterator[Tensor]:

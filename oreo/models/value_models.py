@@ -47,7 +47,7 @@ def _made_of(causal: Any) -> Any:
     from transformers import PreTrainedModel
     from transformers.modeling_outputs import TokenClassifierOutput
 
-    parent: Any = next(each for each in causal.__mro__[1:] if issubclass(each, PreTrainedModel))
+    parent: Any = next(base for base in causal.__mro__[1:] if issubclass(base, PreTrainedModel))
 
     class TokenClassification(parent):
         base_model_prefix = causal.base_model_prefix
@@ -67,7 +67,7 @@ def _made_of(causal: Any) -> Any:
             **more: Any,
         ) -> Any:
             named = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
-            given = {key: each for key, each in named.items() if each is not None}
+            given = {key: argument for key, argument in named.items() if argument is not None}
             states = self.base_model(**given, **more).last_hidden_state
             return TokenClassifierOutput(logits=self.score(states))
 

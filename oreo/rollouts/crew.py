@@ -141,13 +141,12 @@ class Crew:
         self.members.remove(worker)
         worker.link.join()
         self.deaths += 1
-        kept = take_over(self.buffer, worker.writer) if worker.writer else []
-        # With its machine, what it had reported may be gone as well: its file was not written through yet.
-        lost = worker.stored[len(kept) :]
-        seed = self.job.rollout.seed
-        for env_seed, won in kept[len(worker.stored) :]:
-            index = next(index for index in worker.given if seeds(seed, index)[0] == env_seed)
-            self.stored(worker, index, won)
+        readable = dict(take_over(self.buffer, worker.writer)) if worker.writer else {}
+        env_seeds = {index: seeds(self.job.rollout.seed, index)[0] for index in worker.stored + worker.given}
+        # What it had reported may be gone: its machine lost what was not written through yet, or a record is damaged.
+        lost = [index for index in worker.stored if env_seeds[index] not in readable]
+        for index in [index for index in worker.given if env_seeds[index] in readable]:
+            self.stored(worker, index, readable[env_seeds[index]])
         if self.waiting is not None:
             self.waiting += reversed(lost + worker.given)
         if self.deaths > MOST_DEATHS:
@@ -160,7 +159,7 @@ class Crew:
 
 
 def take_over(buffer: TrajectoryBuffer, writer: str) -> list[tuple[int | None, bool]]:
-    """(seed, won) of the episodes of a dead worker, in order, when its journal has become a shard.
+    """(seed, won) of the episodes of a dead worker that can be read, in order, when its journal has become a shard.
 
     That takes the journal's lock. Elsewhere on a cluster a worker may seem dead and be out of reach only: once its
     lock is ours, it can store nothing more, and what is handed out again is not counted twice.

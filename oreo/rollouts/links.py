@@ -21,7 +21,7 @@ from oreo.rollouts.loop import play
 from oreo.rollouts.settings import Rollout
 
 SECONDS_BETWEEN_COUNTS = 1.0
-"""A worker says at most so often how many steps it has taken."""
+"""A worker counts its steps, and reports the count no more often than this."""
 
 
 @dataclass(frozen=True)

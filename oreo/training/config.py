@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from oreo.errors import UsageError, did_you_mean
 from oreo.field_docs import document_fields
+from oreo.records import check_types, check_values
 from oreo.training.methods.registry import knowing, load_method
 from oreo.training.methods.spec import MethodSpec
 from oreo.training.recipe import load_recipe
@@ -79,7 +78,7 @@ class TrainConfig:
     balance: str = "none"
     """Learn from as many won as lost trajectories: of each "game", or over "all"; "none": from all there are."""
     pairs_per_game: int | None = None
-    """DPO: at most so many pairs of each game, drawn by `seed`. Paper: 5 (ALFWorld), 6 (maths 1.5B), 10 (maths 7B)."""
+    """DPO: at most N pairs of each game, drawn by `seed`. Paper: 5 (ALFWorld), 6 (maths 1.5B), 10 (maths 7B)."""
     lora_r: int = 0
     """Rank of LoRA adapters, which are then trained in place of all weights: policy and value are two adapters on one
     base, and the base alone is the reference (see `oreo.models.lora`); 0: train all weights. Paper: 64 (its 7B
@@ -138,7 +137,7 @@ class TrainConfig:
         object.__setattr__(self, "trackers", trackers)
         if callable(self.method):  # a loss function alone
             object.__setattr__(self, "method", load_method(self.method))
-        _check_types(vars(self))
+        check_types(self)
         object.__setattr__(self, "trackers", tuple(dict.fromkeys(trackers)))
         object.__setattr__(self, "adam_betas", tuple(self.adam_betas))
         object.__setattr__(self, "spec", load_method(self.method))
@@ -203,7 +202,7 @@ class TrainConfig:
         fields = {name: value for name, value in fields.items() if value is not None}
         if "recipe" in fields:
             # What a recipe looks things up by.
-            _check_types({name: fields[name] for name in ("recipe", "level") if name in fields})
+            check_values(cls, {name: fields[name] for name in ("recipe", "level") if name in fields})
             fields = load_recipe(fields["recipe"]).settings(fields)
         return cls(**fields)
 
@@ -269,12 +268,6 @@ _RANGE: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1),
 }
 """Least and most."""
-_EXPECTED = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a finite number",
-    str: "text (what looks like a number, in double quotes)",
-}
 
 
 def _default(name: str) -> Any:
@@ -297,36 +290,3 @@ def check_names(names: Iterable[str]) -> None:
 def field_names() -> list[str]:
     """The settings there are."""
     return [field.name for field in dataclasses.fields(TrainConfig) if field.init]
-
-
-def _check_types(fields: dict[str, Any]) -> None:
-    """Raises UsageError where a value is not what its field is annotated with."""
-    kinds = get_type_hints(TrainConfig)
-    for name, value in fields.items():
-        if not _fits(value, kinds[name]):
-            raise UsageError(f"{name} is {value!r}; expected {_expected(kinds[name])}")
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    """Whether it is of this type: a union, a tuple (for which JSON has lists) or a plain one. Numbers are finite, a
-    whole one is a float as well, and a boolean is no number."""
-    parts = get_args(kind)
-    if isinstance(kind, UnionType):
-        return any(_fits(value, part) for part in parts)
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple):
-            return False
-        same = parts[-1] is Ellipsis
-        return (same or len(value) == len(parts)) and all(_fits(entry, parts[0]) for entry in value)
-    if isinstance(value, bool):
-        return kind is bool
-    if kind is float:
-        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
-    return isinstance(value, kind)
-
-
-def _expected(kind: Any) -> str:
-    parts = [part for part in get_args(kind) if part is not NoneType]
-    if get_origin(kind) is tuple:
-        return f"a list, each {_expected(parts[0])}" if parts[-1] is Ellipsis else f"a list of {len(parts)} numbers"
-    return _EXPECTED[parts[0] if parts else kind]

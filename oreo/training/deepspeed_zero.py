@@ -39,8 +39,8 @@ def settings() -> dict[str, Any]:
         given = DeepSpeedPlugin().deepspeed_config
     except ValueError as error:
         raise UsageError(f"cannot use this DeepSpeed configuration: {str(error).splitlines()[0]}") from error
-    config = {key: found for key, found in given.items() if found not in ("auto", None)}
-    zero = {key: found for key, found in config.pop("zero_optimization").items() if found not in ("auto", None)}
+    config = {key: setting for key, setting in given.items() if setting not in ("auto", None)}
+    zero = {key: setting for key, setting in config.pop("zero_optimization").items() if setting not in ("auto", None)}
     for key in ("train_batch_size", "train_micro_batch_size_per_gpu", "steps_per_print"):
         config.pop(key, None)
     if config.get("gradient_accumulation_steps") == 1:
@@ -107,13 +107,13 @@ def _keep_output_layer(policy: Any) -> None:
 def more_to_come(engines: Iterable[Any]) -> Iterator[None]:
     """For backward passes that are not an update's last one."""
     engines = list(engines)
-    for each in engines:
-        each.set_gradient_accumulation_boundary(False)
+    for shared_engine in engines:
+        shared_engine.set_gradient_accumulation_boundary(False)
     try:
         yield
     finally:
-        for each in engines:
-            each.set_gradient_accumulation_boundary(True)
+        for shared_engine in engines:
+            shared_engine.set_gradient_accumulation_boundary(True)
 
 
 def clip_gradients(optimizer: Any, limit: float) -> float:
@@ -133,26 +133,26 @@ def moments(optimizer: Any, parameters: Sequence[nn.Parameter], *, keep: bool) -
     """As `oreo.training.devices.moments`; nothing before the first update."""
     from deepspeed.utils import safe_get_full_optimizer_state
 
-    found: dict[str, Tensor] = {}
+    gathered: dict[str, Tensor] = {}
     state: dict[str, Tensor] = next(iter(optimizer.optimizer.state.values()), {})  # of many parameters, laid end to end
     for index, parameter in enumerate(parameters):
         for key, shared in state.items():
             tensor = shared if key == "step" else safe_get_full_optimizer_state(parameter, key)
             if keep:
-                found[f"{index}.{key}"] = tensor.to("cpu", copy=True)
-    return found
+                gathered[f"{index}.{key}"] = tensor.to("cpu", copy=True)
+    return gathered
 
 
-def set_moments(optimizer: Any, parameters: Sequence[nn.Parameter], found: dict[str, Tensor]) -> None:
+def set_moments(optimizer: Any, parameters: Sequence[nn.Parameter], tensors: dict[str, Tensor]) -> None:
     """Put `moments` back, those of any way of sharing."""
     from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
 
-    if not found:
+    if not tensors:
         return
     third = hasattr(optimizer, "fp32_partitioned_groups_flat")  # ZeRO's stage
     flat = optimizer.fp32_partitioned_groups_flat if third else optimizer.single_partition_of_fp32_groups
     # An optimiser has no state before its first update.
-    entries = {name.split(".", 1)[1]: tensor for name, tensor in found.items()}
+    entries = {name.split(".", 1)[1]: tensor for name, tensor in tensors.items()}
     for part in flat:
         optimizer.optimizer.state[part] = {
             key: tensor.to(part.device, copy=True) if key == "step" else torch.zeros_like(part)
@@ -160,7 +160,7 @@ def set_moments(optimizer: Any, parameters: Sequence[nn.Parameter], found: dict[
         }
     if not third:
         optimizer._lazy_init_hp_params_optimizer_state()
-    for name, tensor in found.items():
+    for name, tensor in tensors.items():
         index, key = name.split(".", 1)
         parameter = parameters[int(index)]
         if key == "step":

@@ -197,7 +197,7 @@ def weights(model: nn.Module, *, keep: bool) -> dict[str, Tensor] | None:
     """
     if not sharded():
         return None
-    found: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
     seen = set()
     for name, tensor in model.state_dict(keep_vars=True).items():
         if id(tensor) in seen:  # tied, and stored once as transformers does
@@ -205,29 +205,29 @@ def weights(model: nn.Module, *, keep: bool) -> dict[str, Tensor] | None:
         seen.add(id(tensor))
         tensor = whole(tensor).detach()
         if keep:
-            found[name] = tensor.to("cpu", copy=True)  # ZeRO's whole weights are pieces of one tensor
-    return found
+            kept[name] = tensor.to("cpu", copy=True)  # ZeRO's whole weights are pieces of one tensor
+    return kept
 
 
 def moments(optimizer: Any, parameters: Sequence[nn.Parameter], *, keep: bool) -> dict[str, Tensor]:
     """What an optimiser remembers of its parameters, on the CPU, by `index.key`. Otherwise as `weights`."""
     if not isinstance(optimizer, torch.optim.Optimizer):
         return deepspeed_zero.moments(optimizer, parameters, keep=keep)
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for index, entries in optimizer.state_dict()["state"].items():
         for key, tensor in entries.items():
             tensor = whole(tensor)
             if keep:
-                found[f"{index}.{key}"] = tensor.cpu()
-    return found
+                tensors[f"{index}.{key}"] = tensor.cpu()
+    return tensors
 
 
-def set_moments(optimizer: Any, parameters: Sequence[nn.Parameter], found: dict[str, Tensor]) -> None:
+def set_moments(optimizer: Any, parameters: Sequence[nn.Parameter], tensors: dict[str, Tensor]) -> None:
     """Put `moments` back, whatever the number of processes was then."""
     if not isinstance(optimizer, torch.optim.Optimizer):
-        return deepspeed_zero.set_moments(optimizer, parameters, found)
+        return deepspeed_zero.set_moments(optimizer, parameters, tensors)
     states: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in found.items():
+    for name, tensor in tensors.items():
         index, key = name.split(".", 1)
         states.setdefault(int(index), {})[key] = part(tensor, parameters[int(index)])
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

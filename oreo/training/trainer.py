@@ -303,11 +303,11 @@ class Run:
         peak = self.config.lr if name == "policy" else self.config.value_lr
         return float(peak or 0.0) * schedule(self.step - before, self.steps - before, self.config.warmup)
 
-    def _on_any_process(self, here: bool) -> bool:
+    def _on_any_process(self, flag: bool) -> bool:
         """Whether it is so on any process."""
         if self.accelerator.num_processes == 1:
-            return here
-        return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum"))
+            return flag
+        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.accelerator.device), "sum"))
 
     def _refuse_not_finite(self, rows: Sequence[int], metrics: dict[str, float]) -> None:
         """Raises NonFiniteLoss, with the batch and the weights from before it on disk."""

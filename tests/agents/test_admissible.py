@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from helpers.word_models import ARCHITECTURES, WORDS, Babble, make_model
 from oreo.agents.admissible import AdmissibleAgent
 from oreo.agents.reading import EpisodeReader
-from oreo.agents.trie import ROOT, Trie, plant
 from oreo.envs.text_env import TextEnv
 from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout
@@ -157,34 +154,6 @@ def test_wrong_settings_are_refused(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="do not belong together"):
         value = make_model("llama", value=True, vocab_size=70)
         EpisodeReader(make_model("llama"), tokenizer, value=value)
-
-
-@given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=8))
-def test_a_tree_holds_each_beginning_once_and_sees_along_its_paths(continuations: list[list[int]]) -> None:
-    trie = plant(continuations)
-    beginnings = {tuple(ids[:end]) for ids in continuations for end in range(1, len(ids) + 1)}
-    assert len(trie.tokens) == len(beginnings)
-    for ids, path in zip(continuations, trie.paths, strict=True):
-        assert [trie.tokens[node] for node in path] == ids
-        assert [int(trie.depth[node]) for node in path] == list(range(len(ids)))
-        for end, node in enumerate(path):
-            assert np.flatnonzero(trie.sees[node]).tolist() == sorted(path[: end + 1])
-
-
-@given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=8))
-def test_a_tree_that_has_grown_is_followed_as_one_that_was_planted(continuations: list[list[int]]) -> None:
-    grown = Trie()
-    for level in range(5):  # token by token, all continuations side by side
-        for ids in continuations:
-            if len(ids) > level:
-                before = grown.follow(ids[:level])
-                grown.grow(before[-1] if before else ROOT, ids[level])
-    assert sorted(grown.tokens) == sorted(plant(continuations).tokens)
-    for ids in continuations:
-        path = grown.follow(ids)
-        assert [grown.tokens[node] for node in path] == ids
-        assert not path or grown.ways[path[-1]] == path
-    assert grown.straight == (len(grown) == max(map(len, continuations), default=0))
 
 
 def test_torch_is_not_asked_for_gradients(tokenizer: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oreo.agents.completions import NothingSaid, Sample, is_about_length, read, said
+from oreo.agents.completions import NothingSaid, Sample, error_message, is_about_length, read
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -39,7 +39,7 @@ def test_an_answer_gives_samples_or_is_no_completion(answer: Any) -> None:
 
 @given(body=JSON)
 def test_every_complaint_has_words(body: Any) -> None:
-    assert said(body)
+    assert error_message(body)
 
 
 def test_both_forms_of_completions_are_read_in_the_order_of_their_index() -> None:

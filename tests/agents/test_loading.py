@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers.word_models import Babble, make_model
+from helpers.word_models import Babble
 from oreo.agents import AgentConfig, load_agent
 from oreo.agents.loading import acting
-from oreo.agents.registry import CHOICES, Entry, class_of
+from oreo.agents.registry import CHOICES
 from oreo.errors import DataError, UsageError
 from oreo.rollouts.loop import rollout
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
-    path = tmp_path_factory.mktemp("trained")
-    make_model("llama").save_pretrained(path / "policy")
-    tokenizer.save_pretrained(path / "policy")
-    make_model("llama", value=True).save_pretrained(path / "value")
-    return path
 
 
 @pytest.mark.parametrize(
@@ -91,31 +81,41 @@ def test_an_evaluated_agent_is_greedy_unless_samples_are_to_differ() -> None:
     assert acting("random", AgentConfig()) == AgentConfig()
 
 
-LIKELIEST = '''
-from oreo.agents.language_model import LanguageModelAgent
+@pytest.mark.parametrize("spec", ["{}", "vllm:{}"])
+def test_a_value_played_as_a_policy_is_refused_with_the_policy_named(spec: str, folder: Path) -> None:
+    with pytest.raises(DataError, match="gives values and writes no text; its policy is") as error:
+        load_agent(spec.format(folder / "value"))
+    assert str(error.value).endswith(str(folder / "policy")) and "\n" not in str(error.value)
 
 
-class Positive(LanguageModelAgent):
-    """A way to choose, in one file."""
+@pytest.mark.parametrize(
+    ("spec", "settings"),
+    [
+        ("random", {"noise": 0.1}),
+        ("random", {"choose": "best-of"}),
+        ("expert", {"k": 2}),
+        ("expert", {"noise": 2}),
+        ("tiny", {"noise": 0.1}),
+        ("tiny", {"choose": "best-of", "k": 0}),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_refused(spec: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        load_agent(spec, **settings)
 
-    uses = frozenset({"k", "top_p"})
-    greedy = False
 
-    @property
-    def name(self):
-        return "positive"
-'''
+def test_a_trained_folder_is_an_agent_with_values(folder: Any) -> None:
+    agent = load_agent(str(folder), temperature=0.5, max_new_tokens=4)
+    (trajectory,) = rollout(Babble, agent=agent, episodes=1)
+    assert trajectory.agent == "lm(temperature=0.5)"
+    assert len(trajectory.checkpoint) == 16
+    assert all(step.value is not None for step in trajectory.steps)
+    assert load_agent(str(folder), choose="best-of", k=3).name == "best_of_3(temperature=1.0)"
 
 
-def test_a_way_to_choose_is_one_class_in_one_file_and_one_line_that_names_it(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "positive_way.py").write_text(LIKELIEST)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(CHOICES, "positive", Entry("positive_way:Positive", "the likeliest of positive value"))
-    agent = load_agent(str(folder), choose="positive", k=3, max_new_tokens=4)
-    assert rollout(Babble, agent=agent, episodes=1)[0].agent == "positive"
-    assert acting(str(folder), AgentConfig(choose="positive")).temperature == 1.0
-    with pytest.raises(UsageError, match="top_p.* and choose='positive'"):
-        load_agent("random", top_p=0.5)
-    assert "positive_way" in sys.modules and class_of(CHOICES["positive"]).greedy is False
+def test_best_of_k_without_a_value_model_says_so(folder: Any) -> None:
+    with pytest.raises(DataError, match="has no value model to choose by"):
+        load_agent(str(folder / "policy"), choose="best-of", k=3)
+    assert load_agent(str(folder / "policy"), choose="best-of", k=2, value=str(folder / "value")).name.startswith(
+        "best_of_2"
+    )

@@ -1,29 +1,23 @@
-"""Policies behind a server: what they are told, what is made of their answers, what a failing server does to a run."""
+"""oreo.agents.served: what a model behind a server is told, and what is made of its answers."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from helpers.word_models import Babble, Lines, make_model
+from helpers.protocol_server import ProtocolServer, same, served
+from helpers.word_models import Babble, Lines
 from oreo.agents import load_agent
-from oreo.agents.language_model import LanguageModelAgent
-from oreo.agents.reading import EpisodeReader
 from oreo.agents.served import served_agent
-from oreo.agents.server import Refused, Server, ServerError
+from oreo.agents.server import Refused, Server
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
@@ -32,28 +26,8 @@ from oreo.trajectory import Trajectory
 
 pytest.importorskip("openai", reason="served models need the openai package: pip install 'oreo-agents[served]'")
 
-from helpers.protocol_server import ProtocolServer  # noqa: E402
-
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-very-secret-0123456789"
-
-
-@pytest.fixture
-def protocol(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProtocolServer]:
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    server = ProtocolServer()
-    yield server
-    server.kill()
-
-
-def served(protocol: ProtocolServer, **settings: Any) -> Any:
-    return load_agent("served:rule", server=protocol.url, **{"timeout": 0.4, "deadline": 20.0} | settings)
-
-
-def same(played: list[Trajectory]) -> list[Trajectory]:
-    """Without the time of day."""
-    return [replace(trajectory, created="") for trajectory in played]
 
 
 # What is asked and what is made of it.
@@ -89,34 +63,6 @@ def test_the_log_probability_of_a_turn_is_the_sum_over_its_tokens_and_none_where
     assert {step.log_prob for step in without.steps} == {None}
     assert [step.text for step in without.steps] == [step.text for step in trajectory.steps]
     assert len(protocol.asked) == len(without) + 1, "a field that is refused is sent once"
-
-
-def test_a_field_that_an_error_only_quotes_is_not_given_up(protocol: ProtocolServer) -> None:
-    protocol.rule = lambda body: (
-        f"This model's maximum context length is 5 messages; you sent {sorted(body)}"
-        if len(body["messages"]) > 5
-        else None
-    )
-    with pytest.warns(UserWarning, match="its oldest turns leave"):
-        played = rollout(Babble, agent=served(protocol, temperature=0.7), episodes=4, seed=3)
-    assert max(map(len, played)) > 4
-    assert all("seed" in body and "logprobs" in body and body["temperature"] == 0.7 for body in protocol.asked)
-    assert all(step.log_prob is not None for each in played for step in each.steps)
-
-
-def test_a_server_that_says_come_back_at_once_is_given_time_all_the_same(protocol: ProtocolServer) -> None:
-    protocol.faults = ["429"] * 3
-    protocol.retry_after = "0"
-    before = time.monotonic()
-    rollout(Babble, agent=served(protocol), episodes=1, max_steps=1)
-    assert len(protocol.asked) <= 4 and time.monotonic() - before > 1.0
-
-
-def test_episodes_ask_side_by_side_but_not_more_of_them_than_allowed(protocol: ProtocolServer) -> None:
-    slow = protocol.answer
-    protocol.answer = lambda body, chat: time.sleep(0.05) or slow(body, chat)  # type: ignore[method-assign]
-    rollout(Babble, agent=served(protocol, concurrency=3), episodes=8, batch_size=8, max_steps=3)
-    assert protocol.most_under_way == 3
 
 
 def test_an_episode_does_not_depend_on_its_company(protocol: ProtocolServer) -> None:
@@ -182,227 +128,7 @@ def test_messages_in_several_turns_are_for_models_that_are_loaded_here(protocol:
         rollout(Lines, agent=served_agent(Server(protocol.url, "rule")), episodes=1)
 
 
-def test_a_model_that_only_thinks_is_pointed_out_and_nothing_is_stored(protocol: ProtocolServer) -> None:
-    protocol.faults = ['{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}']
-    with pytest.raises(ServerError, match="rule at .* used up its 48 tokens before it said anything"):
-        rollout(Babble, agent=served(protocol), episodes=1, max_steps=1)
-
-
-def test_a_turn_that_the_server_cut_is_marked(protocol: ProtocolServer) -> None:
-    protocol.faults = ['{"choices": [{"message": {"content": "w1 w2"}, "finish_reason": "length"}]}']
-    with pytest.warns(UserWarning, match="cut off at max_new_tokens=48"):
-        (trajectory,) = rollout(Babble, agent=served(protocol), episodes=1, seed=1, max_steps=2)
-    assert [step.cut for step in trajectory.steps] == [True, False]
-
-
-@pytest.mark.filterwarnings("ignore:rule at")
-@pytest.mark.parametrize(
-    "reply",
-    [
-        "[" * 200_000,
-        '{"choices": ' + "[" * 200_000,
-        '{"choices": [{"message": {"content": null}, "finish_reason": "tool_calls"}]}',
-        '{"choices": [{"message": {"content": "' + "a" * 10_000_000 + '"}}]}',
-    ],
-    ids=["brackets", "nested", "null", "long"],
-)
-def test_a_reply_that_is_no_turn_is_asked_for_again(reply: str, protocol: ProtocolServer) -> None:
-    undisturbed = rollout(Babble, agent=served(protocol), episodes=1)
-    protocol.faults = [reply]
-    assert same(rollout(Babble, agent=served(protocol, timeout=5.0), episodes=1)) == same(undisturbed)
-
-
-def test_a_reply_is_not_read_beyond_its_bound(protocol: ProtocolServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oreo.agents.server._LONGEST_REPLY", 1 << 20)
-    protocol.faults = ["x" * (2 << 20)] * 9
-    with pytest.raises(ServerError, match="a reply of more than 1 MiB"):
-        rollout(Babble, agent=served(protocol, deadline=1.0), episodes=1)
-
-
-def test_half_a_surrogate_pair_costs_no_episode(protocol: ProtocolServer, tmp_path: Path) -> None:
-    protocol.faults = ['{"choices": [{"message": {"content": "w1 \\ud83d"}}]}']
-    with TrajectoryBuffer(tmp_path) as buffer:
-        (trajectory,) = rollout(Babble, agent=served(protocol), episodes=1, into=buffer)
-        assert trajectory.steps[0].text == "w1 \ufffd" and same(list(buffer)) == same([trajectory])
-
-
-@pytest.mark.parametrize("status", ["301", "302", "307", "308"])
-def test_a_redirect_does_not_take_the_prompt_along(status: str, protocol: ProtocolServer) -> None:
-    elsewhere = ProtocolServer()
-    protocol.faults, protocol.location = [status], f"{elsewhere.url}/chat/completions"
-    with pytest.raises(Refused, match=f"redirects to {elsewhere.url}/chat/completions, where no prompt is sent"):
-        rollout(Babble, agent=served(protocol), episodes=1)
-    assert not elsewhere.asked
-    elsewhere.kill()
-
-
-def test_it_can_be_asked_where_an_event_loop_runs_already(protocol: ProtocolServer) -> None:
-    async def in_a_notebook() -> list[Trajectory]:
-        return rollout(Babble, agent=served(protocol), episodes=2)
-
-    assert same(asyncio.run(in_a_notebook())) == same(rollout(Babble, agent=served(protocol), episodes=2))
-
-
-def test_its_thread_ends_with_it(protocol: ProtocolServer) -> None:
-    before = set(threading.enumerate())
-    agent = served(protocol)
-    rollout(Babble, agent=agent, episodes=1)
-    (thread,) = [each for each in set(threading.enumerate()) - before if each.name == "oreo-served"]
-    del agent
-    gc.collect()
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-# Best of K.
-
-
-@pytest.mark.parametrize("many", [True, False])
-def test_a_local_value_model_chooses_among_served_turns(protocol: ProtocolServer, tokenizer: Any, many: bool) -> None:
-    protocol.many = many
-    value = make_model("llama", seed=1, value=True)
-    agent = served_agent(Server(protocol.url, "rule"), value=value, tokenizer=tokenizer, k=4)
-    played = rollout(Babble, agent=agent, episodes=4, batch_size=3)
-    turn_format = TurnFormat.from_tokenizer(tokenizer)
-    assert played[0].agent == "served(rule, temperature=1.0, best_of=4)"
-    assert max(len(step.candidates) for each in played for step in each.steps) == 4
-    for trajectory in played:
-        prefix: list[int] = []
-        for step in trajectory.steps:
-            lead = turn_format.between if prefix else turn_format.start
-            prefix += lead(step.observation)
-            assert step.value == pytest.approx(_worth(value, prefix), abs=1e-4)
-            texts = [candidate.text for candidate in step.candidates]
-            assert len(texts) == len(set(texts))
-            for candidate in step.candidates:
-                worth = _worth(value, prefix + turn_format.turn(candidate.text)[:-1])
-                assert candidate.value == pytest.approx(worth, abs=1e-4)
-            best = max(step.candidates, key=lambda candidate: candidate.value or 0.0)
-            assert (step.text, step.log_prob) == (best.text, best.log_prob)
-            prefix += turn_format.turn(step.text)
-    assert max(body.get("n", 1) for body in protocol.asked) == 4
-    asked, steps = len(protocol.asked), sum(map(len, played))
-    assert asked == steps if many else asked >= 4 * steps
-
-
-def _worth(value: Any, ids: list[int]) -> float:
-    with torch.no_grad():
-        return float(value(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1, 0])
-
-
-def test_the_values_are_noted_without_a_choice_too(protocol: ProtocolServer, tokenizer: Any) -> None:
-    value = make_model("llama", seed=1, value=True)
-    agent = served_agent(Server(protocol.url, "rule"), value=value, tokenizer=tokenizer)
-    (trajectory,) = rollout(Babble, agent=agent, episodes=1)
-    local = LanguageModelAgent(EpisodeReader(make_model("llama"), tokenizer, value=value))
-    first = local.reader.contexts.format.start(trajectory.steps[0].observation)
-    assert trajectory.steps[0].value == pytest.approx(_worth(value, first), abs=1e-4)
-    assert all(step.value is not None and not step.candidates for step in trajectory.steps)
-
-
 # When it fails.
-
-FAULTS = [
-    *("429", "500", "502", "503", "408", "409", "hang", "drop", "cut"),
-    *("", "<html>busy</html>", '{"choices": [', "[1]", "{}", '{"choices": []}', '{"choices": [{"message": {}}]}'),
-]
-
-
-def test_every_passing_failure_is_asked_again_and_changes_nothing(
-    protocol: ProtocolServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("oreo.agents.server._FIRST_PAUSE", 0.05)
-    undisturbed = rollout(Babble, agent=served(protocol), episodes=8, batch_size=4)
-    asked = len(protocol.asked)
-    assert asked == sum(map(len, undisturbed))
-    protocol.faults = list(FAULTS)
-    disturbed = rollout(Babble, agent=served(protocol), episodes=8, batch_size=4)
-    assert not protocol.faults
-    assert same(disturbed) == same(undisturbed)
-    assert len(protocol.asked) == 2 * asked + len(FAULTS) - FAULTS.count("")
-
-
-def test_a_server_that_asks_for_patience_gets_it(protocol: ProtocolServer) -> None:
-    protocol.faults, protocol.retry_after = ["429"], "1.2"
-    before = time.monotonic()
-    rollout(Babble, agent=served(protocol), episodes=1, max_steps=1)
-    assert 1.2 <= time.monotonic() - before < 3
-
-
-def test_a_server_that_dies_and_comes_back_costs_no_episode_and_adds_none(
-    protocol: ProtocolServer, tmp_path: Path
-) -> None:
-    undisturbed = rollout(Babble, agent=served(protocol), episodes=60, batch_size=16)
-    asked = len(protocol.asked)
-    killed = []
-
-    def strike() -> None:
-        while len(protocol.asked) < asked + 100:
-            time.sleep(0.001)
-        protocol.kill()
-        killed.append(len(protocol.asked))
-        time.sleep(2.0)
-        protocol.start()
-
-    thread = threading.Thread(target=strike)
-    thread.start()
-    with TrajectoryBuffer(tmp_path) as buffer:
-        disturbed = rollout(Babble, agent=served(protocol), episodes=60, batch_size=16, into=buffer)
-        thread.join()
-        stored = list(buffer)
-    assert asked + 100 <= killed[0] < len(protocol.asked), "it died in the middle"
-    assert same(disturbed) == same(undisturbed)
-    assert sorted(each.seed or 0 for each in stored) == sorted(each.seed or 0 for each in undisturbed)
-
-
-def test_after_the_deadline_the_run_fails_and_keeps_what_had_ended(protocol: ProtocolServer, tmp_path: Path) -> None:
-    ended: list[Trajectory] = []
-
-    def count(trajectory: Trajectory) -> None:
-        ended.append(trajectory)
-        if len(ended) == 5:
-            protocol.kill()
-
-    with TrajectoryBuffer(tmp_path) as buffer:
-        with pytest.raises(ServerError, match=r"^rule at http://127\.0\.0\.1:\d+/v1 gave no answer in .* deadline"):
-            rollout(
-                Babble, agent=served(protocol, deadline=1.0), episodes=40, batch_size=4, into=buffer, on_episode=count
-            )
-        stored = list(buffer)
-    assert same(stored) == same(ended) and len(stored) >= 5
-    assert all(trajectory.terminated or trajectory.truncated for trajectory in stored), "none cut short, none lost"
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-def test_a_refusal_fails_at_once_in_one_line_with_the_servers_words(protocol: ProtocolServer, status: int) -> None:
-    protocol.faults = [str(status)]
-    before = time.monotonic()
-    with pytest.raises(Refused) as failure:
-        rollout(Babble, agent=served(protocol), episodes=1)
-    assert str(failure.value) == f"rule at {protocol.url} refuses: HTTP {status}: told to say {status}"
-    assert time.monotonic() - before < 2 and len(protocol.asked) == 1
-
-
-def test_an_address_without_v1_is_told_of_it(protocol: ProtocolServer) -> None:
-    agent = load_agent("served:rule", server=protocol.url.removesuffix("/v1"))
-    with pytest.raises(Refused, match=r"HTTP 404: Not Found \(most servers' addresses end in /v1\)"):
-        rollout(Babble, agent=agent, episodes=1)
-
-
-def test_the_key_is_sent_and_shown_nowhere(protocol: ProtocolServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("OPENAI_BASE_URL", protocol.url)
-    agent = load_agent("served:rule", timeout=0.4, deadline=1.0)
-    (trajectory,) = rollout(Babble, agent=agent, episodes=1)
-    assert protocol.keys[0] == f"Bearer {KEY}"
-    protocol.rule = lambda body: f"the key {KEY} may not do that"
-    with pytest.raises(Refused, match="the key .* may not do that") as failure:
-        rollout(Babble, agent=agent, episodes=1)
-    assert KEY not in f"{trajectory!r} {agent.name} {agent.checkpoint} {failure.value} {failure.value.complaint}"
-    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nmore")
-    with pytest.raises(UsageError, match="a line break") as misuse:
-        load_agent("served:rule")
-    assert KEY not in str(misuse.value)
 
 
 @pytest.mark.parametrize(

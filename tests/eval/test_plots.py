@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from oreo.errors import DataError, MissingExtra, UsageError
-from oreo.eval.evaluate import Outcome
+from oreo.eval.evaluate import SuccessRate
 from oreo.eval.plots import (
     check_plot,
     draw_success_over_k,
@@ -21,9 +21,9 @@ from oreo.eval.plots import (
 from oreo.eval.statistics import wilson_interval
 
 
-def outcome(won: int, n: int = 600) -> Outcome:
+def outcome(won: int, n: int = 600) -> SuccessRate:
     low, high = wilson_interval(won, n)
-    return Outcome(won / n, low, high, n, won, 11.0, won / n)
+    return SuccessRate(won / n, low, high, n, won, 11.0, won / n)
 
 
 POINTS = {1: outcome(440), 5: outcome(449), 2: outcome(452), 8: outcome(446), 3: outcome(450)}
@@ -45,7 +45,7 @@ def drawn(axes: Any) -> list[tuple[float, float, float, float]]:
     return sorted(points)
 
 
-def expected(place: int, outcome: Outcome) -> Any:
+def expected(place: int, outcome: SuccessRate) -> Any:
     return pytest.approx((place, outcome.success, outcome.low, outcome.high))
 
 

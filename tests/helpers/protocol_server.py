@@ -11,10 +11,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from helpers.word_models import WORDS
+from oreo.agents import load_agent
+from oreo.trajectory import Trajectory
 
 KNOWN = {"model", "messages", "prompt", "temperature", "top_p", "max_tokens", "stop", "seed", "n", "logprobs"}
 
@@ -153,3 +156,12 @@ class _Handler(BaseHTTPRequestHandler):
         if cut:
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def served(protocol: ProtocolServer, **settings: Any) -> Any:
+    return load_agent("served:rule", server=protocol.url, **{"timeout": 0.4, "deadline": 20.0} | settings)
+
+
+def same(played: list[Trajectory]) -> list[Trajectory]:
+    """Without the time of day."""
+    return [replace(trajectory, created="") for trajectory in played]

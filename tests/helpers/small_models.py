@@ -123,3 +123,12 @@ def episodes(count: int = 12) -> list[Trajectory]:
 def rollouts(count: int = 12) -> list[Trajectory]:
     """The same episodes as those of 4 games: a third of the times that a game is played it is lost."""
     return [replace(episode, game=f"game {index % 4}") for index, episode in enumerate(episodes(count))]
+
+
+def ids_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
+    """Random tokens [3, 11], and which of them are actions: never the first of a row."""
+    random = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 250, (3, 11), generator=random)
+    mask = torch.rand(3, 11, generator=random) < 0.5
+    mask[:, 0] = False
+    return ids, mask

@@ -68,3 +68,16 @@ def test_what_goes_wrong_while_writing_is_one_line_with_advice(error: Exception,
 def test_other_errors_are_let_through() -> None:
     with pytest.raises(json.JSONDecodeError), writing(Path("x")):
         json.loads("{")
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    with replacing(target) as new:
+        (new / "a").write_text("1")
+    with pytest.raises(OSError, match="disk full"), replacing(target) as new:
+        (new / "a").write_text("2")
+        raise OSError("disk full")
+    assert (target / "a").read_text() == "1"
+    with replacing(target) as new:
+        (new / "b").write_text("3")
+    assert [path.name for path in tmp_path.iterdir()] == ["target"] and not (target / "a").exists()

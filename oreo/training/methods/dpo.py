@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from oreo.training.batches import Batch
 from oreo.training.methods.log_ratios import trajectory_log_ratios
-from oreo.training.methods.spec import MethodSpec, Outcome, Update
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Update
 from oreo.training.preferences import dpo_loss
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example, RowKind
 
 
-def dpo(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
+def dpo(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
     """A row is a pair: the won trajectory, then the lost one."""
     log_ratios = trajectory_log_ratios(update, batch, examples).view(-1, 2)
-    return Outcome(*dpo_loss(log_ratios[:, 0], log_ratios[:, 1], beta=float(update.config.beta or 0.0)))
+    return LossOutcome(*dpo_loss(log_ratios[:, 0], log_ratios[:, 1], beta=float(update.config.beta or 0.0)))
 
 
 _APPENDIX = "paper, appendix: table of hyper-parameters, ALFWorld"

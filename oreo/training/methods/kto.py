@@ -11,18 +11,18 @@ from torch import Tensor
 from oreo.encoding.turn_format import Encoded
 from oreo.training.batches import Batch
 from oreo.training.methods.log_ratios import trajectory_log_ratios
-from oreo.training.methods.spec import MethodSpec, Outcome, Total, Update
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Total, Update
 from oreo.training.preferences import kto_loss, kto_reference_point
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example
 
 
-def kto(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
+def kto(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
     """A row is a trajectory, desirable if won."""
     log_ratios = trajectory_log_ratios(update, batch, examples)
     won = torch.tensor([example.won for example in examples], device=log_ratios.device)
     config = update.config
-    return Outcome(
+    return LossOutcome(
         *kto_loss(
             log_ratios,
             won,

@@ -15,22 +15,22 @@ from torch import Tensor
 from oreo.training.batches import Batch
 from oreo.training.losses import merge_steps, policy_loss, trajectory_mean, value_loss
 from oreo.training.methods.log_ratios import token_log_ratios, whole
-from oreo.training.methods.spec import MethodSpec, Outcome, Update
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Update
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example
 
 
-def oreo(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
+def oreo(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
     """Equations 8 to 10, and their α·KL."""
     return _soft_bellman(update, batch, examples, through_later=False)
 
 
-def dqo(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
+def dqo(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
     """OREO's token level without KL term and without stop-gradient on later log-ratios."""
     return _soft_bellman(update, batch, examples, through_later=True)
 
 
-def _soft_bellman(update: Update, batch: Batch, examples: Sequence[Example], *, through_later: bool) -> Outcome:
+def _soft_bellman(update: Update, batch: Batch, examples: Sequence[Example], *, through_later: bool) -> LossOutcome:
     config = update.config
     value = update.value(batch.input_ids, batch.action_mask, packing=batch.packing)
     if update.value_only:
@@ -59,7 +59,7 @@ def _soft_bellman(update: Update, batch: Batch, examples: Sequence[Example], *, 
         if config.alpha:
             loss = loss + config.alpha * mean_kl
         metrics |= {**more, "kl": mean_kl.detach()}
-    return Outcome(loss, metrics, _first_and_middle(value.detach(), mask))
+    return LossOutcome(loss, metrics, _first_and_middle(value.detach(), mask))
 
 
 def _first_and_middle(value: Tensor, action_mask: Tensor) -> Tensor:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from oreo.training.batches import Batch
 from oreo.training.losses import nll_loss
-from oreo.training.methods.spec import MethodSpec, Outcome, Update
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Update
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example, RowKind
 
 
-def imitation(update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
+def imitation(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
     """Negative log-likelihood. Turns that are not to be imitated are state like any observation."""
     log_prob, _, _ = update.policy(batch.input_ids, batch.imitate, packing=batch.packing)
-    return Outcome(*nll_loss(log_prob, batch.imitate))
+    return LossOutcome(*nll_loss(log_prob, batch.imitate))
 
 
 def tokens(example: Example) -> int:

@@ -51,7 +51,7 @@ class Update:
     """What the method's `prepare` made of the whole batch."""
 
 
-class Outcome(NamedTuple):
+class LossOutcome(NamedTuple):
     """Of one micro-batch. Every metric is a mean over its rows, so that those of a batch are weighted means."""
 
     loss: Tensor
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
     """[N, 2] V at the first and the middle action of each trajectory, where there is a value."""
 
 
-Loss: TypeAlias = "Callable[[Update, Batch, Sequence[Example]], Outcome]"
+Loss: TypeAlias = "Callable[[Update, Batch, Sequence[Example]], LossOutcome]"
 Total: TypeAlias = "Callable[[Sequence[Example], Callable[[Batch, Sequence[Example]], Tensor]], Tensor]"
 """total(examples, measure): the sum of `measure(batch, rows)`, a scalar, over all micro-batches of these examples and
 all processes, without gradient."""
@@ -133,7 +133,7 @@ class MethodSpec:
             return None
         return setting.value.get(level) if isinstance(setting.value, dict) else setting.value
 
-    def outcome(self, update: Update, batch: Batch, examples: Sequence[Example]) -> Outcome:
+    def outcome(self, update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
         """Its loss of a micro-batch, and nothing else than a loss.
 
         Raises:
@@ -143,10 +143,10 @@ class MethodSpec:
 
         result: Any = self.loss(update, batch, examples)
         if isinstance(result, tuple) and 2 <= len(result) <= 3:
-            outcome = Outcome(*result)
+            outcome = LossOutcome(*result)
             if isinstance(outcome.loss, torch.Tensor) and outcome.loss.ndim == 0 and isinstance(outcome.metrics, dict):
                 return outcome
         raise UsageError(
-            f"the loss of method {self.name!r} returned a {type(result).__name__}; expected Outcome(loss, metrics), a "
-            "scalar tensor and a dict of detached scalars"
+            f"the loss of method {self.name!r} returned a {type(result).__name__}; expected "
+            "LossOutcome(loss, metrics), a scalar tensor and a dict of detached scalars"
         )

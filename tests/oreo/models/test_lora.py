@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM, AutoPeftModelForTokenClassification
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from helpers import small_models
@@ -300,3 +300,21 @@ def test_an_adapter_without_its_base_is_named_and_vllm_is_not_given_one(tmp_path
     start.rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="no model at"):
         load_policy(result.output)
+
+
+def test_a_pickled_adapter_is_refused_with_how_to_convert_it_and_the_advice_works(tmp_path: Path) -> None:
+    start = small_models.make_model(tmp_path / "start")
+    policy = Path(train(small_models.episodes(), model=start, output=tmp_path / "run", **{**SETTINGS, **SFT}).policy)
+    before, _ = load_policy(policy)
+    tensors = load_file(policy / "adapter_model.safetensors")
+    (policy / "adapter_model.safetensors").unlink()
+    with pytest.raises(DataError, match="holds no adapter_model.safetensors"):
+        load_policy(policy)
+    torch.save(tensors, policy / "adapter_model.bin")
+    with pytest.raises(DataError, match="holds adapter_model.bin as a pickle, which can run code") as error:
+        load_policy(policy)
+    pickled, safe = str(policy / "adapter_model.bin"), str(policy / "adapter_model.safetensors")
+    advice = f"save_file(torch.load({pickled!r}, weights_only=True), {safe!r}, {{'format': 'pt'}})"
+    assert "\n" not in str(error.value) and str(error.value).endswith(advice)
+    save_file(torch.load(pickled, weights_only=True), safe, {"format": "pt"})
+    assert digest(load_policy(policy)[0]) == digest(before)

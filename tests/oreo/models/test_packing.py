@@ -16,12 +16,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM
 
 from helpers import small_models
-from oreo.encoding.turn_format import TurnFormat
 from oreo.models.loading import load_policy, load_reference, load_value
 from oreo.models.packing import pack, prepare
 from oreo.models.saving import save_model
 from oreo.models.scorers import Policy, Value
-from oreo.training.batches import collate
 from oreo.training.trainer import train
 
 torch.set_num_threads(1)
@@ -174,13 +172,3 @@ def test_training_on_packed_rows_is_training_on_padded_ones_in_fewer_micro_batch
         assert {k: second[k] for k in numbers} == pytest.approx(numbers, rel=1e-3, abs=1e-6)
     assert (moved[0] - moved[1]).norm() < 1e-3 * moved[0].norm()
     assert "_attn" not in (tmp_path / "True" / "policy" / "config.json").read_text()
-
-
-def test_a_packed_batch_leaves_out_padding_and_what_follows_the_last_action() -> None:
-    form = TurnFormat.from_tokenizer(small_models.tokenizer())
-    encoded = [form.encode(episode) for episode in small_models.episodes(5)]
-    batch = collate(encoded, 256, packed=True)
-    ends = [int(np.flatnonzero(each.action_mask)[-1]) for each in encoded]
-    assert batch.packing is not None and batch.packing.input_ids.shape[1] == sum(ends) < batch.input_ids.numel()
-    for row, end in enumerate(ends):
-        assert torch.equal(batch.packing.input_ids[0, batch.packing.place[row, :end]], batch.input_ids[row, :end])

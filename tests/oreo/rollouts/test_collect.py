@@ -6,9 +6,6 @@ import multiprocessing
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +114,7 @@ def test_a_warning_in_a_process_is_given_here(tmp_path: Path) -> None:
 
 def test_an_error_in_a_process_is_the_callers(tmp_path: Path) -> None:
     playing: dict[str, Any] = {"agent": "expert", "into": tmp_path}
-    with pytest.raises(UsageError, match="unknown argument|unexpected keyword"):
+    with pytest.raises(UsageError, match="takes no argument 'colour'"):
         collect(first(9), Rollout(GUESS, {"colour": "red"}), workers=2, **playing)
     with pytest.raises(UsageError, match="max_new_tokens"):
         collect(first(9), Rollout(GUESS), workers=2, agent_config=AgentConfig(max_new_tokens=4), **playing)
@@ -177,7 +174,9 @@ def test_an_environments_error_costs_its_episode_and_the_later_samples_of_its_ga
     assert Counter(each.seed for each in TrajectoryBuffer(tmp_path / "b")) == {
         seeds(0, i)[0]: 3 for i in set(range(20)) - broken
     }
-    pattern = r".*breaking.py:Breaking failed in episode (\d+), step 1: KeyError: 'unlucky' \(.*breaking.py:13\)"
+    pattern = (
+        r".*Breaking in episode (\d+), step 1: Breaking.act failed: KeyError: 'unlucky' \(.*breaking.py, line 13\)"
+    )
     matches = [re.fullmatch(pattern, str(error)) for error in errors]
     assert {int(match[1]) for match in matches if match} == broken
 
@@ -225,36 +224,3 @@ def test_steps_are_told_while_no_episode_ends(workers, tmp_path: Path) -> None:
             first(4), rollout, agent="expert", into=tmp_path / "b", workers=workers, callbacks=Callbacks(on_steps=tell)
         )
     assert sum(steps) >= 8
-
-
-IDLE = """
-import sys
-from oreo.rollouts.collect import collect
-from oreo.rollouts.settings import Rollout
-
-if __name__ == "__main__":
-    print("starting", flush=True)
-    collect([(0, range(10**6))], Rollout(sys.argv[1]), agent="expert", into="b", workers=4)
-"""
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", [0.05, 0.3, 0.8, 1.5])
-def test_stopped_while_workers_start_it_prints_no_traceback_of_theirs(stop, delay, tmp_path: Path) -> None:
-    """As a terminal does it: the signal goes to all processes of the group."""
-    (tmp_path / "idle.py").write_text(IDLE)
-    process = subprocess.Popen(
-        [sys.executable, "idle.py", GUESS],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None and process.stdout.readline() == "starting\n"
-    time.sleep(delay)
-    os.killpg(process.pid, stop)
-    _, error = process.communicate(timeout=60)
-    assert error.count("Traceback") <= 1, error  # the script's own, which has not caught it
-    assert process.returncode != 0 and "spawn_main" not in error and "EOFError" not in error

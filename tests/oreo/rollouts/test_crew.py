@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.rollouts.crew import Crew, Events, Worker
@@ -45,3 +47,29 @@ def test_an_episode_reported_and_lost_with_its_machine_is_played_again_and_told_
     won: list[bool] = []
     crew, _ = after_death(writing, [3], [0, 1, 2], won.append)
     assert (crew.waiting, won) == ([3, 2], [])
+
+
+@pytest.mark.parametrize("damaged", range(4))
+def test_an_episode_whose_record_is_damaged_is_played_again_and_no_other(damaged: int, tmp_path: Path) -> None:
+    writing = TrajectoryBuffer(tmp_path)
+    rollout(GUESS, agent="expert", episodes=4, into=writing, batch_size=1)
+    (path,) = tmp_path.glob("_*.journal")
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[damaged] = lines[damaged].replace(b'"seed"', b'"sead"', 1)
+    path.write_bytes(b"".join(lines))
+    told: list[bool] = []
+    with pytest.warns(UserWarning, match="damaged"):
+        crew, _ = after_death(writing, [2, 3], [0, 1], told.append)
+    assert (crew.waiting, len(told)) == ([damaged], 1 if damaged in (2, 3) else 2)
+
+
+def test_more_damage_than_unreported_episodes_is_played_again_too(tmp_path: Path) -> None:
+    writing = TrajectoryBuffer(tmp_path)
+    rollout(GUESS, agent="expert", episodes=3, into=writing, batch_size=1)
+    (path,) = tmp_path.glob("_*.journal")
+    first, *_ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"0" * (len(first) - 1) + b"\n" + path.read_bytes()[len(first) :])
+    told: list[bool] = []
+    with pytest.warns(UserWarning, match="damaged"):
+        crew, _ = after_death(writing, [1, 2, 3], [0], told.append)
+    assert (crew.waiting, len(told)) == ([3, 0], 2)

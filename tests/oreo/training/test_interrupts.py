@@ -16,6 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import oreo.training.interrupts
+import oreo.training.methods.sft
 from helpers import small_models
 from oreo.cli import main
 from oreo.data.buffer import TrajectoryBuffer
@@ -144,3 +146,11 @@ def test_a_signal_saves_a_checkpoint_and_the_run_goes_on_to_the_same_bits(
     assert not (output / ".lock").exists()
     assert run([*command, str(output), "--resume"], lambda: None, errors) == 0
     assert_same_bits(whole, output)
+
+
+def test_ctrl_c_during_an_update_waits_until_the_update_is_whole() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), oreo.training.interrupts.uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("update")
+    assert done == ["update"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,17 +1,24 @@
-"""oreo.training.rows: what the rows of the data are."""
+"""oreo.training.rows: what the rows of the data are, in which order, and which data is refused."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helpers import small_models
+from helpers.small_models import rollouts
+from helpers.training import a_new_run
 from oreo.encoding.turn_format import TurnFormat
+from oreo.errors import DataError
 from oreo.models.loading import load_policy
-from oreo.training.rows import RowKind, encode_all
+from oreo.training.config import TrainConfig
+from oreo.training.rows import RowKind, encode_all, epoch_order, with_reward
+from oreo.training.trainer import train
 
 
 def test_turns_that_an_agent_would_hand_over_as_another_action_are_counted() -> None:
@@ -30,3 +37,133 @@ def test_turns_that_an_agent_would_hand_over_as_another_action_are_counted() -> 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         encode_all([second, *others], form, **settings)
+
+
+def test_rewards_are_as_stored_or_one_at_the_end_by_the_outcome() -> None:
+    dense = dataclasses.replace(
+        small_models.episodes()[5],
+        steps=tuple(dataclasses.replace(s, reward=0.25) for s in small_models.episodes()[5].steps),
+    )
+    assert len(dense) == 2 and dense.won
+    lost = dataclasses.replace(dense, won=False)
+    for reward, expected, when_lost in (
+        ("stored", [0.25, 0.25], [0.25, 0.25]),
+        ("success", [0.0, 1.0], [0.0, 0.0]),
+        ("signed", [0.0, 1.0], [0.0, -1.0]),
+    ):
+        assert [step.reward for step in with_reward(dense, reward).steps] == expected
+        assert [step.reward for step in with_reward(lost, reward).steps] == when_lost
+
+
+def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(start: Path, tmp_path: Path) -> None:
+    data = rollouts()
+    config = TrainConfig(method="oreo", model=str(start), reward="signed", balance="game", samples_per_game=3)
+    run = a_new_run(data, config, tmp_path)
+    assert [(example.name, example.won) for example in run.rows.examples] == [
+        (f"game {game}", won) for game in range(4) for won in (True, False)
+    ]
+    assert [float(example.pieces[0].reward.sum()) for example in run.rows.examples] == [1.0, -1.0] * 4
+    assert a_new_run(data[::-1], config, tmp_path).identity == run.identity
+    other = dataclasses.replace(config, reward="success")
+    assert a_new_run(data, other, tmp_path).identity != run.identity
+
+
+def test_dpo_pairs_are_drawn_from_what_was_selected(start: Path, tmp_path: Path) -> None:
+    def rows(**settings: Any) -> list[str]:
+        return [e.name for e in a_new_run(rollouts(), TrainConfig(**fixed, **settings), tmp_path).rows.examples]
+
+    fixed: dict[str, Any] = dict(method="dpo", model=str(start))
+    games = [f"game {game}" for game in range(4)]
+    assert rows() == sorted(games * 2) and rows(pairs_per_game=1) == rows(balance="game") == games
+    with pytest.raises(DataError, match="no game has both"):
+        train(small_models.episodes(), output=tmp_path / "run", **fixed)
+
+
+def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, tmp_path: Path) -> None:
+    def noisy(episode: Any, word: str) -> Any:
+        steps = tuple(
+            dataclasses.replace(step, action=word, imitate=False) if index == 0 and len(episode) > 1 else step
+            for index, step in enumerate(episode.steps)
+        )
+        return dataclasses.replace(episode, steps=steps)
+
+    _, tokenizer = load_policy(start)
+    form = TurnFormat.from_tokenizer(tokenizer)
+    episodes = [noisy(episode, "zz") for episode in small_models.episodes()]
+    for example in encode_all(episodes, form, rows=RowKind.TURNS, max_length=None, overlong="refuse"):
+        [piece] = example.pieces
+        text = tokenizer.decode(piece.input_ids[piece.imitate])
+        assert "z" not in text and text
+    alone = [dataclasses.replace(e, steps=(dataclasses.replace(e.steps[0], imitate=False),)) for e in episodes]
+    with pytest.raises(DataError, match="no|none"):
+        train(alone, method="sft", model=start, output=tmp_path / "run")
+
+
+def test_data_that_cannot_be_trained_on_gives_one_clear_line(start: Path, tmp_path: Path) -> None:
+    lost = [episode for episode in small_models.episodes() if not episode.won]
+    for data, method, message in (
+        ([], "oreo", "no trajectories"),
+        (lost, "rejection", "none of the 4 trajectories is won"),
+        ([dataclasses.replace(lost[0], steps=())], "oreo", "no|none"),
+    ):
+        with pytest.raises(DataError, match=message) as error:
+            train(data, method=method, model=start, output=tmp_path / "run")
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_overlong_trajectories_are_refused_split_or_dropped_but_never_cut(start: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="more than the 30 allowed"):
+        train(small_models.episodes(), model=start, output=tmp_path / "run", max_length=30)
+    form = TurnFormat.from_tokenizer(load_policy(start)[1])
+    for overlong in ("split", "drop"):
+        with pytest.warns(UserWarning, match=f"of 12 trajectories have more than 30 tokens and were {overlong}"):
+            examples = encode_all(
+                small_models.episodes(), form, rows=RowKind.TRAJECTORIES, max_length=30, overlong=overlong
+            )
+        assert max(len(piece) for example in examples for piece in example.pieces) <= 30
+        turns = sum(int(piece.step_start.sum()) for example in examples for piece in example.pieces)
+        assert (turns == sum(len(episode) for episode in small_models.episodes())) == (overlong == "split")
+    long = dataclasses.replace(
+        small_models.episodes()[1], steps=tuple(s for e in small_models.episodes(100) for s in e.steps), won=True
+    )
+    with pytest.raises(DataError, match="more than the 256 allowed"):  # positions of the model
+        train([long], model=start, output=tmp_path / "run")
+
+
+def test_a_step_that_alone_is_too_long_to_split_says_what_would_help(start: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match='alone has .* tokens, 9 allowed.* raise max_length, or choose overlong="drop"'):
+        train(small_models.episodes(), model=start, output=tmp_path / "run", max_length=9, overlong="split")
+
+
+def test_every_epoch_is_a_permutation_of_its_own() -> None:
+    orders = [epoch_order(50, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4 and epoch_order(50, seed=1, epoch=1) == orders[3]
+
+
+def test_epochs_of_whole_games_are_permutations_of_games_and_within_them() -> None:
+    games = ["a", "b", "a", "c", "b", "a", "c"]
+    orders = [epoch_order(7, seed=0, epoch=epoch, games=games) for epoch in range(40)]
+    for order in orders:
+        assert sorted(order) == list(range(7))
+        runs = [game for game, _ in itertools.groupby(order, key=games.__getitem__)]
+        assert sorted(runs) == ["a", "b", "c"]
+    assert len({tuple(games[row] for row in order) for order in orders}) == 6
+    assert len({tuple(row for row in order if games[row] == "a") for order in orders}) == 6
+
+
+def test_without_any_reward_methods_that_learn_from_it_stop_before_the_first_update(
+    start: Path, tmp_path: Path
+) -> None:
+    lost = [
+        dataclasses.replace(episode, won=False, steps=tuple(dataclasses.replace(s, reward=0.0) for s in episode.steps))
+        for episode in small_models.episodes()
+    ]
+    for method in ("oreo", "dqo"):
+        with pytest.raises(DataError, match=f"none of the 12 episodes has a reward, so {method} has nothing to learn"):
+            train(lost, method=method, model=start, output=tmp_path / method)
+        assert not (tmp_path / method).exists()
+    for fields in (dict(method="oreo", reward="signed", value_lr=1e-3), dict(method="kto"), dict(method="sft")):
+        settings: dict[str, Any] = {**fields, "batch_size": 12, "epochs": 1, "lr": 1e-3}
+        assert train(lost, model=start, output=tmp_path / "-".join(map(str, fields.values())), **settings).steps == 1

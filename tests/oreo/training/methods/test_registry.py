@@ -1,4 +1,4 @@
-"""oreo.training.methods: what a method is, those of the user's own, and that everything else follows from the spec."""
+"""oreo.training.methods.registry: methods by name, by file and in Python."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ import torch
 from safetensors.torch import load_file
 
 from helpers import small_models
-from oreo.errors import DataError, UsageError
+from oreo.errors import UsageError
 from oreo.training.config import OF_SOME_METHODS, TrainConfig, field_names
-from oreo.training.methods.registry import METHODS, built_in, knowing, load_method
-from oreo.training.methods.spec import MethodSpec, Outcome
-from oreo.training.recipe import Setting
+from oreo.training.methods.registry import METHODS, built_in, knowing
 from oreo.training.rows import RowKind
 from oreo.training.trainer import train
 
 torch.set_num_threads(1)
-EXAMPLE = Path(__file__).parents[3] / "examples" / "weighted_imitation.py"
+
+
 IPO = """
 from oreo.training.methods.log_ratios import trajectory_log_ratios
-from oreo.training.methods.spec import MethodSpec, Outcome
+from oreo.training.methods.spec import MethodSpec, LossOutcome
 from oreo.training.recipe import Setting
 from oreo.training.rows import RowKind
 
@@ -32,18 +31,13 @@ from oreo.training.rows import RowKind
 def ipo(update, batch, examples):
     won, lost = trajectory_log_ratios(update, batch, examples).view(-1, 2).unbind(1)
     loss = (won - lost - 1 / (2 * update.config.beta)).square().mean()
-    return Outcome(loss, {"ipo_loss": loss.detach()})
+    return LossOutcome(loss, {"ipo_loss": loss.detach()})
 
 
 IPO = MethodSpec("ipo", ipo, rows=RowKind.PAIRS, fields=("beta",), defaults={"lr": Setting(1e-6, "a guess")})
 NOT_A_METHOD = 3
 SFT = MethodSpec("sft", ipo)
 """
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Path:
-    return small_models.make_model(tmp_path / "start")
 
 
 @pytest.fixture
@@ -121,42 +115,6 @@ def test_a_method_of_a_file_trains_says_so_in_config_json_and_is_resumed(
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_the_example_weights_imitation_by_return_and_a_lost_trajectory_teaches_nothing(
-    start: Path, tmp_path: Path
-) -> None:
-    losses = {}
-    for name, episodes in (
-        ("all", small_models.episodes()),
-        ("won", [episode for episode in small_models.episodes() if episode.won]),
-    ):
-        result = train(
-            episodes, method=f"{EXAMPLE}:weighted", model=start, output=tmp_path / name, batch_size=12, lr=0.0, epochs=1
-        )
-        assert json.loads((result.output / "config.json").read_text())["method"].endswith(
-            "weighted_imitation.py:weighted"
-        )
-        losses[name] = result.metrics["loss"] * len(episodes)
-    assert losses["all"] == pytest.approx(losses["won"], rel=1e-5) and losses["won"] > 0
-
-
-def test_a_spec_and_a_bare_loss_are_methods_in_python(start: Path, tmp_path: Path) -> None:
-    def mine(update: Any, batch: Any, examples: Any) -> Outcome:
-        """Likelihood of what was done."""
-        assert update.reference is not None and update.value is None
-        log_prob, _, _ = update.policy(batch.input_ids, batch.action_mask, packing=batch.packing)
-        return Outcome(-log_prob.sum() / len(examples), {})
-
-    spec = MethodSpec("named", mine, defaults={"lr": Setting(1e-3, "mine")})
-    for method, name, lr in ((mine, "mine", 5e-6), (spec, "named", 1e-3)):
-        result = train(small_models.episodes(), method=method, model=start, output=tmp_path / name, batch_size=12)
-        stored = json.loads((result.output / "config.json").read_text())
-        assert (stored["method"], stored["lr"], stored["epochs"], stored["beta"] is None) == (
-            *(name, lr, 1),
-            method is spec,
-        )
-    assert load_method(mine).about == "Likelihood of what was done."
-
-
 def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, tmp_path: Path) -> None:
     for method, message in (
         (f"{file}:NOT_A_METHOD", "is no training method; expected a MethodSpec or a function"),
@@ -173,24 +131,8 @@ def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, tmp_p
     def pair(update: Any, batch: Any, examples: Any) -> Any:
         return 3.0
 
-    with pytest.raises(UsageError, match="loss of method 'pair' returned a float; expected Outcome"):
+    with pytest.raises(UsageError, match="loss of method 'pair' returned a float; expected LossOutcome"):
         train(small_models.episodes(), method=pair, model=start, output=tmp_path / "run")
-
-
-def test_without_any_reward_methods_that_learn_from_it_stop_before_the_first_update(
-    start: Path, tmp_path: Path
-) -> None:
-    lost = [
-        dataclasses.replace(episode, won=False, steps=tuple(dataclasses.replace(s, reward=0.0) for s in episode.steps))
-        for episode in small_models.episodes()
-    ]
-    for method in ("oreo", "dqo"):
-        with pytest.raises(DataError, match=f"none of the 12 episodes has a reward, so {method} has nothing to learn"):
-            train(lost, method=method, model=start, output=tmp_path / method)
-        assert not (tmp_path / method).exists()
-    for fields in (dict(method="oreo", reward="signed", value_lr=1e-3), dict(method="kto"), dict(method="sft")):
-        settings: dict[str, Any] = {**fields, "batch_size": 12, "epochs": 1, "lr": 1e-3}
-        assert train(lost, model=start, output=tmp_path / "-".join(map(str, fields.values())), **settings).steps == 1
 
 
 def test_rows_are_turns_trajectories_or_pairs() -> None:

@@ -1,0 +1,44 @@
+"""oreo.agents.registry: which ways to choose there are, and how one is added."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.word_models import Babble
+from oreo.agents import AgentConfig, load_agent
+from oreo.agents.loading import acting
+from oreo.agents.registry import CHOICES, Entry, class_of
+from oreo.errors import UsageError
+from oreo.rollouts.loop import rollout
+
+LIKELIEST = '''
+from oreo.agents.language_model import LanguageModelAgent
+
+
+class Positive(LanguageModelAgent):
+    """A way to choose, in one file."""
+
+    uses = frozenset({"k", "top_p"})
+    greedy = False
+
+    @property
+    def name(self):
+        return "positive"
+'''
+
+
+def test_a_way_to_choose_is_one_class_in_one_file_and_one_line_that_names_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "positive_way.py").write_text(LIKELIEST)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(CHOICES, "positive", Entry("positive_way:Positive", "the likeliest of positive value"))
+    agent = load_agent(str(folder), choose="positive", k=3, max_new_tokens=4)
+    assert rollout(Babble, agent=agent, episodes=1)[0].agent == "positive"
+    assert acting(str(folder), AgentConfig(choose="positive")).temperature == 1.0
+    with pytest.raises(UsageError, match="top_p.* and choose='positive'"):
+        load_agent("random", top_p=0.5)
+    assert "positive_way" in sys.modules and class_of(CHOICES["positive"]).greedy is False
