@@ -19,9 +19,9 @@ from oreo.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 GUESS = f"{ROOT / 'examples' / 'guess.py'}:Guess"
-COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs"]
+COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents"]
 COMMANDS += ["recipes", "recipes show"]
-COMMANDS += ["buffer info", "buffer translate", "games generate", "games info", "games pack"]
+COMMANDS += ["buffer info", "buffer check", "buffer translate", "games generate", "games info", "games pack"]
 
 
 BROKEN = """
@@ -283,7 +283,7 @@ def test_an_environment_that_breaks_is_one_line_and_finished_episodes_stay(oreo,
     command = ["collect", "--env", "broken.py:Broken", "--episodes", 5, "--batch-size", 1, "--into", "b"]
     code, out, error = oreo(*command, "--on-error", "stop")
     assert (code, out) == (1, "")
-    assert error.count("\n") == 1 and "broken.py:Broken failed in episode 2, " in error and "KeyError" in error, error
+    assert error.count("\n") == 1 and "broken.py:Broken in episode 2, " in error and "KeyError" in error, error
     assert json.loads(oreo("buffer", "info", "b", "--json")[1])["episodes"] == 2
 
 

@@ -128,9 +128,7 @@ Budget = Annotated[
 BestOf = Annotated[
     int | None, typer.Option(min=1, help="Short for --choose best-of --k N.", metavar="N", rich_help_panel=AGENT)
 ]
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: the CPU.", rich_help_panel=AGENT)
-]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: the CPU.", rich_help_panel=AGENT)]
 AgentArg = Annotated[
     list[str] | None,
     typer.Option(

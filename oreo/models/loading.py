@@ -191,7 +191,9 @@ def _no_policy(name: str, what: str) -> str:
 
 
 def parameter_count(path: str | os.PathLike[str]) -> int | None:
-    """How many weights a model on this machine has, an adapter's base included; None of one that is on the Hub."""
+    """How many weights a model on this machine has, an adapter's base included; None of one that is elsewhere."""
+    if str(path) not in EMBEDDED and not Path(path).expanduser().is_dir():
+        return None
     name, _ = resolve_checkpoint(path)
     if is_adapter(name):
         return parameter_count(_base_of(name))

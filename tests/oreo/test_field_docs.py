@@ -73,4 +73,4 @@ def test_help_names_every_field(record: type) -> None:
 def test_help_of_training_shows_every_setting_with_its_meaning() -> None:
     shown = inspect.getdoc(oreo.train) or ""
     assert all(f"    {field.name}: " in shown for field in dataclasses.fields(TrainConfig))
-    assert "Weight β of the log-ratio." in shown and "UsageError: wrong options" in shown
+    assert "Weight β of the log-ratio" in shown and "UsageError: wrong options" in shown

@@ -82,7 +82,9 @@ def test_a_model_with_a_chat_template_collects_trains_and_is_evaluated(model, st
             "a turn ends at a step, the message not"
         )
 
-    oreo("train", buffer, "--method", "oreo", "--model", model, "--output", trained, "--epochs", 1, "--batch-size", 8)
+    # A random model solves nothing; lost episodes are paid, so that there is something to learn.
+    settings = ["--reward", "signed", "--epochs", 1, "--batch-size", 8]
+    oreo("train", buffer, "--method", "oreo", "--model", model, "--output", trained, *settings)
     lines = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 5 and all(abs(line["policy_loss"]) < 100 for line in lines)
 

@@ -52,9 +52,11 @@ def test_a_name_of_no_buffer_is_one_line(command: str, name: str, capsys: pytest
     assert code == 2 and out == "" and error.count("\n") == 1 and "there is no such buffer" in error
 
 
-def test_a_buffer_whose_name_is_no_unicode_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_is_no_unicode_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
     with TrajectoryBuffer(folder) as buffer:
         buffer.append(EPISODE)
-    code, out, _ = run(capsys, "info", folder)
-    assert code == 0 and "episodes" in out
+    code, out, error = run(capsys, "info", folder)
+    assert code == 2 and out == "" and error.count("\n") == 1

@@ -196,7 +196,8 @@ def test_an_environments_error_costs_its_episode_which_is_said_and_counted(oreo:
     result = json.loads(out)
     assert code == 0 and 0 < result["failed"] < 12, "what the environment prints does not spoil the JSON"
     assert result["collected"] == result["episodes"] == 24 - 2 * result["failed"], "nor is a later sample played"
-    assert "Unlucky failed in episode " in error and ", step 1: KeyError: 'unlucky' (unlucky.py:16)" in error
+    assert "Unlucky in episode " in error and ", step 1: Unlucky.act failed: KeyError: 'unlucky' (" in error
+    assert "unlucky.py, line 16)" in error
     (tmp_path / "mended").touch()
     code, out, _ = oreo(*command, "--resume")
     assert (code, json.loads(out)["failed"], json.loads(out)["collected"]) == (0, 0, 2 * result["failed"])
@@ -227,7 +228,7 @@ def test_an_evaluation_stops_at_an_error_and_counts_those_it_is_told_to_skip(ore
     command = ["eval", "--env", "unlucky.py:Unlucky", "--agent", "expert", "--episodes", 20]
     code, out, error = oreo(*command, "--json")
     assert (code, out) == (1, "")
-    assert "KeyError: 'unlucky' (unlucky.py:16); with --on-error skip" in error.splitlines()[-1]
+    assert "KeyError: 'unlucky' (" in error and "unlucky.py, line 16); with --on-error skip" in error.splitlines()[-1]
     code, out, _ = oreo(*command, "--json", "--on-error", "skip")
     result = json.loads(out)
     assert code == 0 and 0 < result["errors"] < 20

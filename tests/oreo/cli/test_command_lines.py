@@ -29,6 +29,7 @@ CHEAP = {
     "watch": ["--env", GUESS, "--agent", "random", "--delay", "0"],
     "replay": ["nowhere"],
     "envs": [],
+    "agents": [],
     "recipes": [],
     "recipes show": ["nowhere"],
     "buffer info": ["nowhere"],
@@ -37,7 +38,19 @@ CHEAP = {
     "games info": ["--data", "nowhere"],
     "games pack": ["--data", "nowhere", "--output", "p"],
 }
-AMOUNTS = {"--episodes", "--workers", "--batch-size", "--count", "--rounds", "--per-game", "--held-out", "--lookahead"}
+AMOUNTS = {
+    "--episodes",
+    "--workers",
+    "--batch-size",
+    "--count",
+    "--rounds",
+    "--per-game",
+    "--held-out",
+    "--k",
+    "--depth",
+    "--budget",
+    "--best-of",
+}
 PLACES = {"--into", "--output", "--data"}
 LEFT_OUT = {"--ray", "--help", "-h"}
 """Starting a cluster is no wrong command line, and help is no error."""

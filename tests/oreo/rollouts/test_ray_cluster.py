@@ -75,7 +75,7 @@ def test_workers_that_die_again_and_again_end_it_in_one_line(tmp_path: Path) -> 
 
 
 def test_an_error_in_a_worker_is_the_callers_and_so_is_a_warning(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="unknown argument|unexpected keyword"):
+    with pytest.raises(UsageError, match="takes no argument 'colour'"):
         rollout = Rollout(GUESS, {"colour": "red"})
         collect([(0, range(9))], rollout, agent="expert", into=tmp_path, workers=1, ray=True)
     code = "import warnings\nfrom oreo.envs import TextEnv\n\nclass Worried(TextEnv):\n    def start(self, rng):\n"
