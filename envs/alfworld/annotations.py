@@ -20,7 +20,7 @@ _SPOKEN = str.maketrans(
 
 
 def human_goals(game: Game) -> tuple[str, ...]:
-    """What people wrote about the game's task, as the engines can say it; without those that say nothing."""
+    """Return what people wrote about the game's task, as the engines can say it; without those that say nothing."""
     return tuple(goal for goal in map(speakable, game.human_goals) if goal)
 
 

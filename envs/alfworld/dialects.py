@@ -134,7 +134,7 @@ def _step(step: Step, observation: str, to: str) -> Step:
 
 
 def _answer(action: str, observation: str, to: str, locations: dict[str, str] | None) -> str:
-    """What the game says to an action, in the other dialect."""
+    """Return what the game says to an action, in the other dialect."""
     if action.strip() == "help":
         return _help() if to == "move" else REFUSED
     observation = swap(observation)
@@ -154,7 +154,7 @@ def _answer(action: str, observation: str, to: str, locations: dict[str, str] | 
 
 @lru_cache(maxsize=1)
 def _help() -> str:
-    """What "move" answers to `help`."""
+    """Return what "move" answers to `help`."""
     grammar = parse_grammar(package_data.game_logic("move")[1])
     (production,) = grammar.productions("help.feedback")
     return "".join(symbol.text for symbol in production.symbols if isinstance(symbol, Literal))

@@ -187,7 +187,7 @@ class ALFWorldEnv(TextEnv):
         }
 
     def expert_action(self) -> str:
-        """What the expert would do now; "look" where it has no idea."""
+        """Return what the expert would do now; "look" where it has no idea."""
         return self._episode().expert.action
 
     def state(self) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _files(path: Path, split: str | None) -> list[Path]:
 
 
 def _form(file: Path) -> tuple[str, str]:
-    """What the files of one split have in common: the format, and of how many shards each is one."""
+    """Return what the files of one split have in common: the format, and of how many shards each is one."""
     shard = _SHARD.search(file.stem)
     return file.suffix, shard[1] if shard else ""
 

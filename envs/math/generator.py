@@ -79,7 +79,7 @@ def generate(number: int, split: str = "train", settings: GeneratorSettings | No
 
 
 def key(drafted: Draft) -> str:
-    """What makes two problems the same: their calculations, in any order and any words."""
+    """Return what makes two problems the same: their calculations, in any order and any words."""
     written = []
     for operator, operands in drafted.calculations:
         in_order = sorted(operands) if operator in "+*" else operands

@@ -70,7 +70,7 @@ def other_split(name: str, split: str, open_split: str) -> UsageError:
 
 
 def id_of(question: str, answer: str) -> str:
-    """What a problem is called within its source and split, wherever in the file it stands: 16 hex digits."""
+    """Return what a problem is called within its source and split, wherever in the file it stands: 16 hex digits."""
     return hashlib.sha256(json.dumps([question, answer]).encode()).hexdigest()[:16]
 
 

@@ -51,7 +51,7 @@ def stops_inside(message: str, tool: str | None) -> bool:
 
 
 def separator(action: str, step: str) -> str:
-    """What has to stand between an action and the next one: nothing where the action ends in its own stop string.
+    """Return what has to stand between an action and the next: nothing where the action ends in its own stop string.
 
     A turn ends with its stop string, but who handed it on may have cut it off, or the white space of it.
     """

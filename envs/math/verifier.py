@@ -115,7 +115,7 @@ def _truly_equal(one: Any, other: Any) -> bool:
 
 
 def _with_i(expression: Any) -> Any:
-    """With the imaginary unit for the letter i, which the parser takes for a variable."""
+    """Put the imaginary unit for the letter i, which the parser takes for a variable."""
     from sympy import Expr, I
 
     if not isinstance(expression, Expr):

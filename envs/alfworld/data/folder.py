@@ -129,7 +129,7 @@ def _index(data: Path, split: str, state: State) -> list[Entry]:
 
 
 def _places(data: Path, split: str) -> list[Path]:
-    """Where the index may be: with the data, or in the user's cache under a name that tells the data apart."""
+    """Return where the index may be: with the data, or in the user's cache under a name that tells the data apart."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "oreo"
     where = hashlib.sha256(str(data.resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
     return [data / f".oreo-index-{split}.json", cache / f"alfworld-{where}-{split}.json"]

@@ -41,7 +41,7 @@ def summarize(data: Path) -> dict[str, Any]:
 
 
 def _engines(entries: tuple[Entry, ...]) -> dict[str, int]:
-    """Which engine plays them, as far as domain and grammar decide it."""
+    """Return which engine plays them, as far as domain and grammar decide it."""
     return dict(Counter("textworld" if entry.rules == UNKNOWN_RULES else "simulator" for entry in entries))
 
 

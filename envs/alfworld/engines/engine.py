@@ -33,7 +33,7 @@ class Engine(Protocol):
         ...
 
     def facts(self) -> list[str]:
-        """What holds now, as alfworld's hand-coded expert reads it: a predicate, then names ("holds agent1 mug 2")."""
+        """Return what holds now, as alfworld's hand-coded expert reads it: "holds agent1 mug 2", predicate first."""
         ...
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def entity_names(ids: Iterable[str]) -> dict[str, str]:
-    """What the original calls things: the id up to its position, and a number, the highest for the first when sorted.
+    """Return what the original calls things: the id up to its position and a number, the highest for the first by id.
 
     An id with "basin" anywhere becomes a basin ("sinkbasin 1"). Ids without a position stay, with a blank at the end.
     """

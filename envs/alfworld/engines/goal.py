@@ -165,7 +165,7 @@ def _variables(tree: Tree) -> Iterable[str]:
 
 
 def _candidates(name: str, kind: str, conjuncts: list[_Conjunct], world: World) -> tuple[list[str], list[_Conjunct]]:
-    """What a variable can stand for by its type and by facts that never change; and the conjuncts left to check."""
+    """Return what a variable can stand for by its type and by fixed facts, and the conjuncts still to be checked."""
     candidates: list[str] | None = None
     rest = []
     for conjunct in conjuncts:

@@ -53,7 +53,7 @@ def parse_problem(text: str) -> Problem:
 
 
 def action_digests(domain: str) -> dict[str, str]:
-    """For every action of a domain, 16 hex digits that do not depend on comments, case or layout.
+    """Return for every action of a domain 16 hex digits that do not depend on comments, case or layout.
 
     What else the domain may hold is checked: types without a hierarchy, no constants, no derived predicates.
     """

@@ -122,7 +122,7 @@ _DIGESTS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """Which of the known versions a domain is."""
+    """The version of the domain that a game brings."""
 
     actions: frozenset[str]
     cleaning_places: tuple[str, ...]

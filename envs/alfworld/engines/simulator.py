@@ -100,7 +100,7 @@ class Simulator:
         return game.world.fact_texts(state)
 
     def snapshot(self) -> Any:
-        """Where the game stands, for `restore`, in this process."""
+        """Return where the game stands, for `restore`, in this process."""
         return (self._game, self._state, self._valid)
 
     def restore(self, snapshot: Any) -> None:
@@ -109,7 +109,7 @@ class Simulator:
         self._game, self._state, self._valid = snapshot
 
     def state(self) -> dict[str, Any]:
-        """Where the game stands, to read: names instead of ids, JSON types only."""
+        """Return where the game stands, to read: names instead of ids, JSON types only."""
         game, state = self._playing()
         world = game.world
         names = {thing: name.strip() for thing, name in world.names.items()}

@@ -153,7 +153,7 @@ class TextWorldEngine:
         return b"".join(parts)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """Like multiprocessing's spawn, but without running the user's script a second time."""
+        """Start it like multiprocessing's spawn, but without running the user's script a second time."""
         self._errors = tempfile.TemporaryFile()
         # alfworld creates a folder when ALFWORLD_DATA is unset or names none; this one exists.
         environment = os.environ | {"ALFWORLD_DATA": tempfile.gettempdir()}

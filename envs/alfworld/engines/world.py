@@ -232,7 +232,7 @@ def _checked_ids(problem: Problem) -> set[str]:
 
 
 def _columns(rows: Set[Fact]) -> list[set[str]] | None:
-    """What stands at each place of some facts; None where they differ in length."""
+    """Return what stands at each place of some facts; None where they differ in length."""
     if len(set(map(len, rows))) != 1:
         return None
     return [set(column) for column in zip(*rows, strict=True)]

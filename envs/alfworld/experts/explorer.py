@@ -181,7 +181,7 @@ class Explorer:
         return None
 
     def _targets(self) -> list[str]:
-        """Where the object may go, first choice first: two objects have to end up in the same receptacle."""
+        """Return where the object may go, first choice first: two objects have to end up in the same receptacle."""
         places = self._of_kind(self.task.target)
         if self.task.task_type != "pick_two_obj_and_place":
             return places

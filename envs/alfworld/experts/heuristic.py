@@ -189,7 +189,7 @@ class Heuristic:
                 yield Spot(places, self._locations(places), is_shut)
 
     def _sources(self, state: State, thing: str, where: Where) -> list[Spot | None]:
-        """Where an object can be taken from; None: it is in hand."""
+        """Return where an object can be taken from; None: it is in hand."""
         if thing == state.held:
             return [None]
         if thing not in self._world.pickupable:

@@ -151,7 +151,7 @@ class _Search:
         return None
 
     def _steps(self, state: State, remaining: Bound) -> Iterator[tuple[tuple[str, Move], Bound, str]]:
-        """What is worth doing in a state, the bound after it, and where the agent stands then."""
+        """Return what is worth doing in a state, the bound after it, and where the agent stands then."""
         for step in sorted(self._game.local(state).items(), key=_by_number):
             move = step[1]
             if move.action in self._useful and (

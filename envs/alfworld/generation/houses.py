@@ -44,7 +44,7 @@ def draw_game(settings: GeneratorSettings, attempt: int = 0) -> Game:
 
 
 def _task_type(settings: GeneratorSettings, attempt: int) -> str:
-    """From a stream of its own: attempts may fail without shifting the mix. After many in vain the next type's turn."""
+    """Draw from a stream of its own: attempts may fail without shifting the mix. After many, the next type comes."""
     weights = task_weights(settings)
     draws = Draws(settings.seed, int(settings.heldout), settings.index, 0)
     first = draws.choice(list(weights)) if len(set(weights.values())) == 1 else draws.weighted(weights)

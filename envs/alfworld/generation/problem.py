@@ -73,7 +73,7 @@ def write_problem(name: str, house: House, task_type: str, params: dict[str, obj
 
 @cache
 def _header() -> str:
-    """What every problem declares: the agent and all types, since the domain names some of them."""
+    """Return what every problem declares: the agent and all types, since the domain names some of them."""
     words = ["agent1 - agent"]
     words += [f"{kind}Type - otype" for kind in object_kinds()]
     words += [f"{kind}Type - rtype" for kind in receptacle_kinds()]

@@ -85,14 +85,14 @@ def _draw_kinds(
 
 @cache
 def _places(room: str, kind: str, furniture: tuple[str, ...]) -> Mapping[str, float]:
-    """Where objects of a kind may stand, with weights: as in real rooms of this sort, else as in any."""
+    """Return where objects of a kind may stand, with weights: as in real rooms of this sort, else as in any."""
     _, weights = room_things(room).get(kind, ({}, {}))
     places = {place: weight for place, weight in weights.items() if place in furniture}
     return places or places_for(kind, furniture)
 
 
 def _for_the_task(places: Mapping[str, float], task_type: str, target: str) -> Mapping[str, float]:
-    """Where an object that the task asks for may be: not at the target or the appliance, and rather in the open."""
+    """Return where an object that the task asks for may be: not at target or appliance, and rather in the open."""
     share = {place: asked_for(task_type).get(place, 100) for place in places if place != target}
     return {place: places[place] * share[place] for place in share if share[place]}
 

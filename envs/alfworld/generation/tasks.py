@@ -116,7 +116,7 @@ def _tasks(plan: FloorPlan, task_type: str) -> Tasks:
 
 
 def places_for(thing: str, furniture: Sequence[str]) -> dict[str, int]:
-    """Where an object of this kind may be at first, among these kinds of furniture, with weights."""
+    """Return where an object of this kind may be at first, among these kinds of furniture, with weights."""
     return {
         kind: weight
         for kind, weight in PLACES.get(thing, {}).items()
