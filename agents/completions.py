@@ -60,7 +60,8 @@ def _sample(choice: Any, max_new_tokens: int) -> Sample:
         raise ValueError("a choice without a message") from None
     if text is not None and not isinstance(text, str):
         raise ValueError(f"a message that is a {type(text).__name__}")
-    cut = choice.get("finish_reason") == "length"
+    # Whatever ended it but the model itself (its length, a filter, …), its end is not the model's.
+    cut = choice.get("finish_reason") not in ("stop", "tool_calls", "function_call", None)
     if not text and cut:
         raise NothingSaid("no text before the tokens were used up")
     if text is None:

@@ -138,7 +138,9 @@ def _run(env: gym.Env[str, str], method: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(env, method)(*args, **kwargs)
     except OreoError:
         raise
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         file, _ = _place(env, method)
         raise EngineError(f"{type(env).__name__}.{method} failed: {reason(error, file)}") from error
 

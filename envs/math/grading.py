@@ -105,7 +105,16 @@ def grade(
     if not answer:
         return Grade("no_answer", None)
     marked = final_answer(gold)
-    return Grade(_compare(gold.strip() if marked is None else marked, answer, seconds), answer)
+    right = gold.strip() if marked is None else marked
+    outcome = _compare(right, answer, seconds)
+    counted = _COUNTED.fullmatch(right)
+    if outcome == "wrong" and counted is not None:  # "7 (halves)" may be answered 7, whatever it counts
+        outcome = _compare(counted[1], answer, seconds)
+    return Grade(outcome, answer)
+
+
+_COUNTED = re.compile(r"\s*(\S+)\s*\([^()]*[^\W\d_][^()]*\)\s*")
+"""A value, and in brackets the words for what it counts."""
 
 
 def _compare(gold: str, answer: str, seconds: float) -> Outcome:

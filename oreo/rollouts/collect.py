@@ -180,16 +180,18 @@ def play_into(
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM in the block is Ctrl-C: workers are stopped, and what is stored is said."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if not ours:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _interrupt)
+    """SIGTERM, or a closed terminal, is Ctrl-C in the block: workers are stopped, and what is stored is said."""
+    ours = []
+    if threading.current_thread() is threading.main_thread():
+        signals = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        ours = [number for number in signals if signal.getsignal(number) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _interrupt(*_: Any) -> None:

@@ -172,6 +172,9 @@ def _info(info: Any) -> dict[str, Any]:
     for name in ("task", "task_type", "game", "dialect", "grade"):
         if plain.get(name):
             _text(str(plain[name]), name)
+    for name in ("won", "action_valid"):  # by truth value, "no" would be a win
+        if plain.get(name) is not None:
+            plain[name] = _flag(plain[name], f"info[{name!r}]")
     return plain
 
 

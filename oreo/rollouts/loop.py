@@ -7,6 +7,7 @@ others share its batch (for language models: up to the rounding of their arithme
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
@@ -78,6 +79,7 @@ def play_in_order(
 
         agent = load_agent(agent)
     done: dict[int, Trajectory] = {}
+    stored = set() if into is None else set(into.columns(*_IDENTITY))
     indices = None if episodes is None else range(_whole(episodes))
     with closing(play(rollout, agent, indices, on_failure=lambda _, error: _pass_on(error, on_failure))) as playing:
         for index, trajectory in playing:
@@ -86,7 +88,23 @@ def play_in_order(
                 into.append(trajectory)
             if on_episode is not None:
                 on_episode(trajectory)
+    repeated = sum(_identity(trajectory) in stored for trajectory in done.values())
+    if into is not None and repeated:
+        warnings.warn(
+            f"{repeated} of these {len(done)} episodes were in {into.path} already (the same environment, agent and "
+            "seed), and are in it twice now; another seed plays other ones",
+            stacklevel=3,
+        )
     return [done[index] for index in sorted(done)]
+
+
+_IDENTITY = ("env_id", "env_kwargs", "agent", "checkpoint", "seed", "game")
+"""Columns by which two stored episodes are the same one."""
+
+
+def _identity(trajectory: Trajectory) -> tuple[Any, ...]:
+    kwargs = json.dumps(trajectory.env_kwargs, ensure_ascii=False)
+    return (trajectory.env_id, kwargs, *(getattr(trajectory, name) for name in _IDENTITY[2:]))
 
 
 def _pass_on(error: OreoError, on_failure: Callable[[OreoError], object] | None) -> None:

@@ -82,7 +82,7 @@ class Playing:
                 action=decision.action,
                 reward=reward,
                 turn=decision.turn,
-                action_valid=None if info.get("action_valid") is None else bool(info["action_valid"]),
+                action_valid=info.get("action_valid"),
                 admissible_commands=None if commands is None else tuple(commands),
                 log_prob=decision.log_prob,
                 value=decision.value,
@@ -117,7 +117,9 @@ class Playing:
         """Keep an error of the block, in which these methods of the environment's author are called."""
         try:
             yield
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever it is, it costs this episode and no other
             game = f" ({self.game})" if self.game else ""
             where = f"in episode {self.index}{game}, {when}"
             self.failure = describe_failure(error, where, self.rollout.env_id, self.episode.env, methods)
@@ -132,7 +134,7 @@ class Playing:
             final_observation=self.episode.observation,
             terminated=self.terminated,
             truncated=self.truncated,
-            won=bool(info["won"]) if "won" in info else self.terminated and self.returned > 0,
+            won=info["won"] if info.get("won") is not None else self.terminated and self.returned > 0,
             task=str(info.get("task", "")),
             task_type=str(info.get("task_type", "")),
             game=self.game,

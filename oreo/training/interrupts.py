@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()  # the terminal was closed; Windows has no such signal
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *_HANGUP)
 
 
 @contextlib.contextmanager
@@ -28,7 +29,12 @@ def stop_requests(several: bool) -> Iterator[list[Any]]:
 
     handlers: dict[signal.Signals, Any] = dict.fromkeys(_SIGNALS, note)
     if not several:
-        handlers = {signal.SIGTERM: signal.default_int_handler}
+        handlers = dict.fromkeys((signal.SIGTERM, *_HANGUP), signal.default_int_handler)
+    handlers = {  # what runs under nohup is to outlive its terminal
+        number: handler
+        for number, handler in handlers.items()
+        if number not in _HANGUP or signal.getsignal(number) != signal.SIG_IGN
+    }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield requests

@@ -657,3 +657,22 @@ def test_an_unknown_extract_or_two_rules_are_told_in_one_line() -> None:
         grade("72", "72", extract="last numbr")
     with pytest.raises(UsageError, match="choose one"):
         grade("72", "72", extract="last number", pattern="(.+)")
+
+
+@pytest.mark.parametrize(
+    ("response", "gold"),
+    [
+        ("7", "7 (halves)"),
+        ("12", "12 (thirds)"),
+        ("12", "12 (2nd graders)"),
+        ("12", "12 (divided)"),
+        ("12", "12 (x more)"),
+        ("12", "12 (half marathons)"),
+        ("9", "9 (5 gallon cans)"),
+        ("9", "9 (0.5 liter bottles)"),
+        ("3", "3 (half hours)"),
+    ],
+)
+def test_what_a_gold_answer_counts_in_brackets_is_no_part_of_its_value(response: str, gold: str) -> None:
+    assert grade(rf"\boxed{{{response}}}", gold).outcome == "correct"
+    assert grade(rf"\boxed{{{response}0}}", gold).outcome == "wrong"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,27 @@ class Wordless(Dice):
     def start(self, rng: np.random.Generator, game: str = "") -> Any:
         self.rng, self.game = rng, game
         return 5
+
+
+def test_episodes_that_a_buffer_has_already_are_said(tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path) as buffer:
+        rollout(Dice, agent=Chatter(), episodes=3, into=buffer)
+        with pytest.warns(UserWarning, match="3 of these 5 episodes were in .* already"):
+            rollout(Dice, agent=Chatter(), episodes=5, into=buffer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            rollout(Dice, agent=Chatter(), episodes=3, into=buffer, seed=1)
+            rollout(Dice, agent=Chatter(), episodes=3, into=buffer, env_kwargs={"faces": 7})
+
+
+@pytest.mark.parametrize("name", ["won", "action_valid"])
+def test_what_an_environment_says_of_winning_is_true_or_false_and_no_text(name: str) -> None:
+    class Says(Dice):
+        def info(self) -> dict[str, Any]:
+            return {name: "no"}
+
+    with pytest.raises(EngineError, match=f"{name}"):
+        rollout(Says, agent=Chatter(), episodes=1)
 
 
 def test_a_wrong_observation_is_refused() -> None:
