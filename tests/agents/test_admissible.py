@@ -78,7 +78,10 @@ def test_with_value_the_best_of_the_likeliest_by_both_is_said(architecture: str,
         for step in trajectory.steps:
             weighed = [candidate for candidate in step.candidates if candidate.value is not None]
             assert {candidate.text for candidate in weighed} == set(likeliest(step, 3))
-            assert step.text == max(weighed, key=lambda each: (each.value or 0.0) + beta * (each.log_prob or 0.0)).text
+            assert (
+                step.text
+                == max(weighed, key=lambda option: (option.value or 0.0) + beta * (option.log_prob or 0.0)).text
+            )
             if beta == 10:
                 assert [step.text] == likeliest(step, 1)
 
@@ -86,7 +89,9 @@ def test_with_value_the_best_of_the_likeliest_by_both_is_said(architecture: str,
 @pytest.mark.parametrize("k", [1, 3])
 def test_it_does_not_depend_on_the_batch(k: int, tokenizer: Any) -> None:
     played = [rollout(Menu, agent=make_agent("qwen2", tokenizer, k=k), episodes=6, batch_size=size) for size in (1, 6)]
-    assert [[s.text for s in each.steps] for each in played[0]] == [[s.text for s in each.steps] for each in played[1]]
+    assert [[s.text for s in episode.steps] for episode in played[0]] == [
+        [s.text for s in episode.steps] for episode in played[1]
+    ]
 
 
 def test_a_model_that_is_read_again_chooses_alike(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +102,9 @@ def test_a_model_that_is_read_again_chooses_alike(tokenizer: Any, monkeypatch: p
     reader, value = agent.reader, agent.reader.value_model()
     reader.policy, value.cache = Rereading(reader.policy.model), Rereading(value.cache.model)
     again = rollout(Menu, agent=agent, episodes=3)
-    assert [[s.text for s in each.steps] for each in cached] == [[s.text for s in each.steps] for each in again]
+    assert [[s.text for s in episode.steps] for episode in cached] == [
+        [s.text for s in episode.steps] for episode in again
+    ]
     for trajectory in again:
         check(agent, trajectory)
 

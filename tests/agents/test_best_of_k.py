@@ -52,10 +52,10 @@ def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = (
             # Before the last token, which ends the turn, whether or not it was reached.
             worth = float(plain(agent.value.cache.model, prefix + ids[:-1])[-1, 0])
             assert candidate.value == pytest.approx(worth, abs=1e-4)
-            said = ids[: agent.reader.sampler.max_new_tokens]
-            logits = plain(agent.reader.policy.model, prefix + said)[len(prefix) - 1 : -1]
+            spoken = ids[: agent.reader.sampler.max_new_tokens]
+            logits = plain(agent.reader.policy.model, prefix + spoken)[len(prefix) - 1 : -1]
             log_probs = (logits / (agent.reader.sampler.temperature or 1.0)).log_softmax(-1)
-            expected = sum(float(log_probs[at, token]) for at, token in enumerate(said))
+            expected = sum(float(log_probs[at, token]) for at, token in enumerate(spoken))
             assert candidate.log_prob == pytest.approx(expected, abs=2e-4)
         best = max(step.candidates, key=lambda candidate: candidate.value or 0.0)
         assert (step.text, step.log_prob) == (best.text, best.log_prob)
@@ -66,7 +66,7 @@ def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = (
 def test_the_candidate_of_highest_value_is_said(architecture: str, tokenizer: Any) -> None:
     agent = make_agent(architecture, tokenizer, k=4, temperature=4.0 if architecture == "gemma2" else 1.0)
     played = rollout(Babble, agent=agent, episodes=4, batch_size=3)
-    assert max(len(step.candidates) for each in played for step in each.steps) == 4
+    assert max(len(step.candidates) for episode in played for step in episode.steps) == 4
     for trajectory in played:
         check(agent, trajectory)
 
@@ -74,7 +74,7 @@ def test_the_candidate_of_highest_value_is_said(architecture: str, tokenizer: An
 def test_candidates_for_one_turn_of_a_message_are_compared_before_the_token_that_ends_it(tokenizer: Any) -> None:
     agent = make_agent("llama", tokenizer, k=4)
     played = rollout(Lines, agent=agent, episodes=5, batch_size=3)
-    assert {step.continues_message for each in played for step in each.steps} == {False, True}
+    assert {step.continues_message for episode in played for step in episode.steps} == {False, True}
     for trajectory in played:
         check(agent, trajectory, Lines.stop)
 
@@ -105,7 +105,9 @@ def test_it_does_not_depend_on_the_batch(tokenizer: Any) -> None:
     played = [
         rollout(Babble, agent=make_agent("qwen2", tokenizer, k=3), episodes=6, batch_size=size) for size in (1, 6)
     ]
-    assert [[s.text for s in each.steps] for each in played[0]] == [[s.text for s in each.steps] for each in played[1]]
+    assert [[s.text for s in episode.steps] for episode in played[0]] == [
+        [s.text for s in episode.steps] for episode in played[1]
+    ]
 
 
 def test_where_all_values_are_equal_the_likeliest_is_said(tokenizer: Any) -> None:
@@ -132,13 +134,13 @@ def test_what_was_read_of_the_chosen_turn_is_not_read_again(tokenizer: Any) -> N
         whole = cache.read
 
         def reading(histories: Any) -> Any:
-            for known, history in zip(cache._ids, histories, strict=True):
+            for cached, history in zip(cache._ids, histories, strict=True):
                 shared = next(
-                    (at for at, pair in enumerate(zip(known, history, strict=False)) if pair[0] != pair[1]), None
+                    (at for at, pair in enumerate(zip(cached, history, strict=False)) if pair[0] != pair[1]), None
                 )
                 assert shared is None, "something that was read is not part of the episode"
-                if known:
-                    read.append((len(history) - len(known), len(history)))
+                if cached:
+                    read.append((len(history) - len(cached), len(history)))
             return whole(histories)
 
         cache.read = reading
@@ -149,7 +151,7 @@ def test_what_was_read_of_the_chosen_turn_is_not_read_again(tokenizer: Any) -> N
     steps = trajectory.steps
     longest = [len(agent.reader.contexts.format.between(step.observation)) + 2 for step in steps[1:]]
     assert len(read) == 2 * len(longest) > 4
-    for (new, _), most in zip(read, [each for each in longest for _ in range(2)], strict=True):
+    for (new, _), most in zip(read, [length for length in longest for _ in range(2)], strict=True):
         assert new <= most
 
 
@@ -157,10 +159,11 @@ def test_what_was_read_of_the_chosen_turn_is_not_read_again(tokenizer: Any) -> N
 def test_the_nucleus_leaves_only_the_likeliest_where_it_is_small(temperature: float, tokenizer: Any) -> None:
     settings = ({"temperature": 0.0}, {"temperature": temperature, "top_p": 1e-6}, {"temperature": temperature})
     greedy, narrow, wide = (
-        LanguageModelAgent(EpisodeReader(make_model("llama"), tokenizer, max_new_tokens=5, **each)) for each in settings
+        LanguageModelAgent(EpisodeReader(make_model("llama"), tokenizer, max_new_tokens=5, **setting))
+        for setting in settings
     )
-    said = [
-        [[step.text for step in each.steps] for each in rollout(Babble, agent=agent, episodes=3)]
+    texts = [
+        [[step.text for step in episode.steps] for episode in rollout(Babble, agent=agent, episodes=3)]
         for agent in (greedy, narrow, wide)
     ]
-    assert said[0] == said[1] != said[2]
+    assert texts[0] == texts[1] != texts[2]

@@ -34,7 +34,7 @@ def test_a_local_value_model_chooses_among_served_turns(protocol: ProtocolServer
     played = rollout(Babble, agent=agent, episodes=4, batch_size=3)
     turn_format = TurnFormat.from_tokenizer(tokenizer)
     assert played[0].agent == "served(rule, temperature=1.0, best_of=4)"
-    assert max(len(step.candidates) for each in played for step in each.steps) == 4
+    assert max(len(step.candidates) for episode in played for step in episode.steps) == 4
     for trajectory in played:
         prefix: list[int] = []
         for step in trajectory.steps:

@@ -16,15 +16,15 @@ from oreo.trajectory import Candidate
 class Says:
     name, checkpoint = "says", ""
 
-    def __init__(self, said: Any) -> None:
-        self.said = said
+    def __init__(self, given: Any) -> None:
+        self.given = given
 
     def act(self, episodes: Any) -> Any:
-        return self.said
+        return self.given
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("given", "why"),
     [
         (None, "act gave a NoneType; expected a list of Decisions"),
         ("look", "act gave a str; expected a list"),
@@ -43,7 +43,7 @@ class Says:
         ([Decision("look", candidates=(Candidate("go", value=float("inf")),))], "with finite numbers"),
     ],
 )
-def test_what_is_no_decision_is_told_in_one_line(said: Any, why: str) -> None:
+def test_what_is_no_decision_is_told_in_one_line(given: Any, why: str) -> None:
     with pytest.raises(UsageError, match=f"^agent says: .*{why}") as failure:
-        rollout(Errand, agent=Says(said), episodes=1)
+        rollout(Errand, agent=Says(given), episodes=1)
     assert "\n" not in str(failure.value)

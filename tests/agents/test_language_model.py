@@ -23,7 +23,7 @@ def test_cached_turns_have_the_log_probabilities_of_a_plain_pass(
 ) -> None:
     agent = agent_of(architecture, tokenizer, temperature=temperature)
     played = rollout(Babble, agent=agent, episodes=6, batch_size=3)
-    assert len({len(each) for each in played}) > 2, "episodes are to leave and enter at different times"
+    assert len({len(episode) for episode in played}) > 2, "episodes are to leave and enter at different times"
     for trajectory in played:
         check_against_rereading(agent.reader.policy.model, tokenizer, trajectory, temperature)
 
@@ -78,7 +78,7 @@ def test_a_message_in_several_turns_is_read_as_training_reads_it(
 ) -> None:
     agent = agent_of(architecture, tokenizer, temperature=temperature)
     played = rollout(Lines, agent=agent, episodes=12, batch_size=5)
-    steps = [step for each in played for step in each.steps]
+    steps = [step for episode in played for step in episode.steps]
     assert {step.continues_message for step in steps} == {False, True}
     for step in steps:
         marks = [mark for mark in Lines.stop if mark in step.text]

@@ -39,7 +39,7 @@ def test_a_config_names_its_agent_as_it_always_was(folder: Path, settings: dict[
 
 
 @pytest.mark.parametrize(
-    ("spec", "settings", "said"),
+    ("spec", "settings", "message"),
     [
         ("random", {"temperature": 0.5}, "temperature does nothing for agent 'random': it is for language models"),
         ("random", {"noise": 0.1}, "noise does nothing for agent 'random': it is for expert"),
@@ -63,8 +63,10 @@ def test_a_config_names_its_agent_as_it_always_was(folder: Path, settings: dict[
         (5, {}, "agent 5: expected a word or a path"),
     ],
 )
-def test_what_would_do_nothing_is_refused_with_whom_it_is_for(spec: Any, settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said) as failure:
+def test_what_would_do_nothing_is_refused_with_whom_it_is_for(
+    spec: Any, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as failure:
         load_agent(spec, **settings)
     assert "\n" not in str(failure.value)
 

@@ -25,12 +25,12 @@ class Tale(TextEnv):
     max_steps = 6
 
     def start(self, rng: np.random.Generator) -> str:
-        self.said = [f"begin {int(rng.integers(1000))}"]
+        self.told = [f"begin {int(rng.integers(1000))}"]
         self.steps_taken = 0
         return self._answer(4)
 
     def act(self, text: str) -> tuple[str, float, bool]:
-        self.said = [*self.said, text]
+        self.told = [*self.told, text]
         self.steps_taken += 1
         luck = self._number() % 16
         return self._answer(1 + luck % 4), float(luck == 3) * 0.5 - float(luck == 4), luck in (3, 9)
@@ -41,13 +41,13 @@ class Tale(TextEnv):
         return {"admissible_commands": menu[: 1 + number % 4]}
 
     def snapshot(self) -> Any:
-        return self.said, self.steps_taken
+        return self.told, self.steps_taken
 
     def restore(self, snapshot: Any) -> None:
-        self.said, self.steps_taken = snapshot
+        self.told, self.steps_taken = snapshot
 
     def _number(self) -> int:
-        return zlib.crc32("|".join(self.said).encode())
+        return zlib.crc32("|".join(self.told).encode())
 
     def _answer(self, words: int) -> str:
         return " ".join(WORDS[(self._number() >> shift) % 60] for shift in range(words))
@@ -66,7 +66,7 @@ def log_prob_of(agent: LookaheadAgent, prefix: list[int], command: str) -> float
 
 
 def likeliest(agent: LookaheadAgent, prefix: list[int], commands: list[str]) -> list[str]:
-    ordered = sorted(dict.fromkeys(commands), key=lambda each: log_prob_of(agent, prefix, each), reverse=True)
+    ordered = sorted(dict.fromkeys(commands), key=lambda command: log_prob_of(agent, prefix, command), reverse=True)
     return ordered[: agent.width]
 
 
@@ -78,21 +78,21 @@ def worth_of(
     agent: LookaheadAgent, world: Tale, prefix: list[int], commands: list[str], depth: int, beta: float
 ) -> dict[str, float]:
     """What each of the commands tried is worth, by trying all of them one after the other."""
-    before, found = world.snapshot(), {}
+    before, worths = world.snapshot(), {}
     for command in likeliest(agent, prefix, commands):
         world.restore(before)
         observation, reward, over, _, info = world.step(command)
         if over or world.steps_taken == world.max_steps:
-            found[command] = reward
+            worths[command] = reward
             continue
         ids = prefix + agent.reader.contexts.format.turn(command) + agent.reader.contexts.format.between(observation)
         if depth == 1:
-            found[command] = reward + float(plain(agent.caches[1].model, ids)[-1, 0])
+            worths[command] = reward + float(plain(agent.caches[1].model, ids)[-1, 0])
         else:
             later = worth_of(agent, world, ids, info["admissible_commands"], depth - 1, beta)
-            found[command] = reward + max(ranked(agent, ids, later, beta).values())
+            worths[command] = reward + max(ranked(agent, ids, later, beta).values())
     world.restore(before)
-    return found
+    return worths
 
 
 def at_step(trajectory: Trajectory, index: int) -> Tale:
@@ -128,7 +128,7 @@ def test_no_value_is_seen_beyond_the_last_step_that_is_allowed(tokenizer: Any) -
 
 
 def texts(played: list[Trajectory]) -> list[list[tuple[str, str]]]:
-    return [[(step.observation, step.action) for step in each.steps] for each in played]
+    return [[(step.observation, step.action) for step in episode.steps] for episode in played]
 
 
 @pytest.mark.parametrize("proposals", ["sampled", "admissible"])
@@ -150,7 +150,7 @@ def test_it_does_not_depend_on_the_batch_nor_on_the_cache(proposals: str, tokeni
 def test_sampled_turns_are_tried_and_the_best_is_said(tokenizer: Any) -> None:
     agent = make_agent(tokenizer, width=4)
     played = rollout(Tale, agent=agent, episodes=4)
-    steps: list[Step] = [step for each in played for step in each.steps]
+    steps: list[Step] = [step for episode in played for step in episode.steps]
     assert max(len(step.candidates) for step in steps) > 2
     for step in steps:
         values = {candidate.text: candidate.value for candidate in step.candidates}
@@ -162,8 +162,8 @@ def test_the_world_is_as_it_was(tokenizer: Any) -> None:
     for trajectory in rollout(Tale, agent=make_agent(tokenizer, depth=2, width=2), episodes=4):
         world = at_step(trajectory, 0)
         for step, after in zip(trajectory.steps, [*trajectory.steps[1:], None], strict=True):
-            said = world.step(step.action)[0]
-            assert said == (trajectory.final_observation if after is None else after.observation)
+            observation = world.step(step.action)[0]
+            assert observation == (trajectory.final_observation if after is None else after.observation)
 
 
 def test_every_table_calls_it_a_planner(tokenizer: Any) -> None:

@@ -31,12 +31,12 @@ class Spell(TextEnv):
     max_steps = 4
 
     def start(self, rng: np.random.Generator) -> str:
-        self.said: tuple[str, ...] = ()
+        self.lines: tuple[str, ...] = ()
         self.ended: str | None = None
         return " ".join(rng.choice(WORDS, 5))
 
     def act(self, text: str) -> tuple[str, float, bool]:
-        self.said += (text,)
+        self.lines += (text,)
         words = text.split()
         done = bool(words) and words[-1] in WORDS[::4]
         self.ended = f"{len(words)} words" if done else None
@@ -47,10 +47,10 @@ class Spell(TextEnv):
         return {"stop": STOP, "answer": self.ended}
 
     def snapshot(self) -> Any:
-        return self.said, self.ended
+        return self.lines, self.ended
 
     def restore(self, snapshot: Any) -> None:
-        self.said, self.ended = snapshot
+        self.lines, self.ended = snapshot
 
 
 def make_agent(tokenizer: Any, **settings: Any) -> MessageSearchAgent:
@@ -61,25 +61,25 @@ def make_agent(tokenizer: Any, **settings: Any) -> MessageSearchAgent:
 
 def sampled(agent: Any, ids: list[int], uniform: np.ndarray, behind: str) -> tuple[str, float, int]:
     """A turn, token by token: its text, log-probability and number of tokens."""
-    said: list[int] = []
+    tokens: list[int] = []
     total = 0.0
     for number in uniform:
-        logits = plain(agent.reader.policy.model, ids + said)[-1:]
+        logits = plain(agent.reader.policy.model, ids + tokens)[-1:]
         token, log_prob = draw(logits, np.array([[number]]), temperature=agent.reader.sampler.temperature)
         total += float(log_prob[0, 0])
         if int(token[0, 0]) in agent.reader.contexts.format.end_ids:
             break
-        said.append(int(token[0, 0]))
-        if any(mark in agent.reader.contexts.format.decode(said, behind) for mark in STOP):
+        tokens.append(int(token[0, 0]))
+        if any(mark in agent.reader.contexts.format.decode(tokens, behind) for mark in STOP):
             break
-    return agent.reader.contexts.format.decode(said, behind), total, len(said)
+    return agent.reader.contexts.format.decode(tokens, behind), total, len(tokens)
 
 
 def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple[list[str], int]:
     """The turns of the message that the search finds in an episode, and the tokens it samples."""
     world = Spell()
     world.reset(seed=trajectory.seed)
-    from oreo.rollouts.loop import seeds
+    from oreo.rollouts.settings import seeds
 
     rng = seeds(0, index)[1]
     start = agent.reader.contexts.format.start(trajectory.steps[0].observation)
@@ -145,7 +145,7 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
 def test_it_finds_what_a_search_finds_that_is_written_out(search: str, width: int, tokenizer: Any) -> None:
     agent = make_agent(tokenizer, search=search, width=width)
     played = rollout(Spell, agent=agent, episodes=6, batch_size=4)
-    assert len({len(each) for each in played}) > 1
+    assert len({len(episode) for episode in played}) > 1
     total = 0
     for index, trajectory in enumerate(played):
         expected, tokens = written_out(agent, trajectory, index)
@@ -159,14 +159,14 @@ def test_beams_enough_for_the_whole_tree_find_the_best_of_all_messages(tokenizer
         """Every message of two turns of a token each."""
 
         def act(self, text: str) -> tuple[str, float, bool]:
-            self.said += (text,)
-            return "", 0.0, len(self.said) == 2
+            self.lines += (text,)
+            return "", 0.0, len(self.lines) == 2
 
     # So hot that each of the tokens is drawn at least once in four hundred times.
     agent = make_agent(tokenizer, width=400, max_new_tokens=1, temperature=100.0)
     (played,) = rollout(TwoWords, agent=agent, episodes=1)
     start = agent.reader.contexts.format.start(played.steps[0].observation)
-    said = [step.text for step in played.steps]
+    texts = [step.text for step in played.steps]
 
     tokens = [token for token in range(len(tokenizer)) if token not in agent.reader.contexts.format.end_ids]
     value: dict[tuple[str, str], float] = {}
@@ -179,7 +179,7 @@ def test_beams_enough_for_the_whole_tree_find_the_best_of_all_messages(tokenizer
             last = agent.reader.contexts.format.turn(other, continues_message=on, preceding=behind)[:-1]
             value[one, other] = float(plain(agent.reader.value.cache.model, ids + last)[-1, 0])  # type: ignore[union-attr]
     assert len(value) > 2_000
-    assert value[said[0], said[1]] == pytest.approx(max(value.values()), abs=1e-5)
+    assert value[texts[0], texts[1]] == pytest.approx(max(value.values()), abs=1e-5)
 
 
 def test_one_beam_at_temperature_0_is_greedy(tokenizer: Any) -> None:
@@ -188,8 +188,8 @@ def test_one_beam_at_temperature_0_is_greedy(tokenizer: Any) -> None:
     greedy = rollout(
         Spell, agent=LanguageModelAgent(EpisodeReader(make_model("llama"), tokenizer, **settings)), episodes=6
     )
-    assert [[step.text for step in each.steps] for each in searched] == [
-        [step.text for step in each.steps] for each in greedy
+    assert [[step.text for step in episode.steps] for episode in searched] == [
+        [step.text for step in episode.steps] for episode in greedy
     ]
 
 
@@ -205,9 +205,9 @@ def test_with_the_true_value_a_wider_search_wins_whatever_can_be_won(tokenizer: 
         """Won by a message whose every word is even."""
 
         def act(self, text: str) -> tuple[str, float, bool]:
-            self.said += (text,)
-            good = all(int(word[1:] or 1) % 2 == 0 for word in " ".join(self.said).split() if word in WORDS)
-            done = len(self.said) == 3
+            self.lines += (text,)
+            good = all(int(word[1:] or 1) % 2 == 0 for word in " ".join(self.lines).split() if word in WORDS)
+            done = len(self.lines) == 3
             return "", float(done and good), done
 
     class Oracle(MessageSearchAgent):
@@ -222,7 +222,7 @@ def test_with_the_true_value_a_wider_search_wins_whatever_can_be_won(tokenizer: 
     for width in (1, 12):
         reader = EpisodeReader(policy, tokenizer, value=value, max_new_tokens=1, temperature=5.0)
         agent = Oracle(reader, width=width)
-        won[width] = sum(each.won for each in rollout(Count, agent=agent, episodes=20, batch_size=10))
+        won[width] = sum(episode.won for episode in rollout(Count, agent=agent, episodes=20, batch_size=10))
     assert won[12] == 20 > won[1]
 
 
@@ -239,9 +239,11 @@ def test_a_budget_is_kept_to_but_for_the_step_under_way_and_the_rest_of_one_mess
         """No word ends it before its last step."""
 
         def act(self, text: str) -> tuple[str, float, bool]:
-            return super().act(text)[0], 0.0, len(self.said) == Spell.max_steps
+            return super().act(text)[0], 0.0, len(self.lines) == Spell.max_steps
 
-    free, bound = (make_agent(tokenizer, width=3, search=search, budget=each) for each in (None, budget))
+    free, bound = (
+        make_agent(tokenizer, width=3, search=search, budget=tokens_at_most) for tokens_at_most in (None, budget)
+    )
     for index in range(6):
         spent = []
         for agent in (free, bound):
@@ -259,7 +261,7 @@ def test_a_budget_is_kept_to_but_for_the_step_under_way_and_the_rest_of_one_mess
 def test_a_budget_in_steps_widens_so_many_steps_and_no_more(tokenizer: Any) -> None:
     class Endless(Spell):
         def act(self, text: str) -> tuple[str, float, bool]:
-            return super().act(text)[0], 0.0, len(self.said) == Spell.max_steps
+            return super().act(text)[0], 0.0, len(self.lines) == Spell.max_steps
 
     for steps in (1, 2):
         for played in rollout(Endless, agent=make_agent(tokenizer, width=3, budget_steps=steps), episodes=6):
@@ -288,7 +290,7 @@ def test_votes_are_counted_by_what_answers_are_and_not_by_how_they_are_written(t
         spellings = 0
 
         def act(self, text: str) -> tuple[str, float, bool]:
-            self.said += (text,)
+            self.lines += (text,)
             self.ended, self.spellings = text, self.spellings + 1
             return "", 0.0, True
 
@@ -298,9 +300,9 @@ def test_votes_are_counted_by_what_answers_are_and_not_by_how_they_are_written(t
     agent = make_agent(tokenizer, width=25, search="vote", max_new_tokens=1, temperature=50.0)
     others = 0
     for played in rollout(Asked, agent=agent, episodes=4):
-        said = [candidate.text for candidate in played.steps[0].candidates]
-        assert played.steps[0].text == Counter(said).most_common(1)[0][0]
-        others += played.steps[0].text != said[0]
+        answers = [candidate.text for candidate in played.steps[0].candidates]
+        assert played.steps[0].text == Counter(answers).most_common(1)[0][0]
+        others += played.steps[0].text != answers[0]
     assert others, "more than the first of all was looked at"
 
     class Silent(Spell):

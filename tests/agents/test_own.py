@@ -99,7 +99,7 @@ def test_a_model_is_not_taken_for_an_agent_of_the_users_own(spec: str, own: bool
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "error", "said"),
+    ("name", "settings", "error", "message"),
     [
         ("Nmeless", {}, UsageError, "mine.py: there is no 'Nmeless' in it; .*did you mean 'Nameless'"),
         ("Nameless", {}, UsageError, "Nameless has no name: an agent has a name and a checkpoint"),
@@ -118,9 +118,9 @@ def test_a_model_is_not_taken_for_an_agent_of_the_users_own(spec: str, own: bool
     ],
 )
 def test_what_is_wrong_with_a_class_is_said_in_one_line(
-    file: str, name: str, settings: dict[str, Any], error: type[Exception], said: str
+    file: str, name: str, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said) as failure:
+    with pytest.raises(error, match=message) as failure:
         load_agent(f"{file}:{name}", **settings)
     assert "\n" not in str(failure.value)
 

@@ -25,14 +25,14 @@ def test_continuations_that_begin_alike_are_read_once_and_give_what_a_plain_pass
         ([30, 31, 32, 33], [0, 1, 2, 3]),
         ([40, 41, 42, 43, 44], [1, 1, 2, 3, 3]),
     ]
-    said = [list(history) for history in histories]
+    sequences = [list(history) for history in histories]
     with torch.inference_mode():
         cache = RaggedCache(model)
         cache.retain([1, 2, 3])
         cache.read(histories)
         for tokens, parents in levels:
-            said = [[*said[parent], token] for token, parent in zip(tokens, parents, strict=True)]
-            for ids, output in zip(said, cache.extend(tokens, parents), strict=True):
+            sequences = [[*sequences[parent], token] for token, parent in zip(tokens, parents, strict=True)]
+            for ids, output in zip(sequences, cache.extend(tokens, parents), strict=True):
                 assert torch.allclose(output.float(), reread(model, ids)[-1], atol=1e-4)
         kept = [[20, 30], [22, 32, 42], [23, 33, 44]]
         cache.commit(kept)
@@ -87,7 +87,7 @@ def test_the_cache_is_given_by_the_name_that_the_model_has_for_it(name: str) -> 
         assert not ({"cache", "past_key_values"} - {name}) & set(arguments)
         return forward(**{own if key == name else key: value for key, value in arguments.items()})
 
-    signature = [each.replace(name=name if key == own else key) for key, each in parameters.items()]
+    signature = [parameter.replace(name=name if key == own else key) for key, parameter in parameters.items()]
     renamed.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
     model.forward = renamed
     assert torch.equal(read_on(model), expected)

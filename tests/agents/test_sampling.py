@@ -24,8 +24,8 @@ def test_frequencies_are_the_probabilities() -> None:
     tokens, log_probs = draw(LOGITS, np.stack([uniform, uniform]), temperature=0.7)
     for row in range(2):
         expected = (LOGITS[row] / 0.7).softmax(-1)
-        found = np.bincount(tokens[row], minlength=5) / 20000
-        assert np.allclose(found, expected, atol=1e-3)
+        frequencies = np.bincount(tokens[row], minlength=5) / 20000
+        assert np.allclose(frequencies, expected, atol=1e-3)
         assert np.allclose(np.exp(log_probs[row]), expected[tokens[row]], atol=1e-6)
 
 
@@ -97,7 +97,7 @@ class Sentences(Lines):
 def test_what_was_drawn_beyond_the_end_of_a_turn_is_drawn_again_and_not_counted(tokenizer: Any) -> None:
     agent = agent_of("llama", tokenizer)
     played = rollout(Sentences, agent=agent, episodes=12, batch_size=5)
-    on = [step for each in played for step in each.steps if step.continues_message]
+    on = [step for episode in played for step in episode.steps if step.continues_message]
     assert on and not any(mark in step.text for step in on for mark in Sentences.stop)
     for trajectory in played:
         encoded = agent.reader.contexts.format.encode(trajectory)
@@ -113,7 +113,7 @@ def test_what_was_drawn_beyond_the_end_of_a_turn_is_drawn_again_and_not_counted(
 
 def test_a_turn_that_the_limit_ended_is_marked_and_one_that_ended_by_itself_is_not(tokenizer: Any) -> None:
     played = rollout(Babble, agent=agent_of("llama", tokenizer), episodes=8)
-    assert {step.cut for each in played for step in each.steps} == {True, False}
+    assert {step.cut for episode in played for step in episode.steps} == {True, False}
     for trajectory in played:
         for step in trajectory.steps:
             assert step.cut == (len(tokenizer(step.text).input_ids) == MAX_NEW_TOKENS)

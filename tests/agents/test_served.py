@@ -99,10 +99,10 @@ def test_the_older_turns_leave_where_an_episode_outgrows_the_context(protocol: P
     assert len(longest) > 6
     # Turns 0, 1, 2 with the present one are 7 messages: of three turns, two leave.
     assert [step.context_start for step in longest.steps[:7]] == [0, 0, 0, 2, 2, 4, 4]
-    said = [[message["content"] for message in body["messages"]] for body in protocol.asked]
+    contents = [[message["content"] for message in body["messages"]] for body in protocol.asked]
     steps = longest.steps
     told = [f"{steps[0].observation}\n{steps[2].observation}", steps[2].text, steps[3].observation]
-    assert told in said
+    assert told in contents
     protocol.rule = lambda body: "the prompt is too long"
     with pytest.raises(Refused, match="too long"):
         rollout(Babble, agent=agent, episodes=1)
@@ -114,7 +114,7 @@ def test_a_context_that_is_set_holds_for_a_server_too(api: str, protocol: Protoc
     with pytest.warns(UserWarning, match="its oldest turns leave"):
         played = rollout(Babble, agent=agent, episodes=4, seed=3)
     turn_format = TurnFormat.from_tokenizer(tokenizer)
-    assert max(step.context_start for each in played for step in each.steps) > 0
+    assert max(step.context_start for episode in played for step in episode.steps) > 0
     for trajectory in played:
         for at, step in enumerate(trajectory.steps):
             told = turn_format.history(trajectory.steps[:at], step.observation, step.context_start)
@@ -132,7 +132,7 @@ def test_messages_in_several_turns_are_for_models_that_are_loaded_here(protocol:
 
 
 @pytest.mark.parametrize(
-    ("spec", "settings", "said"),
+    ("spec", "settings", "message"),
     [
         ("served:m", {}, "OPENAI_BASE_URL"),
         ("served:", {"server": "http://127.0.0.1:1/v1"}, "expected served:MODEL"),
@@ -154,10 +154,10 @@ def test_messages_in_several_turns_are_for_models_that_are_loaded_here(protocol:
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(
-    spec: str, settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+    spec: str, settings: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with pytest.raises(UsageError, match=said) as failure:
+    with pytest.raises(UsageError, match=message) as failure:
         load_agent(spec, **settings)
     assert "secret" not in str(failure.value)
 
@@ -253,9 +253,9 @@ def transformers_serve(chatting: Path, tmp_path_factory: pytest.TempPathFactory)
 def free_port() -> int:
     import socket
 
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def serving(folder: Path, port: int, log: Path) -> Iterator[str]:
@@ -297,11 +297,11 @@ def told(played: list[Trajectory]) -> list[Any]:
 def test_a_served_model_plays_as_it_does_here(
     transformers_serve: str, chatting: Path, settings: dict[str, Any]
 ) -> None:
-    here = rollout("oreo/ALFWorld-v0", agent=load_agent("tiny", temperature=0.0), **KITCHEN)
+    local = rollout("oreo/ALFWorld-v0", agent=load_agent("tiny", temperature=0.0), **KITCHEN)
     agent = load_agent(f"served:{chatting}", server=transformers_serve, temperature=0.0, **settings)
-    there = rollout("oreo/ALFWorld-v0", agent=agent, **KITCHEN)
-    assert told(there) == told(here)
-    assert {trajectory.checkpoint for trajectory in there} == {f"served:{chatting}"}
+    remote = rollout("oreo/ALFWorld-v0", agent=agent, **KITCHEN)
+    assert told(remote) == told(local)
+    assert {trajectory.checkpoint for trajectory in remote} == {f"served:{chatting}"}
 
 
 def test_a_real_server_can_be_evaluated_from_the_command_line(

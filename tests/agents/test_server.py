@@ -35,7 +35,7 @@ def test_a_field_that_an_error_only_quotes_is_not_given_up(protocol: ProtocolSer
         played = rollout(Babble, agent=served(protocol, temperature=0.7), episodes=4, seed=3)
     assert max(map(len, played)) > 4
     assert all("seed" in body and "logprobs" in body and body["temperature"] == 0.7 for body in protocol.asked)
-    assert all(step.log_prob is not None for each in played for step in each.steps)
+    assert all(step.log_prob is not None for episode in played for step in episode.steps)
 
 
 def test_a_server_that_says_come_back_at_once_is_given_time_all_the_same(protocol: ProtocolServer) -> None:
@@ -111,7 +111,7 @@ def test_its_thread_ends_with_it(protocol: ProtocolServer) -> None:
     before = set(threading.enumerate())
     agent = served(protocol)
     rollout(Babble, agent=agent, episodes=1)
-    (thread,) = [each for each in set(threading.enumerate()) - before if each.name == "oreo-served"]
+    (thread,) = [candidate for candidate in set(threading.enumerate()) - before if candidate.name == "oreo-served"]
     del agent
     gc.collect()
     thread.join(5)
@@ -168,7 +168,7 @@ def test_a_server_that_dies_and_comes_back_costs_no_episode_and_adds_none(
         stored = list(buffer)
     assert asked + 100 <= killed[0] < len(protocol.asked), "it died in the middle"
     assert same(disturbed) == same(undisturbed)
-    assert sorted(each.seed or 0 for each in stored) == sorted(each.seed or 0 for each in undisturbed)
+    assert sorted(episode.seed or 0 for episode in stored) == sorted(episode.seed or 0 for episode in undisturbed)
 
 
 def test_after_the_deadline_the_run_fails_and_keeps_what_had_ended(protocol: ProtocolServer, tmp_path: Path) -> None:

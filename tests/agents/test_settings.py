@@ -35,7 +35,7 @@ def test_every_word_of_the_registry_is_a_way_to_choose(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"choose": "best_of"}, "choose 'best_of' is unknown; .*did you mean 'best-of'"),
         ({"choose": "text"}, "choose 'text' is unknown; choose='sample'"),
@@ -69,8 +69,8 @@ def test_every_word_of_the_registry_is_a_way_to_choose(word: str) -> None:
         ({"search": "beam"}, "search='beam' is written otherwise: choose='beam'.*--choose beam"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name_in_one_line(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said) as failure:
+def test_what_does_not_fit_is_refused_by_name_in_one_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as failure:
         configure(None, settings)
     assert "\n" not in str(failure.value)
 

@@ -94,9 +94,9 @@ def log_probs(played: list[Trajectory]) -> np.ndarray:
     return np.array([step.log_prob for trajectory in played for step in trajectory.steps], dtype=np.float64)
 
 
-def same_play(there: list[Trajectory], here: list[Trajectory]) -> None:
-    assert told(there) == told(here)
-    assert np.abs(log_probs(there) - log_probs(here)).max() < 1e-3
+def same_play(played: list[Trajectory], expected: list[Trajectory]) -> None:
+    assert told(played) == told(expected)
+    assert np.abs(log_probs(played) - log_probs(expected)).max() < 1e-3
 
 
 # As the local agent.
@@ -107,15 +107,15 @@ def test_greedy_it_acts_as_the_local_agent_also_where_an_episode_outgrows_the_co
     greedy: Any, checkpoint: Path
 ) -> None:
     local = load_agent(str(checkpoint / "policy"), temperature=0.0)
-    here = rollout("oreo/ALFWorld-v0", agent=local, **KITCHEN)
+    by_transformers = rollout("oreo/ALFWorld-v0", agent=local, **KITCHEN)
     with pytest.warns(UserWarning, match=r"longer than .* is to read: its oldest turns leave"):
-        there = rollout("oreo/ALFWorld-v0", agent=greedy, **KITCHEN)
-    same_play(there, here)
-    starts = [[step.context_start for step in trajectory.steps] for trajectory in there]
+        by_vllm = rollout("oreo/ALFWorld-v0", agent=greedy, **KITCHEN)
+    same_play(by_vllm, by_transformers)
+    starts = [[step.context_start for step in trajectory.steps] for trajectory in by_vllm]
     assert min(map(max, starts)) == 0 < max(map(max, starts)), "not both kinds are among them"
-    assert starts == [[step.context_start for step in trajectory.steps] for trajectory in here]
-    assert {trajectory.agent for trajectory in there} == {"vllm(temperature=0.0)"}
-    assert {trajectory.checkpoint for trajectory in there} == {local.checkpoint}
+    assert starts == [[step.context_start for step in trajectory.steps] for trajectory in by_transformers]
+    assert {trajectory.agent for trajectory in by_vllm} == {"vllm(temperature=0.0)"}
+    assert {trajectory.checkpoint for trajectory in by_vllm} == {local.checkpoint}
 
 
 def test_its_prompts_are_the_tokens_that_training_sees(greedy: Any, checkpoint: Path) -> None:
@@ -131,16 +131,16 @@ def test_a_turn_that_is_cut_means_what_it_means_for_the_local_agent(greedy: Any,
     local = load_agent(str(checkpoint / "policy"), temperature=0.0, max_new_tokens=3)
     agent, engine = agent_of(greedy, checkpoint, temperature=0.0, max_new_tokens=3)
     same_play(rollout("oreo/ALFWorld-v0", agent=agent, **short), rollout("oreo/ALFWorld-v0", agent=local, **short))
-    assert any(each.finish_reason == "length" for _, outputs in engine.heard for each in outputs)
+    assert any(output.finish_reason == "length" for _, outputs in engine.heard for output in outputs)
 
 
 @pytest.mark.filterwarnings("ignore:an episode is longer")
 def test_with_a_value_model_it_notes_the_values_that_the_local_agent_notes(greedy: Any, checkpoint: Path) -> None:
     agent, _ = agent_of(greedy, checkpoint, temperature=0.0, valued=True)
-    there = rollout("oreo/ALFWorld-v0", agent=agent, **KITCHEN)
-    here = rollout("oreo/ALFWorld-v0", agent=load_agent(str(checkpoint), temperature=0.0), **KITCHEN)
-    same_play(there, here)
-    values = [[step.value for each in played for step in each.steps] for played in (there, here)]
+    by_vllm = rollout("oreo/ALFWorld-v0", agent=agent, **KITCHEN)
+    by_transformers = rollout("oreo/ALFWorld-v0", agent=load_agent(str(checkpoint), temperature=0.0), **KITCHEN)
+    same_play(by_vllm, by_transformers)
+    values = [[step.value for episode in played for step in episode.steps] for played in (by_vllm, by_transformers)]
     assert values[0] == pytest.approx(values[1], abs=1e-4)
 
 
@@ -200,7 +200,7 @@ def test_the_most_valuable_of_three_samples_is_said(greedy: Any, checkpoint: Pat
             restarted += index > 0 and len(prompt) < len(heard[index - 1][0])
             assert len(prompt) + 48 <= VALUED
             assert step.value == pytest.approx(worth(value, prompt), abs=1e-3)
-            drawn = {agent.completer.format.decode(each.token_ids): each for each in reversed(outputs)}
+            drawn = {agent.completer.format.decode(output.token_ids): output for output in reversed(outputs)}
             assert {candidate.text for candidate in step.candidates} == set(drawn)
             for candidate in step.candidates:
                 likelihood = scored(policy, prompt, list(drawn[candidate.text].token_ids), 1.2, 1.0)
@@ -234,12 +234,12 @@ def test_an_observation_that_is_too_long_alone_gets_an_empty_turn_and_a_warning(
     with pytest.warns(
         UserWarning, match="a task and an observation alone are longer than .* can read: turns are empty"
     ):
-        (there,) = rollout(Flood, agent=agent, episodes=1)
+        (by_vllm,) = rollout(Flood, agent=agent, episodes=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        (here,) = rollout(Flood, agent=load_agent(str(checkpoint / "policy")), episodes=1)
-    assert [(step.text, step.log_prob) for step in there.steps] == [("", None)] * 2
-    assert told([there]) == told([here]) and not engine.heard
+        (by_transformers,) = rollout(Flood, agent=load_agent(str(checkpoint / "policy")), episodes=1)
+    assert [(step.text, step.log_prob) for step in by_vllm.steps] == [("", None)] * 2
+    assert told([by_vllm]) == told([by_transformers]) and not engine.heard
 
 
 # Loading.
@@ -259,7 +259,7 @@ def test_a_training_output_is_loaded_with_its_value_model(stand_in: None, checkp
 
 
 @pytest.mark.parametrize(
-    ("spec", "settings", "error", "said"),
+    ("spec", "settings", "error", "message"),
     [
         ("tiny", {"engine": {}}, UsageError, "it is for vllm:MODEL"),
         ("vllm:", {}, UsageError, "expected vllm:MODEL"),
@@ -283,9 +283,9 @@ def test_a_training_output_is_loaded_with_its_value_model(stand_in: None, checkp
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(
-    stand_in: None, spec: str, settings: dict[str, Any], error: type[Exception], said: str
+    stand_in: None, spec: str, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said) as failure:
+    with pytest.raises(error, match=message) as failure:
         load_agent(spec, **settings)
     assert "\n" not in str(failure.value)
 

@@ -17,14 +17,14 @@ class Errand(TextEnv):
     max_steps = 40
 
     def start(self, rng: np.random.Generator) -> str:
-        self.left = 8
+        self.remaining = 8
         self.valid = True
         return "You are here."
 
     def act(self, text: str) -> tuple[str, float, bool]:
         self.valid = text in COMMANDS
-        self.left -= text == "look"
-        return ("Yes." if self.valid else "Nothing happens."), float(self.left == 0), self.left == 0
+        self.remaining -= text == "look"
+        return ("Yes." if self.valid else "Nothing happens."), float(self.remaining == 0), self.remaining == 0
 
     def info(self) -> dict[str, Any]:
         return {"admissible_commands": COMMANDS, "action_valid": self.valid}

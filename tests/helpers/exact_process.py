@@ -69,19 +69,19 @@ def conversation(seed: int = 0, words: str = "ab", longest: int = 2, turns: int 
     random = np.random.default_rng(seed)
     process: Process = {}
 
-    def write(state: str, said: int, turn: int) -> None:
+    def write(state: str, spoken: int, turn: int) -> None:
         moves = process[state] = {}
-        if said:
+        if spoken:
             last = turn == turns
             observation = "" if last else str(random.choice(OBSERVATIONS))
             after = None if last else state + END + observation
             moves[END] = Move(random.uniform(0, 0.6), after, True, observation)
             if after is not None:
                 write(after, 0, turn + 1)
-        if said < longest:
+        if spoken < longest:
             for word in words:
                 moves[word] = Move(0.0, state + word, False)
-                write(state + word, said + 1, turn)
+                write(state + word, spoken + 1, turn)
 
     write("", 0, 1)
     return process
@@ -91,11 +91,11 @@ def walks(process: Process) -> list[Walk]:
     """All episodes there are."""
 
     def onwards(state: str) -> list[Walk]:
-        found = []
+        result = []
         for token, move in process[state].items():
             rest = [[]] if move.state is None else onwards(move.state)
-            found += [[(state, token), *walk] for walk in rest]
-        return found
+            result += [[(state, token), *walk] for walk in rest]
+        return result
 
     return onwards(next(iter(process)))
 
@@ -151,11 +151,11 @@ def divergence(process: Process, log_p: Table, log_q: Table) -> dict[str, float]
 
 def variation(process: Process, log_p: Table, log_q: Table) -> dict[str, float]:
     """Total variation in each state: half the sum of |p − q|, all tokens that the process does not have as one."""
-    found = {}
+    result = {}
     for state, moves in process.items():
         p, q = ([math.exp(table[state, a]) for a in moves] for table in (log_p, log_q))
-        found[state] = (sum(abs(x - y) for x, y in zip(p, q, strict=True)) + abs(sum(p) - sum(q))) / 2
-    return found
+        result[state] = (sum(abs(x - y) for x, y in zip(p, q, strict=True)) + abs(sum(p) - sum(q))) / 2
+    return result
 
 
 class Conversation(TextEnv):

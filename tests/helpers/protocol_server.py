@@ -63,9 +63,9 @@ class ProtocolServer:
         self.http.shutdown()
         self.http.server_close()
         with self.lock:
-            for each in self.open:
+            for connection in self.open:
                 try:
-                    each.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
 

@@ -120,8 +120,8 @@ class LLM:
             output = self._model(input_ids=torch.tensor([fed]), use_cache=True, **{self._cache_argument: cache})
             cache = getattr(output, self._cache_argument)
             (token,), (log_prob,) = (
-                found[0]
-                for found in draw(
+                choice[0]
+                for choice in draw(
                     output.logits[:, -1], rng.random((1, 1)), temperature=params.temperature, top_p=params.top_p
                 )
             )
@@ -132,7 +132,7 @@ class LLM:
                 reason = "stop"
             elif len(ids) >= params.max_tokens or len(prompt) + len(ids) >= self._limit:
                 reason = "length"
-        total = math.fsum(entry.logprob for each in logprobs for entry in each.values())
+        total = math.fsum(entry.logprob for position in logprobs for entry in position.values())
         return CompletionOutput(index, "", ids, total, logprobs, reason, ids[-1] if reason == "stop" else None)
 
 

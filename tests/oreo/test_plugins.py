@@ -24,7 +24,7 @@ def written(folder: Path, name: str, text: str) -> Path:
     return folder / name
 
 
-def said(spec: Any) -> str:
+def error_of(spec: Any) -> str:
     with pytest.raises(UsageError) as caught:
         load_object(spec)
     assert "\n" not in str(caught.value)
@@ -93,7 +93,7 @@ def test_a_module_is_found_in_the_present_folder(tmp_path: Path, monkeypatch: py
 )
 def test_a_file_that_does_not_load_is_told_in_one_line(tmp_path: Path, text: str, says: list[str]) -> None:
     path = written(tmp_path, "own.py", text)
-    message = said(f"{path}:Own")
+    message = error_of(f"{path}:Own")
     assert str(path) in message
     for part in says:
         assert part in message
@@ -122,9 +122,9 @@ def test_a_file_that_does_not_load_is_told_in_one_line(tmp_path: Path, text: str
 )
 def test_a_name_that_names_nothing_is_told_in_one_line(tmp_path: Path, spec: Any, says: str) -> None:
     (tmp_path / "folder.py").mkdir()
-    assert says in said(spec.format(folder=tmp_path / "folder.py") if isinstance(spec, str) else spec)
+    assert says in error_of(spec.format(folder=tmp_path / "folder.py") if isinstance(spec, str) else spec)
 
 
 def test_a_file_that_is_no_utf8_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_bytes(b"name = '\xff'\n")
-    assert "own.py" in said(f"{tmp_path}/own.py:Own")
+    assert "own.py" in error_of(f"{tmp_path}/own.py:Own")

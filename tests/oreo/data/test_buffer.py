@@ -56,7 +56,7 @@ def test_shards_fill_up_and_numbering_goes_on(tmp_path: Path) -> None:
         for index in range(8):
             buffer.append(episode(str(index)))
             assert len(buffer) == index + 1
-            assert names(buffer) == [str(each) for each in range(index + 1)]
+            assert names(buffer) == [str(number) for number in range(index + 1)]
     assert len(list(tmp_path.glob("*.parquet"))) == 3
     assert [buffer[index].game for index in range(-8, 8)] == [str(index % 8) for index in range(-8, 8)]
     with pytest.raises(IndexError, match="8 episodes"):
@@ -74,9 +74,9 @@ def test_appending_goes_on_after_closing(tmp_path: Path) -> None:
 def test_select_by_columns_and_by_predicate(tmp_path: Path) -> None:
     with TrajectoryBuffer(tmp_path, episodes_per_shard=2) as buffer:
         buffer.extend(episode(str(index), won=index % 2 == 0, agent="ab"[index // 3]) for index in range(5))
-        assert [each.game for each in buffer.select(won=True)] == ["0", "2", "4"]
-        assert [each.game for each in buffer.select(won=True, agent="a")] == ["0", "2"]
-        assert [each.game for each in buffer.select(lambda each: each.game > "1", won=False)] == ["3"]
+        assert [stored.game for stored in buffer.select(won=True)] == ["0", "2", "4"]
+        assert [stored.game for stored in buffer.select(won=True, agent="a")] == ["0", "2"]
+        assert [stored.game for stored in buffer.select(lambda stored: stored.game > "1", won=False)] == ["3"]
         assert buffer.select(agent="nobody") == []
         with pytest.raises(TypeError, match="agnet"):
             buffer.select(agnet="a")
@@ -147,13 +147,13 @@ def test_a_killed_writer_loses_at_most_the_episode_in_flight(tmp_path: Path) -> 
     rest = writer.communicate()[0].split()
     stored = int(rest[-1]) + 1 if rest else 19
     reader = TrajectoryBuffer(tmp_path, create=False)
-    found = names(reader)
-    assert found == [f"a{index:05d}" for index in range(len(found))]
-    assert stored <= len(found) <= stored + 1, "one more may be stored and not yet reported"
+    seen = names(reader)
+    assert seen == [f"a{index:05d}" for index in range(len(seen))]
+    assert stored <= len(seen) <= stored + 1, "one more may be stored and not yet reported"
     # The next writer makes a shard of what the dead one left.
     with TrajectoryBuffer(tmp_path) as buffer:
         buffer.append(episode("z"))
-    assert names(reader) == [*found, "z"]
+    assert names(reader) == [*seen, "z"]
     assert not list(tmp_path.glob("*.journal"))
 
 
@@ -282,7 +282,7 @@ def test_a_bad_shard_is_named_and_the_others_are_read(damage: str, tmp_path: Pat
     with pytest.warns(UserWarning, match=bad.name):
         assert names(buffer) == ["of another shard"]
     with pytest.warns(UserWarning, match=bad.name):
-        assert [found.game for found in buffer.select(won=True)] == ["of another shard"]
+        assert [stored.game for stored in buffer.select(won=True)] == ["of another shard"]
     if damage != "flipped":  # which columns other than the ones it needs does not concern info()
         with pytest.warns(UserWarning, match=bad.name):
             assert buffer.info()["by_agent"]["random"]["episodes"] == 1

@@ -86,9 +86,9 @@ def test_a_record_that_is_of_another_kind_is_named_by_field(tmp_path: Path) -> N
         ({**record, "env_kwargs": "3"}, "env_kwargs"),
         ([record], "no record"),
     ]
-    path.write_bytes(path.read_bytes() + b"".join(line_of(each) for each, _ in wrong) + line_of(record))
+    path.write_bytes(path.read_bytes() + b"".join(line_of(text) for text, _ in wrong) + line_of(record))
     contents = journal.read(path)
-    assert [from_record(each).game for each in contents.records] == ["0", "x"]
+    assert [from_record(record).game for record in contents.records] == ["0", "x"]
     assert len(contents.damaged) == len(wrong)
     for line, (_, field), number in zip(contents.damaged, wrong, range(2, 9), strict=False):
         assert f"line {number}: damaged" in line and field.replace("\\", "") in line and "\n" not in line

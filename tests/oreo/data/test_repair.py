@@ -39,14 +39,14 @@ KEPT = [str(number) for number in (*range(128), *range(256, 300))] + ["0", "2"]
 
 def test_check_names_each_altered_shard_and_record_and_changes_nothing(damaged: TrajectoryBuffer) -> None:
     before = sorted(damaged.path.iterdir())
-    found = check(damaged)
-    assert [path.name.split("-")[-1] for path in found] == [
+    damages = check(damaged)
+    assert [path.name.split("-")[-1] for path in damages] == [
         "pipe.parquet",
         "00001.parquet",
         "short.parquet",
         "x.journal",
     ]
-    lines = [line for lines in found.values() for line in lines]
+    lines = [line for lines in damages.values() for line in lines]
     assert len(lines) == 4 and "episodes 128 to 255" in lines[1] and "line 2" in lines[3]
     assert sorted(damaged.path.iterdir()) == before
 
@@ -54,8 +54,8 @@ def test_check_names_each_altered_shard_and_record_and_changes_nothing(damaged: 
 def test_repair_moves_what_is_damaged_and_keeps_the_rest(damaged: TrajectoryBuffer) -> None:
     originals = {path.name: path.read_bytes() for path in check(damaged) if path.is_file()}
     with pytest.warns(UserWarning, match="line 2"):
-        found = repair(damaged)
-    assert len(found) == 4
+        damages = repair(damaged)
+    assert len(damages) == 4
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert names(damaged) == KEPT and len(damaged) == len(KEPT)

@@ -62,13 +62,13 @@ def test_what_is_kept_is_bounded_balanced_and_no_episode_comes_twice(
     most = options["samples_per_game"] or len(episodes)
     expected = 0
     for game in "abc":
-        there, here = ([e for e in group if e.game == game] for group in (episodes, kept))
-        assert len(here) <= most
-        won, lost = won_and_lost(here)
+        of_game, chosen = ([e for e in group if e.game == game] for group in (episodes, kept))
+        assert len(chosen) <= most
+        won, lost = won_and_lost(chosen)
         if options["balance"] == "game":
-            assert won == lost == min(*won_and_lost(there), most // 2)
+            assert won == lost == min(*won_and_lost(of_game), most // 2)
         elif options["balance"] == "none":
-            expected += min(len(there), most)
+            expected += min(len(of_game), most)
     if options["balance"] == "none":
         assert len(kept) == expected
     elif options["balance"] == "all":
@@ -104,28 +104,28 @@ def test_pairs_are_of_one_game_bounded_without_replacement_and_independent_of_or
         with pytest.raises(DataError, match="no game has both a won and a lost episode"):
             pairs(episodes, seed=seed, pairs_per_game=most)
         return
-    found = pairs(episodes, seed=seed, pairs_per_game=most)
-    assert len({(episodes[w], episodes[x]) for w, x in found}) == len(found)
-    counts = collections.Counter(episodes[won].game for won, _ in found)
-    assert all(episodes[w].won and not episodes[x].won and episodes[w].game == episodes[x].game for w, x in found)
+    drawn = pairs(episodes, seed=seed, pairs_per_game=most)
+    assert len({(episodes[w], episodes[x]) for w, x in drawn}) == len(drawn)
+    counts = collections.Counter(episodes[won].game for won, _ in drawn)
+    assert all(episodes[w].won and not episodes[x].won and episodes[w].game == episodes[x].game for w, x in drawn)
     assert all(counts[game] == min(most, possible[game]) for game in "abc")
     shuffled = random.sample(episodes, len(episodes))
     again = [(shuffled[w], shuffled[x]) for w, x in pairs(shuffled, seed=seed, pairs_per_game=most)]
-    assert again == [(episodes[w], episodes[x]) for w, x in found]
+    assert again == [(episodes[w], episodes[x]) for w, x in drawn]
 
 
 @given(EPISODES, st.integers(1, 5), st.integers(0, 3), st.randoms())
 def test_an_episode_that_is_there_again_changes_no_pair(
     episodes: list[Episode], most: int, seed: int, random: Any
 ) -> None:
-    def found(among: list[Episode]) -> list[tuple[Episode, Episode]]:
+    def pairs_of(among: list[Episode]) -> list[tuple[Episode, Episode]]:
         try:
             return [(among[w], among[x]) for w, x in pairs(among, seed=seed, pairs_per_game=most)]
         except DataError:
             return []
 
     once = list(dict.fromkeys(episodes))
-    assert found(episodes + random.choices(episodes, k=5)) == found(once)
+    assert pairs_of(episodes + random.choices(episodes, k=5)) == pairs_of(once)
 
 
 def test_three_equal_won_and_two_equal_lost_episodes_make_one_pair() -> None:

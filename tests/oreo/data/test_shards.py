@@ -81,7 +81,7 @@ def noticed_or_harmless(shard: ShardFile, trajectories: list[Trajectory]) -> boo
         assert shard.path.name in str(warning) and "damaged" in str(warning)
         return True
     assert items == trajectories and count == len(trajectories)
-    assert columns == [(each.seed, each.won, len(each)) for each in trajectories]
+    assert columns == [(trajectory.seed, trajectory.won, len(trajectory)) for trajectory in trajectories]
     return False
 
 

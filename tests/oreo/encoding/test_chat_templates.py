@@ -42,7 +42,7 @@ def test_a_history_has_the_tokens_of_the_whole_template_rendered_at_once(
     rendered = make().apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     # Llama 2's template puts a space between an answer and its end, where no model has one when it ends its turn.
     whole = make()(rendered.replace(" <eos>", "<eos>"), add_special_tokens=False)["input_ids"]
-    steps = [Step(*each) for each in zip(observations, answers, strict=False)]
+    steps = [Step(*texts) for texts in zip(observations, answers, strict=False)]
     assert TurnFormat.from_tokenizer(make()).history(steps, observations[-1]) == whole
 
 

@@ -151,19 +151,19 @@ def test_what_leaves_a_full_context_is_the_oldest_and_no_more_than_makes_room(
 ) -> None:
     form = turn_format("plain")
     *past, (observation, *_) = steps
-    told = [Step(seen, said) for seen, said, *_ in past], observation
+    told = [Step(seen, turn) for seen, turn, *_ in past], observation
     start, last = min(start, len(past)), len(past)
     least = len(form.history(*told, last))
     for most in (least - 1, least + room):
-        found = form.drop_oldest_turns(*told, start, most)
+        first = form.drop_oldest_turns(*told, start, most)
         if start == last or least > most:
-            assert found is None
+            assert first is None
             continue
         # The first later beginning that leaves half of the room for turns to come, tried one by one.
         target = least + (most - least) // 2
         fits = [at for at in range(start + 1, last + 1) if len(form.history(*told, at)) <= target]
-        assert found == fits[0]
-        assert len(form.history(*told, found)) <= most
+        assert first == fits[0]
+        assert len(form.history(*told, first)) <= most
 
 
 # Messages written in several turns.
@@ -195,16 +195,16 @@ def test_what_the_environment_says_into_an_open_message_stands_in_it_and_is_no_a
     kind: str, steps: list[tuple[str, str, bool]]
 ) -> None:
     form = turn_format(kind)
-    said = [Step(seen, turn, continues_message=on) for seen, turn, on in steps]
-    encoded = form.encode(trajectory_of(said))
+    taken = [Step(seen, turn, continues_message=on) for seen, turn, on in steps]
+    encoded = form.encode(trajectory_of(taken))
     turn_of = np.cumsum(encoded.step_start) * encoded.action_mask
     before = ""
-    for index, step in enumerate(said):
+    for index, step in enumerate(taken):
         own = encoded.input_ids[turn_of == index + 1].tolist()
         assert form.decode(own, before) == step.text
         assert (own[-1] == form.end) == (not step.continues_message)
-        after = said[index + 1].observation if index + 1 < len(said) else ""
-        if step.continues_message and index + 1 < len(said):
+        after = taken[index + 1].observation if index + 1 < len(taken) else ""
+        if step.continues_message and index + 1 < len(taken):
             first, last = np.flatnonzero(turn_of == index + 1)[-1] + 1, np.flatnonzero(turn_of == index + 2)[0]
             assert form.tokenizer.decode(encoded.input_ids[first:last]) == after
         before = tail(step, after)
@@ -216,7 +216,7 @@ def test_a_piece_that_begins_within_a_message_is_told_as_its_agent_was() -> None
     split = form.split(trajectory_of(steps), 40)
     assert len(split) > 1 and all(len(piece) <= 40 for piece in split)
     turns = [piece.input_ids[piece.action_mask].tolist() for piece in split]
-    assert form.decode([token for each in turns for token in each]) == "".join(step.text for step in steps)
+    assert form.decode([token for ids in turns for token in ids]) == "".join(step.text for step in steps)
 
 
 def test_a_recorded_context_and_a_shorter_one_for_training_hold_together() -> None:

@@ -75,14 +75,16 @@ def config(output: Path, number: int) -> dict[str, Any]:
 
 
 def stored(folder: Path) -> list[int | None]:
-    return sorted(each.seed for each in TrajectoryBuffer(folder, create=False))
+    return sorted(episode.seed for episode in TrajectoryBuffer(folder, create=False))
 
 
 def weights(output: Path) -> dict[str, bytes]:
     """Every trained model of a folder, by its place in there."""
-    found = {str(path.relative_to(output)): path.read_bytes() for path in output.glob("round-*/*/*/model.safetensors")}
-    assert found
-    return found
+    contents = {
+        str(path.relative_to(output)): path.read_bytes() for path in output.glob("round-*/*/*/model.safetensors")
+    }
+    assert contents
+    return contents
 
 
 def test_each_round_plays_with_the_policy_before_it_learns_from_all_rounds_and_is_evaluated(tmp_path, luck) -> None:
@@ -158,7 +160,7 @@ def test_batch_size_and_workers_change_no_weights(tmp_path, luck) -> None:
         run(tmp_path / name, luck, rounds=1, **settings, **more)
         assert weights(tmp_path / name) == weights(tmp_path / "together"), name
     orders = [
-        [each.seed for each in TrajectoryBuffer(tmp_path / name / "round-1" / "buffer")]
+        [episode.seed for episode in TrajectoryBuffer(tmp_path / name / "round-1" / "buffer")]
         for name in ("together", "alone")
     ]
     assert sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1], "they did end in different orders"
@@ -181,12 +183,14 @@ def test_episodes_are_in_the_order_of_their_seeds_whatever_the_order_in_the_buff
     with TrajectoryBuffer(tmp_path / "reversed") as buffer:
         buffer.extend(reversed(episodes))
     ordered = by_seed(tmp_path / "rounds" / "round-1" / "buffer")
-    assert [each.seed for each in ordered] == sorted(each.seed for each in episodes if each.seed is not None)
-    assert len({each.seed for each in ordered}) == 5 < len({Episode.of(each) for each in ordered})
-    there, here = (
-        [Episode.of(each) for each in each_order] for each_order in (ordered, by_seed(tmp_path / "reversed"))
+    assert [episode.seed for episode in ordered] == sorted(
+        episode.seed for episode in episodes if episode.seed is not None
     )
-    assert there == here
+    assert len({episode.seed for episode in ordered}) == 5 < len({Episode.of(episode) for episode in ordered})
+    from_whole, from_reversed = (
+        [Episode.of(episode) for episode in each_order] for each_order in (ordered, by_seed(tmp_path / "reversed"))
+    )
+    assert from_whole == from_reversed
 
 
 def test_a_recipe_sets_how_episodes_are_collected_and_trained_on(tmp_path, luck) -> None:
@@ -195,7 +199,7 @@ def test_a_recipe_sets_how_episodes_are_collected_and_trained_on(tmp_path, luck)
     results = run(output, luck, rounds=1, episodes=20, temperature=0.7, training=training)
     settings = results["settings"]
     assert (settings["per_game"], settings["max_steps"], settings["temperature"]) == (5, 40, 0.7)
-    games = Counter(each.seed for each in TrajectoryBuffer(output / "round-1" / "buffer"))
+    games = Counter(episode.seed for episode in TrajectoryBuffer(output / "round-1" / "buffer"))
     assert sorted(games.values()) == [5] * 4
     trained = json.loads((output / "round-1" / "rejection" / "config.json").read_text())
     assert (trained["recipe"], trained["lr"]) == ("rejection-alfworld", 2e-5)
@@ -239,13 +243,13 @@ def test_what_is_missing_is_played_and_nothing_is_played_twice(tmp_path, luck, w
     play(tmp_path / "half", lacking)
     assert missing(stored_seeds(tmp_path / "half"), 8, seed=3, per_game=3) == []
 
-    def said(folder: Path) -> list[Any]:
-        return sorted((each.seed, [step.action for step in each.steps]) for each in TrajectoryBuffer(folder))
+    def actions(folder: Path) -> list[Any]:
+        return sorted((episode.seed, [step.action for step in episode.steps]) for episode in TrajectoryBuffer(folder))
 
-    assert said(tmp_path / "half") == said(tmp_path / "whole") and len(said(tmp_path / "half")) == 8
+    assert actions(tmp_path / "half") == actions(tmp_path / "whole") and len(actions(tmp_path / "half")) == 8
     one = tmp_path / "one"
     play(one, [(0, [2, 1, 0])])
-    assert [each.seed for each in played(one, 3, seed=3)] == [seeds(3, index)[0] for index in range(3)]
+    assert [episode.seed for episode in played(one, 3, seed=3)] == [seeds(3, index)[0] for index in range(3)]
 
 
 def test_passes_share_episodes_out_to_games() -> None:
@@ -275,8 +279,8 @@ def test_killed_while_collecting_and_while_training_it_ends_as_if_left_alone_and
         process.communicate()
 
     def collected() -> list[int | None]:
-        there = output / "round-1" / "buffer" / "_buffer.json"
-        return stored(there.parent) if there.is_file() else []
+        marker = output / "round-1" / "buffer" / "_buffer.json"
+        return stored(marker.parent) if marker.is_file() else []
 
     def saved() -> list[Path]:
         return list((output / "round-1" / "oreo" / "checkpoint").glob("step-*"))
@@ -298,7 +302,8 @@ def test_killed_while_collecting_and_while_training_it_ends_as_if_left_alone_and
     alone = start("--output", "alone", "--batch-size", "6")
     alone.communicate(timeout=120)
     orders = [
-        [each.seed for each in TrajectoryBuffer(each / "round-1" / "buffer")] for each in (output, tmp_path / "alone")
+        [episode.seed for episode in TrajectoryBuffer(folder / "round-1" / "buffer")]
+        for folder in (output, tmp_path / "alone")
     ]
     assert alone.returncode == 0 and orders[0] != orders[1]
     assert weights(output) == weights(tmp_path / "alone")

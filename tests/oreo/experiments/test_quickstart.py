@@ -38,7 +38,7 @@ def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_on
     world, last, tmp_path
 ):
     output = tmp_path / "quickstart"
-    said = run(output, world)
+    printed = run(output, world)
     results = json.loads((output / "results.json").read_text())
     assert list(results["agents"]) == ["start", "rejection", "oreo", last]
     for outcome in results["agents"].values():
@@ -46,11 +46,11 @@ def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_on
         assert 0 <= outcome["low"] <= outcome["success"] <= outcome["high"] <= 1
     buffer = TrajectoryBuffer(output / "buffer", create=False)
     assert len(buffer) == 12
-    assert {each.env_id for each in buffer} == {world.env}
+    assert {episode.env_id for episode in buffer} == {world.env}
     assert (output / "oreo" / "value" / "model.safetensors").is_file()
-    assert f"Success on {world.other_places}" in said
-    assert "V 0." in said or "V -0." in said, "the episode is shown with its values"
-    assert said.count("oreo watch") == said.count("oreo replay") == said.count("oreo eval") == 1
+    assert f"Success on {world.other_places}" in printed
+    assert "V 0." in printed or "V -0." in printed, "the episode is shown with its values"
+    assert printed.count("oreo watch") == printed.count("oreo replay") == printed.count("oreo eval") == 1
 
     shards = sorted((output / "buffer").iterdir())
     again = run(output, world)
@@ -61,8 +61,8 @@ def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_on
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.model)
 def test_the_commands_it_ends_with_work(world, tmp_path, monkeypatch):
-    said = run(tmp_path / "quickstart", world)
-    commands = [line.split() for line in said.splitlines() if line.startswith("  oreo ")]
+    printed = run(tmp_path / "quickstart", world)
+    commands = [line.split() for line in printed.splitlines() if line.startswith("  oreo ")]
     assert [words[1] for words in commands] == ["watch", "replay", "eval"]
     for words in commands:
         extra = {"eval": ["--episodes", "2", "--max-steps", "4"], "watch": ["--delay", "0"], "replay": ["--delay", "0"]}
@@ -79,7 +79,8 @@ def test_what_was_collected_before_an_interruption_changes_no_weights(tmp_path):
     with TrajectoryBuffer(half / "buffer") as buffer:
         buffer.extend(episodes[9:3:-1])
     run(half)
-    seeds = [[each.seed for each in TrajectoryBuffer(each / "buffer")] for each in (tmp_path / "whole", half)]
+    folders = (tmp_path / "whole", half)
+    seeds = [[episode.seed for episode in TrajectoryBuffer(folder / "buffer")] for folder in folders]
     assert sorted(seeds[0]) == sorted(seeds[1]) and seeds[0] != seeds[1]
     for model in ("rejection/policy", "oreo/policy", "oreo/value"):
         file = f"{model}/model.safetensors"

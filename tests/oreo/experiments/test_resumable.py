@@ -36,10 +36,10 @@ def test_what_is_there_and_what_is_missing_are_all_episodes_once(episodes, per_g
     last_pass = everything[done - 1][0] if done else 0
     under_way = [one for one in everything if one[0] == last_pass]
     before = [one for one in everything if one[0] < last_pass]
-    there = before + data.draw(st.permutations(under_way))[: done - len(before)]
-    lacking = missing([seeds(seed, index)[0] for _, index in there], episodes, seed=seed, per_game=per_game)
+    stored_already = before + data.draw(st.permutations(under_way))[: done - len(before)]
+    lacking = missing([seeds(seed, index)[0] for _, index in stored_already], episodes, seed=seed, per_game=per_game)
     played = [(sample, index) for sample, indices in lacking for index in indices]
-    assert sorted(there + played) == everything and count(lacking) == episodes - done
+    assert sorted(stored_already + played) == everything and count(lacking) == episodes - done
     assert [sample for sample, _ in lacking] == sorted({sample for sample, _ in lacking})
 
 

@@ -104,7 +104,7 @@ def test_of_a_block_only_its_inputs_are_kept(tmp_path: Path) -> None:
         body = policy.base_model
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             hidden = body(**batch.packing.inputs(policy)).last_hidden_state
-        weights = {each.untyped_storage().data_ptr() for each in body.parameters()}
+        weights = {parameter.untyped_storage().data_ptr() for parameter in body.parameters()}
         kept.append(sum(size for pointer, size in sizes.items() if pointer not in weights))
         hidden.sum().backward()
     assert kept[1] < kept[0] / 4

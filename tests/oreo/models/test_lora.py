@@ -45,7 +45,7 @@ def a_run(start: Path, output: Path, *, moved: bool = False, **settings: Any) ->
     run = Run(episodes, config, RunFolder(output, config))
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for parameter in [each for trained in run.modules.trained.values() for each in trained if moved]:
+        for parameter in [weight for trained in run.modules.trained.values() for weight in trained if moved]:
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
     return run
 
@@ -53,9 +53,9 @@ def a_run(start: Path, output: Path, *, moved: bool = False, **settings: Any) ->
 def test_policy_value_and_reference_are_one_copy_of_the_base(start: Path, tmp_path: Path) -> None:
     run = a_run(start, tmp_path / "run")
     modules = [*run.modules.called.values(), run.modules.reference]
-    tensors = {each.data_ptr(): each.numel() for module in modules for each in module.parameters()}
+    tensors = {weight.data_ptr(): weight.numel() for module in modules for weight in module.parameters()}
     base = sum(parameter.numel() for parameter in load_policy(start)[0].parameters())
-    trained = sum(each.numel() for trained in run.modules.trained.values() for each in trained)
+    trained = sum(weight.numel() for trained in run.modules.trained.values() for weight in trained)
     assert sum(tensors.values()) == base + trained and trained < base
 
 
@@ -65,7 +65,7 @@ def test_it_begins_at_the_reference_exactly_and_gradient_flows_to_adapters_and_h
     run = a_run(start, tmp_path / "run")
     metrics, _ = run.backward(range(12))
     assert metrics["kl"] == metrics["log_ratio"] == metrics["value"] == 0.0
-    ours = {id(each) for trained in run.modules.trained.values() for each in trained}
+    ours = {id(weight) for trained in run.modules.trained.values() for weight in trained}
     for model in run.modules.models.values():
         assert all((parameter.grad is not None) == (id(parameter) in ours) for parameter in model.parameters())
 
@@ -102,13 +102,13 @@ def test_the_gradient_is_that_of_separate_models_with_the_same_adapters(
     assert metrics["loss"] == pytest.approx(outcome.loss.item(), rel=1e-5)
     for name, model in modules.items():
         theirs = {
-            key.replace(".default.", ".").replace(".modules_to_save", "").removeprefix("base_model.model."): each.grad
-            for key, each in model.named_parameters()
-            if each.grad is not None and each.requires_grad
+            key.replace(".default.", ".").replace(".modules_to_save", "").removeprefix("base_model.model."): weight.grad
+            for key, weight in model.named_parameters()
+            if weight.grad is not None and weight.requires_grad
         }
         ours = {
-            key.replace(f".{name}.", "."): each.grad
-            for key, each in lora.parameters(run.modules.models[name], name).items()
+            key.replace(f".{name}.", "."): weight.grad
+            for key, weight in lora.parameters(run.modules.models[name], name).items()
         }
         assert ours.keys() == theirs.keys()
         for key, gradient in ours.items():
@@ -179,7 +179,7 @@ def test_a_bfloat16_base_has_float32_adapters(tmp_path: Path) -> None:
     start = small_models.make_model(tmp_path / "start")
     run = a_run(start, tmp_path / "run", bf16=True)
     assert run.modules.models["policy"].get_input_embeddings().weight.dtype == torch.bfloat16
-    assert {each.dtype for trained in run.modules.trained.values() for each in trained} == {torch.float32}
+    assert {weight.dtype for trained in run.modules.trained.values() for weight in trained} == {torch.float32}
     metrics, _ = run.backward(range(12))
     assert metrics["kl"] == metrics["log_ratio"] == 0.0
     assert run.train(None).steps == 3
@@ -193,21 +193,21 @@ def test_beside_a_whole_policy_one_frozen_copy_is_reference_and_base_of_the_valu
     bf16: bool, start: Path, tmp_path: Path
 ) -> None:
     run = a_run(start, tmp_path / "run", lora_models="value", bf16=bf16)
-    trained = {name: sum(each.numel() for each in each_of) for name, each_of in run.modules.trained.items()}
+    trained = {name: sum(weight.numel() for weight in each_of) for name, each_of in run.modules.trained.items()}
     whole = sum(parameter.numel() for parameter in load_policy(start)[0].parameters())
     assert trained["policy"] == whole > trained["value"]
     beside = [*run.modules.called["value"].parameters(), *run.modules.reference.parameters()]
-    tensors = {each.data_ptr(): each for each in beside}
-    assert sum(each.numel() for each in tensors.values()) == whole + trained["value"]
-    assert not {each.data_ptr() for each in run.modules.models["policy"].parameters()} & tensors.keys()
-    halved = [each for each in tensors.values() if each.dtype == torch.bfloat16]
-    assert all(each.ndim == 2 and not each.requires_grad for each in halved) and bool(halved) == bf16
+    tensors = {weight.data_ptr(): weight for weight in beside}
+    assert sum(weight.numel() for weight in tensors.values()) == whole + trained["value"]
+    assert not {weight.data_ptr() for weight in run.modules.models["policy"].parameters()} & tensors.keys()
+    halved = [weight for weight in tensors.values() if weight.dtype == torch.bfloat16]
+    assert all(weight.ndim == 2 and not weight.requires_grad for weight in halved) and bool(halved) == bf16
     assert run.modules.reference.gathers
     metrics, _ = run.backward(range(12))
     assert metrics["kl"] == metrics["log_ratio"] == metrics["value"] == 0.0
-    ours = {id(each) for each_of in run.modules.trained.values() for each in each_of}
-    for each in (*run.modules.models["policy"].parameters(), *beside):
-        assert (each.grad is not None) == (id(each) in ours)
+    ours = {id(weight) for each_of in run.modules.trained.values() for weight in each_of}
+    for weight in (*run.modules.models["policy"].parameters(), *beside):
+        assert (weight.grad is not None) == (id(weight) in ours)
 
 
 def test_beside_a_whole_policy_gradients_are_those_of_the_runs_that_train_both_ways(
@@ -223,13 +223,13 @@ def test_beside_a_whole_policy_gradients_are_those_of_the_runs_that_train_both_w
     for name, other in (("policy", "whole"), ("value", "both")):
         ours, theirs = (
             {
-                key: each.grad
-                for key, each in run.modules.models[name].named_parameters()
-                if any(each is one for one in run.modules.trained[name])
+                key: weight.grad
+                for key, weight in run.modules.models[name].named_parameters()
+                if any(weight is one for one in run.modules.trained[name])
             }
             for run in (runs["value"], runs[other])
         )
-        assert ours.keys() == theirs.keys() and any(float(each.abs().max()) > 0 for each in ours.values())
+        assert ours.keys() == theirs.keys() and any(float(weight.abs().max()) > 0 for weight in ours.values())
         for key, gradient in ours.items():
             torch.testing.assert_close(gradient, theirs[key], rtol=1e-4, atol=1e-7)
 

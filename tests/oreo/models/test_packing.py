@@ -41,10 +41,10 @@ def test_every_token_stands_where_its_place_says_after_just_what_is_before_it_in
         assert positions[mine].tolist() == list(range(len(row)))
         last = int(np.searchsorted(ends, int(mine[-1]), side="right"))
         path = [*packing.segments[last].above, last]
-        seen = [i for each in path for i in range(ends[each] - packing.segments[each].length, ends[each])]
+        seen = [i for segment in path for i in range(ends[segment] - packing.segments[segment].length, ends[segment])]
         # All that the last token sees, and it is its row.
         assert seen[: len(row)] == mine.tolist()
-        assert [packing.segments[each].start for each in path] == [
+        assert [packing.segments[segment].start for segment in path] == [
             sum(packing.segments[above].length for above in path[:depth]) for depth in range(len(path))
         ]
 
@@ -98,9 +98,11 @@ def folder(request: Any, tmp_path: Path) -> Path:
 
 
 def gradients(model: Any) -> dict[str, torch.Tensor]:
-    found = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    gradients_by_name = {
+        name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None
+    }
     model.zero_grad()
-    return found
+    return gradients_by_name
 
 
 def test_packed_rows_have_the_scores_values_and_gradients_of_padded_ones(folder: Path) -> None:
@@ -108,26 +110,28 @@ def test_packed_rows_have_the_scores_values_and_gradients_of_padded_ones(folder:
     model, _ = load_policy(folder)
     reference, value = load_reference(model), load_value(folder)
     if "gemma2" in model.config.model_type:
-        for each in (model, reference, value):
-            each.set_attn_implementation("eager")  # sdpa leaves the cap out
+        for loaded in (model, reference, value):
+            loaded.set_attn_implementation("eager")  # sdpa leaves the cap out
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in [*model.parameters(), *value.parameters()]:
             parameter.add_(0.1 * torch.randn(parameter.shape))
     ours, theirs, ourselves = Policy(model), Policy(reference), Value(value)
     weight = torch.randn(3, *mask.shape)
-    found = []
+    results = []
     for packed in (None, packing):
         assert packed is None or prepare([model, reference, value])
         scores = ours(ids, mask, reference=theirs, packing=packed)
         values = ourselves(ids, mask, packing=packed)
         (weight * torch.stack([scores[0], scores[2], values])).sum().backward()
         outputs = dict(zip(("log_prob", "reference", "kl", "value"), (*scores, values), strict=True))
-        found.append({**outputs, **gradients(model), **gradients(value)})
-    assert found[0].keys() == found[1].keys() and found[0]["kl"].max() > 0
-    for name, tensor in found[0].items():
+        results.append({**outputs, **gradients(model), **gradients(value)})
+    assert results[0].keys() == results[1].keys() and results[0]["kl"].max() > 0
+    for name, tensor in results[0].items():
         tolerance = 1e-5 * float(tensor.detach().abs().max()) + 1e-6
-        torch.testing.assert_close(found[1][name], tensor, rtol=1e-3, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            results[1][name], tensor, rtol=1e-3, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 def test_a_model_that_does_not_attend_as_it_is_told_is_padded_and_said(tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ def test_scores_and_gradients_equal_the_full_log_softmax(folder: Path, chunk: in
     assert all(parameter.grad is None for parameter in reference.parameters())
 
 
-def padded(rows: list[torch.Tensor], width: int, *, left: bool) -> torch.Tensor:
+def padded(rows: list[torch.Tensor], width: int, *, on_left: bool) -> torch.Tensor:
     pad = torch.nn.functional.pad
-    return torch.stack([pad(row, (width - len(row), 0) if left else (0, width - len(row))) for row in rows])
+    return torch.stack([pad(row, (width - len(row), 0) if on_left else (0, width - len(row))) for row in rows])
 
 
 @pytest.mark.parametrize("model", ["policy", "value"])
@@ -86,17 +86,20 @@ def test_padding_on_the_left_or_the_right_changes_no_score_and_no_gradient(model
     def gradient(loss: torch.Tensor) -> list[torch.Tensor]:
         module.zero_grad()
         loss.backward()
-        return [torch.zeros(()) if each.grad is None else each.grad.clone() for each in module.parameters()]
+        return [
+            torch.zeros(()) if parameter.grad is None else parameter.grad.clone() for parameter in module.parameters()
+        ]
 
     alone = [scores(row[None], mask[None])[0] for row, mask in zip(rows, masks, strict=True)]
-    expected = gradient(sum((each * weight).sum() for each, weight in zip(alone, weights, strict=True)))
-    for left, told in ((False, False), (False, True), (True, True)):
+    expected = gradient(sum((scored * weight).sum() for scored, weight in zip(alone, weights, strict=True)))
+    for on_left, told in ((False, False), (False, True), (True, True)):
         ids, mask, weight, real = (
-            padded(each, 27, left=left) for each in (rows, masks, weights, [torch.ones_like(row) for row in rows])
+            padded(tensors, 27, on_left=on_left)
+            for tensors in (rows, masks, weights, [torch.ones_like(row) for row in rows])
         )
-        found = scores(ids, mask, *([real] if told else []))
-        torch.testing.assert_close(found, padded(alone, 27, left=left), rtol=1e-4, atol=1e-5)
-        for ours, theirs in zip(gradient((found * weight).sum()), expected, strict=True):
+        padded_scores = scores(ids, mask, *([real] if told else []))
+        torch.testing.assert_close(padded_scores, padded(alone, 27, on_left=on_left), rtol=1e-4, atol=1e-5)
+        for ours, theirs in zip(gradient((padded_scores * weight).sum()), expected, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * max(1.0, float(theirs.abs().max())))
 
 

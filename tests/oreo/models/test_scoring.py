@@ -51,7 +51,7 @@ class Watch(TorchDispatchMode):
         return result
 
     def alive(self) -> int:
-        self._storages = {key: each for key, each in self._storages.items() if not each.expired()}
+        self._storages = {key: storage for key, storage in self._storages.items() if not storage.expired()}
         return len(self._storages)
 
 
@@ -120,9 +120,9 @@ def test_one_score_alone_and_no_reference_have_their_gradients_too(rows: int) ->
     bare = score(case.states, case.layer, case.targets, rows=rows)
     without = score(case.states, case.layer, case.targets, case.reference, kl=False, rows=rows)
     for one, like in ((log_prob, 0), (kl, 2), (bare[0], 0), (without[0], 0)):
-        found = torch.autograd.grad(one.sum(), case.leaves, retain_graph=True)
+        gradients = torch.autograd.grad(one.sum(), case.leaves, retain_graph=True)
         wanted = torch.autograd.grad(expected[like].sum(), case.leaves, retain_graph=True)
-        for ours, theirs in zip(found, wanted, strict=True):
+        for ours, theirs in zip(gradients, wanted, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(without[1], expected[1].detach())
     assert (without[2] == 0).all() and (bare[1] == 0).all() and (bare[2] == 0).all()
@@ -140,7 +140,7 @@ def test_a_second_backward_pass_through_the_same_graph_gives_the_same() -> None:
 def test_no_action_token_gives_no_score_and_gradients_of_zero() -> None:
     case = Case(n=0)
     scores = score(case.states, case.layer, case.targets, case.reference)
-    assert [tuple(each.shape) for each in scores] == [(0,)] * 3
+    assert [tuple(score.shape) for score in scores] == [(0,)] * 3
     for gradient, leaf in zip(case.gradients(scores), case.leaves, strict=True):
         assert gradient.shape == leaf.shape and (gradient == 0).all()
 
@@ -151,7 +151,7 @@ def test_equal_policy_and_reference_have_no_divergence_and_no_gradient_of_it() -
         same = (case.states.detach(), Layer(*(tensor.detach() for tensor in case.layer)))
         log_prob, theirs, kl = score(case.states, case.layer, case.targets, same, rows=5)
         assert torch.equal(log_prob, theirs) and (kl == 0).all()
-        assert all((each == 0).all() for each in torch.autograd.grad(kl.sum(), case.leaves))
+        assert all((gradient == 0).all() for gradient in torch.autograd.grad(kl.sum(), case.leaves))
 
 
 @pytest.mark.parametrize("rows", [1, 5, N])
@@ -173,11 +173,11 @@ def test_bfloat16_differs_by_the_rounding_of_logits_and_gradients_only(autocast:
 def test_the_gradient_of_a_bfloat16_weight_does_not_grow_worse_with_the_number_of_chunks() -> None:
     case = Case(torch.bfloat16, n=512)
     exact = case.gradients(case.written_out())[1].double()
-    found = {
+    gradients = {
         rows: case.gradients(score(case.states, case.layer, case.targets, case.reference, rows=rows))[1]
         for rows in (512, 8)
     }
-    whole, chunked = (((each - exact).norm() / exact.norm()).item() for each in found.values())
+    whole, chunked = (((gradient - exact).norm() / exact.norm()).item() for gradient in gradients.values())
     assert chunked < 1.2 * whole
 
 

@@ -43,7 +43,7 @@ class Deadly(TextEnv):
 
 def undated(trajectories: Any) -> list[Trajectory]:
     """By seed: the order of several processes is not that of one."""
-    return sorted((replace(each, created="") for each in trajectories), key=lambda each: each.seed)
+    return sorted((replace(episode, created="") for episode in trajectories), key=lambda episode: episode.seed)
 
 
 def alone(episodes: int, seed: int) -> list[Trajectory]:
@@ -89,7 +89,9 @@ def test_one_of_four_killed_in_the_middle_loses_nothing_and_nothing_counts_twice
     into = tmp_path / "buffer"
     playing: dict[str, Any] = {"agent": agent, "agent_config": AgentConfig(**settings), "into": into, "workers": 4}
     collect(first(episodes), Rollout(four.env, batch_size=3), callbacks=Callbacks(four.kill_one), **playing)
-    assert [each.seed for each in undated(TrajectoryBuffer(into))] == sorted(seeds(0, i)[0] for i in range(episodes))
+    assert [episode.seed for episode in undated(TrajectoryBuffer(into))] == sorted(
+        seeds(0, i)[0] for i in range(episodes)
+    )
     assert len(four.stored) == episodes and TrajectoryBuffer(into).info()["journals"] == 0
 
 
@@ -132,7 +134,7 @@ def test_what_was_stored_stays_when_one_stops_it(tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
     kept = undated(TrajectoryBuffer(tmp_path))
     assert 20 <= len(kept) < 5000
-    assert len({each.seed for each in kept}) == len(kept)
+    assert len({episode.seed for episode in kept}) == len(kept)
 
 
 def test_where_nothing_is_missing_no_agent_is_loaded(tmp_path: Path) -> None:
@@ -171,7 +173,7 @@ def test_an_environments_error_costs_its_episode_and_the_later_samples_of_its_ga
     )
     broken = {i for i in range(20) if np.random.default_rng(seeds(0, i)[0]).integers(4) == 0}
     assert 0 < len(broken) < 20 and len(errors) == len(broken) and len(stored) == 3 * (20 - len(broken))
-    assert Counter(each.seed for each in TrajectoryBuffer(tmp_path / "b")) == {
+    assert Counter(episode.seed for episode in TrajectoryBuffer(tmp_path / "b")) == {
         seeds(0, i)[0]: 3 for i in set(range(20)) - broken
     }
     pattern = (
@@ -201,7 +203,7 @@ def test_what_is_played_may_be_decided_when_it_is_known_who_plays(workers, tmp_p
     playing: dict[str, Any] = {"agent": "expert", "agent_config": AgentConfig(noise=0.5), "into": tmp_path}
     collect(passes, Rollout(GUESS), workers=workers, narrow=narrow, **playing)
     assert asked == [Player("expert(noise=0.5)", "")]
-    assert Counter(each.seed for each in TrajectoryBuffer(tmp_path)) == {seeds(0, 3)[0]: 2, seeds(0, 2)[0]: 1}
+    assert Counter(episode.seed for episode in TrajectoryBuffer(tmp_path)) == {seeds(0, 3)[0]: 2, seeds(0, 2)[0]: 1}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -16,7 +16,9 @@ from oreo.rollouts.loop import rollout
 
 
 def texts(played: Any) -> list[Any]:
-    return [[(step.observation, step.action) for step in each.steps] + [each.final_observation] for each in played]
+    return [
+        [(step.observation, step.action) for step in episode.steps] + [episode.final_observation] for episode in played
+    ]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
@@ -42,8 +44,8 @@ def test_environments_are_used_again_and_closed_at_the_end() -> None:
 
 def test_games_are_played_in_turn() -> None:
     played = rollout(Dice, agent=Chatter(), episodes=5, games=["x", "y"])
-    assert [each.game for each in played] == ["x", "y", "x", "y", "x"]
-    assert [each.game for each in rollout(Dice, agent=Chatter(), games=["x", "y", "z"])] == ["x", "y", "z"]
+    assert [episode.game for episode in played] == ["x", "y", "x", "y", "x"]
+    assert [episode.game for episode in rollout(Dice, agent=Chatter(), games=["x", "y", "z"])] == ["x", "y", "z"]
 
 
 class Listed(Dice):
@@ -51,7 +53,7 @@ class Listed(Dice):
 
 
 def test_an_environments_own_list_of_games_is_played_once() -> None:
-    assert [each.game for each in rollout(Listed, agent=Chatter())] == ["one", "two"]
+    assert [episode.game for episode in rollout(Listed, agent=Chatter())] == ["one", "two"]
 
 
 def test_each_episode_is_stored_when_it_ends(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_each_episode_is_stored_when_it_ends(tmp_path: Path) -> None:
         played = rollout(Dice, agent=Chatter(), episodes=8, into=buffer, on_episode=lambda _: seen.append(len(buffer)))
         assert seen == list(range(1, 9))
     assert sorted(map(repr, buffer)) == sorted(map(repr, played))
-    assert all(each in played for each in buffer)
+    assert all(episode in played for episode in buffer)
 
 
 def test_an_environment_that_breaks_is_named_and_what_had_ended_is_kept(tmp_path: Path) -> None:

@@ -104,11 +104,11 @@ def test_everything_known_is_written_down() -> None:
 
 def test_terminated_and_truncated_stay_apart() -> None:
     played = rollout(Dice, agent=Chatter(), episodes=30, max_steps=4)
-    for each in played:
-        assert each.terminated or each.truncated
-        assert each.won == each.terminated == (each.episode_return == 1.0)
-        assert len(each) == 4 if not each.terminated else len(each) <= 4
-    assert {each.won for each in played} == {True, False}
+    for episode in played:
+        assert episode.terminated or episode.truncated
+        assert episode.won == episode.terminated == (episode.episode_return == 1.0)
+        assert len(episode) == 4 if not episode.terminated else len(episode) <= 4
+    assert {episode.won for episode in played} == {True, False}
 
 
 def test_the_limit_is_the_environments_own_unless_another_is_given() -> None:

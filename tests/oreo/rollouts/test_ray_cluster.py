@@ -41,7 +41,7 @@ def a_ray_of_this_machine() -> Iterator[None]:
 
 
 def undated(trajectories: Any) -> list[Trajectory]:
-    return sorted((replace(each, created="") for each in trajectories), key=lambda each: each.seed)
+    return sorted((replace(episode, created="") for episode in trajectories), key=lambda episode: episode.seed)
 
 
 def test_the_episodes_are_those_of_one_process(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_what_was_stored_stays_when_one_stops_it(tmp_path: Path) -> None:
         collect([(0, range(5000))], Rollout(GUESS), callbacks=Callbacks(interrupt), **playing)
     kept = undated(TrajectoryBuffer(tmp_path))
     assert 20 <= len(kept) < 5000
-    assert len({each.seed for each in kept}) == len(kept)
+    assert len({episode.seed for episode in kept}) == len(kept)
 
 
 def test_a_folder_that_is_not_shared_or_has_no_locks_is_refused(tmp_path: Path) -> None:
@@ -137,8 +137,8 @@ def _belongs(process: Path, session: str) -> bool:
     """Ray's servers name the session; its workers are children of one of them."""
     try:
         parent = Path("/proc", process.joinpath("stat").read_text().rpartition(")")[2].split()[1])
-        said = (process / "cmdline").read_bytes() + (parent / "cmdline").read_bytes()
-        return session.encode() in said or process.name == str(os.getpid())
+        command_lines = (process / "cmdline").read_bytes() + (parent / "cmdline").read_bytes()
+        return session.encode() in command_lines or process.name == str(os.getpid())
     except OSError:
         return False
 

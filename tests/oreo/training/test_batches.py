@@ -49,7 +49,7 @@ def test_a_packed_batch_leaves_out_padding_and_what_follows_the_last_action() ->
     form = TurnFormat.from_tokenizer(small_models.tokenizer())
     encoded = [form.encode(episode) for episode in small_models.episodes(5)]
     batch = collate(encoded, 256, packed=True)
-    ends = [int(np.flatnonzero(each.action_mask)[-1]) for each in encoded]
+    ends = [int(np.flatnonzero(piece.action_mask)[-1]) for piece in encoded]
     assert batch.packing is not None and batch.packing.input_ids.shape[1] == sum(ends) < batch.input_ids.numel()
     for row, end in enumerate(ends):
         assert torch.equal(batch.packing.input_ids[0, batch.packing.place[row, :end]], batch.input_ids[row, :end])

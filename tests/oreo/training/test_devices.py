@@ -92,9 +92,9 @@ def data(tmp_path_factory: Any) -> Path:
 
 def launch(configuration: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Two processes by `accelerate launch` with one of our configurations, over the loopback alone."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
     command += ["--config_file", str(CONFIGURATIONS / configuration), "--main_process_port", str(port)]
     environment = {

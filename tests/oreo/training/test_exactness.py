@@ -177,19 +177,19 @@ def in_numbers(walks: list[Any], most: int, seed: int = 0) -> list[Any]:
     return [walk for walk, count in zip(walks, counts, strict=True) for _ in range(count)]
 
 
-def distances(process: Any, best: Any, found: Any, level: str) -> dict[str, float]:
+def distances(process: Any, best: Any, learnt: Any, level: str) -> dict[str, float]:
     """(V, log π) found against the best: the largest distance over all states (of V at level "step": over those where
     a turn begins), and means."""
     states = exact_process.turn_starts(process) if level == "step" else set(process)
-    off = [abs(best[0][state] - found[0][state]) for state in states]
-    variation = list(exact_process.variation(process, best[1], found[1]).values())
-    kl = max(exact_process.divergence(process, best[1], found[1]).values())
+    off = [abs(best[0][state] - learnt[0][state]) for state in states]
+    variation = list(exact_process.variation(process, best[1], learnt[1]).values())
+    kl = max(exact_process.divergence(process, best[1], learnt[1]).values())
     return {"V": max(off), "V mean": sum(off) / len(off), "TV": max(variation),
             "TV mean": sum(variation) / len(variation), "KL": kl}  # fmt: skip
 
 
-def told(case: str, found: dict[str, float]) -> None:
-    print(f"\n{case}: " + ", ".join(f"{name} {distance:.1e}" for name, distance in found.items()), end="")
+def told(case: str, learnt: dict[str, float]) -> None:
+    print(f"\n{case}: " + ", ".join(f"{name} {distance:.1e}" for name, distance in learnt.items()), end="")
 
 
 # β -> what V and total variation are within in every state. A residual moves a log-ratio by its β-th part.
@@ -229,10 +229,10 @@ def test_tables_reach_the_closed_form(
     settings: dict[str, Any] = dict(method=method, level=level, lambda_=lambda_, beta=beta)
     walks = in_numbers(exact_process.walks(process), 3)
     value, policy = train_tables(process, walks, reference, updates=updates, **settings)
-    found = distances(process, best, (value, policy), level)
-    told(f"{which} {method} {level} λ {lambda_} β {beta}", found)
+    off = distances(process, best, (value, policy), level)
+    told(f"{which} {method} {level} λ {lambda_} β {beta}", off)
     value_within, variation_within = WITHIN[beta]
-    assert found["V"] < value_within and found["TV"] < variation_within
+    assert off["V"] < value_within and off["TV"] < variation_within
     if level == "step":
         assert all(value[state] == 0 for state in process if state not in exact_process.turn_starts(process))
 
@@ -245,10 +245,10 @@ def test_how_often_each_episode_is_in_the_data_changes_nothing(level: str) -> No
     best = exact_process.solve(process, reference, 0.1)
     for most in (1, 30):
         walks = in_numbers(exact_process.walks(process), most, seed=1)
-        found = train_tables(process, walks, reference, updates=1500, level=level, beta=0.1)
-        found = distances(process, best, found, level)
-        told(f"each episode 1 to {most} times, {level} β 0.1", found)
-        assert found["V"] < 1e-4 and found["TV"] < 1e-4
+        learnt = train_tables(process, walks, reference, updates=1500, level=level, beta=0.1)
+        learnt = distances(process, best, learnt, level)
+        told(f"each episode 1 to {most} times, {level} β 0.1", learnt)
+        assert learnt["V"] < 1e-4 and learnt["TV"] < 1e-4
 
 
 def test_with_the_kl_term_the_optimum_is_another_nearer_to_the_reference() -> None:
@@ -258,7 +258,7 @@ def test_with_the_kl_term_the_optimum_is_another_nearer_to_the_reference() -> No
     reference = exact_process.random_reference(process)
     best, best_policy = exact_process.solve(process, reference, beta)
     walks = in_numbers(exact_process.walks(process), 3)
-    share = np.array([sum(walk == each for each in walks) for walk in exact_process.walks(process)]) / len(walks)
+    share = np.array([sum(walk == drawn for drawn in walks) for walk in exact_process.walks(process)]) / len(walks)
     reward = np.array([move.reward for move in process[""].values()])
     from_reference = [exact_process.divergence(process, best_policy, reference)[""]]
     for alpha in (0.01, 0.03, 0.1):
@@ -332,10 +332,10 @@ class Speaker(LlamaForCausalLM):
         output = super().forward(input_ids=input_ids, **inputs)
         words = list(self.config.words)
         word = torch.isin(input_ids, torch.tensor(words))
-        said = word.long() + (word & nn.functional.pad(word, (1, 0))[:, :-1])
+        spoken = word.long() + (word & nn.functional.pad(word, (1, 0))[:, :-1])
         legal = torch.zeros_like(output.logits, dtype=torch.bool)
-        legal[..., words] = (said < 2)[..., None]
-        legal[..., self.config.eos_token_id] = said > 0
+        legal[..., words] = (spoken < 2)[..., None]
+        legal[..., self.config.eos_token_id] = spoken > 0
         output.logits = output.logits.masked_fill(~legal, -1e9)
         return output
 
@@ -379,18 +379,20 @@ def read_out(policy: Path, value: Path | None) -> tuple[dict[str, float], dict[A
     """V and log π of the saved models in every state, from the episodes as training encodes them."""
     model, tokenizer = load_policy(policy)
     turn_format = TurnFormat.from_tokenizer(tokenizer)
-    batch = collate([turn_format.encode(each) for each in rollout(exact_process.Conversation, agent="expert")], 0)
+    batch = collate(
+        [turn_format.encode(trajectory) for trajectory in rollout(exact_process.Conversation, agent="expert")], 0
+    )
     with torch.no_grad():
         log_prob, _, _ = Policy(model)(batch.input_ids, batch.action_mask)
         values = Value(load_value(value))(batch.input_ids, batch.action_mask) if value else torch.zeros_like(log_prob)
-    found: tuple[dict[str, float], dict[Any, float]] = ({}, {})
+    learnt: tuple[dict[str, float], dict[Any, float]] = ({}, {})
     for walk, mask, *row in zip(
         exact_process.walks(exact_process.Conversation.process), batch.action_mask, log_prob, values, strict=True
     ):
         log_probs, numbers = (entries[mask].tolist() for entries in row)
         for (state, token), one, other in zip(walk, log_probs, numbers, strict=True):
-            found[0][state], found[1][state, token] = other, one
-    return found
+            learnt[0][state], learnt[1][state, token] = other, one
+    return learnt
 
 
 @pytest.mark.filterwarnings("ignore:Speaker makes its logits in a way of its own")
@@ -432,8 +434,8 @@ def test_a_transformer_trained_on_a_buffer_reaches_the_closed_form(
         **settings,
     )
     assert result.value is not None
-    found = distances(process, best, read_out(result.policy, result.value), level)
+    after = distances(process, best, read_out(result.policy, result.value), level)
     told(f"transformer {level} β {beta}, before", before)
-    told(f"transformer {level} β {beta}, after ", found)
-    assert found["V"] < value_within < before["V"] and found["TV"] < variation_within
-    assert found["TV mean"] < before["TV mean"] / 10 and found["V mean"] < before["V mean"] / 10
+    told(f"transformer {level} β {beta}, after ", after)
+    assert after["V"] < value_within < before["V"] and after["TV"] < variation_within
+    assert after["TV mean"] < before["TV mean"] / 10 and after["V mean"] < before["V mean"] / 10

@@ -54,16 +54,16 @@ def run(arguments: list[str], first: Callable[[], None], errors: Path) -> int:
 
 def killed_at(event: int, output: Path) -> Callable[[], None]:
     """Kill this process, as `kill -9` would, when it is about to do so many things to files of the output folder."""
-    left = event
+    remaining = event
 
     def hook(name: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal left
+        nonlocal remaining
         if name in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"):
             if name == "open" and not (isinstance(arguments[1], str) and set(arguments[1]) & set("wax")):
                 return
             if str(output) in str(arguments[0]):
-                left -= 1
-                if left == 0:
+                remaining -= 1
+                if remaining == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
     return lambda: sys.addaudithook(hook)

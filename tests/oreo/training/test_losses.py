@@ -68,9 +68,9 @@ def test_padding_on_either_side_changes_nothing_whatever_it_holds(which: str) ->
     data = batch()
     plain = loss_of(data, which)
     for junk in (0.0, math.nan, math.inf):
-        for left, right in ((3, 0), (0, 4), (2, 5)):
+        for before, after in ((3, 0), (0, 4), (2, 5)):
             padded = {
-                name: torch.nn.functional.pad(x.double(), (left, right), value=0.0 if x.dtype == torch.bool else junk)
+                name: torch.nn.functional.pad(x.double(), (before, after), value=0.0 if x.dtype == torch.bool else junk)
                 for name, x in data.items()
             }
             padded = {k: x.bool() if data[k].dtype == torch.bool else x.requires_grad_() for k, x in padded.items()}
@@ -299,9 +299,9 @@ def lambda_written_out(data: dict[str, Tensor], level: str, lambda_: float, grad
                     total = total + paid[i] - BETA * (rho[i] if free else rho[i].detach())
                 return total
 
-            left = len(actions) - t
-            mixed = sum(((1 - lambda_) * lambda_ ** (n - 1) * target(n) for n in range(1, left)), torch.zeros(()))
-            mixed = mixed + lambda_ ** (left - 1) * target(left)
+            remaining = len(actions) - t
+            mixed = sum(((1 - lambda_) * lambda_ ** (n - 1) * target(n) for n in range(1, remaining)), torch.zeros(()))
+            mixed = mixed + lambda_ ** (remaining - 1) * target(remaining)
             errors.append(((v[t] if gradient == "value" else v[t].detach()) - mixed) ** 2)
         rows.append(sum(errors) / len(errors))
     return sum(rows) / len(rows)
@@ -317,8 +317,8 @@ def lambda_loss(data: dict[str, Tensor], level: str, lambda_: float, gradient: s
 
 def gradients(loss: Tensor, data: dict[str, Tensor]) -> list[Tensor]:
     leaves = [data["value"], data["log_ratio"]]
-    found = torch.autograd.grad(loss, leaves, allow_unused=True)
-    return [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)]
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, gradients, strict=True)]
 
 
 @pytest.mark.parametrize("lambda_", [0.0, 0.3, 0.95, 1.0])
@@ -386,17 +386,17 @@ def test_dqo_is_oreos_token_loss_whose_gradient_is_that_of_the_number_itself(lam
 
     dqo = loss(data["log_ratio"])
     assert dqo.item() == policy_loss(**data, beta=BETA, lambda_=lambda_)[0].item()
-    [found] = torch.autograd.grad(dqo, data["log_ratio"])
-    differences = torch.zeros_like(found)
+    [gradient] = torch.autograd.grad(dqo, data["log_ratio"])
+    differences = torch.zeros_like(gradient)
     for row, t in data["action_mask"].nonzero().tolist():
-        nudge = torch.zeros_like(found)
+        nudge = torch.zeros_like(gradient)
         nudge[row, t] = 1e-6
         with torch.no_grad():
             differences[row, t] = (loss(data["log_ratio"] + nudge) - loss(data["log_ratio"] - nudge)) / 2e-6
-    torch.testing.assert_close(found, differences, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(gradient, differences, rtol=1e-6, atol=1e-8)
     if lambda_:
         [oreo_] = torch.autograd.grad(policy_loss(**data, beta=BETA, lambda_=lambda_)[0], data["log_ratio"])
-        assert not torch.allclose(found, oreo_)
+        assert not torch.allclose(gradient, oreo_)
 
 
 def test_lambda_outside_zero_to_one_or_at_the_response_level_is_refused() -> None:

@@ -53,9 +53,9 @@ def test_recipes_are_the_papers_table() -> None:
 def test_only_the_value_of_7b_is_an_adapter_and_a_whole_one_is_a_matter_of_three_settings() -> None:
     for name in (recipe.name for recipe in recipes()):
         config = TrainConfig.of(recipe=name)
-        found = (config.lora_r, config.lora_alpha, config.lora_models, config.value_lr)
+        filled_in = (config.lora_r, config.lora_alpha, config.lora_models, config.value_lr)
         value_lr = 5e-6 if config.method == "oreo" else None
-        assert found == ((64, 64, "value", 1e-4) if name == "oreo-maths-7b" else (0, None, "both", value_lr))
+        assert filled_in == ((64, 64, "value", 1e-4) if name == "oreo-maths-7b" else (0, None, "both", value_lr))
     whole = TrainConfig.of(recipe="oreo-maths-7b", lora_r=0, lora_models="both", value_lr=5e-6)
     assert (whole.lora_r, whole.lora_alpha, whole.value_lr) == (0, None, 5e-6)
 

@@ -16,16 +16,16 @@ from oreo.training.trainer import train
 torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("left", [None, [], [".half-config.json"]], ids=["nothing", "a folder", "half a file"])
+@pytest.mark.parametrize("files", [None, [], [".half-config.json"]], ids=["nothing", "a folder", "half a file"])
 def test_resuming_begins_where_a_kill_left_nothing_to_go_on_from(
-    left: list[str] | None, start: Path, tmp_path: Path
+    files: list[str] | None, start: Path, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = dict(method="sft", model=start, epochs=1, **fast("sft"))
     whole = train(small_models.episodes(), output=tmp_path / "whole", **settings)
     output = tmp_path / "run"
-    if left is not None:
+    if files is not None:
         output.mkdir()
-        for name in left:
+        for name in files:
             (output / name).write_text('{"meth')
     with pytest.warns(UserWarning, match="run holds nothing to resume yet: the run begins"):
         result = train(small_models.episodes(), output=output, resume=True, **settings)

@@ -48,8 +48,8 @@ def test_every_method_trains_every_kind_of_model_into_folders_that_plain_transfo
     AutoModelForCausalLM.from_pretrained(result.policy)
     if result.value:
         assert AutoModelForTokenClassification.from_pretrained(result.value).num_labels == 1
-    left = {path.name for path in output.iterdir()}
-    assert left == {"policy", "config.json", "log.jsonl"} | ({"value"} if method in WITH_VALUE else set())
+    files = {path.name for path in output.iterdir()}
+    assert files == {"policy", "config.json", "log.jsonl"} | ({"value"} if method in WITH_VALUE else set())
     stored = json.loads((output / "config.json").read_text())
     assert stored["method"] == method and stored["lr"] == 1e-2 and stored["run"]["start"] == digest(model)
 
@@ -199,7 +199,7 @@ def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however
         run = a_run(rollouts(), start, tmp_path, micro, **settings)
         assert (max(map(len, run.rows.lengths)) > {"dpo": 2, "kto": 1}[method]) == (pieces == "split")
         metrics, _ = run.backward(range(len(run.rows.examples)))
-        found = gradient(run)
+        of_run = gradient(run)
         run.modules.models["policy"].zero_grad()
         expected = by_formula(run, method)
         expected.backward()
@@ -207,19 +207,19 @@ def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however
         if method == "kto":
             assert metrics["reference_point"] > 0
         for key, tensor in gradient(run).items():
-            torch.testing.assert_close(found[key], tensor, rtol=1e-3, atol=1e-6)
+            torch.testing.assert_close(of_run[key], tensor, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(method: str, start: Path, tmp_path: Path) -> None:
     extra: dict[str, Any] = {"lambda_": 0.5} if method in WITH_VALUE else {}
-    found = []
+    gradients = []
     for micro in (1, 90, 100_000):
         run = a_run(rollouts(), start, tmp_path, micro, method=method, **extra)
         run.backward(range(len(run.rows.examples)))
-        found.append({(name, key): g for name in run.modules.models for key, g in gradient(run, name).items()})
-    for other in found[1:]:
-        for key, tensor in found[0].items():
+        gradients.append({(name, key): g for name in run.modules.models for key, g in gradient(run, name).items()})
+    for other in gradients[1:]:
+        for key, tensor in gradients[0].items():
             torch.testing.assert_close(other[key], tensor, rtol=1e-3, atol=1e-5 * float(tensor.abs().max()) + 1e-7)
 
 
@@ -303,12 +303,12 @@ def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(
         config = TrainConfig(model=str(start), batch_size=4, games_together=together)
         run = a_new_run(data, config, tmp_path)
         rows = [run.rows.of(index) for index in range(5)]
-        assert sorted(row for each in rows for row in each) == list(range(20))
+        assert sorted(row for batch_rows in rows for row in batch_rows) == list(range(20))
         batches = [
             run._batch([run.rows.examples[row] for row in group])
-            for each in rows
-            for group in run.micro_batching.groups(each, run.rows.lengths, run.rows.games)
+            for batch_rows in rows
+            for group in run.micro_batching.groups(batch_rows, run.rows.lengths, run.rows.games)
         ]
         tokens[together] = sum(batch.packing.input_ids.numel() for batch in batches)
-        assert all(len({games[row] for row in each}) == 1 for each in rows) == together
+        assert all(len({games[row] for row in batch_rows}) == 1 for batch_rows in rows) == together
     assert tokens[True] < tokens[False]

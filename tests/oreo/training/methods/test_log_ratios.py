@@ -27,7 +27,7 @@ def test_a_trajectory_in_pieces_is_one_row_with_all_its_returns_and_log_ratios(
         assert len(run.rows.examples) == len(rollouts()) and max(map(len, run.rows.lengths)) > 1
         metrics, seen = run.backward(range(len(run.rows.examples)))
         assert len(seen) == len(run.rows.examples)
-        found = {(name, key): each for name in run.modules.models for key, each in gradient(run, name).items()}
+        gradients = {(name, key): tensor for name in run.modules.models for key, tensor in gradient(run, name).items()}
         for model in run.modules.models.values():
             model.zero_grad()
         plain, critic = load_policy(start)[0], load_value(start)
@@ -47,7 +47,7 @@ def test_a_trajectory_in_pieces_is_one_row_with_all_its_returns_and_log_ratios(
                 ours, theirs = ours.log_softmax(-1), theirs.detach().log_softmax(-1)
                 ratio = (ours - theirs).gather(-1, ids[0, 1:][acted][:, None])[:, 0]
                 kl = (ours.exp() * (ours - theirs)).sum(-1)
-                others = (torch.as_tensor(each)[1:][acted] for each in (piece.reward, piece.step_start))
+                others = (torch.as_tensor(entries)[1:][acted] for entries in (piece.reward, piece.step_start))
                 terms.append((values[:, 0], ratio, kl, *others))
             value, ratio, kl, reward, begins = (torch.cat(column)[None] for column in zip(*terms, strict=True))
             mask = torch.ones_like(begins)
@@ -58,6 +58,6 @@ def test_a_trajectory_in_pieces_is_one_row_with_all_its_returns_and_log_ratios(
             total += policy_loss(value, ratio, reward, mask, level=level, step_start=begins, **how)[0]
         (total / len(run.rows.examples)).backward()
         assert metrics["loss"] == pytest.approx(total.item() / len(run.rows.examples), rel=1e-4)
-        for (name, key), tensor in found.items():
+        for (name, key), tensor in gradients.items():
             expected = gradient(run, name)[key]
             torch.testing.assert_close(tensor, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()) + 1e-7)
