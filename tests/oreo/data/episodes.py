@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, is_dataclass
+import warnings
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
 from oreo.data.buffer import TrajectoryBuffer
+from oreo.data.records import to_record
+from oreo.data.shards import ShardFile, write_shard
+from oreo.data.tables import to_table
 from oreo.trajectory import Candidate, Step, Trajectory
 
 
@@ -102,3 +106,31 @@ trajectories = st.builds(
     versions=st.dictionaries(texts, texts, max_size=2),
     created=texts,
 )
+
+
+RICH = replace(
+    episode("rich"),
+    steps=(
+        Step("o", "a", 0.5, "t", True, ("a", "b"), -1.5, 0.25, (Candidate("a", -1.5, 0.2), Candidate("b"))),
+        Step("p", "b", continues_message=True, context_start=1, imitate=False),
+        Step("q", "c", cut=True),
+    ),
+    seed=7,
+    versions={"oreo-agents": "0.1"},
+    env_kwargs={"split": "train"},
+)
+
+
+def stored(folder: Path, trajectories: list[Trajectory], name: str = "x.parquet") -> ShardFile:
+    write_shard(to_table([to_record(trajectory) for trajectory in trajectories]), folder / name)
+    return ShardFile(folder / name)
+
+
+def read(shard: ShardFile) -> list[Trajectory]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return list(shard.trajectories())
+
+
+def changed(path: Path, whole: bytes, at: int, to: int) -> None:
+    path.write_bytes(whole[:at] + bytes([to]) + whole[at + 1 :])
