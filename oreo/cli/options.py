@@ -32,7 +32,7 @@ Limit = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Only the first so many problems of the split (math and others that take it).",
+        help="Only the first N problems of the split (math and others that take it).",
         rich_help_panel=ENVIRONMENT,
     ),
 ]

@@ -91,7 +91,7 @@ def train(
     """
     fields |= {"method": method, "model": str(model)}
     output = Path(output).expanduser()
-    if small := small_recipe(fields, stored_config(output) or None if resume else None):
+    if small := small_recipe(fields, (stored_config(output) or None) if resume else None):
         fields["recipe"] = small
     config = TrainConfig.of(**fields)
     with claimed(output, config, resume=resume) as folder:
@@ -121,8 +121,8 @@ class Run:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.max_length = config.max_length or getattr(start.config.get_text_config(), "max_position_embeddings", None)
         self.rows = self._encode(data)
-        self.warmup_steps = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
-        self.steps = self.warmup_steps + self.rows.per_epoch * int(config.epochs or 0)
+        self.value_only_steps = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
+        self.steps = self.value_only_steps + self.rows.per_epoch * int(config.epochs or 0)
         self.identity = {"start": digest(start), "data": fingerprint(self.rows.examples)}
         checkpoint = folder.latest_checkpoint() if resume else None
         state = self._state(checkpoint)
@@ -212,7 +212,7 @@ class Run:
     @property
     def value_only(self) -> bool:
         """Whether the next update is one of those before the policy's."""
-        return self.step < self.warmup_steps
+        return self.step < self.value_only_steps
 
     def backward(self, rows: Sequence[int]) -> tuple[dict[str, float], list[Values]]:
         """Accumulate the gradient of the whole batch's loss. Returns its metrics, and values where there are any.
@@ -299,7 +299,7 @@ class Run:
 
     def _rate(self, name: str) -> float:
         """Linear warm-up, then a cosine to zero, over the updates in which this model is trained."""
-        before = self.warmup_steps if name == "policy" else 0
+        before = self.value_only_steps if name == "policy" else 0
         peak = self.config.lr if name == "policy" else self.config.value_lr
         return float(peak or 0.0) * schedule(self.step - before, self.steps - before, self.config.warmup)
 
@@ -355,7 +355,7 @@ class Run:
         return {
             "step": self.step,
             "epoch": round(self.step / self.rows.per_epoch, 4),
-            "phase": "value" if self.step <= self.warmup_steps else self.method.name,
+            "phase": "value" if self.step <= self.value_only_steps else self.method.name,
             **metrics,
             **value_summary(self.recent),
             "tokens": tokens,
@@ -382,7 +382,7 @@ class Run:
             self.folder.finish(save)
             policy = self.modules.models["policy"]
             weights = sum(parameter.numel() for parameter in policy.parameters())
-            if message := doubt(self.config, weights, self.step - self.warmup_steps, line):
+            if message := doubt(self.config, weights, self.step - self.value_only_steps, line):
                 warnings.warn(message, stacklevel=4)
         self.accelerator.wait_for_everyone()
         return self.folder.result(self.step, line)
