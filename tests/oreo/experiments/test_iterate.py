@@ -150,7 +150,7 @@ def test_rounds_go_on_by_lora_with_a_value_that_begins_anew(tmp_path, luck, mode
 
 
 def test_batch_size_and_workers_change_no_weights(tmp_path, luck) -> None:
-    settings: dict[str, Any] = {"episodes": 12, "per_game": 2, "held_out": 1}
+    settings: dict[str, Any] = {"episodes": 8, "per_game": 2, "held_out": 1}
     others: dict[str, dict[str, Any]] = {
         "together": {"batch_size": 32},
         "alone": {"batch_size": 1},
@@ -263,7 +263,7 @@ def test_killed_while_collecting_and_while_training_it_ends_as_if_left_alone_and
     output = tmp_path / "rounds"
     command = ["iterate", "--output", "rounds", "--rounds", "1", "--episodes", "6", "--held-out", "2", "--seed", "4"]
     command += ["--env", "luck.py:Luck", "--batch-size", "2", "--agent-arg", "max_new_tokens=4", "--set", "lr=1e-3"]
-    command += ["--set", "epochs=8", "--set", "batch_size=1", "--set", "save_every=1"]
+    command += ["--set", "epochs=3", "--set", "batch_size=1", "--set", "save_every=1"]
 
     def start(*more: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -297,7 +297,7 @@ def test_killed_while_collecting_and_while_training_it_ends_as_if_left_alone_and
     results = json.loads(printed)
     assert process.returncode == 0 and len(results["rounds"]) == 2
     lines = [json.loads(line) for line in (output / "round-1" / "oreo" / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == list(range(1, 49)) and 0 < step < 48
+    assert [line["step"] for line in lines] == list(range(1, 19)) and 0 < step < 18
     assert stored(output / "round-1" / "held_out") == sorted(seeds(4, index)[0] for index in range(2))
     alone = start("--output", "alone", "--batch-size", "6")
     alone.communicate(timeout=120)
