@@ -316,7 +316,7 @@ def test_searches_are_compared_at_the_cost_of_beam_search(
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     module = load_script(ROOT / "benchmarks" / "math_learning.py")
     into = tmp_path / "run"
-    amounts = ("--seeds", "1", "--episodes", "8", "--games", "6", "--only", "oreo")
+    amounts = ("--seeds", "1", "--episodes", "24", "--games", "6", "--only", "oreo")
     arguments = [*amounts, "--widths", "1", "2", "--searched", "4", "--into", str(into)]
 
     def learn(*more: str) -> str:

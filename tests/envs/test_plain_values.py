@@ -23,9 +23,10 @@ class Loud(str):
 @given(st.text())
 def test_every_text_is_itself_and_so_is_numpys(words: str) -> None:
     assert text(words, "an observation") == words
-    for same in (np.array(words + "."), np.str_(words + "."), Loud(words)):
+    # (numpy's own texts lose the NULs that they end in.)
+    for same in (np.array(words + "."), np.str_(words + "."), Loud(words + ".")):
         plain = text(same, "an observation")
-        assert type(plain) is str and plain.removesuffix(".") == words.removesuffix(".")
+        assert type(plain) is str and plain == words + "."
 
 
 @pytest.mark.parametrize("value", [None, b"bytes", 3, ["a"], np.array(["a"]), np.bytes_(b"a"), "half \udcff"])
