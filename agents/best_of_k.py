@@ -2,7 +2,7 @@
 
 The value of a candidate is read after its last token and before the one that ends the turn. That is the state in
 which the end was chosen, so it is among the states the value was trained on; the state after the end is in no loss,
-and ranking by it does worse than no guidance at all.
+and ranking by it did worse than no guidance at all (27 % of games won against 42 % greedily, in a trial).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.context import EpisodeContext
 from oreo.agents.models import Models
 from oreo.agents.reading import EpisodeReader, Reading
 from oreo.agents.settings import DEFAULT_K, AgentConfig
-from oreo.agents.turns import decision, different
+from oreo.agents.turns import Turn, decision, different
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
 
@@ -56,30 +57,34 @@ class BestOfKAgent:
 
     def choose(self, reading: Reading) -> list[Decision]:
         """The most valuable turn of each row; among equals the likeliest, then the first."""
-        contexts = self.reader.contexts
-        turns = [[row[place] for place in different(row)] for row in self.reader.sample(reading, self.k)]
+        # 1) K turns a row, equal ones once.
+        sampled = self.reader.sample(reading, self.k)
+        turns = [[row[place] for place in different(row)] for row in sampled]
+
+        # 2) V after each, read where the value was trained: before the token that ends the turn.
         ids = [
-            [contexts.unended_ids(context, turn.text) for turn in row]
+            [self.reader.contexts.unended_ids(context, turn.text) for turn in row]
             for context, row in zip(reading.contexts, turns, strict=True)
         ]
         values = self.value.values(ids)
-        best = [
-            max(range(len(row)), key=lambda place: (row_values[place], row[place].log_prob, -place))
-            for row, row_values in zip(turns, values, strict=True)
-        ]
+
+        # 3) The best of each row. Both models go on from it: the policy has read the tokens that it sampled, the value
+        # model the text of the turn, tokenised as training does.
+        best = [_best(row, row_values) for row, row_values in zip(turns, values, strict=True)]
         chosen = [row[place] for row, place in zip(turns, best, strict=True)]
         self.reader.policy.commit([turn.ids[: turn.read] for turn in chosen])
         self.value.commit([row[place] for row, place in zip(ids, best, strict=True)])
-        decisions = []
-        for context, turn, row, row_values, state_value in zip(
-            reading.contexts, chosen, turns, values, reading.values, strict=True
-        ):
-            candidates = tuple(
-                Candidate(turn.text, turn.log_prob, value) for turn, value in zip(row, row_values, strict=True)
-            )
-            decisions.append(
-                Decision("")
-                if context.full
-                else decision(turn.text, log_prob=turn.log_prob, value=state_value, candidates=candidates, cut=turn.cut)
-            )
-        return decisions
+        return [_decision(*row) for row in zip(reading.contexts, chosen, turns, values, reading.values, strict=True)]
+
+
+def _best(turns: Sequence[Turn], values: Sequence[float]) -> int:
+    return max(range(len(turns)), key=lambda place: (values[place], turns[place].log_prob, -place))
+
+
+def _decision(
+    context: EpisodeContext, chosen: Turn, turns: Sequence[Turn], values: Sequence[float], state_value: float | None
+) -> Decision:
+    if context.full:  # there is no room for a turn; what was sampled is of no account
+        return Decision("")
+    candidates = tuple(Candidate(turn.text, turn.log_prob, value) for turn, value in zip(turns, values, strict=True))
+    return decision(chosen.text, log_prob=chosen.log_prob, value=state_value, candidates=candidates, cut=chosen.cut)

@@ -7,10 +7,10 @@
 
 (Names that begin with "_" or "." are what Parquet tools pass over when they are given a folder.)
 
-Only ever appended to. Each writer has files of its own, so any number of processes may write at once and reading
-needs no lock. A killed writer loses at most the episode it was writing: its journal is read like any other, and made
-a shard by whoever opens the buffer to write next. An episode is in a shard or in the journal of that name; where both
-exist (killed in between), the shard counts.
+A buffer is only ever appended to. Each writer has files of its own, so any number of processes may write at once and
+reading needs no lock. A killed writer loses at most the episode it was writing: its journal is read like any other, and
+made a shard by whoever opens the buffer to write next. An episode is in a shard or in the journal of that name; where
+both exist (killed in between), the shard counts.
 
 What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). What a
 newer version of this package has written is refused.
@@ -71,15 +71,16 @@ class TrajectoryBuffer:
         self.episodes_per_shard = episodes_per_shard
         self._writer: Writer | None = None
         self._shards: dict[str, tuple[Any, ShardFile]] = {}
-        """By name, with the state of the file on disk: what a footer says is read once."""
+        """By name, with (size, time of change, inode) of the file: what a footer says is read once a state."""
         self._recent: File | None = None
-        """The file that an item was taken from last."""
+        """The file that an item was taken from last, which keeps the part of it that was read."""
         _open(self.path, create)
 
     def __repr__(self) -> str:
         return f"TrajectoryBuffer({str(self.path)!r}, {len(self)} episodes)"
 
     def __reduce__(self) -> Any:
+        # A copy in another process is a writer of its own: locks and open files stay here.
         return TrajectoryBuffer, (self.path, True, self.episodes_per_shard)
 
     # Writing.
@@ -102,7 +103,7 @@ class TrajectoryBuffer:
             self.append(trajectory)
 
     def flush(self) -> None:
-        """Make a shard of what has been appended, for other Parquet tools; our own reading needs no flush."""
+        """Make a shard of this object's journal, for other Parquet tools; our own reading needs no flush."""
         if self._writer is not None and self._writer.process == os.getpid():
             self._writer.roll()
 
@@ -119,7 +120,10 @@ class TrajectoryBuffer:
 
     @property
     def writer_name(self) -> str:
-        """What `stored_by` knows this object's episodes by."""
+        """What the names of this object's files begin with, and `stored_by` knows its episodes by.
+
+        Asking makes this object a writer: it begins a journal, and takes over those of dead writers.
+        """
         return self._own_writer().name
 
     def _own_writer(self) -> Writer:
@@ -156,7 +160,8 @@ class TrajectoryBuffer:
 
         Args:
             predicate: called with each episode that matches `equal`.
-            equal: won, env_id, task, task_type, game, dialect, grade, agent or checkpoint, and the value it is to have.
+            equal: won, env_id, task, task_type, game, dialect, grade, agent or checkpoint, and the value it is to have;
+                None asks for nothing.
         """
         unknown = set(equal) - set(_FILTERS)
         if unknown:
@@ -171,7 +176,7 @@ class TrajectoryBuffer:
         """
         files = self._files()
         rows = self._columns(files, ["won", "length", "env_id", "task_type", "agent", "dialect", "grade"])
-        won, lengths = [row[0] for row in rows], [row[1] for row in rows]
+        won, lengths, *_ = zip(*rows, strict=True) if rows else ((), ())
         info: dict[str, Any] = {"path": str(self.path), "episodes": len(rows), "steps": sum(lengths)}
         info |= {"won": sum(won), "success_rate": sum(won) / len(rows) if rows else None}
         for place, name in enumerate(("env", "task_type", "agent", "dialect", "grade"), 2):
@@ -198,7 +203,10 @@ class TrajectoryBuffer:
         yield from self._columns(self._files(), list(names))
 
     def files(self) -> tuple[list[File], list[Path]]:
-        """The shards and journals that count, in order; and what has the name of one and is no regular file."""
+        """The shards and journals that are read, in order; and what has the name of one and is no regular file.
+
+        Where a journal and the shard of its name are both there, the shard alone is read.
+        """
         # Journals first: one that becomes a shard in between is then seen twice, never not at all.
         paths = {path.stem[1:]: path for path in self.path.glob(f"_*{journal.SUFFIX}")}
         paths |= {path.stem: path for path in self.path.glob(f"[!._]*{shards.SUFFIX}")}
@@ -257,15 +265,15 @@ class TrajectoryBuffer:
 
 
 def _readable(trajectories: Iterator[Trajectory]) -> Iterator[Trajectory]:
-    """What can be read of a file, with a warning where that is nothing."""
+    """What can be read of a file up to where it is damaged, with a warning there."""
     try:
         yield from trajectories
     except Damaged as error:
         warn_of(error)
 
 
-def _by_name(pairs: list[tuple[str, bool]]) -> dict[str, dict[str, Any]]:
-    episodes, won = Counter(name for name, _ in pairs), Counter(name for name, success in pairs if success)
+def _by_name(outcomes: list[tuple[str, bool]]) -> dict[str, dict[str, Any]]:
+    episodes, won = Counter(name for name, _ in outcomes), Counter(name for name, success in outcomes if success)
     return {
         name: {"episodes": episodes[name], "won": won[name], "success_rate": won[name] / episodes[name]}
         for name in sorted(episodes)
