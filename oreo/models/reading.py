@@ -64,8 +64,16 @@ def reading(name: str) -> Iterator[None]:
             raise DataError(
                 f"{fault}; put the whole file there (a download that stopped?), or name another model"
             ) from error
+        if "tokenizer" in str(error).lower() and not any((Path(name) / file).is_file() for file in _TOKENIZERS):
+            raise DataError(
+                f"{name} has no tokenizer: none of {', '.join(_TOKENIZERS)} is there; put its model's file there "
+                "(a download that stopped?), or name another model"
+            ) from error
         raise DataError(f"cannot load a model from {name}: {line}") from error
 
+
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+"""Files that tokenizers are read from, one of which a folder has."""
 
 _CONVERT = "AutoModelForCausalLM.from_pretrained({0!r}).save_pretrained(FOLDER) of transformers"
 _CONVERT_ADAPTER = "safetensors.torch.save_file(torch.load({0!r}, weights_only=True), {1!r}, {{'format': 'pt'}})"

@@ -31,6 +31,13 @@ def test_transformers_is_as_loud_afterwards_as_before() -> None:
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
 
 
+def test_a_model_without_its_tokenizer_is_told_which_file_to_put_there(tmp_path: Path) -> None:
+    model = small_models.make_model(tmp_path / "model")
+    (model / "tokenizer.json").unlink()
+    with pytest.raises(DataError, match=r"has no tokenizer: none of tokenizer.json, .*a download that stopped"):
+        load_policy(model)
+
+
 def test_whatever_a_library_raises_is_one_line_and_our_own_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^cannot load a model from .*: first$"), reading(str(tmp_path)):
         raise RuntimeError("first\nsecond")
