@@ -152,7 +152,7 @@ class Crew:
         if self.deaths > MOST_DEATHS:
             raise EngineError(
                 f"{self.deaths} workers died one after the other, the last with {worker.link.exit_reason()}; what was "
-                "stored stays. Try fewer of them: each needs memory of its own"
+                "stored stays. Try fewer: each needs its memory (or the environment ends its process)"
             )
         if self.waiting is None or self.waiting:
             self.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ PACKAGES = (
     "transformers",
 )
 """Packages whose version may change what happens in an episode."""
+_MANY_STEPS = 1_000
+"""Of an episode without a step limit, until that is said."""
 _keys = count()
 
 
@@ -65,9 +68,15 @@ class Playing:
 
     def step(self, decision: Decision) -> None:
         """Take one step. An error of the environment ends the episode and is kept in `failure`."""
-        from oreo.envs.text_env import continues_message
+        from oreo.envs.text_env import continues_message, step_limit
 
         episode = self.episode
+        if len(episode.steps) == _MANY_STEPS and step_limit(episode.env) is None:
+            warnings.warn(
+                f"episode {self.index} of {self.rollout.env_id} has taken {_MANY_STEPS:,} steps and nothing limits "
+                "them; Ctrl-C ends it, and max_steps (--max-steps N) would",
+                stacklevel=2,
+            )
         before, commands = episode.observation, episode.info.get("admissible_commands")
         turn = decision.action if decision.turn is None else decision.turn
         continues = continues_message(turn, episode.info.get("stop", ()))

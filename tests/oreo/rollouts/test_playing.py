@@ -126,3 +126,17 @@ def test_any_gymnasium_environment_of_text_will_do() -> None:
 
     (one,) = rollout(Plain, agent=Chatter(), episodes=1)
     assert one.won and one.steps[0].action_valid is None and one.steps[0].admissible_commands is None
+
+
+def test_an_episode_that_nothing_limits_is_said_once_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(Dice):
+        max_steps = None
+
+        def act(self, text: str) -> tuple[str, float, bool]:
+            self.taken = getattr(self, "taken", 0) + 1
+            return "on", 0.0, self.taken == 9
+
+    monkeypatch.setattr("oreo.rollouts.playing._MANY_STEPS", 5)
+    with pytest.warns(UserWarning, match="episode 0 of .*Endless has taken 5 steps and nothing limits them") as told:
+        rollout(Endless, agent=Chatter(), episodes=1)
+    assert len(told) == 1
