@@ -17,7 +17,7 @@ import pytest
 
 from oreo.cli import main
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 GUESS = f"{ROOT / 'examples' / 'guess.py'}:Guess"
 COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents"]
 COMMANDS += ["recipes", "recipes show"]
@@ -40,24 +40,6 @@ class Broken(TextEnv):
     def expert_action(self):
         return "go"
 """
-
-
-@pytest.fixture
-def oreo(capsys, monkeypatch, tmp_path):
-    """Run `oreo …` in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("ALFWORLD_DATA", raising=False)
-    monkeypatch.delenv("OREO_DEBUG", raising=False)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return int(exit_.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture
