@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -77,15 +78,26 @@ def _interrupts_held_back() -> Iterator[None]:
     It reaches all processes of a terminal, and the first one decides; one that is still importing would print a
     traceback. For the caller it waits until the block is done.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it unblocks signals when it begins, which would be in the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    held: list[int] = []
+    # The mask is for the process that is started, which inherits it. Here another thread may still take the signal,
+    # and then Python runs the handler in this one.
+    handler = signal.getsignal(signal.SIGINT)
+    ours = handler is not None and threading.current_thread() is threading.main_thread()
+    before = None
+    if hasattr(signal, "pthread_sigmask"):  # Windows has none
+        resource_tracker.ensure_running()  # it unblocks signals when it begins, which would be in the block
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if ours:
+            signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _main(pipe: Connection, job: Job) -> None:

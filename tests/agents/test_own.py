@@ -52,7 +52,7 @@ VALUE = 5
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    path = tmp_path / "mine.py"
+    path = tmp_path / "own_agent.py"
     path.write_text(OWN)
     return str(path)
 
@@ -74,8 +74,8 @@ def test_a_module_and_an_entry_point_name_agents_too(
     tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    assert load_agent("mine:Set").name == "set(look)"
-    point = importlib.metadata.EntryPoint("setter", "mine:Set", "oreo.agents")
+    assert load_agent("own_agent:Set").name == "set(look)"
+    point = importlib.metadata.EntryPoint("setter", "own_agent:Set", "oreo.agents")
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [point] if group == point.group else [])
     assert load_agent("setter").name == "set(look)"
 
@@ -101,7 +101,7 @@ def test_a_model_is_not_taken_for_an_agent_of_the_users_own(spec: str, own: bool
 @pytest.mark.parametrize(
     ("name", "settings", "error", "message"),
     [
-        ("Nmeless", {}, UsageError, "mine.py: there is no 'Nmeless' in it; .*did you mean 'Nameless'"),
+        ("Nmeless", {}, UsageError, "own_agent.py: there is no 'Nmeless' in it; .*did you mean 'Nameless'"),
         ("Nameless", {}, UsageError, "Nameless has no name: an agent has a name and a checkpoint"),
         ("Numbered", {}, UsageError, "Numbered has name=5; expected a str"),
         ("Idle", {}, UsageError, r"Idle is no agent: it has no method act\(episodes\)"),
@@ -110,7 +110,7 @@ def test_a_model_is_not_taken_for_an_agent_of_the_users_own(spec: str, own: bool
             "Unmakable",
             {},
             UsageError,
-            r"Unmakable cannot be made with {}: ValueError: no licence \(.*mine.py, line \d+",
+            r"Unmakable cannot be made with {}: ValueError: no licence \(.*own_agent.py, line \d+",
         ),
         ("Set", {"arguments": {"wrd": "x"}}, UsageError, "cannot be made with {'wrd': 'x'}: TypeError"),
         ("Set", {"temperature": 0.5}, UsageError, "temperature does nothing for agent .*it is for language models"),
@@ -126,7 +126,9 @@ def test_what_is_wrong_with_a_class_is_said_in_one_line(
 
 
 def test_an_agent_that_fails_is_named_with_the_line_it_failed_in(file: str) -> None:
-    with pytest.raises(EngineError, match=r"^agent idle failed: RuntimeError: out of ideas \(.*mine.py, line 25\)$"):
+    with pytest.raises(
+        EngineError, match=r"^agent idle failed: RuntimeError: out of ideas \(.*own_agent.py, line 25\)$"
+    ):
         rollout(Errand, agent=f"{file}:Failing", episodes=2)
 
 

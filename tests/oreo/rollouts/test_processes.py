@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -42,13 +43,24 @@ def test_workers_share_the_cores_unless_the_user_has_said_how(
     assert os.environ.get("OMP_NUM_THREADS") == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows blocks no signals")
-def test_ctrl_c_waits_while_a_worker_starts() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        with module._interrupts_held_back():
-            os.kill(os.getpid(), signal.SIGINT)
-            reached = True
-    assert reached and signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+@pytest.mark.parametrize("threads", [0, 1])
+def test_ctrl_c_waits_while_a_worker_starts_also_where_another_thread_would_take_it(threads: int) -> None:
+    done, reached = threading.Event(), False
+    others = [threading.Thread(target=done.wait, daemon=True) for _ in range(threads)]
+    for other in others:
+        other.start()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with module._interrupts_held_back():
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.05)
+                reached = True
+    finally:
+        done.set()
+    assert reached and signal.getsignal(signal.SIGINT) is handler
+    if hasattr(signal, "pthread_sigmask"):
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
 IDLE = """

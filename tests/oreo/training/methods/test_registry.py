@@ -44,7 +44,7 @@ SFT = MethodSpec("sft", ipo)
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "mine.py"
+    path = tmp_path / "own_method.py"
     path.write_text(IPO)
     return path
 
@@ -83,7 +83,7 @@ def test_a_new_method_is_one_file_and_one_line_and_defaults_refusals_and_message
     file: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.syspath_prepend(str(file.parent))
-    monkeypatch.setitem(METHODS, "my-ipo", "mine:IPO")
+    monkeypatch.setitem(METHODS, "my-ipo", "own_method:IPO")
     config = TrainConfig(method="my-ipo")
     assert (config.lr, config.epochs, config.beta, config.pairs_per_game) == (1e-6, 1, 0.1, 5)
     assert (config.alpha, config.value_lr) == (None, None)
@@ -110,7 +110,7 @@ def test_a_method_of_a_file_trains_says_so_in_config_json_and_is_resumed(
     with pytest.raises(KeyboardInterrupt):
         train(with_games(), output=output, on_step=stop, **settings)
     assert json.loads((output / "config.json").read_text())["method"] == f"{file}:IPO"
-    with pytest.raises(UsageError, match=r"method: .*mine.py:IPO' then, 'dpo' now"):
+    with pytest.raises(UsageError, match=r"method: .*own_method.py:IPO' then, 'dpo' now"):
         train(with_games(), output=output, resume=True, **settings | dict(method="dpo"))
     resumed = train(with_games(), output=output, resume=True, **settings)
     first, second = (load_file(run.policy / "model.safetensors") for run in (whole, resumed))
