@@ -240,6 +240,17 @@ def existing_buffer(path: Path) -> Path:
     return path
 
 
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only episodes like this: 'won and steps < 20' (see docs/stored_trajectories.md).",
+        show_default=False,
+    ),
+]
+
+
 Data = Annotated[
     Path | None,
     typer.Option(help="The folder of games, or a pack of them; default: ALFWORLD_DATA.", show_default=False),

@@ -12,6 +12,7 @@ from oreo.cli.options import (
     Json,
     Recipe,
     Seed,
+    Where,
     existing_buffer,
     other_fields,
 )
@@ -68,6 +69,7 @@ def train(
             metavar="stored|success|signed",
         ),
     ] = None,
+    where: Where = None,
     samples_per_game: Annotated[
         int | None, typer.Option(help="Episodes of each game, at most.", rich_help_panel=TRAINING)
     ] = None,
@@ -130,6 +132,7 @@ def train(
         "level": level,
         "lambda_": lambda_,
         "reward": reward,
+        "where": where,
         "samples_per_game": samples_per_game,
         "balance": balance,
         "pairs_per_game": pairs_per_game,

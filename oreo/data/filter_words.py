@@ -7,10 +7,15 @@ the rest of them.
 from __future__ import annotations
 
 import collections
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from oreo.data.records import decoded
+from oreo.data.selection import game_of_columns
+
+CAME_FROM = "came_from"
+"""In `Trajectory.extra`: the buffers an episode was copied from, the oldest first; see oreo.data.derived."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,15 @@ class Word:
 
 
 def _split(kwargs: str) -> str | None:
-    split = json.loads(kwargs).get("split")
+    split = decoded(kwargs, "env_kwargs").get("split")
     return split if isinstance(split, str) else None
+
+
+def _came_from(extra: str) -> str | None:
+    history = decoded(extra, "extra").get(CAME_FROM)
+    last = history[-1] if isinstance(history, list) and history else None
+    buffer = last.get("buffer") if isinstance(last, dict) else None
+    return buffer if isinstance(buffer, str) else None
 
 
 def _refused(valid: Sequence[bool | None]) -> int:
@@ -55,6 +67,7 @@ WORDS: dict[str, Word] = {
     "agent": Word("text", "who acted, with its settings", ("agent",)),
     "checkpoint": Word("text", "the weights it acted with", ("checkpoint",)),
     "created": Word("text", "when it ended, UTC, such as 2026-11-28T16:42:03+00:00", ("created",)),
+    "came_from": Word("text", "the buffer it was copied from last", ("extra",), _came_from),
     "cut_turns": Word("number", "turns that a limit on tokens has cut", ("steps.cut",), sum),
     "refused": Word("number", "actions that the environment refused", ("steps.action_valid",), _refused),
     "tokens": Word("number", "of its turns as they were sampled, where all are stored", ("steps.token_ids",), _tokens),
@@ -65,7 +78,7 @@ GROUPS = {
 }
 """Functions of a word that are about all the episodes with its value."""
 _GAME = ("env_id", "game", "task", "seed")
-"""What makes episodes ones of the same game: see `oreo.data.selection.game_of`."""
+"""What makes episodes ones of the same game."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +103,7 @@ class Value:
     def key(self, row: Mapping[str, Any]) -> Any:
         """Of the group that an episode with these columns is in."""
         if self.word == "game":
-            env, game, task, seed = (row[name] for name in _GAME)
-            return env, game or task or f"seed {seed}"
+            return game_of_columns(*(row[name] for name in _GAME))
         return _read(self.word, row)
 
     def __str__(self) -> str:

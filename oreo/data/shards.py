@@ -130,9 +130,14 @@ def _among(numbers: Sequence[int], rows: range) -> list[int]:
     return [number - rows.start for number in numbers[start:stop]]
 
 
+class DamagedWarning(UserWarning):
+    """Of a part of a buffer that is passed over."""
+
+
 def warn_of(error: Damaged) -> None:
     """The rest goes on, and this is what it goes on without."""
-    warnings.warn(f"{error}; the rest is read. `oreo buffer check` says more, --repair sets it aside", stacklevel=3)
+    message = f"{error}; the rest is read. `oreo buffer check` says more, --repair sets it aside"
+    warnings.warn(DamagedWarning(message), stacklevel=3)
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ def rows_of(table: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
 def _row_values(table: pa.Table, name: str) -> list[Any]:
     column, _, field = name.partition(".")
     if not field:
-        return list(table.column(column).to_pylist())
+        values = table.column(column).to_pylist()
+        return [ADDED[name] if value is None else value for value in values] if name in ADDED else values
     if column not in table.schema.names or field not in _field_names(table.schema.field(column).type.value_type):
         return [[ADDED_TO_STEPS[field]] * length for length in table.column("length").to_pylist()]
     rows: list[Any] = []

@@ -41,7 +41,7 @@ class BufferView:
     def __init__(self, buffer: TrajectoryBuffer, conditions: tuple[Condition, ...] = ()) -> None:
         self.buffer, self.conditions = buffer, conditions
         self._found: tuple[object, Rows] | None = None
-        """The state of the buffer, and what was found in it then."""
+        """The state of the buffer, and what was found in it then; a state of None is forever."""
 
     def __repr__(self) -> str:
         return f"BufferView({str(self.path)!r}, {self.condition!r}, {len(self)} episodes)"
@@ -60,6 +60,12 @@ class BufferView:
     def where(self, condition: str | Condition = "", /, **equal: Any) -> BufferView:
         """Those of them that are as told; see `TrajectoryBuffer.where`."""
         return BufferView(self.buffer, self.conditions + conditions_of(condition, equal))
+
+    def fixed(self) -> BufferView:
+        """A view that stays at the episodes of now, whatever is appended to the buffer."""
+        view = BufferView(self.buffer, self.conditions)
+        view._found = None, self._rows()
+        return view
 
     def __len__(self) -> int:
         return sum(len(numbers) for _, numbers in self._rows())
@@ -118,9 +124,12 @@ class BufferView:
 
     @property
     def _whole(self) -> bool:
-        return not self.conditions
+        """Whether it is all rows of its files that are meant."""
+        return not self.conditions and (self._found is None or self._found[0] is not None)
 
     def _rows(self) -> Rows:
+        if self._found is not None and self._found[0] is None:
+            return self._found[1]
         files = self.buffer.readable_files()
         state = [(file.path, self.buffer.count(file)) for file in files]
         if self._found is None or self._found[0] != state:

@@ -9,11 +9,13 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from oreo.actions import holds_its_action
 from oreo.data.selection import Episode, game_of, pairs, select
+from oreo.data.views import of_trajectories
 from oreo.encoding.turn_format import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
@@ -125,6 +127,22 @@ def encode_all(
         chosen = select(episodes, seed=seed, samples_per_game=samples_per_game, balance=balance)
         encoded = [encoded[index] for index in chosen]
     return _as_rows(encoded, rows, pairs_per_game, seed)
+
+
+def those_meant(trajectories: Any, condition: str) -> Iterable[Trajectory]:
+    """The episodes of a buffer, a view of one, or any iterable that a condition means.
+
+    Raises:
+        DataError: there are none.
+    """
+    if hasattr(trajectories, "where"):
+        meant = trajectories.where(condition)
+    else:
+        trajectories = list(trajectories)
+        meant = of_trajectories(trajectories, condition)
+    if not len(meant):
+        raise DataError(f"none of the {len(trajectories)} trajectories is as told (where: {condition})")
+    return meant  # type: ignore[no-any-return]
 
 
 def _pieces(

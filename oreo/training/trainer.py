@@ -40,7 +40,7 @@ from oreo.training.methods.spec import MethodSpec, Update
 from oreo.training.metrics import value_summary
 from oreo.training.modules import build, load_start
 from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
-from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward
+from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward, those_meant
 from oreo.training.run_folder import RunFolder, TrainResult, claimed, stored_config
 from oreo.training.schedule import schedule
 from oreo.training.small_models import describe, doubt, small_recipe
@@ -142,7 +142,7 @@ class Run:
             data = TrajectoryBuffer(data, create=False)
         config = self.config
         examples = encode_all(
-            data,
+            data if config.where is None else those_meant(data, config.where),
             TurnFormat.from_tokenizer(self.tokenizer, config.instruction),
             rows=self.method.rows,
             won_only=self.method.won_only,

@@ -35,6 +35,7 @@ KNOWN = {
     "agent": lambda t: t.agent,
     "checkpoint": lambda t: t.checkpoint,
     "created": lambda t: t.created,
+    "came_from": lambda t: t.extra["came_from"][-1]["buffer"] if t.extra else None,
     "cut_turns": lambda t: sum(step.cut for step in t.steps),
     "refused": lambda t: sum(step.action_valid is False for step in t.steps),
     "tokens": lambda t: (
@@ -164,6 +165,7 @@ episodes = st.lists(
         agent=few_texts,
         checkpoint=few_texts,
         created=few_texts,
+        extra=st.sampled_from([{}, {"came_from": [{"buffer": "b"}, {"buffer": "a", "episode": 3}]}]),
     ),
     min_size=1,
     max_size=4,
