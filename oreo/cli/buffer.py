@@ -13,6 +13,7 @@ import typer
 from oreo.cli import buffer_copies
 from oreo.cli.options import Data, Json, Where, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs, show_help
+from oreo.cli.verify import verify
 from oreo.errors import UsageError
 from oreo.progress import Progress
 from oreo.text import one_line
@@ -21,6 +22,7 @@ buffer_app = typer.Typer(help="Look after trajectory buffers.", invoke_without_c
 buffer_app.command("filter")(buffer_copies.filter_)
 for command in (buffer_copies.merge, buffer_copies.split, buffer_copies.dedup, buffer_copies.sample):
     buffer_app.command()(command)
+buffer_app.command()(verify)
 _SHOWN = ("game", "task_type", "agent", "length", "episode_return", "won", "truncated", "grade")
 """Columns of an episode in `oreo buffer head`."""
 

@@ -39,6 +39,7 @@ CHEAP = {
     "buffer split": ["nowhere", "--share", "0.5", "--into", "c", "--rest", "d"],
     "buffer dedup": ["nowhere", "--into", "c"],
     "buffer sample": ["nowhere", "--count", "1", "--into", "c"],
+    "buffer verify": ["nowhere"],
     "buffer translate": ["nowhere", "--to", "move", "--into", "c"],
     "games generate": ["--count", "1", "--output", "g"],
     "games info": ["--data", "nowhere"],
