@@ -45,7 +45,7 @@ class ShardFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._recent: tuple[int, list[Trajectory]] | None = None
+        self._recent: tuple[int, pa.Table] | None = None
         """The row group that `item` read last, since the next one is likely to be there too."""
 
     @cached_property
@@ -86,8 +86,10 @@ class ShardFile:
         group = bisect.bisect_right([rows.stop for rows in self._groups], index)
         if self._recent is None or self._recent[0] != group:
             with _opened(self.path) as shard:
-                self._recent = group, shard.trajectories(group)
-        return self._recent[1][index - self._groups[group].start]
+                self._recent = group, shard.read(group)
+        with naming(f"{self.path}, episode {index}"):
+            (trajectory,) = _trajectories(self._recent[1].slice(index - self._groups[group].start, 1))
+        return trajectory
 
     def forget(self) -> None:
         """Let go of what `item` has read."""
@@ -176,13 +178,11 @@ class _Shard:
 
     def trajectories(self, group: int, numbers: Sequence[int] | None = None) -> list[Trajectory]:
         """Those of a row group, or the ones with these numbers among them."""
-        from oreo.data.tables import from_batch
-
         table = self.read(group)
         with self._naming(group):
             if numbers is not None and len(numbers) < table.num_rows:
                 table = table.take(numbers)
-            return [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
+            return _trajectories(table)
 
     def damage(self, group: int) -> Damaged | None:
         try:
@@ -194,6 +194,12 @@ class _Shard:
     def _naming(self, group: int) -> contextlib.AbstractContextManager[None]:
         rows = self.groups[group]
         return naming(f"{self.path}, episodes {rows.start} to {rows.stop - 1}")
+
+
+def _trajectories(table: pa.Table) -> list[Trajectory]:
+    from oreo.data.tables import from_batch
+
+    return [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
 
 
 def _names_of(path: str) -> set[str]:

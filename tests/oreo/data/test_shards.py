@@ -91,16 +91,6 @@ def test_a_newer_shard_stops_reading_since_it_is_whole(version: str, tmp_path: P
         list(TrajectoryBuffer(tmp_path))
 
 
-def test_hugging_face_datasets_reads_it(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
-    stored(tmp_path, [RICH, episode("b")])
-    rows = datasets.load_dataset(
-        "parquet", data_files=f"{tmp_path}/*.parquet", split="train", cache_dir=str(tmp_path / "cache")
-    )
-    assert rows["game"][:] == ["rich", "b"] and rows[0]["steps"][0]["candidates"][0]["text"] == "a"
-    assert rows[0]["versions"] == '{"oreo-agents": "0.1"}'
-
-
 # Earlier versions.
 
 
