@@ -52,6 +52,11 @@ class BestOfKAgent:
     def name(self) -> str:
         return f"best_of_{self.k}({self.reader})"
 
+    @property
+    def tokenizer_digest(self) -> str:
+        """What the tokenizer is recognised by, for the trajectories."""
+        return self.reader.tokenizer_digest
+
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         return self.reader.act(episodes, self.choose)
 
@@ -87,4 +92,11 @@ def _decision(
     if context.full:  # there is no room for a turn; what was sampled is of no account
         return Decision("")
     candidates = tuple(Candidate(turn.text, turn.log_prob, value) for turn, value in zip(turns, values, strict=True))
-    return decision(chosen.text, log_prob=chosen.log_prob, value=state_value, candidates=candidates, cut=chosen.cut)
+    return decision(
+        chosen.text,
+        log_prob=chosen.log_prob,
+        value=state_value,
+        candidates=candidates,
+        cut=chosen.cut,
+        token_ids=tuple(chosen.ids),
+    )

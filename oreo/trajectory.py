@@ -57,8 +57,8 @@ class Step:
     full context. 0: of all of it."""
 
     token_ids: tuple[int, ...] | None = None
-    """The turn as it was sampled, token by token, its end-of-turn token included where the agent wrote one: the same
-    text is often told by other tokens as well. Of the tokenizer that `Trajectory.tokenizer` names; None: not known."""
+    """The turn as it was sampled, without the token that ended it: the same text can be other tokens as well. Of the
+    tokenizer that `Trajectory.tokenizer` names; None: not known. Who changes a text drops them."""
 
     @property
     def text(self) -> str:
@@ -98,7 +98,7 @@ class Trajectory:
     """First 16 hex digits of the SHA-256 of the policy's weights; `served:MODEL` where a server has them,
     `vllm:MODEL` where vLLM read them from no safetensors; empty for agents without any."""
     tokenizer: str = ""
-    """Digest of the tokenizer that the steps' `token_ids` are of (`oreo.encoding.tokenizers.digest`), empty where
+    """Digest of the tokenizer that the steps' `token_ids` are of (`oreo.encoding.token_digest`), empty where
     there are none."""
     versions: dict[str, str] = field(default_factory=dict, hash=False)
     """Versions of the packages the episode depended on."""

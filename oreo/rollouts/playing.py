@@ -99,6 +99,7 @@ class Playing:
                 imitate=decision.imitate,
                 context_start=decision.context_start,
                 cut=decision.cut,
+                token_ids=decision.token_ids,
                 continues_message=continues,
             )
         )
@@ -133,6 +134,11 @@ class Playing:
             where = f"in episode {self.index}{game}, {when}"
             self.failure = describe_failure(error, where, self.rollout.env_id, self.episode.env, methods)
 
+    def _tokenizer(self, agent: Agent) -> str:
+        known = any(step.token_ids is not None for step in self.episode.steps)
+        digest = getattr(agent, "tokenizer_digest", "") if known else ""
+        return digest if isinstance(digest, str) else ""
+
     def trajectory(self, agent: Agent) -> Trajectory:
         """What is stored of it."""
         info = self.episode.info
@@ -152,6 +158,7 @@ class Playing:
             seed=self.seed,
             agent=agent.name,
             checkpoint=agent.checkpoint,
+            tokenizer=self._tokenizer(agent),
             versions=dict(_versions()),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
