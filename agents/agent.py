@@ -60,7 +60,7 @@ class Agent(Protocol):
         """Digest of the weights it acts with; empty without any."""
         ...
 
-    # An agent whose decisions have `token_ids` also has `tokenizer_digest`: oreo.encoding.token_digest of its tokenizer.
+    # One whose decisions have `token_ids` also has `tokenizer_digest`: oreo.encoding.token_digest of its tokenizer.
 
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         """One decision per episode, in the same order."""

@@ -19,6 +19,7 @@ import typer
 import oreo
 from oreo.cli.agents import agents
 from oreo.cli.buffer import buffer_app
+from oreo.cli.check_model import check_model
 from oreo.cli.collect import collect
 from oreo.cli.ctrl_c import ctrl_c_once
 from oreo.cli.envs import envs
@@ -55,6 +56,7 @@ app.add_typer(buffer_app, name="buffer")
 app.add_typer(games_app, name="games")
 app.command(cls=GroupedCommand)(envs)
 app.command(cls=GroupedCommand)(agents)
+app.command("check-model", cls=GroupedCommand)(check_model)
 
 
 def _version(asked: bool) -> None:

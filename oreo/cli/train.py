@@ -146,18 +146,23 @@ def train(
     from oreo.training.devices import disconnect
     from oreo.training.trainer import train as run
 
+    checked: dict[str, Any] = {}
     with Updates("training") as seen:
+
+        def on_step(line: dict[str, Any]) -> None:
+            checked.update({name: line[name] for name in line if name.startswith("self_check")})
+            seen(line)
 
         def message() -> str:
             return f"stopped after update {seen.done} of {seen.total or '?'}; the same command with --resume goes on"
 
         with on_interrupt(message), TrajectoryBuffer(buffer, create=False) as stored:
-            result: Any = run(stored, output=output, resume=resume, on_step=seen, **settings)
+            result: Any = run(stored, output=output, resume=resume, on_step=on_step, **settings)
     disconnect()
     if not is_main_process():
         return
     if json:
-        print_json(vars(result))
+        print_json(vars(result) | checked)
     else:
         made = {name: value for name, value in vars(result).items() if name != "metrics"}
-        print_pairs(made | main_metrics(result.metrics) | {"log": output / "log.jsonl"})
+        print_pairs(made | checked | main_metrics(result.metrics) | {"log": output / "log.jsonl"})

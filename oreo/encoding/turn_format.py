@@ -159,6 +159,11 @@ class TurnFormat:
         """
         return self._turn_of(step, preceding) + self._reply_to(step, observation)
 
+    def has_tokens(self, step: Step) -> bool:
+        """Whether a step is an action: a turn without text has none where nothing ends it."""
+        said = step.text if step.token_ids is None else step.token_ids
+        return bool(said) or not (_is_open(step) or step.cut)
+
     def _turn_of(self, step: Step, preceding: str) -> list[int]:
         if step.token_ids is not None:
             return [*step.token_ids, *([] if _is_open(step) or step.cut else [self.end])]

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oreo.encoding.turn_format import INSTRUCTION_KEY, TurnFormat
+from oreo.encoding.turn_format import INSTRUCTION_KEY, Encoded, TurnFormat
 from oreo.errors import UsageError
 from oreo.field_docs import document_settings
 from oreo.files import writing
@@ -43,6 +43,7 @@ from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
 from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward, those_meant
 from oreo.training.run_folder import RunFolder, TrainResult, claimed, stored_config
 from oreo.training.schedule import schedule
+from oreo.training.self_check import compare, noting
 from oreo.training.small_models import describe, doubt, small_recipe
 from oreo.trajectory import Trajectory
 
@@ -120,10 +121,14 @@ class Run:
         if config.instruction is not None:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.max_length = config.max_length or getattr(start.config.get_text_config(), "max_position_embeddings", None)
+        self.identity = {"start": digest(start)}
+        self.acted: list[Trajectory] = []
+        """Episodes that the starting model played, for the self-check."""
+        self.format = TurnFormat.from_tokenizer(self.tokenizer, config.instruction)
         self.rows = self._encode(data)
         self.value_only_steps = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.steps = self.value_only_steps + self.rows.per_epoch * int(config.epochs or 0)
-        self.identity = {"start": digest(start), "data": fingerprint(self.rows.examples)}
+        self.identity["data"] = fingerprint(self.rows.examples)
         checkpoint = folder.latest_checkpoint() if resume else None
         state = self._state(checkpoint)
         self.step: int = state["step"]
@@ -141,9 +146,10 @@ class Run:
 
             data = TrajectoryBuffer(data, create=False)
         config = self.config
+        meant = data if config.where is None else those_meant(data, config.where)
         examples = encode_all(
-            data if config.where is None else those_meant(data, config.where),
-            TurnFormat.from_tokenizer(self.tokenizer, config.instruction),
+            noting(meant, self.identity["start"], self.acted),
+            self.format,
             rows=self.method.rows,
             won_only=self.method.won_only,
             max_length=self.max_length,
@@ -186,6 +192,7 @@ class Run:
         saved, line = self.step, dict[str, Any]()
         try:
             with self._logging() as log, stop_requests(self.accelerator.num_processes > 1) as requests:
+                checked = self.self_check() if self.step == 0 < self.steps else {}
                 while self.step < self.steps:
                     began = time.perf_counter()
                     rows = self.rows.of(self.step)
@@ -193,7 +200,8 @@ class Run:
                     with uninterrupted():
                         metrics |= self.apply(rows, metrics)
                         self.recent.extend(values)
-                        line = self.line(rows, metrics, time.perf_counter() - began)
+                        line = self.line(rows, metrics, time.perf_counter() - began) | checked
+                        checked = {}
                         log(line)
                     if self.config.save_every and self.step % self.config.save_every == 0 and self.step < self.steps:
                         self.save()
@@ -208,6 +216,34 @@ class Run:
                     self.save()
             raise
         return self._finish(line)
+
+    def self_check(self) -> dict[str, float]:
+        """Score turns that the starting model has said once more, as training does; for the first line of the log.
+
+        Warns where they are not as likely as they were (oreo.training.self_check).
+        """
+        policy = self.modules.called["policy"]
+
+        def score(pieces: Sequence[Encoded]) -> Tensor:
+            batch = self.micro_batching.batch(pieces)
+            log_probs: Tensor = policy(batch.input_ids, batch.action_mask, kl=False, packing=batch.packing)[0]
+            return log_probs
+
+        compared = compare(self.acted, self.format, score, self.max_length)
+        self.acted.clear()
+        if compared is None:
+            return {}
+        if not compared.agrees and self.main:
+            warnings.warn(
+                f"{compared}, by the very model that said them: template, instruction, dtype or context of training "
+                "are not those of acting (`oreo check-model` tells more)",
+                stacklevel=4,
+            )
+        return {
+            "self_check_turns": float(compared.turns),
+            "self_check_mean": compared.mean,
+            "self_check_largest": compared.largest,
+        }
 
     @property
     def value_only(self) -> bool:

@@ -19,8 +19,9 @@ from oreo.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 GUESS = f"{ROOT / 'examples' / 'guess.py'}:Guess"
-COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents"]
+COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents", "check-model"]
 COMMANDS += ["recipes", "recipes show"]
+COMMANDS += [f"buffer {word}" for word in ("filter", "merge", "split", "dedup", "sample", "head", "verify")]
 COMMANDS += ["buffer info", "buffer check", "buffer translate", "games generate", "games info", "games pack"]
 
 
