@@ -207,6 +207,24 @@ def refuse_without_reward(examples: Sequence[Example], method: str) -> None:
         )
 
 
+def refuse_unknown_tokens(examples: Sequence[Example], vocabulary: int) -> None:
+    """For stored tokens, which may be anybody's numbers.
+
+    Args:
+        vocabulary: tokens that the model has.
+
+    Raises:
+        DataError: it has no such token.
+    """
+    for example in examples:
+        largest = max(int(piece.input_ids.max()) for piece in example.pieces)
+        if largest >= vocabulary:
+            raise DataError(
+                f"the episode of {example.name!r} has the token {largest}, and the model {vocabulary} tokens: its "
+                "token_ids are damaged, or it is another model's tokenizer"
+            )
+
+
 class Rows:
     """The rows of a run, and which of them each of its updates learns from."""
 

@@ -40,7 +40,15 @@ from oreo.training.methods.spec import MethodSpec, Update
 from oreo.training.metrics import value_summary
 from oreo.training.modules import build, load_start
 from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
-from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward, those_meant
+from oreo.training.rows import (
+    Example,
+    Rows,
+    encode_all,
+    fingerprint,
+    refuse_unknown_tokens,
+    refuse_without_reward,
+    those_meant,
+)
 from oreo.training.run_folder import RunFolder, TrainResult, claimed, stored_config
 from oreo.training.schedule import schedule
 from oreo.training.self_check import compare, noting
@@ -126,6 +134,7 @@ class Run:
         """Episodes that the starting model played, for the self-check."""
         self.format = TurnFormat.from_tokenizer(self.tokenizer, config.instruction)
         self.rows = self._encode(data)
+        refuse_unknown_tokens(self.rows.examples, int(start.get_input_embeddings().weight.shape[0]))
         self.value_only_steps = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.steps = self.value_only_steps + self.rows.per_epoch * int(config.epochs or 0)
         self.identity["data"] = fingerprint(self.rows.examples)
