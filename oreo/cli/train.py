@@ -11,7 +11,6 @@ from oreo.cli.help import TRAINING
 from oreo.cli.options import (
     Json,
     Recipe,
-    Seed,
     existing_buffer,
     other_fields,
 )
@@ -102,7 +101,7 @@ def train(
             help="Log to tensorboard, wandb or trackio as well (repeatable).", metavar="tensorboard|wandb|trackio"
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="Of the order of the data, and of what is selected of it.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted run stopped, if there is one.")
     ] = False,
@@ -110,8 +109,9 @@ def train(
 ) -> None:
     """Train on a buffer.
 
-    A policy, and with --method oreo or dqo a value model. Defaults are the paper's for ALFWorld, and for a small model
-    such as tiny those of recipe small-METHOD; --recipe names others. What is said explicitly wins.
+    A policy, and with --method oreo or dqo a value model. Defaults are the paper's for ALFWorld; for a small model such
+    as tiny, methods oreo, rejection and sft take those of recipe small-METHOD, unless one of these is given. --recipe
+    names others, which single settings go before.
 
     \b
     Example:

@@ -11,7 +11,7 @@ from typing import Any
 
 from oreo.errors import UsageError, did_you_mean
 from oreo.field_docs import document_fields
-from oreo.records import check_types, check_values
+from oreo.records import ABOVE_0, check_ranges, check_types, check_values
 from oreo.training.methods.registry import knowing, load_method
 from oreo.training.methods.spec import MethodSpec
 from oreo.training.recipe import load_recipe
@@ -179,13 +179,7 @@ class TrainConfig:
             object.__setattr__(self, "lora_alpha", self.lora_r)
 
     def _check_ranges(self) -> None:
-        for name, (least, most) in _RANGE.items():
-            number = getattr(self, name)
-            if number is not None and not least <= number <= most:
-                expected = f"at least {least}" if most == math.inf else f"a number from {least} to {most}"
-                raise UsageError(f"{name} is {number}; expected {expected}")
-        if self.spec.knows("beta") and not (self.beta or 0.0) > 0:
-            raise UsageError(f"beta is {self.beta}; expected a number above 0")
+        check_ranges(self, _RANGE)
         if not all(0 <= beta < 1 for beta in self.adam_betas):
             raise UsageError(f"adam_betas is {list(self.adam_betas)}; expected two numbers from 0 to below 1")
         if self.epochs == 0 and self.value_warmup_epochs == 0:
@@ -250,7 +244,7 @@ _RANGE: dict[str, tuple[float, float]] = {
     "batch_size": (1, math.inf),
     "lr": (0, math.inf),
     "value_lr": (0, math.inf),
-    "beta": (0, math.inf),
+    "beta": (ABOVE_0, math.inf),
     "alpha": (0, math.inf),
     "lambda_": (0, 1),
     "desirable_weight": (0, math.inf),
