@@ -185,7 +185,7 @@ class MessageSearchAgent:
         for root, context in zip(roots, reading.contexts, strict=True):
             world_of(root.episode).restore(root.world)
             best = self._choice(searches[root.episode.key].beams)
-            message = [replace(one, context_start=context.context_start) for one in best.decisions]
+            message = [replace(decision, context_start=context.context_start) for decision in best.decisions]
             self._planned[root.episode.key] = message or [Decision("", value=root.state_value, imitate=False)]
 
     def _propose(self, level: list[_Beam], logits: Tensor, searches: dict[int, _Search]) -> None:

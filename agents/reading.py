@@ -150,6 +150,8 @@ class EpisodeReader:
 
 def check_same_tokens(policy: Any, value: Any) -> None:
     """A value model reads the policy's tokens, so it needs the same vocabulary."""
-    one, other = (int(model.config.get_text_config().vocab_size) for model in (policy, value))
-    if one != other:
-        raise DataError(f"the policy knows {one} tokens and the value model {other}: they do not belong together")
+    policy_tokens, value_tokens = (int(model.config.get_text_config().vocab_size) for model in (policy, value))
+    if policy_tokens != value_tokens:
+        raise DataError(
+            f"the policy knows {policy_tokens} tokens and the value model {value_tokens}: they do not belong together"
+        )

@@ -220,7 +220,7 @@ class VllmCompleter:
                 [prompts[place] for place in asked], [seeds[place] for place in asked], n=n, **self._sampling
             )
             for place, output in zip(asked, outputs, strict=True):
-                turns[place] = [self._sample(one) for one in output.outputs]
+                turns[place] = [self._sample(completion) for completion in output.outputs]
         return [Completion(row, self._starts[episode.key]) for episode, row in zip(episodes, turns, strict=True)]
 
     def _start(self, episode: Episode, start: int) -> int:

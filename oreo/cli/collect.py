@@ -73,7 +73,7 @@ def collect(
 
         def stored(won: bool) -> None:
             failures.passed()
-            progress.one(won)
+            progress.count(won)
 
         def message() -> str:
             kept = _episodes_in(into) - before  # workers may have stored some that they could not report any more

@@ -25,7 +25,7 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     A field has an annotation of typer's and a default, as an option in a signature has.
     """
     annotations = get_type_hints(command, include_extras=True)
-    groups: dict[str, type] = {name: kind for name, kind in annotations.items() if dataclasses.is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in annotations.items() if dataclasses.is_dataclass(kind)}
     parameters = []
     for parameter in inspect.signature(command).parameters.values():
         if parameter.name in groups:
@@ -44,7 +44,7 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     return called_by_typer
 
 
-def _options(group: type) -> list[inspect.Parameter]:
+def _options(group: Any) -> list[inspect.Parameter]:
     annotations = get_type_hints(group, include_extras=True)
     return [
         inspect.Parameter(
@@ -54,6 +54,6 @@ def _options(group: type) -> list[inspect.Parameter]:
     ]
 
 
-def _taken(arguments: dict[str, Any], group: type) -> dict[str, Any]:
+def _taken(arguments: dict[str, Any], group: Any) -> dict[str, Any]:
     """The arguments of a group's fields, which are then no longer among the others."""
     return {field.name: arguments.pop(field.name) for field in dataclasses.fields(group)}

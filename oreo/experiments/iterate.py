@@ -261,14 +261,14 @@ def _agent_config(settings: dict[str, Any], temperature: str) -> AgentConfig:
     return configure(AgentConfig(temperature=settings[temperature]), settings["agent_settings"])
 
 
-def _collecting(recipe: str | None, **given: Any) -> dict[str, Any]:
+def _collecting(recipe: str | None, **own: Any) -> dict[str, Any]:
     """per_game, max_steps and temperature: as given, else as the recipe has them, else plain."""
     from oreo.training.recipe import load_recipe
 
     settings: dict[str, Any] = {"per_game": 1, "max_steps": None, "temperature": 1.0}
     if recipe is not None:
         settings |= {name: setting.value for name, setting in load_recipe(recipe).collect.items()}
-    return settings | {name: value for name, value in given.items() if value is not None}
+    return settings | {name: value for name, value in own.items() if value is not None}
 
 
 def _row(number: int, evaluation: Evaluation, buffer: Path | None = None) -> dict[str, Any]:
