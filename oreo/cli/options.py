@@ -66,7 +66,7 @@ Recipe = Annotated[
     str | None, typer.Option(help="Settings of the paper's experiments: see `oreo recipes`.", rich_help_panel=TRAINING)
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output, nothing else.")]
-_OPTIONS = {"lambda_": "--lambda", "lora_r": "--lora", "trackers": "--track"}
+_OPTIONS = {"lora_r": "--lora", "trackers": "--track"}
 """Of fields of TrainConfig, where they are not called as these are."""
 
 

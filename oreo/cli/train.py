@@ -55,9 +55,15 @@ def train(
             help="What one action is: token, step or response.", rich_help_panel=TRAINING, metavar="token|step|response"
         ),
     ] = None,
-    lambda_: Annotated[
+    value_lambda: Annotated[
         float | None,
-        typer.Option("--lambda", help="0 one-step consistency, 1 telescoped (the paper).", rich_help_panel=TRAINING),
+        typer.Option(
+            help="Target of the value: 1 the episode's end (the paper), 0 the next turn's value, or between.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    policy_lambda: Annotated[
+        float | None, typer.Option(help="The same of the policy's target.", rich_help_panel=TRAINING)
     ] = None,
     reward: Annotated[
         str | None,
@@ -128,7 +134,8 @@ def train(
         "beta": beta,
         "alpha": alpha,
         "level": level,
-        "lambda_": lambda_,
+        "value_lambda": value_lambda,
+        "policy_lambda": policy_lambda,
         "reward": reward,
         "samples_per_game": samples_per_game,
         "balance": balance,

@@ -212,7 +212,7 @@ def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(method: str, start: Path, tmp_path: Path) -> None:
-    extra: dict[str, Any] = {"lambda_": 0.5} if method in WITH_VALUE else {}
+    extra: dict[str, Any] = {"value_lambda": 0.5, "gamma": 0.9} if method in WITH_VALUE else {}
     gradients = []
     for micro in (1, 90, 100_000):
         run = a_run(rollouts(), start, tmp_path, micro, method=method, **extra)
