@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 _HINT = "n step  space pause  q quit"
 
 
-class Quit(Exception):
-    """The watcher pressed q."""
+class Quit(BaseException):
+    """The watcher pressed q. Like an interrupt it is no `Exception`: what handles errors of agents is not to take it for
+    one.
+    """
 
 
 class Watched:
