@@ -26,9 +26,7 @@ _HINT = "n step  space pause  q quit"
 
 
 class Quit(BaseException):
-    """The watcher pressed q. Like an interrupt it is no `Exception`: what handles errors of agents is not to take it for
-    one.
-    """
+    """The watcher pressed q. It is no `Exception`, as an interrupt is none: no agent has failed."""
 
 
 class Watched:

@@ -136,7 +136,7 @@ class Run:
         self.value_only_updates = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.total_updates = self.value_only_updates + self.rows.per_epoch * int(config.epochs or 0)
 
-        # 3) Where the run stands. Its start is known by weights that `build` hands over to be trained.
+        # 3) Where the run stands. The start is known by its weights before `build` below hands them over to be trained.
         self.identity = {"start": digest(start), "data": fingerprint(self.rows.examples)}
         checkpoint = folder.latest_checkpoint() if resume else None
         state = {} if checkpoint is None else read_state(checkpoint)
