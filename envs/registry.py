@@ -39,7 +39,9 @@ class BuiltIn:
 
 
 BUILT_IN = {
-    "oreo/ALFWorld-v0": BuiltIn("oreo.envs.alfworld.env:ALFWorldEnv", "alfworld", "oreo.envs.alfworld.matching:matcher"),
+    "oreo/ALFWorld-v0": BuiltIn(
+        "oreo.envs.alfworld.env:ALFWorldEnv", "alfworld", "oreo.envs.alfworld.matching:matcher"
+    ),
     "oreo/Math-v0": BuiltIn("oreo.envs.math.env:MathEnv", "math"),
 }
 SHORT_NAMES = {built_in.short_name: env_id for env_id, built_in in BUILT_IN.items()}

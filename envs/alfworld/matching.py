@@ -2,7 +2,8 @@
 
 A path is of its authors' machine; its last two folders, task and trial, name the game wherever the data lies. Without
 one, games of the same task sentence are looked at, then their first observations, then what the recorded actions bring
-about in them: the one game in which all is as it was recorded. Where several are left, they are named and none is taken.
+about in them: the one game in which all is as it was recorded. Of several that are left none is taken, and all are
+named.
 
 Where the source does not say whether the episode was won, its actions are played.
 """
@@ -16,7 +17,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from oreo.envs.alfworld.data.games import Entry, find_data, load_game, split_entries, splits
+from oreo.envs.alfworld.data.games import LAYOUT, Entry, find_data, load_game, split_entries, splits
 from oreo.envs.alfworld.dialects import in_dialect
 from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.errors import UnknownExpression, UnknownGameLogic
@@ -27,7 +28,8 @@ from oreo.errors import DataError, OreoError
 from oreo.matching import Matched
 from oreo.trajectory import Step, Trajectory
 
-_PATH = re.compile(rf"((?:{'|'.join(TASK_TYPES)})-[^/\\]+)[/\\]+(trial_\w+)")
+_PATH = re.compile(rf"(?:({LAYOUT}/\w+/))?((?:{'|'.join(TASK_TYPES)})-[^/\\]+)[/\\]+(trial_\w+)")
+"""LAYOUT/SPLIT/, TASK, TRIAL."""
 _TASK = re.compile(r"Your task is to: *(.*?)\.?\s*$", re.MULTILINE)
 _BEGINNING = re.compile(r"You are in the middle of a room\..*?(?=\s*Your task is to:)", re.DOTALL)
 _ARRIVAL = re.compile(r"^You arrive at [a-z]+ \d+\. ")
@@ -56,13 +58,13 @@ def matcher(data: str | os.PathLike[str] | None = None) -> Recognize:
         read = replace(
             trajectory,
             task=sentence[1] if sentence else trajectory.task,
-            task_type=next((kind for kind in TASK_TYPES if path and path[1].startswith(f"{kind}-")), ""),
+            task_type=next((kind for kind in TASK_TYPES if path and path[2].startswith(f"{kind}-")), ""),
             dialect=_dialect(trajectory.steps) or trajectory.dialect,
         )
-        fitting = games.fitting(read, path[1] + "/" + path[2] if path else "")
+        fitting = games.fitting(read, f"{path[2]}/{path[3]}" if path else "")
         if len(fitting) != 1:
-            named = "/".join((path[1], path[2], "game.tw-pddl")) if path else ""
-            return Matched(replace(read, game="" if fitting else named), outcome_known, games=tuple(fitting))
+            named = f"{path[1] or ''}{path[2]}/{path[3]}/game.tw-pddl" if path and not fitting else ""
+            return Matched(replace(read, game=named), outcome_known, games=tuple(fitting))
         return games.told(read, fitting[0], outcome_known)
 
     return recognize
@@ -106,9 +108,7 @@ class _Games:
         if self._data is None or not trajectory.steps:
             return []
         begins = trajectory.steps[0].observation
-        fitting = [
-            name for name in self._with_task(trajectory.task) if self._beginning(name) == _room(begins)
-        ]
+        fitting = [name for name in self._with_task(trajectory.task) if self._beginning(name) == _room(begins)]
         if len(fitting) > 1:
             fitting = [name for name in fitting if self._played(name, trajectory)[0]] or fitting
         return fitting

@@ -23,7 +23,9 @@ def import_command(
     into: Annotated[Path, typer.Option(help="The buffer; made where there is none.")],
     format: Annotated[
         str | None,
-        typer.Option(help="Insist on a format: see `oreo buffer formats`, or path/to/file.py:NAME. Default: by looking."),
+        typer.Option(
+            help="Insist on a format: see `oreo buffer formats`, or path/to/file.py:NAME. Default: by looking."
+        ),
     ] = None,
     env: Annotated[
         str | None, typer.Option(help="The environment the episodes are from. Default: found by what they say.")
@@ -34,13 +36,16 @@ def import_command(
         typer.Option(
             "--action-pattern",
             metavar="REGEX",
-            help='How an action is found in a turn: the last match, its first group or all of it. Default: "Action: …", '
+            help='How an action is found in a turn: the last match, its first group or all of it. Default: "Action: …" '
             "<action>…</action>, or all of the turn.",
         ),
     ] = None,
     thoughts: Annotated[bool, typer.Option(help="Keep whole turns, or their actions alone.")] = True,
     won: Annotated[
-        bool | None, typer.Option("--won/--lost", help="How episodes ended whose file does not say it, where playing them does not either.")
+        bool | None,
+        typer.Option(
+            "--won/--lost", help="How episodes ended whose file does not say it, where playing them does not either."
+        ),
     ] = None,
     skip: Annotated[bool, typer.Option("--skip", help="Leave out what cannot be read, and name it.")] = False,
     json: Json = False,

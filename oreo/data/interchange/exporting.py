@@ -119,7 +119,9 @@ def written(row: Any) -> str:
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        raise DataError("a number of an episode is none that JSON has (nan or inf); such an episode stays where it is") from None
+        raise DataError(
+            "a number of an episode is none that JSON has (nan or inf); such an episode stays where it is"
+        ) from None
 
 
 def lost_of(kind: Format, trajectory: Trajectory) -> set[str]:

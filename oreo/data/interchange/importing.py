@@ -22,6 +22,7 @@ from oreo.data.interchange.spec import Episode, Format, Reading, SetAside, plain
 from oreo.data.records import decoded, to_record
 from oreo.errors import DataError
 from oreo.matching import Match, Matched
+from oreo.plugins import reason
 from oreo.trajectory import Trajectory
 
 _MOST_NAMED = 1000
@@ -162,6 +163,8 @@ def _all(
             except DataError as error:
                 _unread(report, skip, place, str(error))
                 continue
+            except Exception as error:  # of a format of the user's own
+                raise DataError(f"{path}, line {row.line}: the format {kind.name} failed: {reason(error)}") from error
             for part, result in enumerate(results):
                 if isinstance(result, SetAside):
                     report.set_aside[result.reason] = report.set_aside.get(result.reason, 0) + 1

@@ -6,7 +6,7 @@ import importlib.metadata
 import itertools
 from pathlib import Path
 
-from oreo.data.interchange import sharegpt
+from oreo.data.interchange import agentgym, eto, jsonl, messages, oreo_release, pairs, react, sharegpt, trl
 from oreo.data.interchange.sources import rows
 from oreo.data.interchange.spec import Format
 from oreo.errors import DataError, UsageError, did_you_mean
@@ -16,6 +16,15 @@ FORMATS: dict[str, Format] = {
     record.name: record
     for record in (
         sharegpt.FORMAT,
+        agentgym.FORMAT,
+        messages.FORMAT,
+        pairs.FORMAT,
+        *trl.FORMATS,
+        oreo_release.MATH,
+        oreo_release.ALFWORLD,
+        eto.FORMAT,
+        react.FORMAT,
+        jsonl.FORMAT,
     )
 }
 ENTRY_POINT_GROUP = "oreo.formats"
@@ -38,7 +47,9 @@ def find(name: str) -> Format:
         return FORMATS[name]
     place = _entry_points().get(name, name)
     if ":" not in place:
-        raise UsageError(f"unknown format {name!r}: {did_you_mean(name, names())}, or path/to/file.py:NAME for your own")
+        raise UsageError(
+            f"unknown format {name!r}: {did_you_mean(name, names())}, or path/to/file.py:NAME for your own"
+        )
     loaded = load_object(place)
     if not isinstance(loaded, Format):
         raise UsageError(f"{place} is no oreo.data.interchange.spec.Format, got {type(loaded).__name__}")

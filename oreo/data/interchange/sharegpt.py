@@ -53,7 +53,9 @@ def messages_of(row: Any, name: str = "conversations") -> list[Message]:
         who = speaker(field(item, role, str, where), f"{where}.{role}")
         loss = checked(item.get("loss"), f"{where}.loss", (bool, type(None)))
         extra = besides(item, role, text, "loss")
-        messages.append(Message(who, text_of(field(item, text, object, where), f"{where}.{text}"), loss is not False, extra))
+        messages.append(
+            Message(who, text_of(field(item, text, object, where), f"{where}.{text}"), loss is not False, extra)
+        )
     return messages
 
 

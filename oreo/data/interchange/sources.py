@@ -1,4 +1,4 @@
-"""The rows of a file, whatever it is packed in: JSON lines, a JSON array, one JSON value, Parquet; gzip, xz, bzip2, zstd.
+"""The rows of a file, however it is packed: JSON lines, an array, one value, Parquet; gzip, xz, bzip2, zstd.
 
 What a file is, its first bytes say and not its name. A row is held at a time, and none may be larger than
 `MOST_BYTES`. A line that cannot be read is a row with a fault, and the next one follows; where what comes after it
@@ -250,7 +250,7 @@ def _next_value(text: _Text, number: int) -> Row:
 
 
 def _size_of_value(held: bytearray) -> int | None:
-    """Bytes of the JSON object or array at the beginning; of another value, up to a comma; None: its end is not held."""
+    """Bytes of the JSON object or array at the beginning; of another value, up to a comma; None: not all is held."""
     if held[:1] not in (b"{", b"["):
         ends = [end for end in (held.find(b","), held.find(b"]")) if end >= 0]
         return max(min(ends), 1) if ends else None

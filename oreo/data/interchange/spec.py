@@ -107,11 +107,13 @@ def field(row: Any, name: str, kinds: type | tuple[type, ...], where: str = "") 
 
 
 def checked(value: Any, name: str, kinds: type | tuple[type, ...]) -> Any:
-    """A value of one of some types. A whole number is a float, and a boolean is no number.
+    """A value of one of some types, `object` being any. A whole number is a float, and a boolean is no number.
 
     Raises:
         Misfit: it is of another type.
     """
+    if kinds is object:
+        return value
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     fits = isinstance(value, kinds) or (float in kinds and isinstance(value, int))
     if not fits or (isinstance(value, bool) and bool not in kinds):
