@@ -37,7 +37,7 @@ def import_command(
             "--action-pattern",
             metavar="REGEX",
             help='How an action is found in a turn: the last match, its first group or all of it. Default: "Action: …" '
-            "<action>…</action>, or all of the turn.",
+            "or <action>…</action>; else all of the turn.",
         ),
     ] = None,
     thoughts: Annotated[bool, typer.Option(help="Keep whole turns, or their actions alone.")] = True,

@@ -6,7 +6,20 @@ import importlib.metadata
 import itertools
 from pathlib import Path
 
-from oreo.data.interchange import agentgym, eto, jsonl, messages, oreo_release, pairs, react, sharegpt, trl
+from oreo.data.interchange import (
+    agentgym,
+    atif,
+    eto,
+    jsonl,
+    messages,
+    oreo_release,
+    pairs,
+    react,
+    sharegpt,
+    trl,
+    verifiers_results,
+    verifiers_traces,
+)
 from oreo.data.interchange.sources import rows
 from oreo.data.interchange.spec import Format
 from oreo.errors import DataError, UsageError, did_you_mean
@@ -25,6 +38,9 @@ FORMATS: dict[str, Format] = {
         eto.FORMAT,
         react.FORMAT,
         jsonl.FORMAT,
+        verifiers_results.FORMAT,
+        verifiers_traces.FORMAT,
+        atif.FORMAT,
     )
 }
 ENTRY_POINT_GROUP = "oreo.formats"

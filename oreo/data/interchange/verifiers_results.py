@@ -1,0 +1,111 @@
+"""verifiers 0.x: `results.jsonl`, a rollout a line: `example_id, prompt, completion, reward, answer, info, error, …`.
+
+A row with `error` is no loss and holds no episode. What a metric is, nothing says: all that is not read goes to
+`extra`. Rewards of steps, which a row has no place for, are written into `info`, and read from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from oreo.data.interchange.chat import alternating, read_messages, write_messages
+from oreo.data.interchange.conversations import put_together, take_apart, with_outcome
+from oreo.data.interchange.messages import completion
+from oreo.data.interchange.sharegpt import WHOLE
+from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, checked, field, has, number
+from oreo.trajectory import Step, Trajectory
+
+INFO = "oreo"
+"""Under this name of `info`, what no field of a row has a place for."""
+
+
+def _read(row: Any, reading: Reading) -> Iterable[Result]:
+    if row.get("error"):
+        return [SetAside(f"the rollout ended by an error ({str(row['error']).splitlines()[0]:.60})")]
+    reward = number(field(row, "reward", object), "reward")
+    messages = read_messages(row["prompt"], "prompt") + completion(row["completion"])
+    conversation = take_apart(messages, reading)
+    if not conversation.steps:
+        return [SetAside("it has no turn of an agent")]
+    info = checked(row.get("info") or {}, "info", (dict, str))
+    told = info.get(INFO) if isinstance(info, dict) else None
+    won = reward >= WHOLE
+    cut = row.get("is_truncated") is True
+    more = {"info": {name: value for name, value in info.items() if name != INFO} if isinstance(info, dict) else info}
+    trajectory = Trajectory(
+        reading.env,
+        with_outcome(conversation.steps, reward),
+        conversation.final_observation,
+        terminated=not cut,
+        truncated=cut,
+        won=won,
+        extra=besides({**row, "info": more["info"] or None}, "prompt", "completion", "reward", "is_truncated", "error")
+        | conversation.extra,
+    )
+    return [Episode(with_told(trajectory, told))]
+
+
+def told_of(trajectory: Trajectory) -> dict[str, Any]:
+    """What a row of this format has no place for, in JSON types."""
+    return {
+        "env_id": trajectory.env_id,
+        "game": trajectory.game,
+        "won": trajectory.won,
+        "terminated": trajectory.terminated,
+        "rewards": [step.reward for step in trajectory.steps],
+    }
+
+
+def with_told(trajectory: Trajectory, told: Any) -> Trajectory:
+    """The inverse; what is not as `told_of` writes it is left alone."""
+    if not isinstance(told, dict):
+        return trajectory
+    rewards = told.get("rewards")
+    if isinstance(rewards, list) and len(rewards) == len(trajectory.steps):
+        rewards = [number(reward, f"info.{INFO}.rewards[{at}]") for at, reward in enumerate(rewards)]
+        paid: list[Step] = [replace(s, reward=reward) for s, reward in zip(trajectory.steps, rewards, strict=True)]
+        trajectory = replace(trajectory, steps=tuple(paid))
+    for name in ("won", "terminated"):
+        if isinstance(told.get(name), bool):
+            trajectory = replace(trajectory, **{name: told[name]})
+    if not trajectory.terminated:
+        trajectory = replace(trajectory, truncated=True)
+    for name in ("game", "env_id"):
+        if isinstance(told.get(name), str) and not (name == "env_id" and trajectory.env_id):
+            trajectory = replace(trajectory, **{name: told[name]})
+    return trajectory
+
+
+def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
+    for at, trajectory in enumerate(trajectories):
+        messages = write_messages(put_together(trajectory)[0])
+        first = alternating(messages, f"episode {at}")
+        kept = {name: value for name, value in trajectory.extra.items() if name in _KEPT}
+        own = kept.pop("info", None)
+        yield {
+            "example_id": at,
+            "task": trajectory.task_type or "default",
+            "answer": "",
+            **kept,
+            "prompt": messages[:first],
+            "completion": messages[first:],
+            "reward": trajectory.episode_return,
+            "error": None,
+            "is_completed": True,
+            "is_truncated": trajectory.truncated,
+            "info": {**(own if isinstance(own, dict) else {}), INFO: told_of(trajectory)},
+        }
+
+
+_KEPT = ("example_id", "task", "answer", "info", "timing", "stop_condition", "tool_defs", "token_usage", "metrics")
+
+
+FORMAT = Format(
+    name="verifiers-results",
+    about="verifiers 0.x, results.jsonl: example_id, prompt, completion, reward, info, error",
+    fits=lambda row: has(row, "example_id", "prompt", "completion", "reward"),
+    read=_read,
+    write=_write,
+)
