@@ -10,12 +10,15 @@ from oreo.data.interchange import (
     agentgym,
     atif,
     eto,
+    inspect_logs,
     jsonl,
     messages,
+    minari,
     oreo_release,
     pairs,
     react,
     sharegpt,
+    tales,
     trl,
     verifiers_results,
     verifiers_traces,
@@ -41,6 +44,9 @@ FORMATS: dict[str, Format] = {
         verifiers_results.FORMAT,
         verifiers_traces.FORMAT,
         atif.FORMAT,
+        inspect_logs.FORMAT,
+        tales.FORMAT,
+        minari.FORMAT,
     )
 }
 ENTRY_POINT_GROUP = "oreo.formats"
