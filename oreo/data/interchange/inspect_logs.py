@@ -1,8 +1,8 @@
 """Inspect's logs, `.eval` files, read by the library itself (the extra `inspect`).
 
-A sample is an episode: its messages, which are the last history where it was compacted. Its reward is the score, "C" for
-1, "P" for 0.5, "I" and "N" for 0, or a number; of several scorers the first. A sample with an error is no loss and holds
-no episode; one that a limit ended is cut off.
+A sample is an episode: its messages, which are the last history where it was compacted. Its reward is the score, "C"
+for 1, "P" for 0.5, "I" and "N" for 0, or a number; of several scorers the first. A sample with an error is no loss and
+holds no episode; one that a limit ended is cut off.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _rows(path: Path) -> Iterator[Row]:
         ):
             number += 1
             yield Row(number, sample.model_dump(mode="json", exclude=_NOT_READ, exclude_none=True))
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (ValueError, LookupError, OSError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         line = (str(error) or type(error).__name__).splitlines()[0]
         yield Row(number + 1, fault=f"the log cannot be read any further ({line:.200})")
     if not number:

@@ -1,7 +1,7 @@
-"""The trajectories of TALES (arXiv 2504.14128), as the Hub has them in Parquet: `turns` and `score_progression`, JSON texts.
+"""The trajectories of TALES (arXiv 2504.14128), as the Hub has them: Parquet, in it JSON texts.
 
-`score_progression` names the steps, counted from 1, after which the score is another one; rewards are its differences.
-An episode is won that has the whole score at its end. `seed` is that of the game.
+`turns` holds the messages, and `score_progression` names the steps, counted from 1, after which the score is another
+one; rewards are its differences. An episode is won that has the whole score at its end. `seed` is that of the game.
 """
 
 from __future__ import annotations

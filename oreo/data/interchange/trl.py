@@ -8,6 +8,7 @@ a step is labelled true where what came of it paid (its return to go is above 0)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from oreo.data.interchange.chat import alternating, write_messages
@@ -18,11 +19,14 @@ from oreo.trajectory import Trajectory
 
 _PAIRS_PER_GAME = 5
 """What the paper takes of a game (arXiv 2412.16145, appendix A.1)."""
+_OF_MESSAGES = ("role", "content", "tool_calls", "tool_call_id", "name")
 _TOLD = ("steps.observation", "steps.action", "steps.turn")
 
 
 def _messages(trajectory: Trajectory) -> list[dict[str, Any]]:
-    return write_messages(put_together(trajectory)[0])
+    """Up to the last turn, as what is learnt from has to end with one."""
+    messages = write_messages(put_together(replace(trajectory, final_observation=""))[0])
+    return [{name: value for name, value in message.items() if name in _OF_MESSAGES} for message in messages]
 
 
 def _conversations(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,8 @@ from oreo.data.interchange.sharegpt import WHOLE
 from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, checked, field, has, number
 from oreo.trajectory import Step, Trajectory
 
+_TEXTS = ("env_id", "game", "task", "task_type", "dialect", "grade", "agent", "checkpoint", "created")
+_FLAGS = ("won", "terminated", "truncated")
 INFO = "oreo"
 """Under this name of `info`, what no field of a row has a place for."""
 
@@ -50,10 +52,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
 def told_of(trajectory: Trajectory) -> dict[str, Any]:
     """What a row of this format has no place for, in JSON types."""
     return {
-        "env_id": trajectory.env_id,
-        "game": trajectory.game,
-        "won": trajectory.won,
-        "terminated": trajectory.terminated,
+        **{name: getattr(trajectory, name) for name in (*_TEXTS, *_FLAGS, "seed")},
         "rewards": [step.reward for step in trajectory.steps],
     }
 
@@ -67,15 +66,13 @@ def with_told(trajectory: Trajectory, told: Any) -> Trajectory:
         rewards = [number(reward, f"info.{INFO}.rewards[{at}]") for at, reward in enumerate(rewards)]
         paid: list[Step] = [replace(s, reward=reward) for s, reward in zip(trajectory.steps, rewards, strict=True)]
         trajectory = replace(trajectory, steps=tuple(paid))
-    for name in ("won", "terminated"):
-        if isinstance(told.get(name), bool):
-            trajectory = replace(trajectory, **{name: told[name]})
-    if not trajectory.terminated:
-        trajectory = replace(trajectory, truncated=True)
-    for name in ("game", "env_id"):
-        if isinstance(told.get(name), str) and not (name == "env_id" and trajectory.env_id):
-            trajectory = replace(trajectory, **{name: told[name]})
-    return trajectory
+    facts = {name: told[name] for name in _TEXTS if isinstance(told.get(name), str)}
+    facts |= {name: told[name] for name in _FLAGS if isinstance(told.get(name), bool)}
+    if type(told.get("seed")) is int:
+        facts["seed"] = told["seed"]
+    if trajectory.env_id:  # what whoever imports says of it
+        facts.pop("env_id", None)
+    return replace(trajectory, **facts)
 
 
 def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
