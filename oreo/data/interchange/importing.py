@@ -159,6 +159,8 @@ def _all(
                 _unread(report, skip, place, row.fault)
                 continue
             try:
+                if not isinstance(row.value, dict):
+                    raise DataError(f"the row is {row.value!r:.40}, expected an object with named fields")
                 results = list(kind.read(row.value, reading))
             except DataError as error:
                 _unread(report, skip, place, str(error))

@@ -23,7 +23,7 @@ from oreo.errors import DataError
 MOST_BYTES = 64 << 20
 """Of one row, unpacked."""
 _CHUNK = 1 << 16
-_BLANK = b" \t\r\n"
+_BLANKS = re.compile(rb"[ \t\r\n]*")
 _MARKS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)|[{}\[\]]', re.DOTALL)
 """What decides where a JSON value ends: strings, as brackets in them count for nothing, and brackets."""
 _BOMS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8"))
@@ -131,11 +131,10 @@ class _Text:
     def peek(self) -> bytes:
         """The first byte that is not blank, which the held part then begins with; empty at the end."""
         while True:
-            kept = self._held.lstrip(_BLANK)
-            skipped = len(self._held) - len(kept)
-            self.drop(skipped)
-            if kept or not self.more(1):
-                return bytes(kept[:1])
+            blanks = _BLANKS.match(self._held)
+            self.drop(blanks.end() if blanks else 0)
+            if self._held or not self.more(1):
+                return bytes(self._held[:1])
 
     def drop(self, count: int) -> None:
         del self._held[:count]
