@@ -151,4 +151,5 @@ FORMAT = Format(
     fits=lambda row: has(row, "schema_version", "steps") and str(row["schema_version"]).startswith("ATIF"),
     read=_read,
     write=_write,
+    container="files",
 )

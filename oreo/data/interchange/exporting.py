@@ -78,6 +78,8 @@ def export(
             if kind.save is not None:
                 kind.save(counted(), temporary)
                 report.rows = report.episodes
+            elif kind.write is not None and kind.container == "files":
+                report.rows = _write_files(kind.write(counted()), temporary)
             else:
                 assert kind.write is not None
                 with temporary.open("w", encoding="utf-8") as opened:
@@ -96,13 +98,19 @@ def _remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def _write_files(rows: Iterable[Any], folder: Path) -> int:
+    folder.mkdir()
+    count = 0
+    for count, row in enumerate(rows, 1):
+        (folder / f"{count:06d}.json").write_text(written(row) + "\n", encoding="utf-8")
+    return count
+
+
 def _write_rows(kind: Format, rows: Iterable[Any], opened: IO[str]) -> int:
     count = 0
     if kind.container == "json":
         opened.write("[")
     for row in rows:
-        if kind.container == "value" and count:
-            raise DataError(f"a file of the format {kind.name} holds one episode; choose one, by `oreo buffer filter`")
         opened.write({"json": ",\n" if count else "\n"}.get(kind.container, ""))
         opened.write(written(row) + ("" if kind.container == "json" else "\n"))
         count += 1

@@ -11,7 +11,7 @@ from typing import Any
 from oreo.data.interchange.chat import read_messages, write_messages
 from oreo.data.interchange.conversations import AGENT, Message, put_together, take_apart, with_outcome
 from oreo.data.interchange.sharegpt import WHOLE
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, checked, has, number
+from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, checked, field, has, number
 from oreo.trajectory import Trajectory
 
 _GAMES = ("game", "game_file", "gamefile")
@@ -21,7 +21,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
     if has(row, "messages"):
         messages = read_messages(row["messages"], "messages")
     else:
-        messages = read_messages(row["prompt"], "prompt") + completion(row["completion"])
+        messages = read_messages(field(row, "prompt", object), "prompt") + completion(field(row, "completion", object))
     conversation = take_apart(messages, reading)
     if not conversation.steps:
         return [SetAside("it has no turn of an agent")]

@@ -12,7 +12,7 @@ from typing import Any
 from oreo.data.interchange.chat import read_messages
 from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, Message, instructions, take_apart, with_outcome
 from oreo.data.interchange.sharegpt import messages_of, without_prefix
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, has
+from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has
 from oreo.trajectory import Trajectory
 
 _SIDES = (("chosen", True), ("rejected", False))
@@ -42,7 +42,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
 
 
 def _messages(row: Any, name: str, who: str) -> list[Message]:
-    value = row[name]
+    value = field(row, name, object)
     if isinstance(value, str):
         return [Message(who, value)]
     if isinstance(value, list) and value and has(value[0], "from"):

@@ -77,7 +77,7 @@ class Format:
     write: Callable[[Iterable[Trajectory]], Iterator[Any]] | None = None
     """Rows of these episodes. None: it is read only."""
     container: str = "jsonl"
-    """What is written: "jsonl", a row a line; "json", one array of rows; "value", one row and no more."""
+    """What is written: "jsonl", a row a line; "json", one array of rows; "files", a folder with a file a row."""
     rows: Callable[[Path], Iterator[Row]] | None = None
     """The rows of a file or folder of its own kind; None: `oreo.data.interchange.sources.rows`."""
     opens: Callable[[Path], bool] | None = None

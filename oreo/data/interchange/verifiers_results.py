@@ -27,7 +27,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
     if row.get("error"):
         return [SetAside(f"the rollout ended by an error ({str(row['error']).splitlines()[0]:.60})")]
     reward = number(field(row, "reward", object), "reward")
-    messages = read_messages(row["prompt"], "prompt") + completion(row["completion"])
+    messages = read_messages(field(row, "prompt", object), "prompt") + completion(field(row, "completion", object))
     conversation = take_apart(messages, reading)
     if not conversation.steps:
         return [SetAside("it has no turn of an agent")]

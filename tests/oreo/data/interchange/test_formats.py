@@ -490,7 +490,7 @@ def changed(value: Any, data: st.DataObject) -> Any:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_other_value_in_a_row_is_read_set_aside_or_refused_by_name(data: st.DataObject) -> None:
     name, other = (data.draw(st.sampled_from(sorted(ROWS))) for _ in range(2))
