@@ -20,7 +20,7 @@ from oreo.data.interchange.registry import detect, find
 from oreo.data.interchange.sources import Row, rows
 from oreo.data.interchange.spec import Episode, Format, Reading, SetAside, plain
 from oreo.data.records import decoded, to_record
-from oreo.errors import DataError
+from oreo.errors import DataError, UsageError
 from oreo.matching import Match, Matched
 from oreo.plugins import reason
 from oreo.trajectory import Trajectory
@@ -77,11 +77,15 @@ def import_files(
         seen: called with "reading" or "storing" and the number of episodes so far.
 
     Raises:
+        UsageError: a format that there is not, or is not read.
         DataError: something cannot be read and `skip` is not set, or the outcome of an episode is not known; nothing
             has been stored then.
     """
     reading = reading or Reading()
     opened = [(path, find(format) if format else detect(path)) for path in paths]
+    for _, kind in opened:
+        if kind.read is None:
+            raise UsageError(f"the format {kind.name} is written only; `oreo buffer formats` says which are read")
     report = Report([str(path) for path, _ in opened], sorted({kind.name for _, kind in opened}))
     plans: list[_Plan] = []
     kwargs: dict[str, Any] = {}
@@ -152,7 +156,7 @@ def _all(
 ) -> Iterator[tuple[_Place, Episode]]:
     """Every episode of every file; what cannot be read, and what holds no episode, goes into the report."""
     for path, kind in opened:
-        assert kind.read is not None, "formats that are written only are refused before"
+        assert kind.read is not None, "import_files refuses formats that are written only"
         for row in (kind.rows or rows)(path):
             place = _Place(path, kind.name, row.line, 0, "")
             if row.fault:

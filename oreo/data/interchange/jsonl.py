@@ -87,6 +87,7 @@ def _defaults(record: type) -> dict[str, Any]:
 def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
     for trajectory in trajectories:
         record = to_record(trajectory)
+        del record["length"], record["episode_return"]  # what follows from the steps
         record |= {name: json.loads(record[name]) for name in _OBJECTS}
         for step in record["steps"]:
             for numbers in (step, *step["candidates"]):
