@@ -19,8 +19,10 @@ class Matched:
     """With env_id, env_kwargs, game, task, task_type and dialect as the environment has them."""
     outcome_known: bool
     """Whether `won` means something: the source said it, or the environment has played it."""
-    found: bool = False
-    """Whether it has found its game."""
+    found: bool | None = None
+    """Whether it has found its game; None: nobody has looked for it."""
+    why: str = ""
+    """Where it has not: why, and what may help."""
     games: tuple[str, ...] = ()
     """Of several games that fit, their names; the episode then has none."""
 

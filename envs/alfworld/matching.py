@@ -64,7 +64,8 @@ def matcher(data: str | os.PathLike[str] | None = None) -> Recognize:
         fitting = games.fitting(read, f"{path[2]}/{path[3]}" if path else "")
         if len(fitting) != 1:
             named = f"{path[1] or ''}{path[2]}/{path[3]}/game.tw-pddl" if path and not fitting else ""
-            return Matched(replace(read, game=named), outcome_known, games=tuple(fitting))
+            why = f"{len(fitting)} games fit" if fitting else games.why_none(bool(path))
+            return Matched(replace(read, game=named), outcome_known, False, why, tuple(fitting))
         return games.told(read, fitting[0], outcome_known)
 
     return recognize
@@ -132,6 +133,12 @@ class _Games:
             won=won,
         )
         return Matched(told, outcome_known, found=True)
+
+    def why_none(self, by_path: bool) -> str:
+        """Why no game fits."""
+        if self._data is None:
+            return "there are no games here to look among: give --data, or set ALFWORLD_DATA"
+        return f"{self._data} has no game {'of that name' if by_path else 'that begins so'}"
 
     def _entries(self) -> dict[str, Entry]:
         if self._by_path is None:

@@ -46,7 +46,7 @@ class Report:
     ambiguous: list[dict[str, Any]] = field(default_factory=list)
     """Those that several games fit: where, and which."""
     unmatched: list[dict[str, Any]] = field(default_factory=list)
-    """Those that no game fits."""
+    """Those whose environment has looked for their game in vain: where, and why."""
     extra: dict[str, int] = field(default_factory=dict)
     """Fields that have no place and went to `extra`, and in how many episodes."""
     set_aside: dict[str, int] = field(default_factory=dict)
@@ -201,12 +201,12 @@ def _checked(place: _Place, result: Episode, match: Match | None, won: bool | No
             plan = match(result.trajectory, result.outcome_known)
         if won is not None and not plan.outcome_known:  # what was played is surer than what is said
             plan = replace(plan, trajectory=replace(plan.trajectory, won=won), outcome_known=True)
-    except DataError as error:
+    except (DataError, UsageError) as error:  # a name that no game has
         return str(error)
     if not plan.trajectory.env_id:
         return "nothing says which environment it is from; say --env"
     if not plan.outcome_known:
-        why = f", and its game is not found to play it ({len(plan.games)} fit)" if match is not None else ""
+        why = f", and it could not be played ({plan.why or 'it went another way in its game'})" if match else ""
         return f"the format {place.format} does not say whether it was won{why}; say --won or --lost"
     return plan
 
@@ -222,12 +222,13 @@ def _count(report: Report, place: _Place, result: Episode, plan: Matched) -> Non
     report.episodes += 1
     report.steps += len(result.trajectory)
     report.won += plan.trajectory.won
-    report.matched += plan.found
+    report.matched += plan.found is True
     where = {"file": str(place.path), "line": place.line}
     if plan.games and len(report.ambiguous) < _MOST_NAMED:
         report.ambiguous.append({**where, "games": list(plan.games)})
-    elif not plan.found and not plan.games and len(report.unmatched) < _MOST_NAMED:
-        report.unmatched.append({**where, "game": result.trajectory.game, "task": plan.trajectory.task})
+    elif plan.found is False and len(report.unmatched) < _MOST_NAMED:
+        facts = {"why": plan.why, "game": result.trajectory.game, "task": plan.trajectory.task}
+        report.unmatched.append(where | facts)
     for name in result.trajectory.extra:
         report.extra[name] = report.extra.get(name, 0) + 1
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +40,7 @@ def stored(folder: Path) -> list[str]:
 def test_each_episode_keeps_where_it_is_from(tmp_path: Path) -> None:
     file = lines(tmp_path / "x.jsonl", row(0, mood="good"), "\n", row(1))
     report = import_files([file], tmp_path / "b", reading=TOY)
-    assert report == Report(
-        [str(file)], ["jsonl"], episodes=2, stored=2, steps=2, won=1, extra={"mood": 1}, unmatched=report.unmatched
-    )
+    assert report == Report([str(file)], ["jsonl"], episodes=2, stored=2, steps=2, won=1, extra={"mood": 1})
     first, second = TrajectoryBuffer(tmp_path / "b")
     assert first.extra["mood"] == "good"
     source: Any = second.extra["source"]
@@ -102,6 +105,30 @@ def test_an_import_that_is_interrupted_goes_on(at: int, tmp_path: Path, monkeypa
     assert stored(into) == ["a0", "a1", "a2", "a3"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_an_import_that_is_killed_loses_nothing_and_stores_nothing_twice(tmp_path: Path) -> None:
+    count = 300
+    file = lines(tmp_path / "x", *(row(number, note="x" * 1000) for number in range(count)))
+    seconds = random.Random(0)
+    for attempt in range(4):
+        into = tmp_path / f"b{attempt}"
+        for _ in range(2):
+            child = os.fork()
+            if child == 0:
+                try:
+                    import_files([file], into, reading=TOY)
+                finally:
+                    os._exit(0)
+            time.sleep(seconds.uniform(0.0, 0.3))
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a last line that was not written completely
+            before = stored(into) if into.exists() else []
+            report = import_files([file], into, reading=TOY)
+        assert report.there_already == len(before) and sorted(stored(into)) == sorted(f"a{at}" for at in range(count))
+
+
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     file = lines(tmp_path / "x", *(row(number, note="x" * 100_000) for number in range(4)))  # more than is read at once
 
@@ -141,14 +168,14 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
         if name == "a1":
             return Matched(trajectory, outcome_known, games=("g1", "g2"))
         if name == "a2":
-            return Matched(trajectory, outcome_known)
+            return Matched(trajectory, outcome_known, False, "no game begins so")
         told = replace(trajectory, env_id="toy", game="g0", task="t", task_type="k", dialect="put", env_kwargs={"x": 1})
         return Matched(told, outcome_known, found=True)
 
     file = lines(tmp_path / "x", *(row(number, game=f"/theirs/{number}") for number in range(3)))
     report = import_files([file], tmp_path / "b", reading=TOY, match=match)
     assert report.matched == 1 and [item["games"] for item in report.ambiguous] == [["g1", "g2"]]
-    assert [item["line"] for item in report.unmatched] == [3]
+    assert [(item["line"], item["why"]) for item in report.unmatched] == [(3, "no game begins so")]
     found, several, none = TrajectoryBuffer(tmp_path / "b")
     assert (found.game, found.task, found.task_type, found.dialect, found.env_kwargs) == (
         "g0",
