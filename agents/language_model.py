@@ -60,5 +60,5 @@ class LanguageModelAgent:
             decision(turn.text, value=value, cut=turn.cut)
             if context.full
             else decision(turn.text, log_prob=turn.log_prob, value=value, cut=turn.cut, token_ids=tuple(turn.ids))
-            for context, turn, value in zip(reading.contexts, turns, reading.values, strict=True)
+            for context, turn, value in zip(reading.contexts, turns, reading.state_values, strict=True)
         ]

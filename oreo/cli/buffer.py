@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oreo.cli import buffer_copies
+from oreo.cli import buffer_copies, interchange
 from oreo.cli.options import Data, Json, Where, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs, show_help
 from oreo.cli.verify import verify
@@ -19,6 +19,9 @@ from oreo.progress import Progress
 from oreo.text import one_line
 
 buffer_app = typer.Typer(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
+buffer_app.command("import")(interchange.import_command)
+buffer_app.command("export")(interchange.export_command)
+buffer_app.command("formats")(interchange.formats)
 buffer_app.command("filter")(buffer_copies.filter_)
 for command in (buffer_copies.merge, buffer_copies.split, buffer_copies.dedup, buffer_copies.sample):
     buffer_app.command()(command)
