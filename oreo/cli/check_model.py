@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from oreo.cli.options import DEFAULT_ENV, Device, Env, EnvArg, Json, MaxSteps, Seed, key_values
+from oreo.cli.option_groups import with_option_groups
+from oreo.cli.options import Device, EnvOptions, Json, Seed
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.cli.playing import stdout_kept
 from oreo.progress import Progress
 
 
+@with_option_groups
 def check_model(
+    *,
     model: Annotated[str, typer.Argument(help="tiny, tiny-math, a folder or a Hub name.")],
-    env: Env = DEFAULT_ENV,
-    env_arg: EnvArg = None,
+    world: EnvOptions,
     episodes: Annotated[int, typer.Option(min=1, help="That it plays.")] = 8,
-    max_steps: MaxSteps = 12,
     tolerance: Annotated[
         float | None, typer.Option(min=0.0, help="Nats that a turn may be off on average.", show_default="0.05")
     ] = None,
@@ -44,10 +45,10 @@ def check_model(
     with Progress(f"checking {model}", 5) as progress, stdout_kept(), on_interrupt(lambda: "stopped"):
         result = check(
             model,
-            env=env,
-            env_kwargs=key_values(env_arg, "--env-arg"),
+            env=world.env,
+            env_kwargs=world.arguments(),
             episodes=episodes,
-            max_steps=max_steps or 12,
+            max_steps=world.max_steps or 12,
             seed=seed,
             tolerance=tolerance,
             on_way=lambda name: progress.to(progress.done + 1, note=name),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oreo.cli.options import EnvArg, Json, Where, existing_buffer, key_values
+from oreo.cli.options import Json, Where, existing_buffer, key_values
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.cli.playing import stdout_kept
 from oreo.errors import UsageError
@@ -37,7 +37,10 @@ def verify(
     env: Annotated[
         str | None, typer.Option("--env", help="Play here, whatever is stored: an id or path/to/file.py:Class.")
     ] = None,
-    env_arg: EnvArg = None,
+    env_arg: Annotated[
+        list[str] | None,
+        typer.Option("--env-arg", metavar="KEY=VALUE", help="In place of what is stored (repeatable)."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Play stored actions again, and say which episodes come out as they are stored.

@@ -158,7 +158,8 @@ class Verifier:
         most = step_limit(env)
         if most is not None and len(episode) > most:  # recorded by somebody with another limit
             self._close(key)
-            dialect = {"dialect": env.unwrapped.dialect} if getattr(env.unwrapped, "dialect", None) else {}
+            own = getattr(env.unwrapped, "dialect", None)
+            dialect = {"dialect": own} if own else {}
             self._made[key] = env = make(spec, max_steps=len(episode), **{**kwargs, **dialect})
         return env
 

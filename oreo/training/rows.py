@@ -143,7 +143,7 @@ def those_meant(trajectories: Any, condition: str) -> Iterable[Trajectory]:
         meant = of_trajectories(trajectories, condition)
     if not len(meant):
         raise DataError(f"none of the {len(trajectories)} trajectories is as told (where: {condition})")
-    return meant  # type: ignore[no-any-return]
+    return meant
 
 
 def _pieces(

@@ -254,7 +254,7 @@ def _digests(buffer: TrajectoryBuffer) -> Counter[str]:
     """The rows that a buffer's episodes are from; a file is read at a time."""
     digests: Counter[str] = Counter()
     for file in buffer.files()[0]:
-        for (extra,) in file.columns(["extra"]):
+        for _, (extra,) in file.columns(["extra"]):
             source = decoded(extra or "{}", "extra").get("source")
             if isinstance(source, dict) and isinstance(source.get("digest"), str):
                 digests[source["digest"]] += 1
