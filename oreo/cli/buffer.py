@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,6 @@ from oreo.cli import buffer_copies, interchange
 from oreo.cli.options import Data, Json, Where, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs, show_help
 from oreo.cli.verify import verify
-from oreo.errors import UsageError
 from oreo.progress import Progress
 from oreo.text import one_line
 
@@ -131,24 +129,22 @@ def translate(
       oreo buffer translate runs/kitchen --to move --into runs/kitchen-move
     """
     from oreo.data.buffer import TrajectoryBuffer
+    from oreo.data.derived import came_from, new_buffer
     from oreo.envs.alfworld.dialects import translate as translated
     from oreo.envs.alfworld.game import check_dialect
 
     check_dialect(to)
-    if os.path.lexists(into):
-        raise UsageError(f"{into} is there already; give --into a new name")
-    with TrajectoryBuffer(existing_buffer(buffer), create=False) as source, TrajectoryBuffer(into) as target:
-        with (
-            Progress("translating", len(source)) as seen,
-            on_interrupt(
-                lambda: f"stopped; {into} holds {seen.done} of {seen.total} episodes; remove it and start again"
-            ),
-        ):
-            for number, episode in enumerate(source, start=1):
-                # Going from "move" to "put" wants the game itself; the other way the text is enough.
-                game = _game(episode.game, data) if to == "put" and episode.dialect == "move" else None
-                target.append(translated(episode, to, game))
-                seen.to(number)
+    source = TrajectoryBuffer(existing_buffer(buffer), create=False).where().fixed()
+    with (
+        Progress("translating", len(source)) as seen,
+        on_interrupt(lambda: f"stopped; {into} was not written, and {buffer} is as it was"),
+        new_buffer(into) as target,
+    ):
+        for number, episode in enumerate(source):
+            # Going from "move" to "put" wants the game itself; the other way the text is enough.
+            game = _game(episode.game, data) if to == "put" and episode.dialect == "move" else None
+            target.append(came_from(translated(episode, to, game), source.path, number))
+            seen.to(number + 1)
     result = {"buffer": str(into), "episodes": seen.done, "dialect": to}
     print_json(result) if json else print_pairs(result)
 
