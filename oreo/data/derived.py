@@ -23,7 +23,7 @@ import numpy as np
 
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
-from oreo.data.filter_words import CAME_FROM
+from oreo.data.filter_words import CAME_FROM, GAME
 from oreo.data.selection import Episode, game_of_columns
 from oreo.data.shards import DamagedWarning
 from oreo.data.views import BufferView
@@ -33,8 +33,6 @@ from oreo.trajectory import Trajectory
 
 _LOCK = ".lock"
 """Held while a new buffer is written."""
-GAME = ("env_id", "game", "task", "seed")
-"""Columns that say of which game an episode is."""
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ GROUPS = {
     "episodes": "number of episodes with the same WORD",
 }
 """Functions of a word that are about all the episodes with its value."""
-_GAME = ("env_id", "game", "task", "seed")
+GAME = ("env_id", "game", "task", "seed")
 """What makes episodes ones of the same game."""
 
 
@@ -98,12 +98,12 @@ class Value:
         """What it is read from."""
         if not self.group:
             return WORDS[self.word].columns
-        return ("won", *(_GAME if self.word == "game" else WORDS[self.word].columns))
+        return ("won", *(GAME if self.word == "game" else WORDS[self.word].columns))
 
     def key(self, row: Mapping[str, Any]) -> Any:
         """Of the group that an episode with these columns is in."""
         if self.word == "game":
-            return game_of_columns(*(row[name] for name in _GAME))
+            return game_of_columns(*(row[name] for name in GAME))
         return _read(self.word, row)
 
     def __str__(self) -> str:

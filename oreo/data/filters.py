@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -296,8 +296,3 @@ _EXAMPLES = {"number": "< 20", "text": '== "…"'}
 _MORE = {"number": "or between", "text": "or ~", "flag": "and, or"}
 _LISTS = {"number": "[1, 2]", "text": '["…", "…"]', "flag": "[true]"}
 _EXPECTED = {"number": " such as 20 or 0.5", "text": ' in quotes, such as "…"', "flag": ""}
-
-
-def values_used(conditions: Sequence[Condition]) -> tuple[Value, ...]:
-    """All that has to be known of an episode to test it."""
-    return tuple(dict.fromkeys(value for condition in conditions for value in condition.values))
