@@ -8,15 +8,18 @@ and ranking by it did worse than no guidance at all (27 % of games won against 4
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.context import EpisodeContext
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader, Reading
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.turns import Turn, decision, different
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
+
+if TYPE_CHECKING:
+    from oreo.agents.reading import EpisodeReader, Reading
 
 
 class BestOfKAgent:
@@ -36,6 +39,8 @@ class BestOfKAgent:
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> BestOfKAgent:
+        from oreo.agents.reading import EpisodeReader
+
         return cls(EpisodeReader.build(models, config), k=config.k or DEFAULT_K, checkpoint=models.checkpoint)
 
     def __init__(self, reader: EpisodeReader, *, k: int = DEFAULT_K, checkpoint: str = "") -> None:

@@ -32,7 +32,6 @@ from oreo.agents.completer import (
     CHOICES,
     CompleterAgent,
     Completion,
-    ContextValues,
     describe,
     load_tokenizer,
     refuse_missing_value,
@@ -245,6 +244,8 @@ def served_agent(
     context = settings.get("context")
     values = None
     if value is not None:
+        from oreo.agents.context_values import ContextValues
+
         values = ContextValues(
             value,
             tokenizer,
