@@ -23,19 +23,22 @@ def listening_for_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-MOMENTS = {
-    "while torch is imported": ("torch._C", 0.0),
-    "at work": ("transformers.modeling_utils", 1.5),
+MODELS = {"while it imports": ("torch._C", 0.0), "at work": ("transformers.modeling_utils", 1.5)}
+NO_MODEL = {"while it imports": ("numpy._core", 0.0), "at work": ("oreo.rollouts.loop", 1.5)}
+COMMANDS = {
+    "quickstart --fast --output q": MODELS,
+    "collect --episodes 100000 --into b": NO_MODEL,
+    "eval --agent tiny --episodes 100000": MODELS,
 }
-"""A module that has been imported, as Python says under -X importtime, and the seconds after that."""
+"""When it is pressed: a module that has been imported, as Python says under -X importtime, and seconds after that."""
 
 
-def interrupted(arguments: list[str], cwd: Path, moment: str, again: float) -> tuple[int, str]:
+def interrupted(command: str, cwd: Path, moment: str, again: float) -> tuple[int, str]:
     """Press Ctrl-C at that moment and once more `again` seconds later: (exit code, standard error)."""
-    log, (module, seconds) = cwd / "stderr", MOMENTS[moment]
+    log, (module, seconds) = cwd / "stderr", COMMANDS[command][moment]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-X", "importtime", "-W", "ignore", "-m", "oreo", *arguments],
+            [sys.executable, "-X", "importtime", "-W", "ignore", "-m", "oreo", *command.split()],
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
@@ -59,14 +62,10 @@ def interrupted(arguments: list[str], cwd: Path, moment: str, again: float) -> t
 
 @pytest.mark.parametrize(
     ("command", "moment", "again"),
-    pairwise(
-        ("quickstart --fast --output q", "collect --episodes 100000 --into b", "eval --agent tiny --episodes 100000"),
-        tuple(MOMENTS),
-        (0.0, 0.2),
-    ),
+    pairwise(tuple(COMMANDS), tuple(MODELS), (0.0, 0.2)),
 )
 def test_twice_is_one_line_whatever_is_being_done(tmp_path: Path, command: str, moment: str, again: float) -> None:
-    code, error = interrupted(command.split(), tmp_path, moment, again)
+    code, error = interrupted(command, tmp_path, moment, again)
     beside = ("   episodes: ", "evaluating: ", "collecting: ", "import time: ")
     told = [line for line in error.splitlines() if not line.startswith(beside) and "warning: " not in line]
     # Where a library ran code of its own when it came, Python ends itself by the signal, as shells expect.
