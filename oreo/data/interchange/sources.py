@@ -182,7 +182,7 @@ def _json_rows(text: _Text) -> Iterator[Row]:
 
 
 def _line_rows(text: _Text) -> Iterator[Row]:
-    """A value a line; or values over several lines each, from a line that is but the beginning of one: `{`."""
+    """A value a line; or values over several lines each, as the first one shows: its first line is but a beginning."""
     number, first = 0, True
     while (line := text.line()) is not None:
         number += 1
@@ -192,11 +192,11 @@ def _line_rows(text: _Text) -> Iterator[Row]:
             yield Row(number, fault=f"it has more than {MOST_BYTES >> 20} MiB")
             continue
         value, fault = _parsed(line)
-        if fault and (line.strip() == b"{" or (first and line.rstrip()[-1:] in (b"{", b"[", b","))):
+        if first and fault and line.rstrip()[-1:] in (b"{", b"[", b","):
             text.held[:0] = line
             yield from _values(text, number)
             return
-        first = False
+        first = first and not value and not fault  # {} is one line in either
         yield Row(number, value, fault)
 
 
