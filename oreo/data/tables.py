@@ -1,6 +1,6 @@
 """Records → Arrow table → trajectories: one row an episode, its steps a nested list, for any Parquet tool to look at.
 
-Column types are those that other tools know as well: `env_kwargs` and `versions` are JSON texts.
+Column types are those that other tools know as well: `env_kwargs`, `extra` and `versions` are JSON texts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from oreo.data.records import ADDED, ADDED_TO_STEPS, FLAGS, FORMAT, RENAMED, TEXTS, VERSION, decoded
+from oreo.data.records import ADDED, ADDED_TO_STEPS, FLAGS, FORMAT, OBJECTS, RENAMED, TEXTS, VERSION, decoded
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -60,6 +60,7 @@ SCHEMA = pa.schema(
         pa.field("steps", pa.list_(_STEP), nullable=False),
         pa.field("final_observation", pa.string(), nullable=False),
         pa.field("grade", pa.string()),
+        pa.field("extra", pa.string()),
     ],
     metadata={"oreo.format": FORMAT, "oreo.version": str(VERSION)},
 )
@@ -139,7 +140,8 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
         DataError: a value is missing, or cannot be what it says it is, naming the column.
     """
     columns: dict[str, list[Any]] = {name: _column(batch, name) for name in (*TEXTS, *FLAGS, "seed")}
-    columns["env_kwargs"] = _objects(_column(batch, "env_kwargs"), "env_kwargs")
+    for name in OBJECTS:
+        columns[name] = _objects(_column(batch, name), name)
     versions = _column(batch, "versions")
     is_text = not pa.types.is_map(batch.column("versions").type)
     columns["versions"] = _objects(versions, "versions") if is_text else [dict(pairs) for pairs in versions]

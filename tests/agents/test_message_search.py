@@ -107,7 +107,7 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
             for text, log_prob, _ in turns:
                 on = continues_message(text, STOP)
                 ids = agent.reader.contexts.format.turn(text, continues_message=on, preceding=beam["behind"])[:-1]
-                worth = float(plain(agent.reader.value.cache.model, beam["ids"] + ids)[-1, 0])  # type: ignore[union-attr]
+                worth = float(plain(agent.reader.value_reader.cache.model, beam["ids"] + ids)[-1, 0])  # type: ignore[union-attr]
                 world.restore(beam["world"])
                 observation, _, done, _, info = world.step(action_of(text))
                 step = Step("", text, continues_message=on)
@@ -161,7 +161,7 @@ def values_of(agent: MessageSearchAgent, told: dict[tuple[str, str], list[int]])
     for length in set(map(len, told.values())):
         rows = {key: ids for key, ids in told.items() if len(ids) == length}
         with torch.no_grad():
-            model = agent.reader.value.cache.model  # type: ignore[union-attr]
+            model = agent.reader.value_reader.cache.model  # type: ignore[union-attr]
             outputs = model(input_ids=torch.tensor(list(rows.values())), use_cache=False).logits[:, -1, 0]
         value |= dict(zip(rows, outputs.tolist(), strict=True))
     return value
