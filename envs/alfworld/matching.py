@@ -143,9 +143,9 @@ class _Games:
     def _entries(self) -> dict[str, Entry]:
         if self._by_path is None:
             self._by_path = {}
-            for split in splits(self._data) if self._data is not None else ():
-                for entry in split_entries(self._data, split):
-                    self._by_path.setdefault("/".join(entry.name.split("/")[-3:-1]), entry)
+            data = self._data
+            for entry in () if data is None else (e for split in splits(data) for e in split_entries(data, split)):
+                self._by_path.setdefault("/".join(entry.name.split("/")[-3:-1]), entry)
         return self._by_path
 
     def _with_task(self, task: str) -> Iterable[str]:

@@ -60,7 +60,7 @@ def test_without_paths_the_right_game_is_found_or_several_are_named(games: Path,
         import_files([tmp_path / name], tmp_path / f"{name}-games", match=match, won=True)
     named, found = (list(TrajectoryBuffer(tmp_path / f"{name}-games")) for name in ("with", "without"))
     for one, other in zip(named, found, strict=True):
-        assert other.game == one.game or one.game in other.extra["games"]  # type: ignore[operator]
+        assert other.game == one.game or one.game in other.extra["imported_from"]["games"]  # type: ignore[operator]
     assert sum(not trajectory.game for trajectory in found) <= max(1, count // 100)
 
 

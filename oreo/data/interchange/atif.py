@@ -34,6 +34,7 @@ from oreo.data.interchange.spec import (
     checked,
     field,
     has,
+    joined,
     number,
 )
 from oreo.data.interchange.verifiers_results import INFO, told_of, with_told
@@ -70,7 +71,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         not won,
         won,
         agent=str(agent.get("name") or ""),
-        extra=besides({**row, "extra": rest or None}, "steps") | conversation.extra,
+        extra=joined(besides({**row, "extra": rest or None}, "steps"), conversation.extra),
     )
     return [Episode(with_told(trajectory, told), known)]
 

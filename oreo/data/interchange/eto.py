@@ -13,7 +13,7 @@ from typing import Any
 
 from oreo.data.interchange.conversations import AGENT, Message, instructions, take_apart, with_outcome
 from oreo.data.interchange.sharegpt import WHOLE, messages_of, without_prefix
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, number
+from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, joined, number
 from oreo.trajectory import Trajectory
 
 _TASK = "Your task is to:"
@@ -50,7 +50,9 @@ def _read_rollout(row: Any, reading: Reading) -> Iterable[Result]:
         won=won,
         game=game,
         grade=grade,
-        extra=besides(row, "conversations", "meta") | conversation.extra | prefix | ({"meta": facts} if facts else {}),
+        extra=joined(
+            besides(row, "conversations", "meta"), conversation.extra, prefix, {"meta": facts} if facts else {}
+        ),
     )
     return [Episode(_with_refusals(trajectory))]
 

@@ -1,7 +1,7 @@
 """Files → buffer: every row is read and checked before the first one is stored, and none is stored twice.
 
-An episode is known again by a digest of its row, which `extra["source"]` keeps with the file and line it came from: an
-import that was interrupted goes on when it is run again. A row that stands twice in the files is stored twice.
+An episode is known again by a digest of its row, which `extra["imported_from"]` keeps with the file and line it came
+from: an import that was interrupted goes on when it is run again. A row that stands twice in the files is stored twice.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from oreo.matching import Match, Matched
 from oreo.plugins import reason
 from oreo.trajectory import Trajectory
 
+SOURCE = "imported_from"
+"""What `extra` has of an episode that was imported: file, line, format, digest of the row; where there is something to
+say, the part of a row of several episodes, the game that the source named, the games that fit, and what stood there
+before, of an earlier import."""
 _MOST_NAMED = 1000
 """Of each kind of thing that the report names."""
 
@@ -88,35 +92,29 @@ def import_files(
             raise UsageError(f"the format {kind.name} is written only; `oreo buffer formats` says which are read")
     report = Report([str(path) for path, _ in opened], sorted({kind.name for _, kind in opened}))
     plans: list[_Plan] = []
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, dict[str, object]] = {}
     for place, result in _all(opened, reading, report, skip):
         if seen is not None:
             seen("reading", len(plans))
-        plan = _checked(place, result, match, won)
-        if isinstance(plan, str):
-            _unread(report, skip, place, plan)
+        matched = _checked(place, result, match, won)
+        if isinstance(matched, str):
+            _unread(report, skip, place, matched)
             plans.append(_Plan(place.digest, None))
-            continue
-        _count(report, place, result, plan)
-        told = plan.trajectory
-        same = kwargs.setdefault(json.dumps(told.env_kwargs, default=str), told.env_kwargs)
-        facts = tuple(sys.intern(str(getattr(told, name))) for name in _TOLD)
-        plans.append(_Plan(place.digest, told.won, facts, same, plan.games))
-    again = _all(opened, reading, Report(), skip)
-    # A buffer that is not there yet is made when everything has been read.
-    with TrajectoryBuffer(into) as buffer:
+        else:
+            _count(report, place, result, matched)
+            plans.append(_planned(place, matched, kwargs))
+    with TrajectoryBuffer(into) as buffer:  # made now, when everything has been read
         before = _digests(buffer)
-        for at, (place, result) in enumerate(again):
-            plan = plans[at] if at < len(plans) else None
-            if plan is None or place.digest != plan.digest:
+        for at, (place, result) in enumerate(_all(opened, reading, Report(), skip)):
+            if at >= len(plans) or place.digest != plans[at].digest:
                 raise DataError(f"{place.path} has changed since it was read; run it again")
-            if plan.won is None:
+            if plans[at].won is None:
                 continue
             if before[place.digest]:
                 before[place.digest] -= 1
                 report.there_already += 1
                 continue
-            buffer.append(_completed(place, result, plan))
+            buffer.append(_completed(place, result, plans[at]))
             report.stored += 1
             if seen is not None:
                 seen("storing", report.stored)
@@ -218,6 +216,14 @@ def _with_outcome(trajectory: Trajectory, won: bool) -> Trajectory:
     return replace(trajectory, steps=steps, won=won, terminated=won, truncated=not won)
 
 
+def _planned(place: _Place, matched: Matched, kwargs: dict[str, dict[str, object]]) -> _Plan:
+    """What is kept of an episode; what many have in common is there once."""
+    told = matched.trajectory
+    same = kwargs.setdefault(json.dumps(told.env_kwargs, sort_keys=True, default=str), told.env_kwargs)
+    facts = tuple(sys.intern(str(getattr(told, name))) for name in _TOLD)
+    return _Plan(place.digest, told.won, facts, same, matched.games)
+
+
 def _count(report: Report, place: _Place, result: Episode, plan: Matched) -> None:
     report.episodes += 1
     report.steps += len(result.trajectory)
@@ -237,16 +243,18 @@ def _completed(place: _Place, result: Episode, plan: _Plan) -> Trajectory:
     """The episode as it is stored: what was read, with what the environment knows of it."""
     assert plan.won is not None, "what has no outcome is not stored"
     trajectory = result.trajectory if result.outcome_known else _with_outcome(result.trajectory, plan.won)
-    source: dict[str, object] = {"file": place.path.name, "line": place.line, "format": place.format}
-    source["digest"] = place.digest
-    if place.part:
-        source["part"] = place.part
-    extra = {**trajectory.extra, "source": source}
-    if plan.games:
-        extra["games"] = list(plan.games)
     told: dict[str, Any] = dict(zip(_TOLD, plan.facts, strict=True))
-    if trajectory.game and told["game"] != trajectory.game:
-        extra["game_named"] = trajectory.game
+    source = {
+        "file": place.path.name,
+        "line": place.line,
+        "format": place.format,
+        "digest": place.digest,
+        "part": place.part or None,
+        "game": trajectory.game if trajectory.game != told["game"] else None,
+        "games": list(plan.games) or None,
+        "before": trajectory.extra.get(SOURCE),
+    }
+    extra = {**trajectory.extra, SOURCE: {name: value for name, value in source.items() if value is not None}}
     return replace(trajectory, env_kwargs=plan.env_kwargs, extra=extra, **told)
 
 
@@ -255,7 +263,7 @@ def _digests(buffer: TrajectoryBuffer) -> Counter[str]:
     digests: Counter[str] = Counter()
     for file in buffer.files()[0]:
         for _, (extra,) in file.columns(["extra"]):
-            source = decoded(extra or "{}", "extra").get("source")
+            source = decoded(extra or "{}", "extra").get(SOURCE)
             if isinstance(source, dict) and isinstance(source.get("digest"), str):
                 digests[source["digest"]] += 1
     return digests

@@ -27,6 +27,7 @@ from oreo.data.interchange.spec import (
     checked,
     field,
     has,
+    joined,
     number,
 )
 from oreo.errors import DataError, MissingExtra
@@ -85,7 +86,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         terminated=not cut,
         truncated=cut,
         won=won,
-        extra=besides(row, "messages", *_NOT_READ) | conversation.extra,
+        extra=joined(besides(row, "messages", *_NOT_READ), conversation.extra),
     )
     return [Episode(trajectory, bool(name))]
 

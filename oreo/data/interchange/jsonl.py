@@ -12,7 +12,7 @@ from dataclasses import MISSING, fields, replace
 from typing import Any
 
 from oreo.data.interchange.conversations import with_outcome
-from oreo.data.interchange.spec import Episode, Format, Misfit, Reading, Result, besides, checked, field, has
+from oreo.data.interchange.spec import Episode, Format, Misfit, Reading, Result, besides, checked, field, has, joined
 from oreo.data.records import RENAMED, checked_record, from_record, to_record
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -47,7 +47,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         trajectory = replace(trajectory, steps=with_outcome(trajectory.steps, float(trajectory.won)))
     more = besides(row, *names, "length", "episode_return")
     if more:
-        trajectory = replace(trajectory, extra={**trajectory.extra, **more})
+        trajectory = replace(trajectory, extra=joined(more, trajectory.extra))
     return [Episode(trajectory, known)]
 
 

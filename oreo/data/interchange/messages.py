@@ -11,7 +11,19 @@ from typing import Any
 from oreo.data.interchange.chat import read_messages, write_messages
 from oreo.data.interchange.conversations import AGENT, Message, put_together, take_apart, with_outcome
 from oreo.data.interchange.sharegpt import WHOLE
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, checked, field, has, number
+from oreo.data.interchange.spec import (
+    Episode,
+    Format,
+    Reading,
+    Result,
+    SetAside,
+    besides,
+    checked,
+    field,
+    has,
+    joined,
+    number,
+)
 from oreo.trajectory import Trajectory
 
 _GAMES = ("game", "game_file", "gamefile")
@@ -36,7 +48,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         not won,
         won,
         game=next((checked(row[key], key, str) for key in _GAMES if row.get(key) is not None), ""),
-        extra=besides(row, "messages", "prompt", "completion", name, *_GAMES) | conversation.extra,
+        extra=joined(besides(row, "messages", "prompt", "completion", name, *_GAMES), conversation.extra),
     )
     return [Episode(trajectory, bool(name))]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, put_together, take_apart, with_outcome
 from oreo.data.interchange.sharegpt import WHOLE, messages_of
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, number
+from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, joined, number
 from oreo.trajectory import Step, Trajectory
 
 _MATH = "oreo/Math-v0"
@@ -75,7 +75,7 @@ def _read_alfworld(row: Any, reading: Reading) -> Iterable[Result]:
         won,
         not won,
         won,
-        extra=besides(row, "conversations", "reward") | conversation.extra,
+        extra=joined(besides(row, "conversations", "reward"), conversation.extra),
     )
     return [Episode(trajectory)]
 

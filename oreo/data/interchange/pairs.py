@@ -12,7 +12,7 @@ from typing import Any
 from oreo.data.interchange.chat import read_messages
 from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, Message, instructions, take_apart, with_outcome
 from oreo.data.interchange.sharegpt import messages_of, without_prefix
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has
+from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, joined
 from oreo.trajectory import Trajectory
 
 _SIDES = (("chosen", True), ("rejected", False))
@@ -36,7 +36,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
             truncated=not won,
             won=won,
             grade="" if won else "rejected",
-            extra=besides(row, "prompt", "chosen", "rejected") | conversation.extra | prefix | {"side": side},
+            extra=joined(besides(row, "prompt", "chosen", "rejected"), conversation.extra, prefix, {"side": side}),
         )
         yield Episode(trajectory)
 

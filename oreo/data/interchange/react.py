@@ -15,7 +15,7 @@ from typing import Any
 
 from oreo.data.interchange.conversations import with_outcome
 from oreo.data.interchange.eto import CUT_OFF, OUT_OF_STEPS
-from oreo.data.interchange.spec import Episode, Format, Misfit, Reading, Result, SetAside, besides, field, has
+from oreo.data.interchange.spec import Episode, Format, Misfit, Reading, Result, SetAside, besides, field, has, joined
 from oreo.trajectory import Step, Trajectory
 
 _TURN = re.compile(r"^> ?", re.MULTILINE)
@@ -52,7 +52,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         won=won,
         game=game,
         grade="" if won else OUT_OF_STEPS if result is False else CUT_OFF,
-        extra=extra | ({"last_thoughts": thoughts} if thoughts else {}),
+        extra=joined(extra, {"last_thoughts": thoughts} if thoughts else {}),
     )
     return [Episode(trajectory)]
 

@@ -32,6 +32,7 @@ from oreo.data.interchange.spec import (
     checked,
     field,
     has,
+    joined,
     number,
 )
 from oreo.trajectory import Trajectory
@@ -87,7 +88,7 @@ def read_row(row: Any, reading: Reading, instructed: int | None = None) -> Itera
     game = next((checked(row[name], name, str) for name in _GAME if row.get(name) is not None), "")
     known = row.get("reward") is not None
     reward = number(row["reward"], "reward") if known else 0.0
-    extra = besides(row, "conversations", "reward", *_GAME) | conversation.extra | prefix
+    extra = joined(besides(row, "conversations", "reward", *_GAME), conversation.extra, prefix)
     won = reward >= WHOLE
     steps = with_outcome(conversation.steps, reward)
     trajectory = Trajectory(

@@ -13,6 +13,7 @@ import gzip
 import json
 import lzma
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,11 @@ _CHUNK = 1 << 16
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 _MARKS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)|[{}\[\]]', re.DOTALL)
 """What decides where a JSON value ends: strings, as brackets in them count for nothing, and brackets."""
-_BOMS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8"))
-_BOMS += ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# The shorter marks last: that of UTF-32 begins with that of UTF-16.
+_BOMS = (
+    *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
+    *((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
+)
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,10 @@ def _rows(path: Path, raw: IO[bytes]) -> Iterator[Row]:
         for row in _json_rows(text):
             line, empty = row.line, False
             yield row
-    except (EOFError, OSError, lzma.LZMAError, UnicodeError) as error:
+    except (EOFError, OSError, lzma.LZMAError, UnicodeDecodeError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = error.reason if isinstance(error, UnicodeError) else str(error).splitlines()[0]
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else str(error).splitlines()[0]
         yield Row(line + 1, fault=f"the file cannot be read any further ({reason})")
         return
     if empty:
@@ -178,7 +182,7 @@ def _json_rows(text: _Text) -> Iterator[Row]:
 
 
 def _line_rows(text: _Text) -> Iterator[Row]:
-    """A value a line; or values over several lines each, as a first line that is none by itself shows."""
+    """A value a line; or values over several lines each, as the first one shows: its first line is but a beginning."""
     number, first = 0, True
     while (line := text.line()) is not None:
         number += 1
@@ -188,27 +192,22 @@ def _line_rows(text: _Text) -> Iterator[Row]:
             yield Row(number, fault=f"it has more than {MOST_BYTES >> 20} MiB")
             continue
         value, fault = _parsed(line)
-        if first and fault and _begins_a_value(line):
+        if first and fault and line.rstrip()[-1:] in (b"{", b"[", b","):
             text.held[:0] = line
-            yield from _values(text)
+            yield from _values(text, number)
             return
-        first = False
+        first = first and not value and not fault  # {} is one line in either
         yield Row(number, value, fault)
 
 
-def _begins_a_value(line: bytes) -> bool:
-    """Whether a line that is no JSON may be the beginning of some: `{`, or `{"id": 3,`."""
-    return line.rstrip()[-1:] in (b"{", b"[", b",") or line.strip() == b"{"
-
-
-def _values(text: _Text) -> Iterator[Row]:
-    number = 0
+def _values(text: _Text, number: int) -> Iterator[Row]:
+    """Values over several lines each, counted on from a number."""
     while text.peek():
-        number += 1
         row = _next_value(text, number)
         yield row
         if row.fault:
             return
+        number += 1
 
 
 def _array_rows(text: _Text) -> Iterator[Row]:

@@ -166,6 +166,12 @@ def plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
+def joined(fields: dict[str, Any], *made: dict[str, Any]) -> dict[str, Any]:
+    """What a row has besides, with what a reader made of it; a field with a name of the latter is called "row.NAME"."""
+    own: dict[str, Any] = {name: value for part in made for name, value in part.items()}
+    return {f"row.{name}" if name in own else name: value for name, value in fields.items()} | own
+
+
 def besides(row: dict[str, Any], *known: str) -> dict[str, Any]:
     """The fields of a row that are not among these and hold something, for `extra`."""
     return {str(name): plain(value) for name, value in row.items() if name not in known and value is not None}

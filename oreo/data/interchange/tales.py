@@ -24,6 +24,7 @@ from oreo.data.interchange.spec import (
     checked,
     field,
     has,
+    joined,
     number,
 )
 from oreo.trajectory import Step, Trajectory
@@ -46,7 +47,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         game=field(row, "game", str),
         seed=checked(row.get("seed"), "seed", (int, type(None))),
         agent=agent,
-        extra=besides(row, "turns", "score", "score_progression", "game", "seed") | conversation.extra,
+        extra=joined(besides(row, "turns", "score", "score_progression", "game", "seed"), conversation.extra),
     )
     return [Episode(trajectory)]
 

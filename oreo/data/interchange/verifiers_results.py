@@ -14,11 +14,24 @@ from oreo.data.interchange.chat import alternating, read_messages, write_message
 from oreo.data.interchange.conversations import put_together, take_apart, with_outcome
 from oreo.data.interchange.messages import completion
 from oreo.data.interchange.sharegpt import WHOLE
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, checked, field, has, number
+from oreo.data.interchange.spec import (
+    Episode,
+    Format,
+    Reading,
+    Result,
+    SetAside,
+    besides,
+    checked,
+    field,
+    has,
+    joined,
+    number,
+)
 from oreo.trajectory import Step, Trajectory
 
 _TEXTS = ("env_id", "game", "task", "task_type", "dialect", "grade", "agent", "checkpoint", "created")
 _FLAGS = ("won", "terminated", "truncated")
+_READ = ("prompt", "completion", "reward", "is_truncated", "error")
 INFO = "oreo"
 """Under this name of `info`, what no field of a row has a place for."""
 
@@ -43,8 +56,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         terminated=not cut,
         truncated=cut,
         won=won,
-        extra=besides({**row, "info": more["info"] or None}, "prompt", "completion", "reward", "is_truncated", "error")
-        | conversation.extra,
+        extra=joined(besides({**row, "info": more["info"] or None}, *_READ), conversation.extra),
     )
     return [Episode(with_told(trajectory, told))]
 

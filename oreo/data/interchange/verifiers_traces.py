@@ -28,6 +28,7 @@ from oreo.data.interchange.spec import (
     checked,
     field,
     has,
+    joined,
     number,
 )
 from oreo.data.interchange.verifiers_results import INFO, told_of, with_told
@@ -88,7 +89,7 @@ def _branches(row: dict[str, Any], trace: dict[str, Any], where: str, reading: R
             terminated=not cut,
             truncated=cut,
             won=won,
-            extra=extra | conversation.extra,
+            extra=joined(extra, conversation.extra),
         )
         yield Episode(with_told(trajectory, info.get(INFO)))
 

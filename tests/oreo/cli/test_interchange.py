@@ -72,7 +72,7 @@ def test_what_is_skipped_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_what_goes_out_comes_in_again(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "import", file, "--into", tmp_path / "b", "--env", "tau2/box")
     code, out, _ = run(capsys, "export", tmp_path / "b", tmp_path / "out.json", "--format", "sharegpt", "--json")
-    assert code == 0 and json.loads(out)["lost"] == {"extra.source": 2}
+    assert code == 0 and json.loads(out)["lost"] == {"extra.imported_from": 2}
     run(capsys, "import", tmp_path / "out.json", "--into", tmp_path / "c", "--env", "tau2/box")
     one, other = (list(TrajectoryBuffer(tmp_path / name)) for name in "bc")
     assert [trajectory.steps for trajectory in one] == [trajectory.steps for trajectory in other]

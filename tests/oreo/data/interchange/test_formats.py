@@ -504,3 +504,9 @@ def test_any_other_value_in_a_row_is_read_set_aside_or_refused_by_name(data: st.
             assert isinstance(result, Episode | SetAside)
     except DataError as error:
         assert "\n" not in str(error)
+
+
+def test_a_field_that_has_a_name_of_ours_is_kept_beside_it() -> None:
+    row = {"conversations": EXPERT, "instruction": "theirs", "turns": 3}
+    extra = episode("sharegpt", row, known=False).extra
+    assert extra["row.instruction"] == "theirs" and extra["turns"] == 3 and isinstance(extra["instruction"], list)

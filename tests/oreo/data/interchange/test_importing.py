@@ -43,7 +43,7 @@ def test_each_episode_keeps_where_it_is_from(tmp_path: Path) -> None:
     assert report == Report([str(file)], ["jsonl"], episodes=2, stored=2, steps=2, won=1, extra={"mood": 1})
     first, second = TrajectoryBuffer(tmp_path / "b")
     assert first.extra["mood"] == "good"
-    source: Any = second.extra["source"]
+    source: Any = second.extra["imported_from"]
     assert (source["file"], source["line"], source["format"]) == ("x.jsonl", 3, "jsonl") and len(source["digest"]) == 32
 
 
@@ -184,7 +184,10 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
         "put",
         {"x": 1},
     )
-    assert found.extra["game_named"] == "/theirs/0" and several.extra["games"] == ["g1", "g2"]
+    assert found.extra["imported_from"]["game"] == "/theirs/0" and several.extra["imported_from"]["games"] == [
+        "g1",
+        "g2",
+    ]
     assert none.game == "/theirs/2"
 
 
