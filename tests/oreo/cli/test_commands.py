@@ -75,7 +75,7 @@ def test_every_command_has_help_with_an_example_of_itself(oreo, command: str) ->
 def test_all_commands_are_listed_and_tested_here(oreo) -> None:
     code, out, _ = oreo()
     assert code == 0
-    listed = set(re.findall(r"^  (\w+)  ", out.partition("Commands:")[2], re.MULTILINE))
+    listed = set(re.findall(r"^  ([\w-]+)  ", out.partition("Commands:")[2], re.MULTILINE))
     assert listed == {command.split()[0] for command in COMMANDS}
     assert oreo("--help")[1] == out
 
