@@ -71,10 +71,13 @@ def summary(verdicts: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     """How many episodes reproduce, what differs first in the others, and how many end as they say."""
     told = list(verdicts.values())
     differences = Counter(one["difference"]["what"] for one in told if one["difference"])
+    beyond = Counter(one["beyond_cut_texts"]["what"] for one in told if one["beyond_cut_texts"])
     return {
         "episodes": len(told),
         "reproduce": sum(one["reproduces"] for one in told),
+        "reproduce_but_for_cut_texts": sum(not one["error"] and not one["beyond_cut_texts"] for one in told),
         "first_difference": dict(differences.most_common()),
+        "beyond_cut_texts": dict(beyond.most_common()),
         "outcome_holds": sum(one["outcome_holds"] for one in told),
         "claimed_and_not_won": sum(one["claimed"] and one["won"] is False for one in told),
         "won_and_not_claimed": sum(one["won"] is True and not one["claimed"] for one in told),
@@ -118,7 +121,7 @@ def _read(path: Path, source: BufferView) -> Verdicts:
                 break
             try:
                 told = json.loads(line)
-                number, _ = told.pop("episode"), told["reproduces"]
+                number, *_ = told.pop("episode"), told["reproduces"], told["beyond_cut_texts"], told["error"]
             except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
                 raise DataError(f"{path}, line {line_number}: it is no verdict; give --report a new name") from None
             if games.get(number, (told.get("game"),)) != (told.get("game"),):

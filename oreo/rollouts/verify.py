@@ -14,7 +14,7 @@ An environment is made by the id that is stored only where that is one of this p
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -57,6 +57,8 @@ class Verdict:
     won: bool | None
     """Whether it was; None: it could not be played."""
     difference: Difference | None = None
+    beyond_cut_texts: Difference | None = None
+    """The first one that is more than an observation of which a part is stored: recordings leave out greetings, say."""
     error: str = ""
     """Why it could not be played."""
 
@@ -72,16 +74,13 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """In JSON types."""
-        difference = self.difference and {
-            name: value[:_MOST_CHARACTERS] if isinstance(value, str) else value
-            for name, value in vars(self.difference).items()
-        }
         return {
             "reproduces": self.reproduces,
             "outcome_holds": self.outcome_holds,
             "claimed": self.claimed,
             "won": self.won,
-            "difference": difference,
+            "difference": _shown(self.difference),
+            "beyond_cut_texts": _shown(self.beyond_cut_texts),
             "error": self.error,
         }
 
@@ -125,7 +124,13 @@ class Verifier:
             self._forget(spec, episode)  # what broke is not used again
             described = error if isinstance(error, OreoError) else describe_failure(error, "played again", spec, None)
             return Verdict(episode.won, None, error=str(described)), None
-        return Verdict(episode.won, played.won, _first_difference(episode, played)), played
+        first, beyond = None, None
+        for difference in _differences(episode, played):
+            first = first or difference
+            if not _is_cut(difference):
+                beyond = difference
+                break
+        return Verdict(episode.won, played.won, first, beyond), played
 
     def _spec(self, episode: Trajectory) -> str:
         if self.env is not None:
@@ -224,16 +229,31 @@ def _play(env: gym.Env[str, str], episode: Trajectory, observation: str, info: d
     )
 
 
-def _first_difference(stored: Trajectory, played: Trajectory) -> Difference | None:
+def _shown(difference: Difference | None) -> dict[str, Any] | None:
+    """In JSON types, long texts cut."""
+    if difference is None:
+        return None
+    return {
+        name: value[:_MOST_CHARACTERS] if isinstance(value, str) else value for name, value in vars(difference).items()
+    }
+
+
+def _is_cut(difference: Difference) -> bool:
+    return difference.what == "observation" and difference.stored.strip() in difference.played
+
+
+def _differences(stored: Trajectory, played: Trajectory) -> Iterator[Difference]:
+    """All there are, in order, as far as both go."""
     for number, (before, now) in enumerate(zip(stored.steps, played.steps, strict=False)):
         for what in ("observation", "admissible_commands", "action_valid", "reward"):
             one, other = getattr(before, what), getattr(now, what)
             known = what in ("observation", "reward") or one is not None
             if known and one != other:
-                return Difference(number, what, _plain(one), _plain(other))
+                yield Difference(number, what, _plain(one), _plain(other))
     last = len(played)
     if len(played) < len(stored):
-        return Difference(last, "ending", f"{len(stored)} steps", f"{len(played)} steps")
+        yield Difference(last, "ending", f"{len(stored)} steps", f"{len(played)} steps")
+        return
     ends: dict[str, tuple[Any, Any]] = {
         "observation": (stored.final_observation, played.final_observation),
         "ending": (_ending(stored), _ending(played)),
@@ -242,8 +262,7 @@ def _first_difference(stored: Trajectory, played: Trajectory) -> Difference | No
     }
     for what, (one, other) in ends.items():
         if one != other:
-            return Difference(last, what, one, other)
-    return None
+            yield Difference(last, what, one, other)
 
 
 def _ending(episode: Trajectory) -> str:

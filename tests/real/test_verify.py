@@ -64,5 +64,5 @@ def test_every_recorded_win_is_one_and_repaired_episodes_reproduce(data: Path) -
             assert verdict.outcome_holds and played is not None and played.won, verdict
             # The recording has "You arrive at loc 5. " cut off, and nothing else differs before it does.
             assert verdict.difference is not None and verdict.difference.what == "observation"
-            assert verdict.difference.played.endswith(verdict.difference.stored)
+            assert verdict.difference.played.endswith(verdict.difference.stored) and not verdict.beyond_cut_texts
             assert verifier.verify(played)[0].reproduces

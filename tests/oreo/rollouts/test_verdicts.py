@@ -75,7 +75,9 @@ def test_verdicts_of_another_buffer_are_refused(source: TrajectoryBuffer, tmp_pa
     with pytest.raises(DataError, match="no repaired ones of"):
         with repaired(source.path, source.where(), resume=True):
             pass
-    (tmp_path / "report").write_text('{"episode": 0, "game": "other", "reproduces": true}\n')
+    (tmp_path / "report").write_text(
+        '{"episode": 0, "game": "other", "reproduces": true, "beyond_cut_texts": null, "error": ""}\n'
+    )
     with pytest.raises(DataError, match="another buffer"), report(tmp_path / "report", source.where(), resume=True):
         pass
     (tmp_path / "report").write_text("[]\n")

@@ -68,6 +68,17 @@ def test_each_kind_of_difference_is_found_where_it_is(kitchen: list[Trajectory])
         assert played == replace(episode, agent=wrong.agent)  # repaired
 
 
+def test_texts_of_which_a_part_was_recorded_hide_no_other_difference(kitchen: list[Trajectory]) -> None:
+    episode = next(one for one in kitchen if one.won and len(one) > 2)
+    first = episode.steps[0].observation
+    cut = changed(episode, 0, observation=first.partition("\n")[2])
+    for stored, beyond in ((cut, None), (changed(cut, 1, reward=0.5), Difference(1, "reward", 0.5, 0.0))):
+        with Verifier() as verifier:
+            verdict, _ = verifier.verify(stored)
+        assert verdict.difference is not None and verdict.difference.what == "observation"
+        assert not verdict.reproduces and verdict.beyond_cut_texts == beyond
+
+
 def test_actions_that_do_not_win_are_no_win_whatever_is_claimed(kitchen: list[Trajectory]) -> None:
     won = next(one for one in kitchen if one.won)
     short = replace(won, steps=won.steps[:-1])
