@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -105,6 +106,12 @@ def test_an_import_that_is_interrupted_goes_on(at: int, tmp_path: Path, monkeypa
     assert stored(into) == ["a0", "a1", "a2", "a3"]
 
 
+def _tell(pipe: int, what: str) -> None:
+    if what == "storing":
+        with contextlib.suppress(BrokenPipeError):
+            os.write(pipe, b"s")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_an_import_that_is_killed_loses_nothing_and_stores_nothing_twice(tmp_path: Path) -> None:
     count = 300
@@ -113,13 +120,17 @@ def test_an_import_that_is_killed_loses_nothing_and_stores_nothing_twice(tmp_pat
     for attempt in range(4):
         into = tmp_path / f"b{attempt}"
         for _ in range(2):
+            storing, told = os.pipe()
             child = os.fork()
             if child == 0:
                 try:
-                    import_files([file], into, reading=TOY)
+                    import_files([file], into, reading=TOY, seen=lambda what, done: _tell(told, what))
                 finally:
                     os._exit(0)
-            time.sleep(seconds.uniform(0.0, 0.3))
+            os.close(told)
+            os.read(storing, 1)  # comes with the first episode that is stored, or with its end
+            os.close(storing)
+            time.sleep(seconds.uniform(0.0, 0.02))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
         with warnings.catch_warnings():
