@@ -18,7 +18,7 @@ from oreo.trajectory import Step, Trajectory
 
 AGENT, ENVIRONMENT, SYSTEM = "agent", "environment", "system"
 SPEAKERS = {
-    **dict.fromkeys(("gpt", "assistant", "agent", "model", "bot", "chatgpt", "ai"), AGENT),
+    **dict.fromkeys(("gpt", "assistant", "agent", "model", "bot", "chatgpt", "ai", "function_call"), AGENT),
     **dict.fromkeys(("human", "user", "tool", "function", "environment", "observation", "ipython"), ENVIRONMENT),
     **dict.fromkeys(("system", "developer"), SYSTEM),
 }

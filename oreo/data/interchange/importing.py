@@ -87,9 +87,11 @@ def import_files(
     """
     reading = reading or Reading()
     opened = [(path, find(format) if format else detect(path)) for path in paths]
-    for _, kind in opened:
+    for path, kind in opened:
         if kind.read is None:
             raise UsageError(f"the format {kind.name} is written only; `oreo buffer formats` says which are read")
+        if kind.opens is not None and not kind.opens(path):
+            raise DataError(f"{path} is not what the format {kind.name} reads: {kind.about}")
     report = Report([str(path) for path, _ in opened], sorted({kind.name for _, kind in opened}))
     plans: list[_Plan] = []
     kwargs: dict[str, dict[str, object]] = {}

@@ -45,6 +45,7 @@ def test_an_import_tells_what_it_did(file: Path, tmp_path: Path, capsys: pytest.
         (["--format", "sharegtp"], 2, "did you mean 'sharegpt'"),
         (["--format", "trl-sft"], 2, "written only"),
         (["--action-pattern", "("], 2, "no regular expression"),
+        (["--format", "minari"], 1, "is not what the format minari reads"),
         (["--data", "nowhere"], 1, "nowhere"),
         ([], 1, "line 1: nothing says which environment it is from; say --env"),
     ],

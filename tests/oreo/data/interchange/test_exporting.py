@@ -214,6 +214,10 @@ def test_nothing_is_left_of_an_export_that_fails(tmp_path: Path) -> None:
         export([T], tmp_path / "x", "trl-stepwise")
     with pytest.raises(UsageError, match="read only"):
         export([T], tmp_path / "x", "react")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot write .*file/x \("):
+        export([T], tmp_path / "file" / "x", "jsonl")
+    (tmp_path / "file").unlink()
     assert list(tmp_path.iterdir()) == []
     export([T], tmp_path / "x", "jsonl")
     with pytest.raises(UsageError, match="there already"):

@@ -10,6 +10,7 @@ import signal
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_an_import_that_is_interrupted_goes_on(at: int, tmp_path: Path, monkeypa
     assert stored(into) == ["a0", "a1", "a2", "a3"]
 
 
-def _tell(pipe: int, what: str) -> None:
+def _tell(pipe: int, what: str, done: int) -> None:
     if what == "storing":
         with contextlib.suppress(BrokenPipeError):
             os.write(pipe, b"s")
@@ -124,7 +125,7 @@ def test_an_import_that_is_killed_loses_nothing_and_stores_nothing_twice(tmp_pat
             child = os.fork()
             if child == 0:
                 try:
-                    import_files([file], into, reading=TOY, seen=lambda what, done: _tell(told, what))
+                    import_files([file], into, reading=TOY, seen=partial(_tell, told))
                 finally:
                     os._exit(0)
             os.close(told)
