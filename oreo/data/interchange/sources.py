@@ -53,6 +53,8 @@ def rows(path: Path) -> Iterator[Row]:
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder; name the files in it")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is no regular file, and what is imported is read more than once; store it first")
     try:
         with path.open("rb") as raw:
             yield from _rows(path, raw)
