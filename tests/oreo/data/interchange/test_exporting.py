@@ -51,6 +51,7 @@ HELD: dict[str, set[str]] = {
     "sharegpt": TOLD | OUTCOME | {"game"},
     "messages": TOLD | OUTCOME | {"game", "steps.imitate"},
     "oreo-alfworld": TOLD | OUTCOME,
+    "eto-rollouts": TOLD | OUTCOME,
     "verifiers-results": TOLD | OUTCOME | {"game", "task", "seed", "env_id"},
     "verifiers-traces": TOLD | OUTCOME | {"game", "task", "seed", "env_id", "steps.imitate"},
     "atif": TOLD | OUTCOME | {"game", "task", "seed", "env_id", "steps.imitate"},

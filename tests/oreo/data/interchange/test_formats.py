@@ -510,3 +510,19 @@ def test_a_field_that_has_a_name_of_ours_is_kept_beside_it() -> None:
     row = {"conversations": EXPERT, "instruction": "theirs", "turns": 3}
     extra = episode("sharegpt", row, known=False).extra
     assert extra["row.instruction"] == "theirs" and extra["turns"] == 3 and isinstance(extra["instruction"], list)
+
+
+@pytest.mark.parametrize(
+    "meta", [{"terminate_reason": "max_steps"}, {}, {"terminate_reason": "success"}, {"invalid": True}]
+)
+def test_an_ending_is_written_so_that_it_is_read_as_the_same(meta: dict[str, Any]) -> None:
+    read = episode("eto-rollouts", rollout(reward=0, error=PATH, **meta))
+    (again,) = FORMATS["eto-rollouts"].write([read])  # type: ignore[misc]
+    back = episode("eto-rollouts", again)
+    assert (back.grade, back.terminated, back.truncated, back.game) == (
+        read.grade,
+        read.terminated,
+        read.truncated,
+        PATH,
+    )
+    assert back.steps[1:] == read.steps[1:]
