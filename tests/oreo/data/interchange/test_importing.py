@@ -56,6 +56,7 @@ def test_nothing_is_stored_where_something_cannot_be_read(tmp_path: Path) -> Non
     assert not (tmp_path / "b").exists()
     report = import_files([good, bad], tmp_path / "b", reading=TOY, skip=True)
     assert stored(tmp_path / "b") == ["a0", "a1", "a2"]
+    assert report.left_out == 2
     assert [(item["line"], item["reason"][:12]) for item in report.unread] == [(2, "it is no JSO"), (4, "steps is a w")]
 
 
@@ -178,7 +179,7 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
     def match(trajectory: Trajectory, outcome_known: bool) -> Matched:
         name = trajectory.steps[0].action
         if name == "a1":
-            return Matched(trajectory, outcome_known, games=("g1", "g2"))
+            return Matched(trajectory, outcome_known, False, "2 games fit", ("g1", "g2"))
         if name == "a2":
             return Matched(trajectory, outcome_known, False, "no game begins so")
         told = replace(trajectory, env_id="toy", game="g0", task="t", task_type="k", dialect="put", env_kwargs={"x": 1})
@@ -186,7 +187,9 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
 
     file = lines(tmp_path / "x", *(row(number, game=f"/theirs/{number}") for number in range(3)))
     report = import_files([file], tmp_path / "b", reading=TOY, match=match)
-    assert report.matched == 1 and [item["games"] for item in report.ambiguous] == [["g1", "g2"]]
+    assert (report.matched, report.without_game) == (1, 2) and [item["games"] for item in report.ambiguous] == [
+        ["g1", "g2"]
+    ]
     assert [(item["line"], item["why"]) for item in report.unmatched] == [(3, "no game begins so")]
     found, several, none = TrajectoryBuffer(tmp_path / "b")
     assert (found.game, found.task, found.task_type, found.dialect, found.env_kwargs) == (
@@ -201,6 +204,16 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
         "g2",
     ]
     assert none.game == "/theirs/2"
+
+
+def test_where_playing_does_not_tell_the_outcome_it_says_why(tmp_path: Path) -> None:
+    def match(trajectory: Trajectory, outcome_known: bool) -> Matched:
+        return Matched(trajectory, outcome_known, False, "no game begins so")
+
+    with pytest.raises(
+        DataError, match=r"won, and playing it does not, either \(no game begins so\); say --won or --lost"
+    ):
+        import_files([lines(tmp_path / "x", UNKNOWN)], tmp_path / "b", reading=TOY, match=match)
 
 
 def test_what_was_played_is_surer_than_what_is_said(tmp_path: Path) -> None:
