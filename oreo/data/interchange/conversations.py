@@ -99,8 +99,7 @@ def take_apart(messages: Sequence[Message], reading: Reading, instructed: int | 
             if message.extra:
                 observations.setdefault(place, []).append(message.extra)
             continue
-        action = reading.action(message.text)
-        turn = message.text if reading.thoughts and message.text != action else None
+        action, turn = reading.said(message.text)
         steps.append(Step("\n".join(said), action, turn=turn, imitate=message.imitate))
         if message.extra:
             turns[place] = message.extra

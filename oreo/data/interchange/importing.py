@@ -94,6 +94,8 @@ def import_files(
     for path, kind in opened:
         if kind.read is None:
             raise UsageError(f"the format {kind.name} is written only; `oreo buffer formats` says which are read")
+        if kind.tells_actions and reading.pattern is not None:
+            raise UsageError(f"the format {kind.name} says itself what the actions are; leave out the action pattern")
         if kind.opens is not None and not kind.opens(path):
             raise DataError(f"{path} is not what the format {kind.name} reads: {kind.about}")
     report = Report([str(path) for path, _ in opened], sorted({kind.name for _, kind in opened}))

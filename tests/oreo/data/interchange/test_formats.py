@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oreo.actions import holds_its_action
 from oreo.data.interchange.registry import FORMATS
 from oreo.data.interchange.spec import Episode, Misfit, Reading, SetAside
 from oreo.errors import DataError
@@ -92,7 +93,11 @@ def test_a_reward_is_the_outcome_and_is_paid_for_the_last_turn(reward: Any, won:
 def test_thoughts_may_be_left_out_and_an_action_found_by_a_pattern_of_ones_own() -> None:
     row = {"conversations": said(("human", "o"), ("gpt", "hm [[go]] or [[stay]]"), ("human", "p"), ("gpt", "nothing"))}
     pattern = re.compile(r"\[\[(.*?)\]\]")
-    assert [step.action for step in episode("sharegpt", row, known=False, pattern=pattern).steps] == ["stay", "nothing"]
+    read = episode("sharegpt", row, known=False, pattern=pattern)
+    assert [step.action for step in read.steps] == ["stay", "nothing"]
+    # An agent trained on it says what all agents are understood by.
+    assert [step.turn for step in read.steps] == ["hm [[go]] or [[stay]]\nAction: stay", None]
+    assert all(map(holds_its_action, read.steps))
     read = episode("sharegpt", row, known=False, pattern=pattern, thoughts=False)
     assert [step.turn for step in read.steps] == [None, None]
 
@@ -412,6 +417,11 @@ def test_of_a_plain_row_all_but_actions_may_be_left_out() -> None:
     assert turns(read) == [("", "a", None, 0.0), ("", "b", None, 1.0)]
     assert (read.env_id, read.terminated, read.extra) == ("toy", True, {"mood": "good"})
     assert not episode("jsonl", {"steps": [{"action": "a"}]}, known=False).terminated
+
+
+def test_thoughts_of_plain_rows_may_be_left_out_too() -> None:
+    row = {"steps": [{"action": "a", "turn": "Hm.\nAction: a"}], "won": True}
+    assert [episode("jsonl", row, thoughts=keep).steps[0].turn for keep in (True, False)] == ["Hm.\nAction: a", None]
 
 
 def test_rewards_that_are_given_are_kept_as_they_are() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import time
 import warnings
@@ -237,6 +238,28 @@ def read(row, reading):
 MINE = Format("mine", "lines of my own", fits=lambda row: "did" in row, read=read)
 OTHER = 3
 """
+
+
+def test_the_format_that_the_guide_shows_reads_its_rows(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[4] / "docs" / "importing.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "moves.py").write_text(code)
+    moves = {
+        "moves": [["You see a box.", "I think.\nAction: open box"]],
+        "won": True,
+        "end": "It is open.",
+        "level": "box",
+    }
+    file = lines(tmp_path / "x", moves, {**moves, "moves": []})
+    report = import_files([file], tmp_path / "b", format=f"{tmp_path / 'moves.py'}:MOVES", reading=TOY)
+    (episode,) = TrajectoryBuffer(tmp_path / "b")
+    assert episode.steps[0].action == "open box" and episode.game == "box" and report.set_aside == {"nobody moved": 1}
+
+
+def test_a_pattern_that_would_find_nothing_is_refused(tmp_path: Path) -> None:
+    reading = Reading(env="toy", pattern=re.compile("x"))
+    with pytest.raises(UsageError, match="the format jsonl says itself what the actions are"):
+        import_files([lines(tmp_path / "x", row(0))], tmp_path / "b", reading=reading)
 
 
 def test_a_format_of_ones_own_is_one_file(tmp_path: Path) -> None:
