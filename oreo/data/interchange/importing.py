@@ -242,7 +242,7 @@ def _count(report: Report, place: _Place, result: Episode, plan: Matched) -> Non
     where = {"file": str(place.path), "line": place.line}
     if plan.found is False:
         report.without_game += 1
-        facts = {"why": plan.why, "game": result.trajectory.game, "task": plan.trajectory.task}
+        facts: dict[str, Any] = {"why": plan.why, "game": result.trajectory.game, "task": plan.trajectory.task}
         named, facts = (report.ambiguous, {"games": list(plan.games)}) if plan.games else (report.unmatched, facts)
         if len(named) < _MOST_NAMED:
             named.append(where | facts)
