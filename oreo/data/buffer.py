@@ -12,8 +12,8 @@ reading needs no lock. A killed writer loses at most the episode it was writing:
 made a shard by whoever opens the buffer to write next. An episode is in a shard or in the journal of that name; where
 both exist (killed in between), the shard counts.
 
-What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). What a
-newer version of this package has written is refused.
+What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). So is what
+a newer version of this package has written, which is left as it is; a whole buffer that says it is newer is refused.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from typing import Any, TypeAlias
 
 from oreo.data import journal, shards
 from oreo.data.journal import JournalFile
-from oreo.data.records import FORMAT, VERSION, check_version, to_record
-from oreo.data.shards import Damaged, ShardFile, warn_of
+from oreo.data.records import FORMAT, VERSION, Damaged, check_version, to_record
+from oreo.data.shards import ShardFile, warn_of
 from oreo.data.writers import Writer, adopt_orphans
 from oreo.errors import DataError
 from oreo.files import writing

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oreo.data.records import NewerVersion, checked_record, from_record
+from oreo.data.records import Damaged, NewerVersion, checked_record, from_record
 from oreo.data.shards import SUFFIX as SHARD_SUFFIX
-from oreo.data.shards import Damaged, ShardFile, naming, warn_of
+from oreo.data.shards import ShardFile, naming, warn_of
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -91,8 +91,8 @@ class Contents:
 
     records: list[dict[str, Any]] = field(default_factory=list)
     """Complete ones, as `oreo.data.records.checked_record` gives them."""
-    damaged: list[str] = field(default_factory=list)
-    """What is wrong with the others, a line each."""
+    damaged: list[Damaged] = field(default_factory=list)
+    """Why the others are not among them; NewerVersion where they are whole all the same."""
     torn: bool = False
     """Whether it ends in the beginning of one more."""
 
@@ -102,7 +102,6 @@ def read(path: Path) -> Contents:
 
     Raises:
         FileNotFoundError: no such journal (any more).
-        NewerVersion: written by a newer oreo.
         Damaged: the file cannot be read at all.
     """
     contents = Contents()
@@ -125,9 +124,9 @@ def read(path: Path) -> Contents:
                     raise DataError("it is not as it was written")
                 contents.records.append(_parsed(text))
             except NewerVersion as error:
-                raise NewerVersion(f"{path}, line {number}: {error}") from None
+                contents.damaged.append(NewerVersion(f"{path}, line {number}: {error}"))
             except DataError as error:
-                contents.damaged.append(f"{path}, line {number}: damaged ({error})")
+                contents.damaged.append(Damaged(f"{path}, line {number}: damaged ({error})"))
     return contents
 
 
@@ -181,12 +180,12 @@ class JournalFile:
         """Let go of what `item` has read."""
         self._recent = None
 
-    def damage(self) -> list[str]:
-        """What is wrong with it, a line for each record."""
+    def damage(self) -> list[Damaged]:
+        """Why not all of it can be read, for each record."""
         try:
             return read(self.path).damaged
         except Damaged as error:
-            return [str(error)]
+            return [error]
         except FileNotFoundError:
             return []
 
@@ -198,8 +197,8 @@ class JournalFile:
             if shard_of(self.path).exists():
                 return None
             raise Damaged(f"{self.path}: it disappeared while it was read") from None
-        for line in contents.damaged:
-            warn_of(Damaged(line))
+        for error in contents.damaged:
+            warn_of(error)
         if contents.torn and is_orphan(self.path):
             warn_of_torn(self.path)
         return contents.records

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from oreo.data.checksums import check_group, read_checksums, with_checksums
-from oreo.data.records import FORMAT, NewerVersion, check_version
+from oreo.data.records import FORMAT, Damaged, NewerVersion, check_version
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -33,10 +33,6 @@ _ROWS_OF_A_GROUP = 128
 """What reading holds at once."""
 _MOST_BYTES = 8 << 30
 """A row group that says it is larger than this unpacked is not ours: the largest journal is a hundredth of it."""
-
-
-class Damaged(DataError):
-    """A file of a buffer, or a part of one, cannot be read; the rest of the buffer can."""
 
 
 class ShardFile:
@@ -86,13 +82,13 @@ class ShardFile:
         """Let go of what `item` has read."""
         self._recent = None
 
-    def damage(self) -> list[str]:
-        """What is wrong with it, a line for each row group, or one for the whole file; all of it is read for this."""
+    def damage(self) -> list[Damaged]:
+        """Why not all of it can be read, for each row group or for the whole file; all of it is read for this."""
         try:
             with _opened(self.path) as shard:
-                return [str(error) for error in map(shard.damage, range(len(shard.groups))) if error]
+                return [error for error in map(shard.damage, range(len(shard.groups))) if error]
         except Damaged as error:
-            return [str(error)]
+            return [error]
 
     def readable(self) -> pa.Table | None:
         """What is not damaged, None where nothing is."""
@@ -119,7 +115,8 @@ class ShardFile:
 
 def warn_of(error: Damaged) -> None:
     """The rest goes on, and this is what it goes on without."""
-    warnings.warn(f"{error}; the rest is read. `oreo buffer check` says more, --repair sets it aside", stacklevel=3)
+    advice = "" if isinstance(error, NewerVersion) else ". `oreo buffer check` says more, --repair sets it aside"
+    warnings.warn(f"{error}; the rest is read{advice}", stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -188,7 +185,7 @@ def naming(where: object) -> Iterator[None]:
     """
     try:
         yield
-    except (Damaged, NewerVersion):
+    except Damaged:
         raise
     except MemoryError as error:
         raise DataError(f"{where}: it does not fit into memory") from error

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from oreo.data.records import ADDED, ADDED_TO_STEPS, FLAGS, FORMAT, RENAMED, TEXTS, VERSION, decoded
+from oreo.data.records import ADDED, ADDED_TO_STEPS, FLAGS, FORMAT, RENAMED, TEXTS, VERSION, check_sums, decoded
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -143,11 +144,14 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
     versions = _column(batch, "versions")
     is_text = not pa.types.is_map(batch.column("versions").type)
     columns["versions"] = _objects(versions, "versions") if is_text else [dict(pairs) for pairs in versions]
-    _required(batch.column("episode_return"), "episode_return")
     columns["steps"] = _lists(_required(batch.column("steps"), "steps"), _steps)
-    for row, (steps, length) in enumerate(zip(columns["steps"], _column(batch, "length"), strict=True)):
-        if len(steps) != length:
-            raise DataError(f"length of row {row} is {length}, and there are {len(steps)} steps")
+    related = (columns["terminated"], columns["truncated"], columns["steps"])
+    lengths, returns = (_column(batch, name) for name in ("length", "episode_return"))
+    for row, (terminated, truncated, steps, *said) in enumerate(zip(*related, lengths, returns, strict=True)):
+        try:
+            check_sums(terminated, truncated, [step.reward for step in steps], *said)
+        except DataError as error:
+            raise DataError(f"row {row}: {error}") from None
     if any(not isinstance(text, str) for words in columns["versions"] for text in words.values()):
         raise DataError("the column versions holds something else than texts")
     return [Trajectory(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
@@ -156,8 +160,8 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
 def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
     array = batch.column(name)
     if name in ADDED:  # missing where an earlier version stored it, null where a later one sealed its journal
-        return [ADDED[name] if value is None else value for value in _values(array)]
-    return _values(array if SCHEMA.field(name).nullable else _required(array, name))
+        return [ADDED[name] if value is None else value for value in _values(array, name)]
+    return _values(array if SCHEMA.field(name).nullable else _required(array, name), name)
 
 
 def _required(array: pa.Array, name: str) -> pa.Array:
@@ -172,7 +176,11 @@ def _objects(texts: Iterable[str], name: str) -> list[dict[str, Any]]:
 
 def _steps(array: pa.StructArray) -> list[Step]:
     columns = _struct(array, "steps", _STEP)
-    values = {name: _values(column) for name, column in columns.items() if not pa.types.is_list(_STEP.field(name).type)}
+    values = {
+        name: _values(column, f"steps.{name}")
+        for name, column in columns.items()
+        if not pa.types.is_list(_STEP.field(name).type)
+    }
     for name, default in ADDED_TO_STEPS.items():
         if name in values:
             values[name] = [default if value is None else value for value in values[name]]
@@ -185,11 +193,12 @@ def _steps(array: pa.StructArray) -> list[Step]:
 
 
 def _commands(array: pa.Array) -> list[str]:
-    return _values(_required(array, "steps.admissible_commands"))
+    return _values(_required(array, "steps.admissible_commands"), "steps.admissible_commands")
 
 
 def _candidates(array: pa.StructArray) -> list[Candidate]:
-    columns = {name: _values(column) for name, column in _struct(array, "steps.candidates", _CANDIDATE).items()}
+    where = "steps.candidates"
+    columns = {name: _values(column, f"{where}.{name}") for name, column in _struct(array, where, _CANDIDATE).items()}
     return [Candidate(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
@@ -205,7 +214,9 @@ def _struct(array: pa.StructArray, where: str, expected: pa.StructType) -> dict[
     return kept
 
 
-def _values(array: pa.Array) -> list[Any]:
+def _values(array: pa.Array, name: str) -> list[Any]:
+    if pa.types.is_floating(array.type) and pc.all(pc.is_finite(array)).as_py() is False:
+        raise DataError(f"the column {name} has a number that is not finite")
     if not pa.types.is_string(array.type):
         return array.to_pylist()
     encoded = array.dictionary_encode()

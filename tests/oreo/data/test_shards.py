@@ -13,13 +13,14 @@ import pytest
 from oreo.data import shards
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.journal import JournalFile
-from oreo.data.records import NewerVersion, to_record
-from oreo.data.shards import Damaged
+from oreo.data.records import Damaged, NewerVersion, to_record
+from oreo.data.repair import repair
 from oreo.data.tables import SCHEMA, to_table
+from oreo.data.writers import adopt_orphans
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
-from .episodes import RICH, changed, episode, read, same, shard_with, stored
+from .episodes import RICH, changed, episode, names, orphan, read, same, shard_with, stored
 
 
 def test_a_shard_is_read_whole_by_row_groups_by_columns_and_by_number(tmp_path: Path) -> None:
@@ -81,12 +82,22 @@ def test_a_row_group_that_says_it_is_huge_is_not_unpacked(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("version", ["99", "5"])
-def test_a_newer_shard_stops_reading_since_it_is_whole(version: str, tmp_path: Path) -> None:
+def test_a_newer_shard_is_named_and_stays_and_the_rest_is_read(version: str, tmp_path: Path) -> None:
     shard = shard_with(tmp_path, 2)
+    shard_with(tmp_path / "other", 1).rename(tmp_path / "9.parquet")
+    (tmp_path / "other" / "_buffer.json").unlink()
     table = pq.read_table(shard)
     pq.write_table(table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": version.encode()}), shard)
-    with pytest.raises(NewerVersion, match=f"schema version {version}"):
-        list(TrajectoryBuffer(tmp_path))
+    written, buffer = shard.read_bytes(), TrajectoryBuffer(tmp_path, create=False)
+    with pytest.warns(UserWarning, match=f"{shard.name} has schema version {version}, .* install a newer one"):
+        assert names(buffer) == ["0"]
+    ((error,),) = repair(buffer).values()
+    assert type(error) is NewerVersion and shard.read_bytes() == written
+    # Nor is it replaced by its journal, were that still there.
+    orphan(tmp_path / "third", 1).rename(tmp_path / f"_{shard.stem}.journal")
+    with pytest.warns(UserWarning, match="it stays as it is"):
+        adopt_orphans(tmp_path)
+    assert shard.read_bytes() == written
 
 
 def test_hugging_face_datasets_reads_it(tmp_path: Path) -> None:
