@@ -37,8 +37,6 @@ from oreo.files import writing
 from oreo.trajectory import Trajectory
 
 MANIFEST = "_buffer.json"
-_JOURNAL_BYTES = 64 << 20
-"""A journal of this size becomes a shard however few episodes it has: it has to fit into memory."""
 _MANIFEST_CHARACTERS = 1 << 16
 """What is longer is no manifest."""
 _FILTERS = ("won", "env_id", "task", "task_type", "game", "dialect", "grade", "agent", "checkpoint")
@@ -89,12 +87,13 @@ class TrajectoryBuffer:
         """Store one episode; when this returns, it outlives this process.
 
         Raises:
-            DataError: a trajectory that cannot be stored exactly, or has not ended; nothing has been stored then.
+            DataError: a trajectory that cannot be stored exactly, has not ended, or is larger than 64 MB; nothing has been
+                stored then.
         """
         record = to_record(trajectory)
         writer = self._own_writer()
         writer.append(record)
-        if writer.journal.count >= self.episodes_per_shard or writer.journal.size >= _JOURNAL_BYTES:
+        if writer.journal.count >= self.episodes_per_shard or writer.journal.size >= journal.MOST_BYTES:
             self.flush()
 
     def extend(self, trajectories: Iterable[Trajectory]) -> None:

@@ -27,6 +27,8 @@ except ImportError:  # Windows: no journal ever counts as an orphan there
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".journal"
+MOST_BYTES = 64 << 20
+"""Of one line; and a journal that has them becomes a shard, however few its episodes: a reader holds all of it."""
 
 
 def shard_of(path: Path) -> Path:
@@ -58,8 +60,14 @@ class Journal:
 
         Raises:
             OSError: the disk is full, say. The journal is then as it was before.
+            DataError: the episode is larger than what is read. Nothing has been written then.
         """
         line = encode(record)
+        if len(line) > MOST_BYTES:
+            raise DataError(
+                f"an episode of {len(line) >> 20} MB is not stored: at most {MOST_BYTES >> 20} MB; shorten what its "
+                "steps hold (observations, admissible commands, candidates), or their number"
+            )
         written = 0
         try:
             while written < len(line):
@@ -113,13 +121,17 @@ def read(path: Path) -> Contents:
     if opened is None:
         raise FileNotFoundError(path)
     with naming(path), opened as file:
+        if os.fstat(file.fileno()).st_size > 2 * MOST_BYTES:
+            raise DataError(f"it has more than {2 * MOST_BYTES >> 20} MB, which no journal has")
         for number, line in enumerate(file, 1):
-            text = line[9:-1]  # a whole line whose break was changed into something else counts as one
+            text = line[9:-1] if len(line) <= MOST_BYTES else b""  # a whole line whose break was changed into something else counts as one
             whole = line[:9] == b"%08x " % zlib.crc32(text)
             if not whole and not line.endswith(b"\n"):
                 contents.torn = True
                 break
             try:
+                if len(line) > MOST_BYTES:
+                    raise DataError(f"it has more than {MOST_BYTES >> 20} MB")
                 if not whole:
                     raise DataError("it is not as it was written")
                 contents.records.append(_parsed(text))

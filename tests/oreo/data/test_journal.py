@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.journal import JournalFile
 from oreo.data.records import Damaged, NewerVersion, from_record, to_record
 from oreo.data.repair import check, repair
+from oreo.errors import DataError
 
 from .episodes import episode, names, orphan
 
@@ -115,6 +117,26 @@ def test_records_of_a_newer_version_are_named_and_stay_and_the_others_are_read(t
         (errors,) = look(buffer).values()
         assert [type(error) for error in errors] == [NewerVersion, Damaged]
     assert path.read_bytes() == before and not (tmp_path / "damaged").exists()
+
+
+def test_what_is_larger_than_any_episode_is_neither_written_nor_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST_BYTES", 4000)
+    path = orphan(tmp_path, 1)
+    long = replace(episode("long"), final_observation="x" * 4000)
+    buffer = TrajectoryBuffer(tmp_path / "other")
+    with pytest.raises(DataError, match="an episode of 0 MB is not stored"):
+        buffer.append(long)
+    buffer.append(episode("short"))
+    assert names(buffer) == ["short"]
+    path.write_bytes(path.read_bytes() + line_of(to_record(long)) + line_of(to_record(episode("z"))))
+    contents = journal.read(path)
+    assert [record["game"] for record in contents.records] == ["0", "z"]
+    assert "line 2: damaged (it has more than" in str(contents.damaged[0])
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(Damaged, match="which no journal has"):
+        journal.read(path)
 
 
 def test_a_line_that_is_being_written_is_no_damage(tmp_path: Path) -> None:
