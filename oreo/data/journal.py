@@ -124,7 +124,9 @@ def read(path: Path) -> Contents:
         if os.fstat(file.fileno()).st_size > 2 * MOST_BYTES:
             raise DataError(f"it has more than {2 * MOST_BYTES >> 20} MB, which no journal has")
         for number, line in enumerate(file, 1):
-            text = line[9:-1] if len(line) <= MOST_BYTES else b""  # a whole line whose break was changed into something else counts as one
+            text = (
+                line[9:-1] if len(line) <= MOST_BYTES else b""
+            )  # a whole line whose break was changed into something else counts as one
             whole = line[:9] == b"%08x " % zlib.crc32(text)
             if not whole and not line.endswith(b"\n"):
                 contents.torn = True

@@ -18,7 +18,7 @@ from torch import nn
 
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.models.hub import check_name
-from oreo.models.reading import parameters_in, reading, refuse_pickle, torch_dtype
+from oreo.models.reading import parameters_in, reading, check_files, torch_dtype
 from oreo.models.value_models import value_class
 
 _PACKAGE = Path(__file__).parent.parent
@@ -96,7 +96,6 @@ def _merged(model: Any, adapter: str) -> Any:
         raise MissingExtra(
             f"{adapter} is a LoRA adapter, which needs peft; install it with: pip install 'oreo-agents[peft]'"
         ) from error
-    refuse_pickle(adapter)
     if not (Path(adapter) / "adapter_model.safetensors").is_file():  # peft would ask the Hub for it
         raise DataError(f"{adapter} holds no adapter_model.safetensors; put the whole adapter there")
     config = PeftConfig.from_pretrained(adapter)
@@ -130,6 +129,7 @@ def load_policy(
 
     name, _ = resolve_checkpoint(path)
     if is_adapter(name):
+        check_files(name)
         if _adapter_config(name).get("task_type") == "TOKEN_CLS":
             raise DataError(_no_policy(name, "the adapter of a value model"))
         model, _ = load_policy(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
@@ -139,9 +139,9 @@ def load_policy(
         check_tokenizer(tokenizer, model, name)
         return _settled(model, device), tokenizer
     with reading(name):
+        check_files(name)
         refuse_no_policy(name, trust_remote_code=trust_remote_code)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-        refuse_pickle(name)
         model, info = AutoModelForCausalLM.from_pretrained(
             name,
             dtype=torch_dtype(dtype),
@@ -223,13 +223,14 @@ def load_value(
     policy, value = resolve_checkpoint(path)
     name = value or policy
     if is_adapter(name):
+        check_files(name)
         model = load_value(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
         with reading(name):
             return _settled(_merged(model, name), device)
     with reading(name):
+        check_files(name)
         config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
         config.classifier_dropout = 0.0
-        refuse_pickle(name)
         model, info = value_class(config, name).from_pretrained(
             name, config=config, dtype=torch_dtype(dtype), use_safetensors=True, output_loading_info=True
         )
