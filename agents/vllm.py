@@ -131,7 +131,7 @@ class VllmCompleter:
     def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
         from oreo.models.loading import is_adapter, load_value, refuse_no_policy, resolve_checkpoint
-        from oreo.models.reading import reading, check_files, torch_dtype
+        from oreo.models.reading import check_files, reading, torch_dtype
 
         if not model:
             raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")

@@ -87,8 +87,8 @@ class TrajectoryBuffer:
         """Store one episode; when this returns, it outlives this process.
 
         Raises:
-            DataError: a trajectory that cannot be stored exactly, has not ended, or is larger than 64 MB; nothing has been
-                stored then.
+            DataError: a trajectory that cannot be stored exactly, has not ended, or is larger than 64 MB;
+                nothing has been stored then.
         """
         record = to_record(trajectory)
         writer = self._own_writer()

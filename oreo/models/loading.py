@@ -18,7 +18,7 @@ from torch import nn
 
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.models.hub import check_name
-from oreo.models.reading import parameters_in, reading, check_files, torch_dtype
+from oreo.models.reading import check_files, parameters_in, reading, torch_dtype
 from oreo.models.value_models import value_class
 
 _PACKAGE = Path(__file__).parent.parent

@@ -150,9 +150,12 @@ class Crew:
         if self.waiting is not None:
             self.waiting += reversed(lost + worker.given)
         if self.deaths > MOST_DEATHS:
+            playing = f", playing episodes {', '.join(map(str, sorted(worker.given)[:5]))}" if worker.given else ""
             raise EngineError(
-                f"{self.deaths} workers died one after the other, the last with {worker.link.exit_reason()}; what was "
-                "stored stays. Try fewer: each needs its memory (or the environment ends its process)"
+                f"{self.deaths} workers died one after the other in {self.job.rollout.env_id}, the last with "
+                f"{worker.link.exit_reason()}{playing}; what was stored stays. If that is its memory, try fewer "
+                "workers; if the environment ends its process (in a library's own code), --workers 1 --batch-size 1 shows in "
+                "which episode"
             )
         if self.waiting is None or self.waiting:
             self.start()

@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import OreoError, UsageError
+from oreo.plugins import exits_raised
 from oreo.rollouts.failures import describe_failure
 from oreo.rollouts.playing import Playing
 from oreo.rollouts.settings import Rollout
@@ -176,7 +177,8 @@ def play(
 
 def _make(rollout: Rollout) -> gym.Env[str, str]:
     try:
-        return rollout.make()
+        with exits_raised():
+            return rollout.make()
     except OreoError:
         raise
     except (Exception, SystemExit) as error:
@@ -186,7 +188,8 @@ def _make(rollout: Rollout) -> gym.Env[str, str]:
 def _close(env: gym.Env[str, str], rollout: Rollout) -> None:
     """What goes wrong here costs no episode."""
     try:
-        env.close()
+        with exits_raised():
+            env.close()
     except (Exception, SystemExit) as error:
         warnings.warn(str(describe_failure(error, "while it was closed", rollout.env_id, env)), stacklevel=2)
 
