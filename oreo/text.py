@@ -14,11 +14,13 @@ _MOST_MARKS = 30
 
 
 _SEQUENCES = re.compile(
-    # A terminal's commands (ECMA-48, 5.4 and 5.6), in their forms of 7 and of 8 bits: CSI; OSC, DCS, SOS, PM and APC
-    # with their text, where it ends; and those that are ESC and a letter.
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x00-\x1f\x7f-\x9f]*(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"
+    r"""  # a terminal's commands (ECMA-48, 5.3 to 5.6), in their forms of 7 and of 8 bits
+    (?: \x1b\[ | \x9b ) [0-?]* [ -/]* [@-~]  # CSI
+    # OSC, DCS, SOS, PM, APC and their text, where that ends
+    | (?: \x1b[]PX^_] | [\x9d\x90\x98\x9e\x9f] ) [^\x00-\x1f\x7f-\x9f]* (?: \x07 | \x1b\\ | \x9c )
+    | \x1b [ -/]* [0-OQ-WYZ\\`-~]  # ESC and a letter
+    """,
+    re.VERBOSE,
 )
 
 

@@ -156,7 +156,8 @@ def load_policy(
 
 
 def check_tokenizer(tokenizer: Any, model: Any, name: str) -> None:
-    """Refuse a tokenizer that makes ids the model has no row for: they would fail in the middle of an episode.
+    """Refuse a tokenizer that makes ids the model has no row for (they would fail in the middle of an episode), and an
+    end of sequence that no token is.
 
     Raises:
         DataError: so it is.
@@ -168,6 +169,14 @@ def check_tokenizer(tokenizer: Any, model: Any, name: str) -> None:
             f"the tokenizer of {name} has ids up to {largest}, but the model embeds only {embedded} tokens; give it "
             "its own tokenizer, or enlarge it by model.resize_token_embeddings(len(tokenizer)) of transformers"
         )
+    for config in (model.config, getattr(model, "generation_config", None)):
+        ends = getattr(config, "eos_token_id", None)
+        for end in ends if isinstance(ends, list | tuple) else [] if ends is None else [ends]:
+            if not 0 <= int(end) < embedded:
+                raise DataError(
+                    f"eos_token_id is {end} in config.json or generation_config.json of {name}, but the model embeds "
+                    f"only {embedded} tokens; put the model's own there"
+                )
 
 
 def refuse_no_policy(name: str, *, trust_remote_code: bool = False) -> None:

@@ -153,9 +153,8 @@ class Crew:
             playing = f", playing episodes {', '.join(map(str, sorted(worker.given)[:5]))}" if worker.given else ""
             raise EngineError(
                 f"{self.deaths} workers died one after the other in {self.job.rollout.env_id}, the last with "
-                f"{worker.link.exit_reason()}{playing}; what was stored stays. If that is its memory, try fewer "
-                "workers; if the environment ends its process (in a library's own code), --workers 1 --batch-size 1 shows in "
-                "which episode"
+                f"{worker.link.exit_reason()}{playing}; what was stored stays. If it wants memory, try fewer workers; "
+                "if the environment ends its process, in a library's own code, --workers 1 --batch-size 1 shows where"
             )
         if self.waiting is None or self.waiting:
             self.start()
