@@ -27,10 +27,10 @@ _SEQUENCES = re.compile(
 def clean(text: str) -> str:
     """`text` as it may be printed: what is left besides letters, marks, signs and spaces is the newline.
 
-    Sequences that steer a terminal (colours, titles, links) go as a whole. A tab, a carriage return and the other blanks that move the cursor become a space. What has no width and is not
-    seen goes: bidirectional controls, joiners, variation selectors (terminals do not agree how wide what they join
-    is), and what accents stand on a letter beyond 30. Every other control character, and what is no character at all,
-    becomes "�".
+    Sequences that steer a terminal (colours, titles, links) go as a whole. A tab, a carriage return and the other
+    blanks that move the cursor become a space. What has no width and is not seen goes: bidirectional controls, joiners,
+    variation selectors (terminals do not agree how wide what they join is), and what accents stand on a letter beyond
+    30. Every other control character, and what is no character at all, becomes "�".
     """
     if text.isascii() and text.isprintable():
         return text
