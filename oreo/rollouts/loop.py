@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def play_in_order(
 
         agent = load_agent(agent)
     done: dict[int, Trajectory] = {}
-    stored = set() if into is None else set(into.columns(*_IDENTITY))
+    seeds_before = set() if into is None else {seed for (seed,) in into.columns("seed")}
     indices = None if episodes is None else range(_whole(episodes))
     with closing(play(rollout, agent, indices, on_failure=lambda _, error: _pass_on(error, on_failure))) as playing:
         for index, trajectory in playing:
@@ -89,7 +90,7 @@ def play_in_order(
                 into.append(trajectory)
             if on_episode is not None:
                 on_episode(trajectory)
-    repeated = sum(_identity(trajectory) in stored for trajectory in done.values())
+    repeated = 0 if into is None else _count_repeated(into, list(done.values()), seeds_before)
     if into is not None and repeated:
         warnings.warn(
             f"{repeated} of these {len(done)} episodes were in {into.path} already (the same environment, agent and "
@@ -101,6 +102,16 @@ def play_in_order(
 
 _IDENTITY = ("env_id", "env_kwargs", "agent", "checkpoint", "seed", "game")
 """Columns by which two stored episodes are the same one."""
+
+
+def _count_repeated(buffer: TrajectoryBuffer, new: list[Trajectory], seeds_before: set[int | None]) -> int:
+    """How many of the episodes that a buffer has got were in it before. Of most buffers the seeds say that none was."""
+    suspects = [_identity(trajectory) for trajectory in new if trajectory.seed in seeds_before]
+    if not suspects:
+        return 0
+    before = Counter(buffer.columns(*_IDENTITY))
+    before.subtract(map(_identity, new))
+    return sum(before[identity] > 0 for identity in suspects)
 
 
 def _identity(trajectory: Trajectory) -> tuple[Any, ...]:
