@@ -11,7 +11,7 @@ from pathlib import Path
 
 from oreo.data import journal, shards
 from oreo.data.buffer import TrajectoryBuffer
-from oreo.data.records import Damaged, NewerVersion
+from oreo.data.records import Damaged, NewerVersion, to_record
 from oreo.data.shards import ShardFile
 from oreo.data.writers import roll, set_aside
 from oreo.errors import DataError
@@ -72,8 +72,10 @@ def _repair_journal(path: Path) -> None:
 
 
 def _repair_shard(path: Path) -> None:
+    from oreo.data.tables import to_table
+
     rest = ShardFile(path).readable()
     # Where something is left, the shard keeps its name: at no moment are its whole episodes nowhere.
-    set_aside(path, copy=rest is not None)
-    if rest is not None:
-        shards.write_shard(rest, path)
+    set_aside(path, copy=bool(rest))
+    if rest:
+        shards.write_shard(to_table([to_record(trajectory) for trajectory in rest]), path)

@@ -66,6 +66,14 @@ SCHEMA = pa.schema(
 )
 
 
+TEXT_COLUMNS = frozenset(
+    [field.name for field in SCHEMA if pa.types.is_string(field.type)]
+    + [f"steps.{field.name}" for field in _STEP if pa.types.is_string(field.type)]
+    + ["steps.admissible_commands", "steps.candidates.text"]
+)
+"""Paths of the columns that hold texts."""
+
+
 def to_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows of `SCHEMA` from records that are checked."""
     columns = {name: [record[name] for record in records] for name in SCHEMA.names}
@@ -214,12 +222,21 @@ def _struct(array: pa.StructArray, where: str, expected: pa.StructType) -> dict[
     return kept
 
 
+def column(table: pa.Table, name: str) -> list[Any]:
+    """The values of a column that is no list, of whatever version.
+
+    Raises:
+        DataError: one is missing.
+    """
+    return [value for batch in table.to_batches() for value in _column(batch, name)]
+
+
 def _values(array: pa.Array, name: str) -> list[Any]:
     if pa.types.is_floating(array.type) and pc.all(pc.is_finite(array)).as_py() is False:
         raise DataError(f"the column {name} has a number that is not finite")
-    if not pa.types.is_string(array.type):
+    if not (pa.types.is_string(array.type) or pa.types.is_dictionary(array.type)):
         return array.to_pylist()
-    encoded = array.dictionary_encode()
+    encoded = array.dictionary_encode() if pa.types.is_string(array.type) else array
     words = [*encoded.dictionary.to_pylist(), None]
     return [words[index] for index in encoded.indices.fill_null(len(words) - 1).to_pylist()]
 
