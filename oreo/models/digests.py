@@ -30,8 +30,10 @@ def check_digests(folder: str | os.PathLike[str]) -> None:
         DataError: one is missing, or not what was written, naming it.
     """
     sums = Path(folder) / NAME
-    if not sums.is_file():
+    if not os.path.lexists(sums):
         return
+    if not sums.is_file():  # a folder, a pipe, a link in a circle
+        raise DataError(f"{sums} is no regular file; delete it, or put a good copy there")
     with sums.open(encoding="utf-8", errors="replace") as file:
         lines = file.read(_MOST_CHARACTERS).splitlines()
     for number, line in enumerate(lines, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -68,4 +69,17 @@ def test_a_list_that_is_none_is_named_and_leads_nowhere(line: str, tmp_path: Pat
     with (tmp_path / NAME).open("a") as file:
         file.write(line)
     with pytest.raises(DataError, match=f"{NAME}, line 2: damaged"):
+        check_digests(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "circle", "device"])
+def test_a_list_that_is_no_file_is_named_and_not_taken_for_none(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else NAME)
+    with pytest.raises(DataError, match=f"{NAME} is no regular file"):
         check_digests(tmp_path)
