@@ -58,7 +58,7 @@ class AdmissibleAgent:
         if reader.sampler.top_p < 1:
             raise UsageError("top_p is for sampled text; among admissible commands use temperature and k")
         self.reader, self.k, self.beta, self.checkpoint = reader, k, beta, checkpoint
-        self.value = reader.value_model() if k > 1 else None
+        self.value_reader = reader.needed_value_reader() if k > 1 else None
 
     @property
     def name(self) -> str:
@@ -93,9 +93,9 @@ class AdmissibleAgent:
         ]
         spoken = [row[place][:-1] if row else [] for row, place in zip(ids, best, strict=True)]
         self.reader.policy.commit(spoken)
-        if self.value is not None:
-            self.value.commit(spoken)
-        return [_decision(*row) for row in zip(commands, log_probs, values, best, reading.values, strict=True)]
+        if self.value_reader is not None:
+            self.value_reader.commit(spoken)
+        return [_decision(*row) for row in zip(commands, log_probs, values, best, reading.state_values, strict=True)]
 
     def _pick(self, log_probs: np.ndarray, uniform: np.ndarray) -> list[int]:
         """The K commands to choose from, the best first. Adding Gumbel noise draws them without replacement."""
@@ -105,14 +105,14 @@ class AdmissibleAgent:
         return np.argsort(-log_probs, kind="stable")[: self.k].tolist()
 
     def _rank(self, log_prob: float, value: float) -> float:
-        return rank(log_prob, value, self.beta) if self.value is not None else 0.0
+        return rank(log_prob, value, self.beta) if self.value_reader is not None else 0.0
 
     def _values(self, ids: list[list[list[int]]], picked: list[list[int]]) -> list[dict[int, float]]:
         """V of each picked command, by its index; 0 where likelihood alone counts."""
-        if self.value is None:
+        if self.value_reader is None:
             return [dict.fromkeys(row, 0.0) for row in picked]
         unended = [[row[index][:-1] for index in places] for row, places in zip(ids, picked, strict=True)]
-        values = self.value.values(unended)
+        values = self.value_reader.values(unended)
         return [dict(zip(places, row, strict=True)) for places, row in zip(picked, values, strict=True)]
 
 

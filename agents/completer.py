@@ -1,7 +1,7 @@
 """Agents whose policy runs somewhere else: who continues an episode is asked for turns, of which one is taken.
 
 A `Completer` is a server (served.py) or vLLM in this process (vllm.py). What is made of its turns is one thing: with a
-value model here the most valuable of K is said (best_of_k.py), and V of the states is noted.
+value model here one of K is picked by value (best_of_k.py), and V of the states is noted.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from typing import Any, Protocol
 import torch
 
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.best_of_k import BEST_OF_K, PickOfK
 from oreo.agents.completions import Sample
 from oreo.agents.context import Contexts
+from oreo.agents.registry import CHOICES, load_entry
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.turns import decision, different, warn_of_cut_turns
 from oreo.agents.value_reader import ValueReader
 from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
 from oreo.trajectory import Candidate
-
-CHOICES = ("sample", "best-of")
-"""The ways to choose that what a completer says is enough for."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class ContextValues:
 
 
 class CompleterAgent:
-    """Asks a completer for its turn; with a value model it notes V of the state, and takes the best of K by it."""
+    """Asks a completer for its turn; with a value model it notes V of the state, and picks one of K turns by it."""
 
     def __init__(
         self,
@@ -128,6 +127,7 @@ class CompleterAgent:
         k: int = 1,
         context: int | None = None,
         values: ContextValues | None = None,
+        way: PickOfK = BEST_OF_K,
     ) -> None:
         """Args:
         completer: who is asked.
@@ -135,6 +135,7 @@ class CompleterAgent:
         k: turns to choose from by value; equal ones count once.
         context: as of `EpisodeReader`, for the agent's name.
         values: a value model.
+        way: which of the K turns is said.
 
         Raises:
             UsageError: K turns without a value model to choose by.
@@ -143,8 +144,8 @@ class CompleterAgent:
             raise UsageError(f"k is at least 1, got {k}")
         if k > 1 and values is None:
             raise UsageError("best of several turns takes a value model to choose by")
-        self.completer, self.k, self.values = completer, k, values
-        best = f", best_of={k}" if k > 1 else ""
+        self.completer, self.k, self.values, self.way = completer, k, values, way
+        best = f", {way.name}={k}" if k > 1 else ""
         self.name = f"{completer.label}{settings}{best}{'' if context is None else f', context={context}'})"
 
     @property
@@ -165,7 +166,7 @@ class CompleterAgent:
         completions = self.completer.complete(episodes, seeds, self.k)
         if any(turn.cut for completion in completions for turn in completion.turns):
             warn_of_cut_turns(self.completer.max_new_tokens)
-        best, candidates = self._choose([completion.turns for completion in completions])
+        chosen, candidates = self._choose([completion.turns for completion in completions])
         return [
             decision(
                 turn.text,
@@ -175,11 +176,13 @@ class CompleterAgent:
                 context_start=completion.context_start,
                 cut=turn.cut,
             )
-            for completion, turn, weighed, state_value in zip(completions, best, candidates, state_values, strict=True)
+            for completion, turn, weighed, state_value in zip(
+                completions, chosen, candidates, state_values, strict=True
+            )
         ]
 
     def _choose(self, rows: Sequence[Sequence[Sample]]) -> tuple[list[Sample], list[tuple[Candidate, ...]]]:
-        """The most valuable turn of each row, and what it was chosen among."""
+        """The turn of each row that is said, and the candidates it was picked from; none where there was no choice."""
         if self.values is None or self.k == 1:
             return [row[0] for row in rows], [()] * len(rows)
         turns = [[row[place] for place in different(row)] for row in rows]
@@ -188,15 +191,9 @@ class CompleterAgent:
             tuple(Candidate(turn.text, turn.log_prob, value) for turn, value in zip(row, row_values, strict=True))
             for row, row_values in zip(turns, values, strict=True)
         ]
-        best = [max(range(len(row)), key=lambda place: (*_rank(row[place]), -place)) for row in candidates]
-        self.values.commit(best)
-        return [row[place] for row, place in zip(turns, best, strict=True)], candidates
-
-
-def _rank(candidate: Candidate) -> tuple[float, float]:
-    """By value; among equals, or where there is no room to read it, by likelihood."""
-    value, log_prob = candidate.value, candidate.log_prob
-    return (-float("inf") if value is None else value, -float("inf") if log_prob is None else log_prob)
+        picked = [self.way.pick(row) for row in candidates]
+        self.values.commit(picked)
+        return [row[index] for row, index in zip(turns, picked, strict=True)], candidates
 
 
 def describe(temperature: float, top_p: float) -> str:
@@ -204,9 +201,16 @@ def describe(temperature: float, top_p: float) -> str:
     return f"temperature={temperature}" + (f", top_p={top_p}" if top_p < 1 else "")
 
 
-def samples_of(config: AgentConfig) -> int:
-    """K, of a way to choose of `CHOICES`."""
-    return 1 if config.choose == "sample" else config.k or DEFAULT_K
+def is_offered(choose: str) -> bool:
+    """Whether what a completer says is enough for a way to choose."""
+    return choose == "sample" or isinstance(load_entry(CHOICES[choose]), PickOfK)
+
+
+def picking(config: AgentConfig) -> dict[str, Any]:
+    """How many turns are sampled and which of them is said, as arguments of a `CompleterAgent`."""
+    if config.choose == "sample":
+        return {"k": 1}
+    return {"k": config.k or DEFAULT_K, "way": load_entry(CHOICES[config.choose])}
 
 
 def refuse_missing_value(spec: str, config: AgentConfig, value: str | None) -> None:

@@ -87,11 +87,11 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _log_prob(given: Any) -> float | None:
+def _log_prob(logprobs: Any) -> float | None:
     """The sum over all tokens, of either of the protocol's two forms; None where it is not all there."""
-    if not isinstance(given, dict):
+    if not isinstance(logprobs, dict):
         return None
-    tokens, numbers = given.get("content"), given.get("token_logprobs")
+    tokens, numbers = logprobs.get("content"), logprobs.get("token_logprobs")
     if isinstance(tokens, list):
         numbers = [token.get("logprob") if isinstance(token, dict) else None for token in tokens]
     if not isinstance(numbers, list) or not numbers:

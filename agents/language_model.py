@@ -53,5 +53,5 @@ class LanguageModelAgent:
         self.reader.policy.commit([turn.ids[: turn.read] for turn in turns])
         return [
             decision(turn.text, log_prob=None if context.full else turn.log_prob, value=value, cut=turn.cut)
-            for context, turn, value in zip(reading.contexts, turns, reading.values, strict=True)
+            for context, turn, value in zip(reading.contexts, turns, reading.state_values, strict=True)
         ]

@@ -134,7 +134,7 @@ class LookaheadAgent:
         check_beta(beta)
         if proposals == "admissible" and reader.sampler.top_p < 1:
             raise UsageError("top_p is for sampled text; among admissible commands use beta and k")
-        self.reader, self.caches = reader, (reader.policy, reader.value_model().cache)
+        self.reader, self.caches = reader, (reader.policy, reader.needed_value_reader().cache)
         self.width, self.depth, self.proposals, self.checkpoint = width, depth, proposals, checkpoint
         self.beta = beta if proposals == "admissible" else 0.0
 
@@ -176,7 +176,7 @@ class LookaheadAgent:
             world_of(root.episode).restore(root.world)
         for cache in self.caches:
             cache.retain([root.key for root in roots])
-        return [_decide(root, value, self.beta) for root, value in zip(roots, reading.values, strict=True)]
+        return [_decide(root, value, self.beta) for root, value in zip(roots, reading.state_values, strict=True)]
 
     def _propose(self, level: list[_State], logits: Tensor) -> None:
         """Turns for each state of a level. `logits`: [rows, V] of the policy after each row of its cache."""

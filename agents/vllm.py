@@ -28,15 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from oreo.agents.agent import Episode
+from oreo.agents.best_of_k import BEST_OF_K, PickOfK
 from oreo.agents.completer import (
-    CHOICES,
     CompleterAgent,
     Completion,
     ContextValues,
     describe,
     load_tokenizer,
+    picking,
     refuse_missing_value,
-    samples_of,
 )
 from oreo.agents.completions import Sample
 from oreo.agents.context import check_context
@@ -125,7 +125,6 @@ class VllmCompleter:
 
     uses = frozenset({"engine"})
     """Fields of `AgentConfig`, beside those of every language model (`oreo.agents.loading.DECODING`)."""
-    choices = CHOICES
 
     @classmethod
     def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
@@ -157,7 +156,7 @@ class VllmCompleter:
             tokenizer,
             checkpoint=_digest(policy, config.dtype),
             value=value,
-            k=samples_of(config),
+            **picking(config),
             temperature=config.temperature,
             top_p=config.top_p,
             max_new_tokens=config.max_new_tokens,
@@ -221,7 +220,7 @@ class VllmCompleter:
                 [prompts[place] for place in asked], [seeds[place] for place in asked], n=n, **self._sampling
             )
             for place, output in zip(asked, outputs, strict=True):
-                turns[place] = [self._sample(one) for one in output.outputs]
+                turns[place] = [self._sample(completion) for completion in output.outputs]
         return [Completion(row, self._starts[episode.key]) for episode, row in zip(episodes, turns, strict=True)]
 
     def _start(self, episode: Episode, start: int) -> int:
@@ -244,6 +243,7 @@ def vllm_agent(
     *,
     value: Any = None,
     k: int = 1,
+    way: PickOfK = BEST_OF_K,
     context: int | None = None,
     instruction: str | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
@@ -257,6 +257,7 @@ def vllm_agent(
         tokenizer: the model's, and the value model's.
         value: token-classification model with one label.
         k: turns to choose from by value.
+        way: which of them is said.
         context: as of `EpisodeReader`; None: as much as vLLM and the value model can read.
         instruction, max_new_tokens, checkpoint: as of `EpisodeReader` and `VllmCompleter`.
         sampling: temperature and top_p.
@@ -274,7 +275,7 @@ def vllm_agent(
         engine, turn_format, room=room, max_new_tokens=max_new_tokens, checkpoint=checkpoint, **sampling
     )
     described = describe(sampling.get("temperature", 1.0), sampling.get("top_p", 1.0))
-    return CompleterAgent(completer, settings=described, k=k, context=context, values=values)
+    return CompleterAgent(completer, settings=described, k=k, context=context, values=values, way=way)
 
 
 def _digest(model: str, dtype: str) -> str:

@@ -135,9 +135,9 @@ class Episodes(Progress):
             self.to(self.done, note=f"{self.step_count:,} steps")
 
     def __call__(self, trajectory: Trajectory) -> None:
-        self.one(trajectory.won)
+        self.count(trajectory.won)
 
-    def one(self, won: bool) -> None:
+    def count(self, won: bool) -> None:
         """Count one episode that has ended."""
         self.won += won
         ended = self.done + 1

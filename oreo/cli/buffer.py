@@ -9,12 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from oreo.cli import interchange
 from oreo.cli.options import Data, Json, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs, show_help
 from oreo.errors import UsageError
 from oreo.progress import Progress
 
 buffer_app = typer.Typer(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
+buffer_app.command("import")(interchange.import_command)
+buffer_app.command("export")(interchange.export_command)
+buffer_app.command("formats")(interchange.formats)
 
 
 @buffer_app.command()

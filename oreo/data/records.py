@@ -2,8 +2,8 @@
 
 Every value is checked on the way in and on the way out: what is appended may have been built by hand, and what is read
 may have been written by anybody. A record has a key for each column of `oreo.data.tables.SCHEMA`; two of them are there
-for other tools only, `length` and `episode_return`. `env_kwargs` is a JSON text, since every environment has keys of
-its own.
+for other tools only, `length` and `episode_return`. `env_kwargs` and `extra` are JSON texts, as their keys are
+anybody's.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ import numpy as np
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
-VERSION = 4
+VERSION = 5
 """Of the schema; a reader refuses a higher one.
 
 2: steps have `context_start`, 0 in what version 1 stored.
 3: they have `goes_on`, False in what earlier ones stored, and episodes a `grade`, empty in those.
 4: `goes_on` is called `continues_message`; steps have `cut`, False in what earlier ones stored; `versions` is a JSON
    text in place of a map; shards carry checksums (oreo.data.checksums).
+5: episodes have `extra`, an empty object in what earlier ones stored.
 """
 FORMAT = "oreo-trajectories"
-ADDED = {"grade": ""}
+ADDED = {"grade": "", "extra": "{}"}
 """Columns that earlier versions lack, and what stands for them there."""
 ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False}
 RENAMED = {"goes_on": "continues_message"}
@@ -62,7 +63,8 @@ def check_version(where: object, version: int) -> None:
 def to_record(trajectory: Trajectory) -> dict[str, Any]:
     """The trajectory in JSON types.
 
-    Sequences become lists, and come back as tuples in the steps; in `env_kwargs` they stay lists.
+    Sequences become lists, and come back as tuples in the steps; in `env_kwargs` and
+    `extra` they stay lists.
 
     Raises:
         DataError: no trajectory, or a field that is not of its type, naming it: a text that is not Unicode (it has half
@@ -71,7 +73,8 @@ def to_record(trajectory: Trajectory) -> dict[str, Any]:
     values = _attributes(trajectory, Trajectory, "what is appended")
     steps = _list(values["steps"], "steps")
     values["steps"] = [_step_attributes(step, f"steps[{index}]") for index, step in enumerate(steps)]
-    values["env_kwargs"] = _encoded(values["env_kwargs"])
+    for name in OBJECTS:
+        values[name] = _encoded(values[name], name)
     return _summed(_checked(values, _EPISODE))
 
 
@@ -91,14 +94,14 @@ def _step_attributes(step: Any, name: str) -> dict[str, Any]:
     return values
 
 
-def _encoded(kwargs: Any) -> str:
-    """`env_kwargs` as JSON text that reads back as it was, but for tuples."""
+def _encoded(value: Any, name: str) -> str:
+    """A dict as JSON text that reads back as it was, but for tuples."""
     try:
-        return json.dumps(_json(kwargs, "env_kwargs", dict), ensure_ascii=False)
+        return json.dumps(_json(value, name, dict), ensure_ascii=False)
     except (ValueError, RecursionError) as error:  # more digits than Python writes; a dict that is in itself
         if isinstance(error, DataError):
             raise
-        raise DataError(f"env_kwargs of a trajectory cannot be stored as JSON: {error}") from None
+        raise DataError(f"{name} of a trajectory cannot be stored as JSON: {error}") from None
 
 
 def _json(value: Any, name: str, kind: type = object) -> Any:
@@ -130,7 +133,8 @@ def checked_record(record: Any) -> dict[str, Any]:
     values["steps"] = [_renamed(step, f"steps[{index}]") for index, step in enumerate(values["steps"])]
     _refuse_unknown(values, {**_EPISODE, "length": None, "episode_return": None}, "")
     checked = _checked(values, _EPISODE)
-    decoded(checked["env_kwargs"], "env_kwargs")
+    for name in OBJECTS:
+        decoded(checked[name], name)
     return _summed(checked, record.get("length"), record.get("episode_return"))
 
 
@@ -162,9 +166,9 @@ def check_sums(
         raise DataError(f"length is {length!r:.20}, and there are {len(rewards)} steps")
     total = _number(sum(rewards, start=0.0), "the sum of the rewards")
     if episode_return is not None:
-        said = _number(episode_return, "episode_return")
-        if abs(said - total) > _ROUNDING * sum(map(abs, rewards)):
-            raise DataError(f"episode_return is {said}, and the sum of the rewards is {total}")
+        stated = _number(episode_return, "episode_return")
+        if abs(stated - total) > _ROUNDING * sum(map(abs, rewards)):
+            raise DataError(f"episode_return is {stated}, and the sum of the rewards is {total}")
     return total
 
 
@@ -183,9 +187,9 @@ def _refuse_unknown(values: Mapping[str, Any], fields: Mapping[str, Any], where:
 
 def from_record(record: Mapping[str, Any]) -> Trajectory:
     """The inverse of `to_record`, for a record that is checked."""
-    fields = {name: record[name] for name in _EPISODE if name not in ("steps", "env_kwargs")}
-    steps = tuple(_step(step) for step in record["steps"])
-    return Trajectory(steps=steps, env_kwargs=decoded(record["env_kwargs"], "env_kwargs"), **fields)
+    fields = {name: record[name] for name in _EPISODE if name not in ("steps", *OBJECTS)}
+    objects: dict[str, Any] = {name: decoded(record[name], name) for name in OBJECTS}
+    return Trajectory(steps=tuple(_step(step) for step in record["steps"]), **objects, **fields)
 
 
 def _step(record: Mapping[str, Any]) -> Step:
@@ -333,10 +337,12 @@ TEXTS = (
     "grade",
 )
 FLAGS = ("won", "terminated", "truncated")
+OBJECTS = ("env_kwargs", "extra")
+"""JSON texts of objects."""
 _EPISODE: dict[str, Check] = {
     **{name: _text for name in TEXTS},
     **{name: _flag for name in FLAGS},
-    "env_kwargs": _text,
+    **{name: _text for name in OBJECTS},
     "versions": _words,
     "seed": _optional(_seed),
     "steps": _records(_STEP),

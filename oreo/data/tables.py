@@ -1,6 +1,6 @@
 """Records → Arrow table → trajectories: one row an episode, its steps a nested list, for any Parquet tool to look at.
 
-Column types are those that other tools know as well: `env_kwargs` and `versions` are JSON texts.
+Column types are those that other tools know as well: `env_kwargs`, `extra` and `versions` are JSON texts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oreo.data.records import ADDED, ADDED_TO_STEPS, FLAGS, FORMAT, RENAMED, TEXTS, VERSION, check_sums, decoded
+from oreo.data.records import (
+    ADDED,
+    ADDED_TO_STEPS,
+    FLAGS,
+    FORMAT,
+    OBJECTS,
+    RENAMED,
+    TEXTS,
+    VERSION,
+    check_sums,
+    decoded,
+)
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -61,6 +72,7 @@ SCHEMA = pa.schema(
         pa.field("steps", pa.list_(_STEP), nullable=False),
         pa.field("final_observation", pa.string(), nullable=False),
         pa.field("grade", pa.string()),
+        pa.field("extra", pa.string()),
     ],
     metadata={"oreo.format": FORMAT, "oreo.version": str(VERSION)},
 )
@@ -148,16 +160,17 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
         DataError: a value is missing, or cannot be what it says it is, naming the column.
     """
     columns: dict[str, list[Any]] = {name: _column(batch, name) for name in (*TEXTS, *FLAGS, "seed")}
-    columns["env_kwargs"] = _objects(_column(batch, "env_kwargs"), "env_kwargs")
+    for name in OBJECTS:
+        columns[name] = _objects(_column(batch, name), name)
     versions = _column(batch, "versions")
     is_text = not pa.types.is_map(batch.column("versions").type)
     columns["versions"] = _objects(versions, "versions") if is_text else [dict(pairs) for pairs in versions]
     columns["steps"] = _lists(_required(batch.column("steps"), "steps"), _steps)
     related = (columns["terminated"], columns["truncated"], columns["steps"])
     lengths, returns = (_column(batch, name) for name in ("length", "episode_return"))
-    for row, (terminated, truncated, steps, *said) in enumerate(zip(*related, lengths, returns, strict=True)):
+    for row, (terminated, truncated, steps, *stated) in enumerate(zip(*related, lengths, returns, strict=True)):
         try:
-            check_sums(terminated, truncated, [step.reward for step in steps], *said)
+            check_sums(terminated, truncated, [step.reward for step in steps], *stated)
         except DataError as error:
             raise DataError(f"row {row}: {error}") from None
     if any(not isinstance(text, str) for words in columns["versions"] for text in words.values()):

@@ -37,13 +37,13 @@ def check_digests(folder: str | os.PathLike[str]) -> None:
     with sums.open(encoding="utf-8", errors="replace") as file:
         lines = file.read(_MOST_CHARACTERS).splitlines()
     for number, line in enumerate(lines, 1):
-        said = _LINE.fullmatch(line)
-        if said is None:
+        match = _LINE.fullmatch(line)
+        if match is None:
             raise DataError(f"{sums}, line {number}: damaged (no SHA-256 of a file); {_ADVICE.format(sums)}")
-        path = Path(folder) / said[2]
+        path = Path(folder) / match[2]
         if not path.is_file():
             raise DataError(f"{path} is missing, and {NAME} lists it; put it back")
-        if sha256_of(path) != said[1]:
+        if sha256_of(path) != match[1]:
             raise DataError(
                 f"{path} is not what was written (its SHA-256 differs from that in {NAME}); {_ADVICE.format(sums)}"
             )

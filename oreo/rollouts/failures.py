@@ -158,16 +158,16 @@ def _info(info: Any) -> dict[str, Any]:
     if not isinstance(info, Mapping):
         raise EngineError(f"info is a dict, got {_kind(info)}")
     commands = info.get("admissible_commands")
-    if commands is None or (isinstance(commands, list | tuple) and all(type(one) is str for one in commands)):
+    if commands is None or (isinstance(commands, list | tuple) and all(type(command) is str for command in commands)):
         plain = dict(info)
     else:
         try:
             listed = [] if isinstance(commands, str | bytes) else list(commands)
         except TypeError:
             listed = []
-        if not all(isinstance(one, str) for one in listed) or (not listed and not _is_empty(commands)):
+        if not all(isinstance(command, str) for command in listed) or (not listed and not _is_empty(commands)):
             raise EngineError(f"admissible_commands is a list of str, got {_kind(commands)} {commands!r:.40}")
-        plain = {**info, "admissible_commands": [str(one) for one in listed]}
+        plain = {**info, "admissible_commands": [str(command) for command in listed]}
     if plain.get("admissible_commands"):
         _text("".join(plain["admissible_commands"]), "an admissible command")
     for name in ("task", "task_type", "game", "dialect", "grade"):

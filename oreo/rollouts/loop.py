@@ -170,13 +170,16 @@ def play(
             if on_steps is not None:
                 on_steps(len(acting))
             # 3) See off those that are over. An environment that broke is not used again.
-            over, live = [one for one in live if one.over], [one for one in live if not one.over]
-            failed = [(one.index, one.failure) for one in over if one.failure is not None]
-            free += [one.episode.env for one in over if one.failure is None]
-            for one in over:
-                if one.failure is not None:
-                    _close(one.episode.env, rollout)
-            yield from ((one.index, one.trajectory(agent)) for one in over if one.failure is None)
+            over, live = (
+                [playing for playing in live if playing.over],
+                [playing for playing in live if not playing.over],
+            )
+            failed = [(playing.index, playing.failure) for playing in over if playing.failure is not None]
+            free += [playing.episode.env for playing in over if playing.failure is None]
+            for playing in over:
+                if playing.failure is not None:
+                    _close(playing.episode.env, rollout)
+            yield from ((playing.index, playing.trajectory(agent)) for playing in over if playing.failure is None)
             for index, failure in failed:
                 if on_failure is None:
                     raise failure

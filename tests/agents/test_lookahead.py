@@ -141,7 +141,7 @@ def test_it_does_not_depend_on_the_batch_nor_on_the_cache(proposals: str, tokeni
     alone = texts(rollout(Tale, agent=agent(), episodes=5, batch_size=1))
     assert texts(rollout(Tale, agent=agent(), episodes=5, batch_size=5)) == alone
     slow = agent()
-    reader, value = slow.reader, slow.reader.value_model()
+    reader, value = slow.reader, slow.reader.needed_value_reader()
     reader.policy, value.cache = Rereading(reader.policy.model), Rereading(value.cache.model)
     slow.caches = reader.policy, value.cache
     assert texts(rollout(Tale, agent=slow, episodes=5)) == alone

@@ -106,7 +106,7 @@ def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple
             for text, log_prob, _ in turns:
                 on = continues_message(text, STOP)
                 ids = agent.reader.contexts.format.turn(text, continues_message=on, preceding=beam["behind"])[:-1]
-                worth = float(plain(agent.reader.value.cache.model, beam["ids"] + ids)[-1, 0])  # type: ignore[union-attr]
+                worth = float(plain(agent.reader.value_reader.cache.model, beam["ids"] + ids)[-1, 0])  # type: ignore[union-attr]
                 world.restore(beam["world"])
                 observation, _, done, _, info = world.step(action_of(text))
                 step = Step("", text, continues_message=on)
@@ -177,7 +177,7 @@ def test_beams_enough_for_the_whole_tree_find_the_best_of_all_messages(tokenizer
         for other in {"", *(agent.reader.contexts.format.decode([token], behind) for token in tokens)}:
             on = continues_message(other, STOP)
             last = agent.reader.contexts.format.turn(other, continues_message=on, preceding=behind)[:-1]
-            value[one, other] = float(plain(agent.reader.value.cache.model, ids + last)[-1, 0])  # type: ignore[union-attr]
+            value[one, other] = float(plain(agent.reader.value_reader.cache.model, ids + last)[-1, 0])  # type: ignore[union-attr]
     assert len(value) > 2_000
     assert value[texts[0], texts[1]] == pytest.approx(max(value.values()), abs=1e-5)
 

@@ -102,6 +102,7 @@ trajectories = st.builds(
     checkpoint=texts,
     versions=st.dictionaries(texts, texts, max_size=2),
     created=texts,
+    extra=st.dictionaries(texts, json_values, max_size=2),
 )
 
 
@@ -115,6 +116,7 @@ RICH = replace(
     seed=7,
     versions={"oreo-agents": "0.1"},
     env_kwargs={"split": "train"},
+    extra={"source": {"line": 3}, "notes": [None, 0.5, "é"]},
 )
 
 

@@ -97,6 +97,9 @@ STEP = Step("o", "a")
         ({"versions": None}, "versions"),
         ({"versions": {"a": 1}}, "versions"),
         ({"grade": None}, "grade"),
+        ({"extra": None}, "extra"),
+        ({"extra": "{}"}, "extra"),
+        ({"extra": {"x": {1, 2}}}, "extra"),
     ],
 )
 def test_a_wrong_field_is_refused_by_its_name(wrong: dict[str, Any], field: str) -> None:
@@ -141,17 +144,19 @@ def test_records_of_earlier_versions_are_read() -> None:
     record = to_record(replace(episode(steps=1), steps=(Step("o", "a", continues_message=True),)))
     (step,) = record["steps"]
     for version, added in (
+        (4, set()),
         (3, {"continues_message", "cut"}),
         (2, {"continues_message", "cut"}),
         (1, {"continues_message", "cut", "context_start"}),
     ):
         older = {**record, "steps": [{name: value for name, value in step.items() if name not in added}]}
+        del older["extra"]
         if version == 3:
             older["steps"][0]["goes_on"] = True
-        else:
+        elif version < 3:
             del older["grade"]
-        (read,) = from_record(checked_record(older)).steps
-        assert read == Step("o", "a", continues_message=version == 3)
+        read = from_record(checked_record(older))
+        assert read.steps == (Step("o", "a", continues_message=version >= 3),) and read.extra == {}
 
 
 RECORD = to_record(episode(steps=2))

@@ -125,7 +125,7 @@ def test_columns_of_a_row_group_with_a_missing_value_are_passed_over_by_name(nam
             assert list(buffer.columns(name)) == []
 
 
-@pytest.mark.parametrize("version", ["99", "5"])
+@pytest.mark.parametrize("version", ["99", "6"])
 def test_a_newer_shard_is_named_and_stays_and_the_rest_is_read(version: str, tmp_path: Path) -> None:
     shard = shard_with(tmp_path, 2)
     shard_with(tmp_path / "other", 1).rename(tmp_path / "9.parquet")
@@ -159,6 +159,9 @@ def test_hugging_face_datasets_reads_it(tmp_path: Path) -> None:
 
 def older(trajectories: list[Trajectory], version: int) -> pa.Table:
     """The table that a version of the schema wrote, from its own history of names."""
+    if version == 4:
+        table = to_table([to_record(trajectory) for trajectory in trajectories]).drop_columns(["extra"])
+        return table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": b"4"})
     absent = {1: {"context_start", "continues_message", "cut"}, 2: {"continues_message", "cut"}, 3: {"cut"}}[version]
     table = to_table([to_record(trajectory) for trajectory in trajectories])
     steps = []
@@ -174,19 +177,17 @@ def older(trajectories: list[Trajectory], version: int) -> pa.Table:
         ("versions", pa.array(pairs, pa.map_(pa.string(), pa.string()))),
     ):
         table = table.set_column(table.schema.get_field_index(name), name, array)
-    if version < 3:
-        table = table.drop_columns(["grade"])
+    table = table.drop_columns(["extra", *(["grade"] if version < 3 else [])])
     return table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": str(version).encode()})
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
-def test_what_earlier_versions_stored_is_read_as_it_was_meant(version: str | int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_what_earlier_versions_stored_is_read_as_it_was_meant(version: int, tmp_path: Path) -> None:
     TrajectoryBuffer(tmp_path)
     first = replace(RICH.steps[0], context_start=0)
-    meant = replace(
-        RICH, steps=(first, replace(RICH.steps[1], continues_message=version == 3, context_start=int(version != 1)))
-    )
-    pq.write_table(older([meant, episode("b", steps=0)], int(version)), tmp_path / "0.parquet")
+    second = replace(RICH.steps[1], continues_message=version >= 3, context_start=int(version != 1))
+    meant = replace(RICH, steps=(first, second), extra={})
+    pq.write_table(older([meant, episode("b", steps=0)], version), tmp_path / "0.parquet")
     buffer = TrajectoryBuffer(tmp_path)
     buffer.append(RICH)  # of the present version, in a folder with the other
     buffer.close()

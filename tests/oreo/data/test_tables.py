@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oreo.data.records import Damaged
+from oreo.data.records import ADDED, Damaged
 from oreo.data.shards import ShardFile
 from oreo.data.tables import SCHEMA
 
@@ -39,7 +39,7 @@ def test_large_texts_and_lists_are_texts_and_lists(tmp_path: Path) -> None:
     assert read(rewritten(shard, pa.Table.from_pylist(table.to_pylist(), schema))) == [RICH, episode(steps=0)]
 
 
-@pytest.mark.parametrize("name", [name for name in SCHEMA.names if name != "grade"])
+@pytest.mark.parametrize("name", [name for name in SCHEMA.names if name not in ADDED])
 def test_a_missing_column_is_named(name: str, tmp_path: Path) -> None:
     shard = stored(tmp_path, [RICH])
     with pytest.raises(Damaged, match=rf"x\.parquet: damaged \(the columns {name} are missing"):
@@ -97,6 +97,7 @@ def test_a_missing_value_is_named(name: str, tmp_path: Path) -> None:
         ({"env_kwargs": "3"}, "env_kwargs is no JSON object"),
         ({"env_kwargs": "{"}, "env_kwargs is no JSON object"),
         ({"env_kwargs": '{"x": ' + "[" * 50_000 + "]" * 50_000 + "}"}, "env_kwargs is no JSON object"),
+        ({"extra": "[]"}, "extra is no JSON object"),
         ({"versions": '{"a": 1}'}, "versions"),
     ],
 )

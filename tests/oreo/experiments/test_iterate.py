@@ -213,6 +213,9 @@ def test_other_settings_in_the_same_folder_are_refused_and_named(tmp_path, luck)
         run(output, luck, rounds=1, episodes=6, training={**TRAINING, "lr": 0.1})
     with pytest.raises(UsageError, match="reference 'last' is unknown"):
         run(tmp_path / "other", luck, reference="last")
+    for field in ("temperature", "eval_temperature"):
+        with pytest.raises(UsageError, match="^temperature is -1; expected 0 or more$"):
+            run(tmp_path / "other", luck, **{field: -1})
     with pytest.raises(UsageError, match="not empty"):
         run(output / "round-1", luck)
     assert files(output) == before and not (tmp_path / "other").exists()

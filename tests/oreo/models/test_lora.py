@@ -253,7 +253,7 @@ def test_a_whole_policy_and_an_adapter_for_its_value_load_in_plain_libraries_and
         torch.testing.assert_close(load_value(result.output)(IDS).logits, values, rtol=1e-3, atol=1e-4)
     assert values.std() > 0 and not torch.allclose(logits, before, atol=1e-2)
     assert json.loads((result.value / "adapter_config.json").read_text())["base_model_name_or_path"] == str(start)
-    assert load_agent(str(result.output), choose="best-of", k=2).reader.value is not None  # type: ignore[attr-defined]
+    assert load_agent(str(result.output), choose="best-of", k=2).reader.value_reader is not None  # type: ignore[attr-defined]
 
 
 def test_a_value_on_an_adapter_stands_on_a_base_beside_it(tmp_path: Path) -> None:
