@@ -150,7 +150,8 @@ class Crew:
         if self.waiting is not None:
             self.waiting += reversed(lost + worker.assigned)
         if self.deaths > MOST_DEATHS:
-            playing = f", playing episodes {', '.join(map(str, sorted(worker.given)[:5]))}" if worker.given else ""
+            some = ", ".join(map(str, sorted(worker.assigned)[:5]))
+            playing = f", playing episodes {some}" if some else ""
             raise EngineError(
                 f"{self.deaths} workers died one after the other in {self.job.rollout.env_id}, the last with "
                 f"{worker.link.exit_reason()}{playing}; what was stored stays. If it wants memory, try fewer workers; "
