@@ -11,17 +11,19 @@ which equation (3) says that π*(a|s) is in proportion to π_ref(a|s) exp(V(s, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.finite import check_numbers
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader, Reading
-from oreo.agents.sampling import check_numbers
 from oreo.agents.settings import BETA, AgentConfig
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
+
+if TYPE_CHECKING:
+    from oreo.agents.reading import EpisodeReader, Reading
 
 
 class AdmissibleAgent:
@@ -41,6 +43,8 @@ class AdmissibleAgent:
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> AdmissibleAgent:
+        from oreo.agents.reading import EpisodeReader
+
         reader = EpisodeReader.build(models, config)
         return cls(reader, k=config.k or 1, beta=config.beta, checkpoint=models.checkpoint)
 

@@ -19,15 +19,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader, Reading
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.turns import decision, different
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
+
+if TYPE_CHECKING:
+    from oreo.agents.reading import EpisodeReader, Reading
 
 Pick: TypeAlias = Callable[[Sequence[Candidate]], int]
 """The index of the candidate to say, of one or more in the order in which they were sampled, no two with equal texts.
@@ -64,6 +66,8 @@ class PickOfK:
         return True
 
     def build(self, models: Models, config: AgentConfig) -> BestOfKAgent:
+        from oreo.agents.reading import EpisodeReader
+
         reader = EpisodeReader.build(models, config)
         return BestOfKAgent(reader, k=config.k or DEFAULT_K, checkpoint=models.checkpoint, way=self)
 

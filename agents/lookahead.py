@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from oreo.actions import action_of
 from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.finite import check_numbers
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader, Reading
-from oreo.agents.sampling import check_numbers
 from oreo.agents.settings import BETA, DEFAULT_K, PROPOSALS, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import Turn, decision, different
@@ -30,6 +28,11 @@ from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oreo.agents.reading import EpisodeReader, Reading
 
 
 @dataclass
@@ -99,6 +102,8 @@ class LookaheadAgent:
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> LookaheadAgent:
+        from oreo.agents.reading import EpisodeReader
+
         return cls(
             EpisodeReader.build(models, config),
             width=config.k or DEFAULT_K,

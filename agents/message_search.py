@@ -20,17 +20,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from oreo.actions import action_of
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.context import EpisodeContext
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader
-from oreo.agents.rereading import TokenCache
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import Turn, decision, different
@@ -39,6 +34,12 @@ from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oreo.agents.reading import EpisodeReader
+    from oreo.agents.rereading import TokenCache
 
 SEARCHES = ("beam", "best", "vote")
 
@@ -115,6 +116,8 @@ class MessageSearchAgent:
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> MessageSearchAgent:
+        from oreo.agents.reading import EpisodeReader
+
         return cls(
             EpisodeReader.build(models, config),
             search=config.choose,
@@ -163,11 +166,13 @@ class MessageSearchAgent:
         spent = "".join(f", {name}={number}" for name, number in bounds.items() if number is not None)
         return f"{self.search}(width={self.width}, {self.reader}{spent})"
 
-    @torch.inference_mode()
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        import torch
+
         self._planned = {episode.key: self._planned.get(episode.key, []) for episode in episodes}
         if without := [episode for episode in episodes if not self._planned[episode.key]]:
-            self._search(without)
+            with torch.inference_mode():
+                self._search(without)
         return [self._planned[episode.key].pop(0) for episode in episodes]
 
     def _search(self, episodes: Sequence[Episode]) -> None:
@@ -290,6 +295,8 @@ class MessageSearchAgent:
 
     def _read(self, cache: TokenCache, level: list[_Beam]) -> Tensor:
         """The outputs [rows, V] after each beam, which has a row of its own from now on."""
+        import torch
+
         ids = {beam.key: beam.ids for beam in level}
         cache.fork({beam.key: beam.parent for beam in level})
         cache.retain(list(ids))

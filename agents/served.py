@@ -32,7 +32,6 @@ from oreo.agents.best_of_k import BEST_OF_K, PickOfK
 from oreo.agents.completer import (
     CompleterAgent,
     Completion,
-    ContextValues,
     describe,
     load_tokenizer,
     picking,
@@ -251,6 +250,8 @@ def served_agent(
     context = settings.get("context")
     values = None
     if value is not None:
+        from oreo.agents.context_values import ContextValues
+
         values = ContextValues(
             value,
             tokenizer,

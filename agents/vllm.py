@@ -32,7 +32,6 @@ from oreo.agents.best_of_k import BEST_OF_K, PickOfK
 from oreo.agents.completer import (
     CompleterAgent,
     Completion,
-    ContextValues,
     describe,
     load_tokenizer,
     picking,
@@ -40,7 +39,7 @@ from oreo.agents.completer import (
 )
 from oreo.agents.completions import Sample
 from oreo.agents.context import check_context
-from oreo.agents.sampling import check_numbers
+from oreo.agents.finite import check_numbers
 from oreo.agents.settings import MAX_NEW_TOKENS, AgentConfig
 from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, EngineError, MissingExtra, UsageError, did_you_mean
@@ -266,6 +265,8 @@ def vllm_agent(
     check_context(bound, max_new_tokens)
     room, values = bound - max_new_tokens - 1, None
     if value is not None:
+        from oreo.agents.context_values import ContextValues
+
         values = ContextValues(value, tokenizer, max_new_tokens=max_new_tokens, context=bound, instruction=instruction)
         # Not more than the value model has positions for, so that both are told the same story.
         assert values.contexts.room is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,6 +31,20 @@ class Positive(LanguageModelAgent):
     def name(self):
         return "positive"
 '''
+
+
+def test_no_agents_class_needs_torch_before_a_model_is_loaded() -> None:
+    """So agents are listed, settings refused and served models asked without waiting for it."""
+    code = (
+        "import sys; from oreo.agents import load_agent; from oreo.agents.registry import *\n"
+        "[load_entry(entry) for entry in (*SIMPLE.values(), *CHOICES.values(), *RUNTIMES.values())]\n"
+        "if 'openai' in sys.argv: load_agent('served:m', server='http://127.0.0.1:1/v1')\n"
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
+    served = ["openai"] * (importlib.util.find_spec("openai") is not None)
+    command = [sys.executable, "-c", code, *served]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 SHORTEST = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.pairwise import pairwise
 from oreo.cli import main
 from oreo.cli.ctrl_c import CtrlC, ctrl_c_once
 from oreo.data.buffer import TrajectoryBuffer
@@ -22,36 +24,51 @@ def listening_for_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def interrupted(arguments: list[str], cwd: Path, after: float, again: float) -> tuple[int, str]:
-    """Press Ctrl-C `after` seconds and once more `again` seconds later: (exit code, standard error)."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "oreo", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=listening_for_interrupts,
-    )
-    for seconds in (after, again):
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-    return process.wait(60), process.communicate()[1]
+MODELS = {"while it imports": ("torch._C", 0.0), "at work": ("transformers.modeling_utils", 1.5)}
+NO_MODEL = {"while it imports": ("numpy._core", 0.0), "at work": ("oreo.rollouts.loop", 1.5)}
+COMMANDS = {
+    "quickstart --fast --output q": MODELS,
+    "collect --episodes 100000 --into b": NO_MODEL,
+    "eval --agent tiny --episodes 100000": MODELS,
+}
+"""When it is pressed: a module that has been imported, as Python says under -X importtime, and seconds after that."""
 
 
-@pytest.mark.parametrize("again", [0.0, 0.2])
-@pytest.mark.parametrize("after", [2.0, 6.0])
+def interrupted(command: str, cwd: Path, moment: str, again: float) -> tuple[int, str]:
+    """Press Ctrl-C at that moment and once more `again` seconds later: (exit code, standard error)."""
+    log, (module, seconds) = cwd / "stderr", COMMANDS[command][moment]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-X", "importtime", "-W", "ignore", "-m", "oreo", *command.split()],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=listening_for_interrupts,
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while re.search(rf"\| +{re.escape(module)}\n", log.read_text()) is None:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.02)
+        for pause in (seconds, again):
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
+        return process.wait(60), log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize(
-    "command",
-    ["quickstart --fast --output q", "collect --episodes 100000 --into b", "eval --agent tiny --episodes 100000"],
+    ("command", "moment", "again"),
+    pairwise(tuple(COMMANDS), tuple(MODELS), (0.0, 0.2)),
 )
-def test_twice_is_one_line_whatever_is_being_done(tmp_path: Path, command: str, after: float, again: float) -> None:
-    code, error = interrupted(command.split(), tmp_path, after, again)
-    told = [
-        line for line in error.splitlines() if not line.startswith(("   episodes: ", "evaluating: ", "collecting: "))
-    ]
-    told = [line for line in told if "warning: " not in line]
+def test_twice_is_one_line_whatever_is_being_done(tmp_path: Path, command: str, moment: str, again: float) -> None:
+    code, error = interrupted(command, tmp_path, moment, again)
+    beside = ("   episodes: ", "evaluating: ", "collecting: ", "import time: ")
+    told = [line for line in error.splitlines() if not line.startswith(beside) and "warning: " not in line]
     assert code == 130
     assert len(told) == 1 and told[0].startswith("oreo: stopped"), error
 
