@@ -130,7 +130,7 @@ class VllmCompleter:
     def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
         from oreo.models.loading import is_adapter, load_value, refuse_no_policy, resolve_checkpoint
-        from oreo.models.reading import reading, refuse_pickle, torch_dtype
+        from oreo.models.reading import check_files, reading, torch_dtype
 
         if not model:
             raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
@@ -140,7 +140,7 @@ class VllmCompleter:
             raise DataError(
                 f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone"
             )
-        refuse_pickle(policy)
+        check_files(policy)
         with reading(policy):
             refuse_no_policy(policy, trust_remote_code=config.trust_remote_code)
         refuse_missing_value(f"vllm:{model}", config, path)

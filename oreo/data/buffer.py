@@ -12,8 +12,8 @@ reading needs no lock. A killed writer loses at most the episode it was writing:
 made a shard by whoever opens the buffer to write next. An episode is in a shard or in the journal of that name; where
 both exist (killed in between), the shard counts.
 
-What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). What a
-newer version of this package has written is refused.
+What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). So is what
+a newer version of this package has written, which is left as it is; a whole buffer that says it is newer is refused.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from typing import Any, TypeAlias
 from oreo.data import journal, shards
 from oreo.data.filters import Condition
 from oreo.data.journal import JournalFile
-from oreo.data.records import FORMAT, VERSION, check_version, to_record
-from oreo.data.shards import Damaged, ShardFile, warn_of
+from oreo.data.records import FORMAT, VERSION, Damaged, check_version, to_record
+from oreo.data.shards import ShardFile, warn_of
 from oreo.data.summary import summary
 from oreo.data.views import BufferView, conditions_of, readable
 from oreo.data.writers import Writer, adopt_orphans
@@ -40,8 +40,6 @@ from oreo.files import writing
 from oreo.trajectory import Trajectory
 
 MANIFEST = "_buffer.json"
-_JOURNAL_BYTES = 64 << 20
-"""A journal of this size becomes a shard however few episodes it has: it has to fit into memory."""
 _MANIFEST_CHARACTERS = 1 << 16
 """What is longer is no manifest."""
 
@@ -91,12 +89,13 @@ class TrajectoryBuffer:
         """Store one episode; when this returns, it outlives this process.
 
         Raises:
-            DataError: a trajectory that cannot be stored exactly, or has not ended; nothing has been stored then.
+            DataError: a trajectory that cannot be stored exactly, has not ended, or is larger than 64 MB;
+                nothing has been stored then.
         """
         record = to_record(trajectory)
         writer = self._own_writer()
         writer.append(record)
-        if writer.journal.count >= self.episodes_per_shard or writer.journal.size >= _JOURNAL_BYTES:
+        if writer.journal.count >= self.episodes_per_shard or writer.journal.size >= journal.MOST_BYTES:
             self.flush()
 
     def extend(self, trajectories: Iterable[Trajectory]) -> None:

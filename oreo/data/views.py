@@ -16,7 +16,8 @@ import numpy as np
 
 from oreo.data.filter_words import Reader
 from oreo.data.filters import Condition, equal_to, parse
-from oreo.data.shards import Damaged, ShardFile, warn_of
+from oreo.data.records import Damaged
+from oreo.data.shards import ShardFile, warn_of
 from oreo.data.summary import summary
 from oreo.errors import UsageError
 from oreo.trajectory import Trajectory
