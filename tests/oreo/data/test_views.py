@@ -66,13 +66,13 @@ def test_a_view_sees_what_is_appended_later(tmp_path: Path) -> None:
 def test_only_row_groups_with_what_is_meant_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shard_with(tmp_path, 600)
     read: list[int] = []
-    whole = shards._Shard.trajectories
+    whole = shards._Shard.read
 
-    def counted(shard: Any, group: int, numbers: Any = None) -> Any:
-        read.append(group)
-        return whole(shard, group, numbers)
+    def counted(shard: Any, group: int, names: Any = None) -> Any:
+        read.extend([group] if names is None else [])
+        return whole(shard, group, names)
 
-    monkeypatch.setattr(shards._Shard, "trajectories", counted)
+    monkeypatch.setattr(shards._Shard, "read", counted)
     buffer = TrajectoryBuffer(tmp_path)
     assert len(buffer.where('game in ["3", "300"]')) == 2 and read == []
     assert [one.game for one in buffer.where('game in ["3", "300"]')] == ["3", "300"] and read == [0, 2]
