@@ -87,16 +87,16 @@ def make(spec: str, /, *, max_steps: int | None = None, **env_kwargs: Any) -> gy
     _check_limit("max_steps", max_steps)
     spec = SHORT_NAMES.get(spec, spec)
     if is_file(spec):
-        return _make_class(spec, load_class(spec), max_steps, env_kwargs)
+        return make_class(spec, load_class(spec), max_steps, env_kwargs)
     if spec not in BUILT_IN and spec in (offered := entry_points()):
-        return _make_class(spec, load_class(offered[spec]), max_steps, env_kwargs)
+        return make_class(spec, load_class(offered[spec]), max_steps, env_kwargs)
     if spec in BUILT_IN or ":" not in spec:
         return _make_registered(spec, _registered(spec), max_steps, env_kwargs)
     place, name = split_spec(spec)
     module = load_module(place)
     if not hasattr(module, name.partition(".")[0]) and (registered := _registered_by(module, name)):
         return _make_registered(spec, registered, max_steps, env_kwargs)
-    return _make_class(spec, load_class(spec), max_steps, env_kwargs)
+    return make_class(spec, load_class(spec), max_steps, env_kwargs)
 
 
 def _check_limit(name: str, limit: Any) -> None:
@@ -188,9 +188,10 @@ def _make_registered(
     return env
 
 
-def _make_class(
+def make_class(
     spec: str, env_class: type[gym.Env[str, str]], max_steps: int | None, env_kwargs: dict[str, Any]
 ) -> gym.Env[str, str]:
+    """Make a text environment of its class, as `make` does, and with the same errors; `spec` is what they call it."""
     from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
     limit = max_steps if max_steps is not None else getattr(env_class, "max_steps", None)

@@ -1,0 +1,106 @@
+"""All checks, one after the other, on one environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from oreo.envs.checking.bench import Bench, Fault
+from oreo.envs.checking.checks import CHECKS, ONLY_WHEN_CLEAN, SEEDS, Skipped, words_of
+from oreo.envs.checking.report import Finding, Report
+from oreo.envs.checking.subject import Subject
+from oreo.envs.checking.surroundings import captured, global_random_kept
+from oreo.errors import OreoError, UsageError
+
+PATIENCE = 10.0
+"""Seconds that one call of an environment may take, if nothing else is said."""
+CALLS = ("contract", "time", "globals", "output", "text", "size")
+"""What is looked at in every call, whichever check plays."""
+
+
+def check(
+    env: Any,
+    /,
+    *,
+    max_steps: int | None = None,
+    step_timeout: float = PATIENCE,
+    actions: Sequence[str] = (),
+    on_check: Callable[[str], object] | None = None,
+    **env_kwargs: Any,
+) -> Report:
+    """Look for what an environment does wrong.
+
+        report = oreo.envs.check("worlds.py:Maze", size=5)
+        assert report.passed, report
+
+    Args:
+        env: what `oreo.envs.make` takes, a class, a function that makes one, or an environment (which has to be
+            copyable, and is not touched). The first two can be made in another process, too.
+        max_steps: as for `oreo.envs.make`.
+        step_timeout: seconds that one call may take.
+        actions: what an agent might say, where the environment neither lists commands nor has an expert.
+        on_check: called with each check's name before it is run.
+        env_kwargs: arguments of the environment.
+
+    Raises:
+        UsageError: nothing of that name, or arguments it does not take.
+    """
+    if not step_timeout > 0:
+        raise UsageError(f"step_timeout={step_timeout!r}: expected seconds, more than 0")
+    subject = Subject.of(env, max_steps, env_kwargs)
+    done, skipped, measured = list(CALLS), dict[str, str](), dict[str, Any]()
+    with global_random_kept(), captured() as output:
+        bench = Bench(subject, output, patience=step_timeout, actions=actions)
+        try:
+            bench.close(_made(bench))
+            bench.words = words_of(bench, actions)
+            bench.first = [bench.play(seed) for seed in SEEDS]
+        except Fault as fault:
+            _make_all_skipped(skipped, fault)
+        else:
+            for name, run in CHECKS.items():
+                if on_check is not None:
+                    on_check(name)
+                why = _run(bench, name, run, measured)
+                if why is None:
+                    done.append(name)
+                else:
+                    skipped[name] = why
+                bench.close_all()
+        finally:
+            bench.close_all()
+    return Report(subject.name, tuple(done), tuple(bench.findings.values()), skipped, measured)
+
+
+def _made(bench: Bench) -> Any:
+    """The first environment. That there is none of that name is the caller's mistake, and no finding."""
+    try:
+        return bench.new()
+    except Fault as fault:
+        if isinstance(cause := fault.__cause__, OreoError) and cause.exit_code == UsageError.exit_code:
+            raise cause from None
+        raise
+
+
+def _run(
+    bench: Bench, name: str, run: Callable[[Bench, dict[str, Any]], None], measured: dict[str, Any]
+) -> str | None:
+    """Run one; returns why it was not, or not to its end."""
+    if name in ONLY_WHEN_CLEAN and bench.findings:
+        return "there are findings already"
+    if not any(trace.turns for trace in bench.first):
+        return "no episode begins"
+    try:
+        run(bench, measured)
+    except Skipped as reason:
+        return str(reason)
+    except Fault:
+        return "a call failed; see the findings"
+    return None
+
+
+def _make_all_skipped(skipped: dict[str, str], fault: Fault) -> None:
+    skipped.update(dict.fromkeys(CHECKS, "no environment could be made"))
+
+
+__all__ = ["CALLS", "PATIENCE", "Finding", "Report", "check"]
