@@ -11,7 +11,7 @@ import gymnasium as gym
 
 @contextmanager
 def watch_resets(env: gym.Env[Any, Any], on_reset: Callable[[str], object]) -> Iterator[None]:
-    """In the block, call `on_reset` with the method's name when the environment's own code calls its `reset` or `start`.
+    """In the block, call `on_reset` with the method's name when the environment calls its own `reset` or `start`.
 
     What `on_reset` raises goes up through the environment's code.
     """

@@ -40,6 +40,23 @@ BUILT_IN = {
     "oreo/ALFWorld-v0": BuiltIn("oreo.envs.alfworld.env:ALFWorldEnv", "alfworld"),
     "oreo/Math-v0": BuiltIn("oreo.envs.math.env:MathEnv", "math"),
 }
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Environments of another library, named as `prefix:NAME`."""
+
+    env_class: str
+    """Where its class is, as module:Class."""
+    argument: str
+    """The argument of the class that takes the name."""
+    example: str
+
+
+ADAPTERS = {
+    "textworld": Adapter("oreo.envs.textworld:TextWorldEnv", "game", "textworld:tw-simple"),
+}
+"""By their prefix."""
 SHORT_NAMES = {built_in.short_name: env_id for env_id, built_in in BUILT_IN.items()}
 ENTRY_POINT_GROUP = "oreo.envs"
 
@@ -90,6 +107,10 @@ def make(spec: str, /, *, max_steps: int | None = None, **env_kwargs: Any) -> gy
         return make_class(spec, load_class(spec), max_steps, env_kwargs)
     if spec not in BUILT_IN and spec in (offered := entry_points()):
         return make_class(spec, load_class(offered[spec]), max_steps, env_kwargs)
+    if (adapted := adapter(spec)) is not None:
+        name = spec.partition(":")[2]
+        env_class = load_class(adapted.env_class)
+        return make_class(spec, env_class, max_steps, {adapted.argument: name, **env_kwargs})
     if spec in BUILT_IN or ":" not in spec:
         return _make_registered(spec, _registered(spec), max_steps, env_kwargs)
     place, name = split_spec(spec)
@@ -97,6 +118,19 @@ def make(spec: str, /, *, max_steps: int | None = None, **env_kwargs: Any) -> gy
     if not hasattr(module, name.partition(".")[0]) and (registered := _registered_by(module, name)):
         return _make_registered(spec, registered, max_steps, env_kwargs)
     return make_class(spec, load_class(spec), max_steps, env_kwargs)
+
+
+def adapter(spec: str) -> Adapter | None:
+    """The adapter that a name such as `textworld:PATH` belongs to.
+
+    Raises:
+        UsageError: nothing stands behind its prefix.
+    """
+    prefix, colon, name = spec.partition(":")
+    adapted = ADAPTERS.get(prefix) if colon else None
+    if adapted is not None and not name:
+        raise UsageError(f"{spec!r} names nothing: expected a name behind it, such as {adapted.example}")
+    return adapted
 
 
 def _check_limit(name: str, limit: Any) -> None:

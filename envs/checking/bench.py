@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from oreo.envs import plain_values
@@ -106,7 +106,12 @@ class Bench:
         """What is said where no commands are listed."""
         self.first: list[Trace] = []
         """One episode for each seed, each in an environment of its own."""
+        self.ignored: set[str] = set()
+        """Fields of turns that are not compared any more: what is wrong with them is noted already."""
+        self._late: set[str] = set()
+        """Actions that took too long once."""
         self._shrinking = False
+        self._shrunk: set[str] = set()
         self._open: list[TextEnvironment] = []
 
     # What is noted.
@@ -184,6 +189,8 @@ class Bench:
             fix = "answer any text an agent may write, with an observation that says what is wrong with it"
         else:
             fix = "mend it where the message says"
+        if late:  # once is enough: every other call that hangs would cost as much again
+            self.patience = min(self.patience, max(0.2, self.patience / 10))
         self.found("time" if late else "contract", what, steps, fix, key)
         return Fault(key)
 
@@ -295,14 +302,17 @@ class Bench:
             try:
                 turn = self.step(env, action, trace)
             except Fault as fault:
-                self._shrink(trace, action, fault.key)
+                if self.findings.get(fault.key) and self.findings[fault.key].check == "time":
+                    self._late.add(action)
+                else:
+                    self._shrink(trace, action, fault.key)
                 raise
             trace.actions.append(action)
             trace.turns.append(turn)
 
     def _choose(self, draws: Draws, turn: Turn) -> str:
-        if turn.commands:
-            return draws.choice(turn.commands)
+        if commands := [command for command in turn.commands or () if command not in self._late]:
+            return draws.choice(commands)
         near = turn.observation.split()[:12] if not self.given_actions and draws.uniform() < 0.2 else ()
         return draws.choice(near or self.words)
 
@@ -327,10 +337,32 @@ class Bench:
     def limit(self, env: TextEnvironment) -> int | None:
         return step_limit(env)
 
+    # Comparing.
+
+    def difference(self, one: Trace, other: Trace) -> int | None:
+        """The number of the first turn in which two traces differ; None where they do not."""
+        for number, (turn, other_turn) in enumerate(zip(one.turns, other.turns, strict=False)):
+            if self._differing_fields(turn, other_turn):
+                return number
+        same = len(one.turns) == len(other.turns) and one.failed == other.failed
+        return None if same else min(len(one.turns), len(other.turns))
+
+    def differing(self, one: Trace, other: Trace, number: int) -> str:
+        """What differs in a turn, for a finding: `observation 'a door', then 'no door'`."""
+        if number >= min(len(one.turns), len(other.turns)):
+            return "one goes on, the other ends"
+        name = self._differing_fields(one.turns[number], other.turns[number])[0]
+        return f"{name} {shown(getattr(one.turns[number], name))}, then {shown(getattr(other.turns[number], name))}"
+
+    def _differing_fields(self, one: Turn, other: Turn) -> list[str]:
+        names = [entry.name for entry in fields(Turn) if entry.compare and entry.name not in self.ignored]
+        return [name for name in names if getattr(one, name) != getattr(other, name)]
+
     def _shrink(self, trace: Trace, last: str, key: str) -> None:
         """Look for fewer steps that fail alike, and put them into the finding."""
-        if self._shrinking or key not in self.findings or self.findings[key].check == "time":
+        if self._shrinking or key not in self.findings or key in self._shrunk:
             return
+        self._shrunk.add(key)
         self._shrinking = True
         until = time.monotonic() + 5.0
         try:
@@ -362,8 +394,16 @@ def _read(returned: Any, method: str) -> Turn:
     Raises:
         ValueError: it is not what gymnasium and `oreo.envs.TextEnv` promise.
     """
-    names = ("observation", "info") if method == "reset" else (
-        "observation", "reward", "terminated", "truncated", "info",
+    names = (
+        ("observation", "info")
+        if method == "reset"
+        else (
+            "observation",
+            "reward",
+            "terminated",
+            "truncated",
+            "info",
+        )
     )
     if not isinstance(returned, tuple) or len(returned) != len(names):
         got = f"{len(returned)} values" if isinstance(returned, tuple | list) else type(returned).__name__
@@ -389,27 +429,6 @@ def _read(returned: Any, method: str) -> Turn:
         game=info.get("game") or "",
         task=info.get("task") or "",
     )
-
-
-def difference(one: Trace, other: Trace) -> int | None:
-    """The number of the first turn in which two traces differ; None where they do not."""
-    for number, (turn, other_turn) in enumerate(zip(one.turns, other.turns, strict=False)):
-        if turn != other_turn:
-            return number
-    same = len(one.turns) == len(other.turns) and one.failed == other.failed
-    return None if same else min(len(one.turns), len(other.turns))
-
-
-def differing(one: Trace, other: Trace, number: int) -> str:
-    """What differs in a turn, for a finding: `observation 'a door', then 'no door'`."""
-    if number >= min(len(one.turns), len(other.turns)):
-        return "one goes on, the other ends"
-    first, second = one.turns[number], other.turns[number]
-    for name in ("observation", "reward", "terminated", "won", "commands", "valid", "game", "task"):
-        value, other_value = getattr(first, name), getattr(second, name)
-        if value != other_value:
-            return f"{name} {shown(value)}, then {shown(other_value)}"
-    return "nothing"
 
 
 def shown(value: Any) -> str:

@@ -11,11 +11,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from oreo.envs.checking.bench import Bench, Trace, Turn, difference, differing
+from oreo.envs.checking.bench import Bench, Trace, Turn
 from oreo.envs.checking.subject import Subject
 from oreo.envs.checking.surroundings import captured
 
@@ -36,14 +36,20 @@ class Answer:
     """What differs in it."""
 
 
-def play(portable: dict[str, Any], traces: Sequence[Trace], patience: float) -> list[Answer]:
+def play(portable: dict[str, Any], traces: Sequence[Trace], patience: float, ignored: Collection[str]) -> list[Answer]:
     """Play these episodes in another process. Of those after one that ended it nothing is said.
 
     Args:
         portable: what the environment is made by there, as `Subject` has it.
         patience: seconds that one call may take.
+        ignored: fields of turns that are not compared.
     """
-    request = {"portable": portable, "patience": patience, "traces": [asdict(trace) for trace in traces]}
+    request = {
+        "portable": portable,
+        "patience": patience,
+        "ignored": sorted(ignored),
+        "traces": [asdict(trace) for trace in traces],
+    }
     steps = sum(len(trace.actions) + 2 for trace in traces)
     environment = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
     with tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as errors:
@@ -79,20 +85,23 @@ def main() -> None:
     with captured() as output:
         made = Subject.of(portable["spec"], portable["max_steps"], portable["env_kwargs"])
         bench = Bench(made, output, patience=request["patience"], actions=())
+        bench.ignored.update(request["ignored"])
         for entry in request["traces"]:
             ours = Trace(entry["seed"], entry["actions"], [_turn(turn) for turn in entry["turns"]], entry["failed"])
             theirs = bench.play(ours.seed, actions=ours.actions, most=10**6)
-            lines.append(json.dumps(asdict(_compared(ours, theirs))))
+            lines.append(json.dumps(asdict(_compared(bench, ours, theirs))))
         bench.close_all()
     print("\n".join(lines), flush=True)
 
 
-def _compared(ours: Trace, theirs: Trace) -> Answer:
+def _compared(bench: Bench, ours: Trace, theirs: Trace) -> Answer:
     if theirs.failed and theirs.failed != ours.failed:
         return Answer(theirs.failed)
     # An episode that failed is played here up to the call that did, and no further.
-    number = difference(Trace(ours.seed, ours.actions, ours.turns), Trace(ours.seed, theirs.actions, theirs.turns))
-    return Answer() if number is None else Answer("", number, differing(ours, theirs, number))
+    number = bench.difference(
+        Trace(ours.seed, ours.actions, ours.turns), Trace(ours.seed, theirs.actions, theirs.turns)
+    )
+    return Answer() if number is None else Answer("", number, bench.differing(ours, theirs, number))
 
 
 def _turn(fields: dict[str, Any]) -> Turn:

@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oreo.envs.checking.bench import Bench, Fault
-from oreo.envs.checking.checks import CHECKS, ONLY_WHEN_CLEAN, SEEDS, Skipped, words_of
+from oreo.envs.checking.checks import (
+    CHECKS,
+    NOT_REPEATED,
+    ONLY_WHEN_CLEAN,
+    ONLY_WHEN_REPEATABLE,
+    SEEDS,
+    Skipped,
+    words_of,
+)
 from oreo.envs.checking.report import Finding, Report
 from oreo.envs.checking.subject import Subject
 from oreo.envs.checking.surroundings import captured, global_random_kept
@@ -55,6 +63,8 @@ def check(
             bench.close(_made(bench))
             bench.words = words_of(bench, actions)
             bench.first = [bench.play(seed) for seed in SEEDS]
+            for trace in bench.first:
+                trace.failed = ""  # noted; played again, it ends before the call that failed
         except Fault as fault:
             _make_all_skipped(skipped, fault)
         else:
@@ -82,12 +92,12 @@ def _made(bench: Bench) -> Any:
         raise
 
 
-def _run(
-    bench: Bench, name: str, run: Callable[[Bench, dict[str, Any]], None], measured: dict[str, Any]
-) -> str | None:
+def _run(bench: Bench, name: str, run: Callable[[Bench, dict[str, Any]], None], measured: dict[str, Any]) -> str | None:
     """Run one; returns why it was not, or not to its end."""
     if name in ONLY_WHEN_CLEAN and bench.findings:
         return "there are findings already"
+    if name in ONLY_WHEN_REPEATABLE and NOT_REPEATED in bench.findings:
+        return "a seed is not one episode; see the findings"
     if not any(trace.turns for trace in bench.first):
         return "no episode begins"
     try:
