@@ -51,10 +51,14 @@ class Adapter:
     argument: str
     """The argument of the class that takes the name."""
     example: str
+    packages: tuple[str, ...]
+    """What it needs, as pip calls it."""
+    needs: str = ""
+    """What else."""
 
 
 ADAPTERS = {
-    "textworld": Adapter("oreo.envs.textworld:TextWorldEnv", "game", "textworld:tw-simple"),
+    "textworld": Adapter("oreo.envs.textworld:TextWorldEnv", "game", "textworld:tw-simple", ("textworld",)),
 }
 """By their prefix."""
 SHORT_NAMES = {built_in.short_name: env_id for env_id, built_in in BUILT_IN.items()}

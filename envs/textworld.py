@@ -26,6 +26,8 @@ from oreo.errors import DataError, EngineError, UsageError, did_you_mean
 PLAYED = (".z8", ".z5", ".z6", ".z7", ".z3", ".z4")
 """Endings of what the library plays as it is. A .ulx is made anew from the .json beside it."""
 CHALLENGES = ("custom", "tw-simple", "tw-cooking", "tw-coin_collector", "tw-treasure_hunter")
+_RESETS_A_PROCESS = 40
+"""The library keeps a megabyte of each reset (TextWorld 1.7), so its process is replaced now and then."""
 _LONGEST_MAKING = 300.0
 """Seconds for one game to be made: several on an idle machine."""
 _INSTALL = "pip install 'textworld>=1.7'"
@@ -83,7 +85,7 @@ class TextWorldEnv(TextEnv):
         self.games = sorted(self._files) or [f"{game}-{seed}" for seed in seeds]
         """Names of the games: of the files, or of what is made with the seed at the end."""
         self._game = ForeignGame("TextWorld", "oreo.envs.textworld:main", _INSTALL)
-        self._name = ""
+        self._name, self._resets = "", 0
         self._state: dict[str, Any] | None = None
         self._valid: bool | None = None
 
@@ -92,6 +94,9 @@ class TextWorldEnv(TextEnv):
         self._name = drawn if game is None else game
         file = self._file(self._name)
         self._state, self._valid = None, None
+        self._resets += 1
+        if self._resets % _RESETS_A_PROCESS == 0:
+            self._game.close()
         self._state = self._game.ask("reset", file=str(file))
         return str(self._state["text"])
 

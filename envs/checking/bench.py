@@ -106,6 +106,8 @@ class Bench:
         """What is said where no commands are listed."""
         self.first: list[Trace] = []
         """One episode for each seed, each in an environment of its own."""
+        self.longest = LONGEST
+        """Steps of an episode that is played to be compared; fewer where they take long."""
         self.ignored: set[str] = set()
         """Fields of turns that are not compared any more: what is wrong with them is noted already."""
         self._late: set[str] = set()
@@ -265,7 +267,7 @@ class Bench:
         env: TextEnvironment | None = None,
         actions: Sequence[str] | None = None,
         stream: int = 0,
-        most: int = LONGEST,
+        most: int | None = None,
     ) -> Trace:
         """Play an episode; what the environment does wrong ends it.
 
@@ -273,7 +275,7 @@ class Bench:
             env: None: a new one, which is closed again.
             actions: what is said; None: drawn commands, or words.
             stream: other draws for another number.
-            most: steps.
+            most: steps, where none are given; None: `longest`.
         """
         trace = Trace(seed)
         own = env is None
@@ -290,11 +292,11 @@ class Bench:
         return trace
 
     def go_on(
-        self, trace: Trace, env: TextEnvironment, actions: Sequence[str] | None = None, stream: int = 0, most: int = 30
+        self, trace: Trace, env: TextEnvironment, actions: Sequence[str] | None = None, stream: int = 0, most: int | None = None
     ) -> None:
         """Play on from where a trace stands, as `play`. Raises `Fault`."""
         draws = Draws(trace.seed, stream)
-        count = most if actions is None else len(actions)
+        count = (self.longest if most is None else most) if actions is None else len(actions)
         for number in range(count):
             if trace.over:
                 return

@@ -143,7 +143,7 @@ def refused(bench: Bench, measured: dict[str, Any]) -> None:
         for text in ("no such command", *bench.words[:4]):
             number = len(trace.actions) // 2
             with_it = bench.play(
-                trace.seed, env=env, actions=[*trace.actions[:number], text, *trace.actions[number:]], most=10**6
+                trace.seed, env=env, actions=[*trace.actions[:number], text, *trace.actions[number:]]
             )
             turns = with_it.turns
             if len(turns) < number + 2 or turns[number + 1].valid is not False:
@@ -241,7 +241,7 @@ def expert(bench: Bench, measured: dict[str, Any]) -> None:
         )
     for trace in [] if NOT_REPEATED in bench.findings else played[:2]:
         fix = "let expert_action look and not touch: no step, no draw from the episode's generator"
-        again = bench.play(trace.seed, actions=trace.actions, most=limit)
+        again = bench.play(trace.seed, actions=trace.actions)
         if _differs(bench, "expert", trace, again, "when the expert is not asked", fix):
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,10 @@ from oreo.errors import OreoError, UsageError
 
 PATIENCE = 10.0
 """Seconds that one call of an environment may take, if nothing else is said."""
+SECONDS = 180.0
+"""Seconds that all checks may take, if nothing else is said."""
+SECONDS_AN_EPISODE = 1.0
+"""An episode that is played to be compared has fewer steps where it would take longer than this."""
 CALLS = ("contract", "time", "globals", "output", "text", "size")
 """What is looked at in every call, whichever check plays."""
 
@@ -32,6 +37,7 @@ def check(
     *,
     max_steps: int | None = None,
     step_timeout: float = PATIENCE,
+    seconds: float = SECONDS,
     actions: Sequence[str] = (),
     on_check: Callable[[str], object] | None = None,
     **env_kwargs: Any,
@@ -46,6 +52,7 @@ def check(
             copyable, and is not touched). The first two can be made in another process, too.
         max_steps: as for `oreo.envs.make`.
         step_timeout: seconds that one call may take.
+        seconds: that all may take, about; a check that has not begun by then is skipped, and the report says so.
         actions: what an agent might say, where the environment neither lists commands nor has an expert.
         on_check: called with each check's name before it is run.
         env_kwargs: arguments of the environment.
@@ -53,15 +60,21 @@ def check(
     Raises:
         UsageError: nothing of that name, or arguments it does not take.
     """
-    if not step_timeout > 0:
-        raise UsageError(f"step_timeout={step_timeout!r}: expected seconds, more than 0")
+    for name, value in {"step_timeout": step_timeout, "seconds": seconds}.items():
+        if not value > 0:
+            raise UsageError(f"{name}={value!r}: expected seconds, more than 0")
     subject = Subject.of(env, max_steps, env_kwargs)
     done, skipped, measured = list(CALLS), dict[str, str](), dict[str, Any]()
+    until = time.monotonic() + seconds
     with global_random_kept(), captured() as output:
         bench = Bench(subject, output, patience=step_timeout, actions=actions)
         try:
             bench.close(_made(bench))
             bench.words = words_of(bench, actions)
+            begun = time.monotonic()
+            bench.first = [bench.play(SEEDS[0])]
+            if (took := time.monotonic() - begun) > SECONDS_AN_EPISODE:
+                bench.longest = max(5, int(bench.longest * SECONDS_AN_EPISODE / took))
             bench.first = [bench.play(seed) for seed in SEEDS]
             for trace in bench.first:
                 trace.failed = ""  # noted; played again, it ends before the call that failed
@@ -71,7 +84,8 @@ def check(
             for name, run in CHECKS.items():
                 if on_check is not None:
                     on_check(name)
-                why = _run(bench, name, run, measured)
+                late = time.monotonic() > until
+                why = f"not within {seconds:g} s" if late else _run(bench, name, run, measured)
                 if why is None:
                     done.append(name)
                 else:
