@@ -61,9 +61,17 @@ def _package(name: str) -> str:
     except metadata.PackageNotFoundError:
         return "(not installed)"
     lines = str(found.get("License-Expression") or found.get("License") or "").strip().splitlines()
-    licence = lines[0][:40] if lines else next(
-        (entry.rpartition(" :: ")[2] for entry in found.get_all("Classifier") or () if entry.startswith("License ::")),
-        "licence unknown",
+    licence = (
+        lines[0][:40]
+        if lines
+        else next(
+            (
+                entry.rpartition(" :: ")[2]
+                for entry in found.get_all("Classifier") or ()
+                if entry.startswith("License ::")
+            ),
+            "licence unknown",
+        )
     )
     files = metadata.files(name) or ()
     size = sum(file.size or 0 for file in files)
@@ -82,6 +90,3 @@ def _first_episode(made: Any) -> dict[str, Any]:
         "admissible commands": "not listed" if commands is None else f"{len(commands)} in the beginning",
         "begins with": text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…",
     }
-
-
-

@@ -58,7 +58,10 @@ class Adapter:
 
 
 ADAPTERS = {
-    "textworld": Adapter("oreo.envs.textworld:TextWorldEnv", "game", "textworld:tw-simple", ("textworld",)),
+    "textworld": Adapter(
+        "oreo.envs.textworld:TextWorldEnv", "game", "textworld:tw-simple", ("textworld",), "MIT licence"
+    ),
+    "gymnasium": Adapter("oreo.envs.gymnasium:GymnasiumEnv", "id", "gymnasium:FrozenLake-v1", ("gymnasium",)),
 }
 """By their prefix."""
 SHORT_NAMES = {built_in.short_name: env_id for env_id, built_in in BUILT_IN.items()}
@@ -232,13 +235,14 @@ def make_class(
     """Make a text environment of its class, as `make` does, and with the same errors; `spec` is what they call it."""
     from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
-    limit = max_steps if max_steps is not None else getattr(env_class, "max_steps", None)
-    _check_limit(f"{spec}: its max_steps", limit)
-    if limit is None and not hasattr(env_class, "max_steps"):
+    declared = hasattr(env_class, "max_steps")
+    if max_steps is None and not declared:
         raise _no_limit(spec)
     _check_arguments(spec, env_class, env_kwargs)
     with _making(spec):
         env = env_class(**env_kwargs)
+    limit = max_steps if max_steps is not None else getattr(env, "max_steps", None)  # which may follow its arguments
+    _check_limit(f"{spec}: its max_steps", limit)
     env = OrderEnforcing(_check_text(spec, env))
     return env if limit is None else TimeLimit(env, limit)
 

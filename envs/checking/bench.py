@@ -21,11 +21,13 @@ from oreo.envs.draws import Draws
 from oreo.envs.inner_resets import watch_resets
 from oreo.envs.text_env import step_limit
 from oreo.envs.text_space import CAPACITY
-from oreo.errors import EngineError, OreoError
+from oreo.errors import EngineError, OreoError, UsageError
 from oreo.plugins import reason
 
 LONGEST = 30
 """Steps of an episode that is played to be compared."""
+NO_EXPERT = "no expert"
+"""The key of what is no fault: an environment that says it has no expert of this game."""
 _SHOWN = 60
 """Characters of a text that a finding shows."""
 _STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
@@ -177,6 +179,8 @@ class Bench:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
+            if method == "expert_action" and isinstance(error, UsageError):
+                raise Fault(NO_EXPERT) from error
             raise self._fault(method, steps, error) from error
         finally:
             self._look_around(method, steps, before)
@@ -292,7 +296,12 @@ class Bench:
         return trace
 
     def go_on(
-        self, trace: Trace, env: TextEnvironment, actions: Sequence[str] | None = None, stream: int = 0, most: int | None = None
+        self,
+        trace: Trace,
+        env: TextEnvironment,
+        actions: Sequence[str] | None = None,
+        stream: int = 0,
+        most: int | None = None,
     ) -> None:
         """Play on from where a trace stands, as `play`. Raises `Fault`."""
         draws = Draws(trace.seed, stream)

@@ -36,7 +36,7 @@ from oreo.cli.options import (
     env_arguments,
 )
 from oreo.cli.output import on_interrupt, print_json, print_pairs
-from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
+from oreo.cli.playing import Failures, OnError, OnErrorOption, StepTimeout, patience, stdout_kept
 from oreo.progress import Episodes
 
 
@@ -56,6 +56,7 @@ def collect(
     workers: Workers = 1,
     ray: Ray = False,
     max_steps: MaxSteps = None,
+    step_timeout: StepTimeout = None,
     temperature: Annotated[
         float | None, typer.Option(min=0.0, help="0 is greedy. Default: 1.", rich_help_panel=DECODING)
     ] = None,
@@ -102,7 +103,7 @@ def collect(
     count = episodes_per_pass(episodes, per_game)[0]
     with stdout_kept():
         games = plan_games(env, count, seed=seed, max_steps=max_steps, env_kwargs=arguments).games
-    rollout = Rollout(env, arguments, seed, games, batch_size, max_steps)
+    rollout = Rollout(env, arguments, seed, games, batch_size, max_steps, step_timeout=step_timeout)
     config = agent_config(
         agent_arg,
         temperature=temperature,

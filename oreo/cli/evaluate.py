@@ -34,7 +34,7 @@ from oreo.cli.options import (
     env_arguments,
 )
 from oreo.cli.output import on_interrupt, print_json, result_console
-from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
+from oreo.cli.playing import Failures, OnError, OnErrorOption, StepTimeout, patience, stdout_kept
 from oreo.progress import Episodes
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def evaluate(
     seed: Seed = 0,
     batch_size: BatchSize = 32,
     max_steps: MaxSteps = None,
+    step_timeout: StepTimeout = None,
     temperature: Temperature = None,
     top_p: TopP = None,
     choose: Choose = None,
@@ -126,6 +127,7 @@ def evaluate(
                 seed=seed,
                 batch_size=batch_size,
                 max_steps=max_steps,
+                step_timeout=step_timeout,
                 env_kwargs=arguments,
                 into=buffer,
                 on_episode=ended,
