@@ -62,6 +62,13 @@ ADAPTERS = {
         "oreo.envs.textworld:TextWorldEnv", "game", "textworld:tw-simple", ("textworld",), "MIT licence"
     ),
     "gymnasium": Adapter("oreo.envs.gymnasium:GymnasiumEnv", "id", "gymnasium:FrozenLake-v1", ("gymnasium",)),
+    "jericho": Adapter("oreo.envs.jericho:JerichoEnv", "game", "jericho:zork1.z5", ("jericho",), "games of yours"),
+    "scienceworld": Adapter(
+        "oreo.envs.scienceworld:ScienceWorldEnv", "task", "scienceworld:boil", ("scienceworld",), "Java"
+    ),
+    "textarena": Adapter(
+        "oreo.envs.textarena:TextArenaEnv", "id", "textarena:GuessTheNumber-v0", ("textarena",), "word lists of some"
+    ),
 }
 """By their prefix."""
 SHORT_NAMES = {built_in.short_name: env_id for env_id, built_in in BUILT_IN.items()}
