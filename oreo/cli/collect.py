@@ -22,6 +22,7 @@ from oreo.cli.options import (
     Engine,
     Env,
     EnvArg,
+    Except,
     Expert,
     Json,
     K,
@@ -46,6 +47,7 @@ def collect(
     agent: AgentName = "expert",
     episodes: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
     split: Split = None,
+    except_: Except = None,
     limit: Limit = None,
     engine: Engine = None,
     dialect: Dialect = None,
@@ -98,7 +100,9 @@ def collect(
     from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo collect", instead="start it once, with --workers N to play in several")
-    arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
+    arguments = env_arguments(
+        env_arg, split=split, except_task_types=except_, limit=limit, engine=engine, dialect=dialect, expert=expert
+    )
     # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
     count = episodes_per_pass(episodes, per_game)[0]
     with stdout_kept():

@@ -21,6 +21,7 @@ from oreo.cli.options import (
     Engine,
     Env,
     EnvArg,
+    Except,
     Expert,
     Json,
     K,
@@ -48,6 +49,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="How many; default: every game of a real split once, else 200.")
     ] = None,
     split: Split = None,
+    except_: Except = None,
     limit: Limit = None,
     engine: Engine = None,
     dialect: Dialect = None,
@@ -88,7 +90,9 @@ def evaluate(
     from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo eval")
-    arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
+    arguments = env_arguments(
+        env_arg, split=split, except_task_types=except_, limit=limit, engine=engine, dialect=dialect, expert=expert
+    )
     with stdout_kept():
         plan = plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments)
     failures = Failures(on_error, patience(batch_size))

@@ -17,6 +17,7 @@ from oreo.cli.options import (
     Engine,
     Env,
     EnvArg,
+    Except,
     Json,
     Limit,
     MaxSteps,
@@ -42,6 +43,7 @@ def iterate(
     ] = None,
     env: Env = DEFAULT_ENV,
     split: Split = None,
+    except_: Except = None,
     limit: Limit = None,
     held_out_split: Annotated[
         str | None, typer.Option(help="Which games are held out: valid_unseen, …", rich_help_panel=ENVIRONMENT)
@@ -111,7 +113,9 @@ def iterate(
             rounds=rounds,
             episodes=episodes,
             env=env,
-            env_kwargs=env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect),
+            env_kwargs=env_arguments(
+                env_arg, split=split, except_task_types=except_, limit=limit, engine=engine, dialect=dialect
+            ),
             held_out=held_out,
             held_out_kwargs={} if held_out_split is None else {"split": held_out_split},
             model=model,

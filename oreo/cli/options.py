@@ -28,6 +28,15 @@ Split = Annotated[
     str | None,
     typer.Option(help="Which games: generated, generated_unseen, train, valid_seen, …", rich_help_panel=ENVIRONMENT),
 ]
+Except = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--except",
+        metavar="TASK_TYPE",
+        help="No games of this task type (ALFWorld; repeatable): held out of training, to evaluate on.",
+        rich_help_panel=ENVIRONMENT,
+    ),
+]
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -148,7 +157,7 @@ _OPTIONS = {"lambda_": "--lambda", "lora_r": "--lora", "trackers": "--track"}
 
 def env_arguments(extra: list[str] | None, **named: Any) -> dict[str, Any]:
     """Keyword arguments of the environment: the named ones that were given, then KEY=VALUE pairs."""
-    arguments = {name: value for name, value in named.items() if value is not None}
+    arguments = {name: value for name, value in named.items() if value not in (None, [])}
     return arguments | key_values(extra, "--env-arg")
 
 

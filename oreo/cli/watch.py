@@ -21,6 +21,7 @@ from oreo.cli.options import (
     Engine,
     Env,
     EnvArg,
+    Except,
     Expert,
     K,
     MaxSteps,
@@ -42,6 +43,7 @@ def watch(
         str | None, typer.Option(help="Which game; default: drawn from the seed.", rich_help_panel=ENVIRONMENT)
     ] = None,
     split: Split = None,
+    except_: Except = None,
     engine: Engine = None,
     dialect: Dialect = None,
     expert: Expert = None,
@@ -71,7 +73,9 @@ def watch(
     """
     from oreo.eval.terminal.watch import watch as run
 
-    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
+    arguments = env_arguments(
+        env_arg, split=split, except_task_types=except_, engine=engine, dialect=dialect, expert=expert
+    )
     player = acting_agent(
         agent,
         agent_arg,
