@@ -36,10 +36,8 @@ class EnvironmentTests:
     def report(cls) -> Report:
         """What the checks of this class's environment have found."""
         if "_report" not in vars(cls):
-            env = vars(cls).get("env", cls.env)
-            env = getattr(env, "__func__", env)
             cls._report = check(
-                env,
+                cls.env,
                 max_steps=cls.max_steps,
                 step_timeout=cls.step_timeout,
                 actions=cls.actions,

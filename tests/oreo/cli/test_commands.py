@@ -20,7 +20,7 @@ from oreo.cli import main
 ROOT = Path(__file__).resolve().parents[3]
 GUESS = f"{ROOT / 'examples' / 'guess.py'}:Guess"
 COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents"]
-COMMANDS += ["recipes", "recipes show"]
+COMMANDS += ["recipes", "recipes show", "envs list", "envs info", "envs check", "envs new"]
 COMMANDS += ["buffer info", "buffer check", "buffer translate", "games generate", "games info", "games pack"]
 
 

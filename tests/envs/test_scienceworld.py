@@ -1,0 +1,76 @@
+"""ScienceWorld by its task's name is step by step what the library plays; without it or Java, one line says so."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+
+import oreo.envs
+from oreo.errors import MissingExtra, UsageError
+from oreo.rollouts.loop import rollout
+
+TASK = "find-non-living-thing"  # its gold paths are short
+
+
+@pytest.fixture
+def by_hand() -> Any:
+    scienceworld = pytest.importorskip("scienceworld", reason="scienceworld is not installed")
+    if shutil.which("java") is None:
+        pytest.skip("ScienceWorld needs Java")
+    env = scienceworld.ScienceWorldEnv("", envStepLimit=10**9)
+    yield env
+    env.close()
+
+
+def test_the_gold_path_is_the_librarys_and_wins(by_hand: Any) -> None:
+    env = oreo.envs.make(f"scienceworld:{TASK}", split="test")
+    by_hand.load(TASK, 0, "", generateGoldPath=True)
+    games = env.unwrapped.games  # type: ignore[attr-defined]
+    assert games == [f"{TASK}-{number}" for number in by_hand.get_variations_test()]
+    variation = by_hand.get_variations_test()[0]
+    (episode,) = rollout(f"scienceworld:{TASK}", agent="expert", games=games[:1], env_kwargs={"split": "test"})
+    by_hand.load(TASK, variation, "", generateGoldPath=True)
+    text, info = by_hand.reset()
+    assert episode.steps[0].observation == f"{by_hand.get_task_description()}\n\n{text}"
+    gold, score = by_hand.get_gold_action_sequence(), 0
+    for number, step in enumerate(episode.steps):
+        assert step.action == gold[number] and list(step.admissible_commands or ()) == sorted(set(info["valid"]))
+        text, _, done, info = by_hand.step(step.action)
+        assert step.reward == pytest.approx((info["score"] - score) / 100)
+        score = info["score"]
+    assert episode.won and episode.episode_return == pytest.approx(1) and score == 100
+    assert episode.final_observation == text
+    env.close()
+
+
+def test_other_tasks_splits_and_games_are_refused(by_hand: Any) -> None:
+    with pytest.raises(UsageError, match="did you mean 'boil'"):
+        oreo.envs.make("scienceworld:boill")
+    env = oreo.envs.make("scienceworld:boil")
+    with pytest.raises(UsageError, match="expected boil-VARIATION"):
+        env.reset(seed=0, options={"game": "melt-3"})
+    env.close()
+
+
+def test_an_unknown_split_is_refused_without_the_library() -> None:
+    with pytest.raises(UsageError, match="unknown split 'valid'"):
+        oreo.envs.make("scienceworld:boil", split="valid")
+
+
+def test_without_java_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingExtra, match="needs Java"):
+        oreo.envs.make("scienceworld:boil")
+
+
+def test_without_the_library_the_install_line_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        import scienceworld  # noqa: F401
+    except ImportError:
+        monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+        with pytest.raises(MissingExtra, match=r"oreo-agents\[scienceworld\]"):
+            oreo.envs.make("scienceworld:boil")
+    else:
+        pytest.skip("scienceworld is installed")
