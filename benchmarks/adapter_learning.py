@@ -6,7 +6,7 @@
 1. The random agent plays `gymnasium:Blackjack-v1` into a buffer.
 2. The tiny LM of the package learns from its wins (rejection sampling: SFT on what was won).
 3. That model plays, and OREO learns from all it played, lost games too.
-All are then let play the same hands, sampled at 0.5. Every step is an `oreo` command, in a folder of its own.
+The models choose among the two commands there are. All then play the same hands, sampled at 0.5. Every step is an `oreo` command, in a folder of its own.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def train(folder: Path, episodes: int, seed: int) -> None:
     collect = f"collect --env {ENV} --episodes {episodes} --seed {seed} --max-steps 10"
     run(f"{collect} --agent random --into {folder}/random")
     run(f"train {folder}/random --method rejection --model tiny --output {folder}/sft")
-    run(f"{collect} --agent {folder}/sft --temperature 1 --into {folder}/own")
+    run(f"{collect} --agent {folder}/sft --choose admissible --temperature 1 --into {folder}/own")
     run(f"train {folder}/own --method oreo --model {folder}/sft --output {folder}/oreo")
 
 
 def play(agent: str, episodes: int, seed: int) -> Evaluation:
-    config = AgentConfig() if agent == "random" else AgentConfig(temperature=TEMPERATURE)
+    config = AgentConfig() if agent == "random" else AgentConfig(choose="admissible", temperature=TEMPERATURE)
     return oreo.evaluate(ENV, load_agent(agent, config), episodes=episodes, seed=seed + 1_000, max_steps=10)
 
 

@@ -30,12 +30,15 @@ class ScienceWorldEnv(TextEnv):
         oreo.envs.make("scienceworld:boil", split="train", simplifications="easy")
 
     The reward of a step is the change of the score, divided by 100; an episode is won at the full score. The expert
-    follows the task's gold path, as long as the episode does.
+    follows the task's gold path, as long as the episode does. In the lists of commands, things that have no name of their
+    own may be worded otherwise in another process ("blue paint", "blue paint in wood cup"): so it is in the library.
 
     Args:
         task: one of the library's 30, such as boil, melt, find-plant or power-component.
         split: train, dev or test.
         simplifications: as the library has them, such as "easy" or "teleportAction,openDoors".
+        reuse: keep the process from one episode to the next. Several seconds faster; but what a variation looks like
+            then depends on what was played before it, because the library (1.2) seeds its chance once for a process.
     Raises:
         MissingExtra: the library or Java is not installed.
         UsageError: no such task or split.
@@ -45,14 +48,19 @@ class ScienceWorldEnv(TextEnv):
     splits = SPLITS
 
     def __init__(
-        self, task: str, split: str = "train", simplifications: str = "", render_mode: str | None = None
+        self,
+        task: str,
+        split: str = "train",
+        simplifications: str = "",
+        reuse: bool = False,
+        render_mode: str | None = None,
     ) -> None:
         super().__init__(render_mode)
         if split not in SPLITS:
             raise UsageError(f"unknown split {split!r}: {did_you_mean(str(split), SPLITS)}")
         if shutil.which("java") is None:
             raise MissingExtra("ScienceWorld needs Java (1.8 or newer), and there is no command java on this machine")
-        self._task, self._simplifications = task, simplifications
+        self._task, self._simplifications, self._reuse = task, simplifications, reuse
         self._game = ForeignGame("ScienceWorld", "oreo.envs.scienceworld:main", _INSTALL)
         self.games = [f"{task}-{number}" for number in _variations(task, split)]
         """TASK-VARIATION for each of the split's."""
@@ -68,6 +76,8 @@ class ScienceWorldEnv(TextEnv):
         task, _, variation = self._name.rpartition("-")
         if task != self._task or not variation.isdecimal():
             raise UsageError(f"no game {game!r}: expected {self._task}-VARIATION, such as {self.games[0]}")
+        if not self._reuse:
+            self._game.close()
         self._state = self._game.ask(
             "reset", task=task, variation=int(variation), simplifications=self._simplifications
         )
