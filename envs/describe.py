@@ -57,7 +57,7 @@ def _needs(env: str) -> str:
 
 def _package(name: str) -> str:
     try:
-        found = metadata.metadata(name)
+        found: Any = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return "(not installed)"
     lines = str(found.get("License-Expression") or found.get("License") or "").strip().splitlines()

@@ -80,7 +80,7 @@ class GymnasiumEnv(TextEnv):
         self._valid: bool | None = True
         self._cut = False
 
-    def start(self, rng: np.random.Generator) -> str:
+    def start(self, rng: np.random.Generator) -> str:  # type: ignore[override]
         self._seen, self._told = self._inner.reset(seed=int(rng.integers(2**31)))
         self._valid, self._cut = True, False
         return self._observed()

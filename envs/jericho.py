@@ -53,7 +53,7 @@ class JerichoEnv(TextEnv):
         self._on_path = 0
         self._valid: bool | None = None
 
-    def start(self, rng: np.random.Generator, game: str | None = None) -> str:
+    def start(self, rng: np.random.Generator, game: str | None = None) -> str:  # type: ignore[override]
         drawn, seed = self.games[int(rng.integers(len(self.games)))], int(rng.integers(1, 2**15))
         self._name = drawn if game is None else game
         if self._name not in self._files:

@@ -69,7 +69,7 @@ class ScienceWorldEnv(TextEnv):
         self._on_path = 0
         self._valid: bool | None = None
 
-    def start(self, rng: np.random.Generator, game: str | None = None) -> str:
+    def start(self, rng: np.random.Generator, game: str | None = None) -> str:  # type: ignore[override]
         drawn = self.games[int(rng.integers(len(self.games)))]
         self._state = {}
         self._name = drawn if game is None else game

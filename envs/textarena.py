@@ -41,7 +41,7 @@ class TextArenaEnv(TextEnv):
         self._game = ForeignGame("TextArena", "oreo.envs.textarena:main", _INSTALL)
         self._playing = False
 
-    def start(self, rng: np.random.Generator) -> str:
+    def start(self, rng: np.random.Generator) -> str:  # type: ignore[override]
         self._playing = False
         seed = int(rng.integers(2**31))
         state = self._game.ask("reset", id=self._id, settings=self._settings, seed=seed)

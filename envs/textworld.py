@@ -89,7 +89,7 @@ class TextWorldEnv(TextEnv):
         self._state: dict[str, Any] | None = None
         self._valid: bool | None = None
 
-    def start(self, rng: np.random.Generator, game: str | None = None) -> str:
+    def start(self, rng: np.random.Generator, game: str | None = None) -> str:  # type: ignore[override]
         drawn = self.games[int(rng.integers(len(self.games)))]
         self._name = drawn if game is None else game
         file = self._file(self._name)

@@ -127,14 +127,14 @@ class Bench:
     # The environment's calls.
 
     def new(self) -> TextEnvironment:
-        env = self._call("making it", ("make",), self.subject.make)
+        env = self.call("making it", ("make",), self.subject.make)
         self._open.append(env)
         return env
 
     def close(self, env: TextEnvironment) -> None:
         self._open = [other for other in self._open if other is not env]
         try:
-            self._call("close", ("close()",), env.close)
+            self.call("close", ("close()",), env.close)
         except Fault:
             pass
 
@@ -146,7 +146,7 @@ class Bench:
         seed_global(seed)
         steps = shown_steps(seed, (), options)
         given = dict(options) if options else None
-        returned = self._call("reset", steps, lambda: env.reset(seed=seed, options=given))
+        returned = self.call("reset", steps, lambda: env.reset(seed=seed, options=given))
         return self._turn(returned, steps, "reset")
 
     def step(self, env: TextEnvironment, action: str, before: Trace) -> Turn:
@@ -162,15 +162,16 @@ class Bench:
             )
 
         with watch_resets(env, inner):
-            returned = self._call("step", steps, lambda: env.step(action))
+            returned = self.call("step", steps, lambda: env.step(action))
         return self._turn(returned, steps, "step")
 
     def expert_action(self, env: TextEnvironment, before: Trace) -> str:
         from oreo.envs.text_env import ask_expert
 
-        return str(self._call("expert_action", (*before.steps(), "expert_action()"), lambda: ask_expert(env)))
+        return str(self.call("expert_action", (*before.steps(), "expert_action()"), lambda: ask_expert(env)))
 
-    def _call(self, method: str, steps: Sequence[str], call: Callable[[], Any]) -> Any:
+    def call(self, method: str, steps: Sequence[str], call: Callable[[], Any]) -> Any:
+        """Call something of the environment's, and look at what it did besides. Raises `Fault`."""
         before = random_state()
         self.output.new()
         try:

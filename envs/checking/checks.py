@@ -10,6 +10,7 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from oreo.envs.checking import other_process
@@ -47,11 +48,11 @@ def other_process_check(bench: Bench, measured: dict[str, Any]) -> None:
                 "make it depend on nothing but its arguments: no state of the module, no open files from before",
                 "processes: " + answer.reason.partition(":")[0],
             )
-        elif (number := answer.difference) is not None:
+        elif answer.difference is not None:
             bench.found(
                 "processes",
                 f"the same seed is another episode in another process: {answer.told}",
-                ours.steps(number),
+                ours.steps(answer.difference),
                 "sort what comes from sets, and use no hash(), id(), clock or generator of its own",
                 "processes",
             )
@@ -253,7 +254,7 @@ def snapshots(bench: Bench, measured: dict[str, Any]) -> None:
         if start.failed or start.over or not after:
             continue
         try:
-            snapshot = bench._call("snapshot", (*start.steps(), "snapshot()"), inner.snapshot)
+            snapshot = bench.call("snapshot", (*start.steps(), "snapshot()"), inner.snapshot)
         except Fault as fault:
             if "needs" in fault.key:
                 raise Skipped(f"it takes no snapshots here: {fault.key}") from None
@@ -263,7 +264,7 @@ def snapshots(bench: Bench, measured: dict[str, Any]) -> None:
             future = Trace(trace.seed, list(start.actions), list(start.turns))
             bench.go_on(future, env, actions)
             futures.append(future)
-            bench._call("restore", (*start.steps(), "restore(snapshot)"), lambda taken=snapshot: inner.restore(taken))
+            bench.call("restore", (*start.steps(), "restore(snapshot)"), partial(inner.restore, snapshot))
         fix = "keep all that changes in the snapshot, copied and not shared"
         if _differs(bench, "snapshots", futures[0], futures[2], "after restore(snapshot)", fix):
             return

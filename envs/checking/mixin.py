@@ -18,7 +18,18 @@ from oreo.envs.checking.report import Report
 from oreo.envs.checking.run import CALLS, PATIENCE, check
 
 # What `CHECKS` and the calls are tested by: a finding is attributed to one of these.
-_NAMES = (*CALLS, "seeds", "processes", "apart", "commands", "endings", "expert", "snapshots", "copies", "games")
+_NAMES: tuple[str, ...] = (
+    *CALLS,
+    "seeds",
+    "processes",
+    "apart",
+    "commands",
+    "endings",
+    "expert",
+    "snapshots",
+    "copies",
+    "games",
+)
 _NAMES += ("growth", "gymnasium")
 
 
