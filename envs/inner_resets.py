@@ -21,7 +21,7 @@ def watch_resets(env: gym.Env[Any, Any], on_reset: Callable[[str], object]) -> I
     except TypeError:  # it has __slots__: nothing can be put before its methods
         yield
         return
-    before = {name: own[name] for name in ("reset", "start") if name in own}
+    before: dict[str, Any] = {name: own[name] for name in ("reset", "start") if name in own}
     for name in ("reset", "start"):
         if callable(method := getattr(inner, name, None)):
             own[name] = _told(name, method, on_reset)

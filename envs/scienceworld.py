@@ -30,7 +30,7 @@ class ScienceWorldEnv(TextEnv):
         oreo.envs.make("scienceworld:boil", split="train", simplifications="easy")
 
     The reward of a step is the change of the score, divided by 100; an episode is won at the full score. The expert
-    follows the task's gold path, as long as the episode does. In the lists of commands, things that have no name of their
+    follows the task's gold path, as long as the episode does. In the lists of commands, things without a name of their
     own may be worded otherwise in another process ("blue paint", "blue paint in wood cup"): so it is in the library.
 
     Args:

@@ -87,12 +87,12 @@ def apart(bench: Bench, measured: dict[str, Any]) -> None:
         trace.failed = fault.key
     fix = "keep an episode's state in the object (self.…), not in the class or the module"
     for trace, alone in zip(traces, (one, other), strict=True):
-        number = bench.difference(_cut(alone, len(trace.turns)), _cut(trace, len(alone.turns)))
-        if number is not None:
+        at = bench.difference(_cut(alone, len(trace.turns)), _cut(trace, len(alone.turns)))
+        if at is not None:
             bench.found(
                 "apart",
-                f"two environments at a time disturb each other: {bench.differing(alone, trace, number)}",
-                (*(f"{who}.reset" for who in ("one", "other")), *alone.steps(number)),
+                f"two environments at a time disturb each other: {bench.differing(alone, trace, at)}",
+                (*(f"{who}.reset" for who in ("one", "other")), *alone.steps(at)),
                 fix,
                 "apart",
             )
