@@ -9,13 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from oreo.cli.options import EnvArg, Json, MaxSteps, Split, env_arguments
+from oreo.cli.options import Json, key_values
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.cli.playing import stdout_kept
 from oreo.progress import Progress
 
 envs_app = typer.Typer()
 
+Split = Annotated[str | None, typer.Option(help="Which games, for environments that have splits.")]
+EnvArg = Annotated[
+    list[str] | None,
+    typer.Option("--env-arg", metavar="KEY=VALUE", help="An argument of the environment (repeatable)."),
+]
+MaxSteps = Annotated[int | None, typer.Option(min=1, help="Steps an episode may take; default: the environment's.")]
 EnvName = Annotated[
     str, typer.Argument(metavar="ENV", help="An id, path/to/file.py:Class, module:Class or an adapter's name.")
 ]
@@ -81,6 +87,10 @@ def _described(place: str) -> dict[str, Any]:
     }
 
 
+def _arguments(env_arg: list[str] | None, split: str | None) -> dict[str, Any]:
+    return ({} if split is None else {"split": split}) | key_values(env_arg, "--env-arg")
+
+
 @envs_app.command("info")
 def envs_info(
     env: EnvName, split: Split = None, env_arg: EnvArg = None, max_steps: MaxSteps = None, json: Json = False
@@ -94,7 +104,7 @@ def envs_info(
     from oreo.envs.describe import describe
 
     with stdout_kept():
-        described = describe(env, max_steps, env_arguments(env_arg, split=split))
+        described = describe(env, max_steps, _arguments(env_arg, split))
     print_json(described) if json else print_pairs(described)
 
 
@@ -130,7 +140,7 @@ def envs_check(
             seconds=seconds,
             actions=action or (),
             on_check=lambda name: progress.to(names.index(name), note=name),
-            **env_arguments(env_arg, split=split),
+            **_arguments(env_arg, split),
         )
     if json:
         print_json(report.to_dict())

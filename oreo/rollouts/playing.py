@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from oreo.agents.agent import Episode
 from oreo.errors import EngineError, MissingExtra, OreoError, UsageError
+from oreo.plugins import exits_raised
 from oreo.rollouts.failures import check_reset, check_step, describe_failure
 from oreo.rollouts.settings import Rollout, seeds
 from oreo.trajectory import Step, Trajectory
@@ -139,7 +140,7 @@ class Playing:
         from oreo.envs.deadline import deadline
 
         try:
-            with deadline(self.rollout.step_timeout, methods[-1]):
+            with deadline(self.rollout.step_timeout, methods[-1]), exits_raised():
                 yield
         except KeyboardInterrupt:
             raise
