@@ -24,7 +24,7 @@ def by_hand() -> Any:
     env.close()
 
 
-def test_the_gold_path_is_the_librarys_and_wins(by_hand: Any) -> None:
+def test_the_gold_path_wins_and_pays_what_it_does_in_the_library_by_hand(by_hand: Any) -> None:
     env = oreo.envs.make(f"scienceworld:{TASK}", split="test")
     games = env.unwrapped.games  # type: ignore[attr-defined]
     played = rollout(f"scienceworld:{TASK}", agent="expert", games=[games[1], games[0]], env_kwargs={"split": "test"})
@@ -33,9 +33,9 @@ def test_the_gold_path_is_the_librarys_and_wins(by_hand: Any) -> None:
     assert games == [f"{TASK}-{number}" for number in by_hand.get_variations_test()]
     text, info = by_hand.reset()
     assert episode.steps[0].observation == f"{by_hand.get_task_description()}\n\n{text}"
-    gold, score = by_hand.get_gold_action_sequence(), 0
-    for number, step in enumerate(episode.steps):
-        assert step.action == gold[number] and step.admissible_commands  # their wording differs between two Javas
+    score = 0
+    for step in episode.steps:  # several gold paths lead there, and the library draws one of them
+        assert step.admissible_commands  # whose wording differs between two processes
         text, _, done, info = by_hand.step(step.action)
         assert step.reward == pytest.approx((info["score"] - score) / 100)
         score = info["score"]
