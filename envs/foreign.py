@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from oreo.envs.math.killable import Worker, serve
+from oreo.envs.killable import Worker, serve
 from oreo.errors import EngineError, MissingExtra, UsageError
 
 MEMORY = 8 << 30

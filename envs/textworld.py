@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,6 @@ from oreo.errors import DataError, EngineError, UsageError, did_you_mean
 PLAYED = (".z8", ".z5", ".z6", ".z7", ".z3", ".z4")
 """Endings of what the library plays as it is. A .ulx is made anew from the .json beside it."""
 CHALLENGES = ("custom", "tw-simple", "tw-cooking", "tw-coin_collector", "tw-treasure_hunter")
-_RESETS_A_PROCESS = 40
-"""The library keeps a megabyte of each reset (TextWorld 1.7), so its process is replaced now and then."""
 _LONGEST_MAKING = 300.0
 """Seconds for one game to be made: several on an idle machine."""
 _INSTALL = "pip install 'textworld>=1.7'"
@@ -85,7 +84,7 @@ class TextWorldEnv(TextEnv):
         self.games = sorted(self._files) or [f"{game}-{seed}" for seed in seeds]
         """Names of the games: of the files, or of what is made with the seed at the end."""
         self._game = ForeignGame("TextWorld", "oreo.envs.textworld:main", _INSTALL)
-        self._name, self._resets = "", 0
+        self._name = ""
         self._state: dict[str, Any] | None = None
         self._valid: bool | None = None
 
@@ -94,9 +93,6 @@ class TextWorldEnv(TextEnv):
         self._name = drawn if game is None else game
         file = self._file(self._name)
         self._state, self._valid = None, None
-        self._resets += 1
-        if self._resets % _RESETS_A_PROCESS == 0:
-            self._game.close()
         self._state = self._game.ask("reset", file=str(file))
         return str(self._state["text"])
 
@@ -203,9 +199,8 @@ def _command_line(options: dict[str, Any]) -> list[str]:
 
 def _made(options: Sequence[str], seed: int) -> Path:
     """The game of a seed, made at the first time by the library's own command and kept in the user's cache."""
-    import textworld.version
-
-    key = hashlib.sha256(json.dumps([textworld.version.__version__, *options, seed]).encode()).hexdigest()[:16]
+    # Not by importing the library here: that draws from numpy's global generator.
+    key = hashlib.sha256(json.dumps([version("textworld"), *options, seed]).encode()).hexdigest()[:16]
     target = _cache() / f"{options[0]}-{seed}-{key}.z8"
     if target.exists() and target.with_suffix(".json").exists():
         return target
@@ -226,8 +221,10 @@ def _made(options: Sequence[str], seed: int) -> Path:
             raise EngineError(f"tw-make {' '.join(options)} took longer than {_LONGEST_MAKING:g} s") from None
         if done.returncode or not unfinished.exists():
             told = done.stderr.decode(errors="replace").strip().splitlines()
-            kind = UsageError if done.returncode == 2 else EngineError
-            raise kind(f"tw-make {' '.join(options)} --seed {seed}: {told[-1] if told else 'it made no game'}")
+            what = f"tw-make {' '.join(options)} --seed {seed}: {told[-1] if told else 'it made no game'}"
+            if done.returncode == 2:
+                raise UsageError(f"{what}; its options are arguments, such as --env-arg rewards=dense")
+            raise EngineError(what)
     return target
 
 

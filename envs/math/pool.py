@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from oreo.envs.math.killable import Worker
+from oreo.envs.killable import Worker
 from oreo.errors import MissingExtra
 
 WORKERS = min(4, os.cpu_count() or 1)

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from oreo.envs.math.killable import STARTING, Worker, serve
+from oreo.envs.killable import STARTING, Worker, serve
 from oreo.envs.math.problems import Problem, other_split, split_of
 from oreo.errors import EngineError, MissingExtra, UsageError, did_you_mean
 

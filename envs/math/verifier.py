@@ -10,7 +10,7 @@ import os
 from functools import lru_cache
 from typing import Any
 
-from oreo.envs.math.killable import serve
+from oreo.envs.killable import serve
 
 MEMORY = 1 << 30
 """Bytes of address space; math-verify and sympy take 0.1 GB."""

@@ -70,6 +70,7 @@ def watch(
     paused: bool = False,
     max_steps: int | None = None,
     env_kwargs: dict[str, Any] | None = None,
+    step_timeout: float | None = None,
     console: rich.console.Console | None = None,
 ) -> Trajectory | None:
     """Let `agent` play one episode and show it.
@@ -81,6 +82,7 @@ def watch(
         seed: of the game and the episode; the same seed is the first episode of `oreo.eval.evaluate`, one episode long.
         delay: seconds between two steps.
         paused: wait for a key at every step.
+        step_timeout: seconds that the environment may take for a step or a reset; None: any.
         console: where; None: standard output.
     Returns:
         The episode, or None if the watcher left before its end.
@@ -100,6 +102,7 @@ def watch(
                 batch_size=1,
                 max_steps=max_steps,
                 env_kwargs=env_kwargs,
+                step_timeout=step_timeout,
             )
         except Quit:
             return None

@@ -24,7 +24,7 @@ from oreo.cli.options import (
     other_fields,
 )
 from oreo.cli.output import on_interrupt, print_json, result_console
-from oreo.cli.playing import stdout_kept
+from oreo.cli.playing import StepTimeout, stdout_kept
 from oreo.errors import UsageError
 
 
@@ -41,6 +41,7 @@ def iterate(
     held_out_split: Annotated[
         str | None, typer.Option(help="Which games are held out: valid_unseen, …", rich_help_panel=ENVIRONMENT)
     ] = None,
+    step_timeout: StepTimeout = None,
     model: Annotated[
         str, typer.Option(help="What to start from: tiny, tiny-math, a folder or a Hub name.", rich_help_panel=TRAINING)
     ] = "tiny",
@@ -114,6 +115,7 @@ def iterate(
             agent_settings=agent_settings(agent_arg, device=device),
             batch_size=batch_size,
             workers=workers,
+            step_timeout=step_timeout,
             seed=seed,
             training=training,
             console=Console(stderr=True),

@@ -18,6 +18,7 @@ from oreo.cli.options import (
     Seed,
 )
 from oreo.cli.output import on_interrupt
+from oreo.cli.playing import StepTimeout
 
 
 @with_option_groups
@@ -28,6 +29,7 @@ def watch(
         str | None, typer.Option(help="Which game; default: drawn from the seed.", rich_help_panel=ENVIRONMENT)
     ] = None,
     world: EnvOptions,
+    step_timeout: StepTimeout = None,
     expert: Expert = None,
     playing: AgentOptions,
     seed: Seed = 0,
@@ -57,4 +59,5 @@ def watch(
             paused=step,
             max_steps=world.max_steps,
             env_kwargs=world.arguments(expert=expert),
+            step_timeout=step_timeout,
         )

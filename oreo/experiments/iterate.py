@@ -66,6 +66,7 @@ def iterate(
     agent_settings: dict[str, Any] | None = None,
     batch_size: int = 32,
     workers: int = 1,
+    step_timeout: float | None = None,
     seed: int = 0,
     training: dict[str, Any] | None = None,
     console: Console | None = None,
@@ -93,6 +94,8 @@ def iterate(
         agent_settings: fields of `oreo.agents.AgentConfig`, beside these temperatures or in place of them.
         batch_size, workers: episodes under way at a time, and processes that collect; they change no result (but for
             the rounding of a model that answers more of them, or fewer, in one pass).
+        step_timeout: seconds that the environment may take for a step or a reset; None: any. Like what else it does
+            wrong, taking longer stops the round, which the same call goes on with.
         seed: of games, sampling and training.
         training: fields of `oreo.training.config.TrainConfig`, method and recipe among them; not model and seed.
         console: where to say what is being done, beside progress on standard error; None: silent.
@@ -143,7 +146,7 @@ def iterate(
     claim(output, "iterate.json", settings)
 
     # 3) Go round.
-    stages = _Stages(output, settings, plan, fields, config.spec.name, batch_size, workers, console)
+    stages = _Stages(output, settings, plan, fields, config.spec.name, batch_size, workers, step_timeout, console)
     evaluation = stages.evaluate(0, model)
     rows = [_row(0, evaluation)]
     results: dict[str, Any] = {"rounds": rows, "protocol": evaluation.protocol, "settings": settings}
@@ -177,6 +180,7 @@ class _Stages:
     method: str
     batch_size: int
     workers: int
+    step_timeout: float | None
     console: Console | None
 
     def buffer(self, number: int) -> Path:
@@ -197,7 +201,7 @@ class _Stages:
         games = plan_games(env, count, seed=seed, max_steps=max_steps, env_kwargs=kwargs).games
         play_missing(
             lacking,
-            Rollout(env, kwargs, seed, games, self.batch_size, max_steps),
+            Rollout(env, kwargs, seed, games, self.batch_size, max_steps, step_timeout=self.step_timeout),
             agent=policy,
             agent_config=_agent_config(settings, "temperature"),
             into=buffer,
@@ -242,7 +246,15 @@ class _Stages:
         kwargs, max_steps = settings["held_out_kwargs"], settings["max_steps"]
         play_missing(
             missing(stored_seeds(folder), plan.episodes, seed=seed),
-            Rollout(settings["env"], kwargs, seed, plan.games, self.batch_size, max_steps),
+            Rollout(
+                settings["env"],
+                kwargs,
+                seed,
+                plan.games,
+                self.batch_size,
+                max_steps,
+                step_timeout=self.step_timeout,
+            ),
             agent=policy,
             agent_config=_agent_config(settings, "eval_temperature"),
             into=folder,

@@ -39,6 +39,7 @@ def rollout(
     max_steps: int | None = None,
     env_kwargs: dict[str, Any] | None = None,
     games: Sequence[str] | None = None,
+    step_timeout: float | None = None,
     on_episode: Callable[[Trajectory], object] | None = None,
 ) -> list[Trajectory]:
     """Let an agent play.
@@ -54,6 +55,7 @@ def rollout(
         env_kwargs: for making the environment.
         games: episode i plays game i mod len(games). None: the environment's own list where it has one
             (`env.unwrapped.games`), else it chooses.
+        step_timeout: seconds that the environment may take for a step or a reset; None: any.
         on_episode: called with each episode when it has ended.
 
     Returns:
@@ -62,7 +64,7 @@ def rollout(
     Raises:
         EngineError: an environment broke; episodes that had ended are in `into`.
     """
-    played = Rollout(env, env_kwargs or {}, seed, games, batch_size, max_steps)
+    played = Rollout(env, env_kwargs or {}, seed, games, batch_size, max_steps, step_timeout=step_timeout)
     return play_in_order(played, agent, episodes=episodes, into=into, on_episode=on_episode)
 
 

@@ -17,7 +17,7 @@ import pytest
 from helpers.processes import gone
 from oreo.envs.math import pool, verifier
 from oreo.envs.math.grading import grade
-from oreo.envs.math.killable import GRACE
+from oreo.envs.killable import GRACE
 
 BOMB = r"\boxed{9^{9^{9^9}}}"
 ROOT = Path(__file__).resolve().parents[3]
@@ -121,7 +121,8 @@ def test_a_process_that_has_held_much_memory_ends_after_its_answer(monkeypatch: 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce a limit of address space")
 def test_memory_is_limited() -> None:
     code = (
-        "from oreo.envs.math import killable, verifier as v; killable.limit_memory(v.MEMORY); bytearray(2 * v.MEMORY)"
+        "from oreo.envs import killable; from oreo.envs.math import verifier as v; "
+        "killable.limit_memory(v.MEMORY); bytearray(2 * v.MEMORY)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert "MemoryError" in done.stderr

@@ -15,7 +15,7 @@ import pytest
 
 from oreo.envs.math import reasoning
 from oreo.envs.math.env import MathEnv
-from oreo.envs.math.killable import GRACE
+from oreo.envs.killable import GRACE
 from oreo.envs.math.problems import SPLITS
 from oreo.errors import EngineError, UsageError
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("math_verify")
 
-from oreo.envs.math.killable import Worker  # noqa: E402
+from oreo.envs.killable import Worker  # noqa: E402
 from oreo.envs.math.verifier import equal  # noqa: E402
 
 

@@ -1,6 +1,7 @@
 """A process that can be killed: it is asked in lines of JSON, answers in such lines, and keeps its deadlines.
 
-`Worker` is the side that asks: pool.py has several that compare answers, reasoning.py one that runs checkers.
+`Worker` is the side that asks: math/pool.py has several that compare answers, math/reasoning.py one that runs checkers,
+foreign.py one for each environment of another library.
 `serve` is what runs in the process. It ends with the process that started it, however that one ends: while it waits it
 looks for it now and then; while it works, the kernel ends it a little after the deadline. Nothing that it prints
 reaches the user. What else is refused to it is the business of whoever starts it.

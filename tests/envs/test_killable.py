@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from helpers.processes import alive, gone
-from oreo.envs.math.killable import GRACE, ORPHAN_CHECK, Worker
+from oreo.envs.killable import GRACE, ORPHAN_CHECK, Worker
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 SERVES = """
 import os, sys, time
-from oreo.envs.math.killable import serve
+from oreo.envs.killable import serve
 
 def prepare():
     print("prepared", file=sys.stderr)
@@ -111,7 +111,7 @@ def test_memory_is_limited(worker: Worker) -> None:
 
 SCRIPT = f"""
 import os, sys, time
-from oreo.envs.math.killable import Worker
+from oreo.envs.killable import Worker
 files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
 worker = Worker({SERVES!r})
 print(worker.ask({{"text": "6 * 7"}}, 60)["is"], flush=True)
