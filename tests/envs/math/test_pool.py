@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from helpers.processes import gone
+from oreo.envs.killable import GRACE
 from oreo.envs.math import pool, verifier
 from oreo.envs.math.grading import grade
-from oreo.envs.killable import GRACE
 
 BOMB = r"\boxed{9^{9^{9^9}}}"
 ROOT = Path(__file__).resolve().parents[3]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from oreo.envs.killable import GRACE
 from oreo.envs.math import reasoning
 from oreo.envs.math.env import MathEnv
-from oreo.envs.killable import GRACE
 from oreo.envs.math.problems import SPLITS
 from oreo.errors import EngineError, UsageError
 
