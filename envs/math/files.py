@@ -7,7 +7,6 @@ type (or subject, as in MATH-500). The answer is in the solution's last \\boxed{
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from oreo.envs.math.answers import final_answer
 from oreo.envs.math.looks import looks_like
 from oreo.envs.math.problems import SPLITS, Problem, by_content
 from oreo.errors import DataError, UsageError
+from oreo.json_text import parse
 
 ROWS = (".jsonl", ".parquet")
 _SHARD = re.compile(r"-\d+(-of-\d+)$")
@@ -156,7 +156,7 @@ def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     lines = [(str(file), text)] if file.suffix == ".json" else _lines(file, text)
     for where, line in lines:
         try:
-            row = json.loads(line)
+            row = parse(line)
         except ValueError as error:
             raise DataError(f"{where}: not JSON: {error}") from None
         except RecursionError:
