@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oreo.data.buffer import MANIFEST, TrajectoryBuffer
+from oreo.data.buffer import MANIFEST, TrajectoryBuffer, check_place
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -326,6 +326,19 @@ def test_a_name_that_no_folder_can_have_gives_one_line(create: bool, name: str, 
     with pytest.raises(DataError) as error:
         TrajectoryBuffer(folder, create=create)
     one_line(error)
+
+
+def test_a_place_is_looked_at_without_making_anything(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    shard_with(tmp_path / "buffer", 1)
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("new", "a/b/new", "empty", "buffer"):
+        check_place(tmp_path / name)
+    for name in ("a" * 300, "a/" + "b" * 256, "zero\0byte", f"buffer/{MANIFEST}", f"buffer/{MANIFEST}/x", "."):
+        with pytest.raises(DataError) as error:
+            check_place(tmp_path / name)
+        one_line(error)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_buffer_whose_name_is_no_unicode_works_as_any_other(tmp_path: Path) -> None:
