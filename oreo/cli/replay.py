@@ -35,7 +35,8 @@ def replay(
     with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:
         count = len(stored)
         if not -count <= episode < count:
-            raise UsageError(f"--episode {episode}: {buffer} holds {count} episodes, 0 to {count - 1}")
+            held = f"{count} episodes, 0 to {count - 1}" if count else "no episodes"
+            raise UsageError(f"--episode {episode}: {buffer} holds {held}")
         trajectory = stored[episode]
     with on_interrupt(lambda: f"stopped; {buffer} is as it was"):
         run(trajectory, delay=delay, paused=step)

@@ -348,7 +348,14 @@ def _find_folder(path: Path, create: bool) -> None:
         except OSError as error:
             raise DataError(f"cannot make a buffer at {path}: {error.strerror or error}") from None
     if not path.is_dir():
-        raise DataError(f"{path} is a file; a buffer is a folder")
+        raise DataError(f"{path} is a file; a buffer is a folder{_import_advice(path)}")
+
+
+def _import_advice(path: Path) -> str:
+    """What to do with a file that looks like other people's trajectories."""
+    if path.suffix.lower() not in (".json", ".jsonl", ".parquet"):
+        return ""
+    return f"; trajectories of others are read by `oreo buffer import {path} --into BUFFER`"
 
 
 def _find_manifest(path: Path, create: bool) -> None:
@@ -359,7 +366,8 @@ def _find_manifest(path: Path, create: bool) -> None:
     # Asked again: another process may have made it a buffer between the two questions.
     if (foreign or not create) and not (path / MANIFEST).exists():
         what = "holds other things" if foreign else "is empty"
-        raise DataError(f"{path} is no trajectory buffer: it has no {MANIFEST} and {what}")
+        advice = next(filter(None, map(_import_advice, path.iterdir())), "")
+        raise DataError(f"{path} is no trajectory buffer: it has no {MANIFEST} and {what}{advice}")
     _write_manifest(path)
 
 

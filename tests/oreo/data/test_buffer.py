@@ -247,6 +247,17 @@ def test_a_folder_of_other_things_is_refused(create: bool, tmp_path: Path) -> No
         TrajectoryBuffer(tmp_path / "thesis.tex", create=create)
 
 
+@pytest.mark.parametrize("name", ["eto.json", "chats.jsonl", "train.parquet"])
+def test_what_may_be_trajectories_of_others_is_refused_with_the_command_that_reads_it(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("{}")
+    for path in (tmp_path / name, tmp_path):
+        with pytest.raises(DataError) as error:
+            TrajectoryBuffer(path)
+        assert f"`oreo buffer import {tmp_path / name} --into BUFFER`" in one_line(error)
+
+
 def test_a_newer_buffer_is_refused(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps({"format": "oreo-trajectories", "version": 99}))
     with pytest.raises(DataError, match="schema version 99"):
