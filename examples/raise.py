@@ -1,0 +1,294 @@
+"""Raise a language model on generated ALFWorld games alone, to play the real ones without having seen one.
+
+    python examples/raise.py --output runs/raise
+    oreo eval --agent runs/raise --split generated_unseen --env-arg realistic=true
+
+Rounds. In each, fresh realistic houses in both dialects are played: twice by the explorer, made to stumble, and once
+it pays also twice by the model itself, sampled. The explorer then says, from the texts alone, what it would have done
+at every state of every episode, and that is what the model learns (DAgger, Ross et al. 2011, arXiv 1011.0686): the
+stumbles, the model's own and those of the expert, are context, what leads out of them is the lesson. All episodes of a
+game stand in one update, where the beginning that they share is computed once. The learning rate is constant, and falls
+to zero over the last `--decay` of the rounds, so that more rounds can be asked for at any time before that.
+
+Round r depends on the seed, r and the weights before it. The same command goes on after an interruption of any kind and
+ends with the same bits. log.jsonl has a line for each round: tokens, CPU seconds, how often the model's next token is
+the expert's, and every `--evaluate-every` rounds the success on held-out floor plans.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from oreo.agents import load_agent
+from oreo.encoding.turn_format import TurnFormat
+from oreo.envs.alfworld.experts.explorer import Explorer
+from oreo.envs.alfworld.generation.generator import REALISTIC, GeneratorSettings
+from oreo.eval.evaluate import evaluate
+from oreo.experiments.resumable import claim
+from oreo.files import read_json
+from oreo.models.loading import load_policy
+from oreo.models.packing import pack, prepare
+from oreo.models.saving import save_model
+from oreo.progress import Progress, reported
+from oreo.rollouts.loop import rollout
+from oreo.training.checkpoint import latest_checkpoint, read_state, restore_optimizers, save_checkpoint
+from oreo.training.devices import moments
+from oreo.training.interrupts import stop_requests, uninterrupted
+from oreo.trajectory import Trajectory
+
+ENV = "oreo/ALFWorld-v0"
+NO_IDEA = "look"
+"""What the explorer says when it has searched everything in vain; it has no other use for the word."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the weights of a round; a folder belongs to one of these."""
+
+    model: str
+    games: int
+    update_games: int
+    own_from: int
+    lr: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """An episode as tokens [T], and what the expert would have written in each place: a token [T], or -1."""
+
+    tokens: np.ndarray
+    labels: np.ndarray
+
+
+def lesson(form: TurnFormat, trajectory: Trajectory) -> Lesson:
+    """The explorer's word on every turn of an episode, whoever played it.
+
+    Where the turn that was written leaves the explorer's, the first token that differs is the last one to be learnt:
+    what would have to stand behind it stands in no text.
+    """
+    coded = form.encode(trajectory)
+    tokens = np.asarray(coded.input_ids)
+    labels = np.full(len(tokens), -1, dtype=np.int64)
+    explorer = Explorer(
+        trajectory.steps[0].observation, trajectory.task_type, dialect=trajectory.dialect
+    )
+    after = [*(step.observation for step in trajectory.steps[1:]), trajectory.final_observation]
+    for begin, step, feedback in zip(np.flatnonzero(coded.step_start), trajectory.steps, after, strict=True):
+        action = explorer.act()
+        if action != NO_IDEA:
+            for place, token in enumerate(form.turn(action), start=int(begin)):
+                labels[place] = token
+                if tokens[place] != token:
+                    break
+        explorer.observe(step.action, feedback)
+    return Lesson(tokens, labels)
+
+
+def games_of(settings: Settings, number: int) -> list[str]:
+    """The games of a round, half of them in each dialect; no round has one of another's."""
+    first = number * settings.games
+    return [
+        str(GeneratorSettings(seed=settings.seed, index=index, dialect=("put", "move")[index % 2], **REALISTIC))
+        for index in range(first, first + settings.games)
+    ]
+
+
+def lessons_of(settings: Settings, number: int, model: Path, form: TurnFormat) -> list[list[Lesson]]:
+    """A round's episodes, by game."""
+    rng = np.random.default_rng((settings.seed, number))
+    games = games_of(settings, number)
+    stumbling = load_agent("expert", noise=round(float(rng.uniform(0.05, 0.45)), 3))
+    others = load_agent(str(model), temperature=1.0) if number >= settings.own_from else stumbling
+    played = [
+        rollout(
+            ENV,
+            agent=agent,
+            games=games,
+            seed=int(rng.integers(2**31)),
+            batch_size=64,
+            env_kwargs={"split": "generated", "realistic": True},
+        )
+        for agent in (stumbling, stumbling, others, others)
+    ]
+    return [[lesson(form, trajectory) for trajectory in of_game] for of_game in zip(*played, strict=True)]
+
+
+def losses(model: Any, lessons: Sequence[Lesson]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(cross-entropy, whether the likeliest token is the expert's), each [N] over the labels of packed episodes."""
+    width = max(len(episode.tokens) for episode in lessons)
+    packing = pack([episode.tokens for episode in lessons], width)
+    hidden = model.model(**packing.inputs(model)).last_hidden_state[0]
+    before, labels = [], []
+    for row, episode in enumerate(lessons):
+        places = np.flatnonzero(episode.labels >= 0)
+        before.append(packing.place[row, places - 1])
+        labels.append(torch.from_numpy(episode.labels[places]))
+    logits = model.lm_head(hidden[torch.cat(before)])
+    expected = torch.cat(labels)
+    right = logits.detach().argmax(-1) == expected
+    return torch.nn.functional.cross_entropy(logits, expected, reduction="none"), right
+
+
+def rate(number: float, rounds: int, decay: float) -> float:
+    """Share of the learning rate in round `number` of `rounds`: a warm-up of two rounds, constant, a line to zero."""
+    return min(1.0, number / 2, (rounds - number) / max(1e-9, decay * rounds))
+
+
+class Raising:
+    """The model, its optimiser, and the round it stands at."""
+
+    def __init__(self, output: Path, settings: Settings) -> None:
+        self.output, self.settings = output, settings
+        self.checkpoints = output / "checkpoint"
+        checkpoint = latest_checkpoint(self.checkpoints)
+        self.model, self.tokenizer = load_policy(settings.model if checkpoint is None else checkpoint / "policy")
+        self.form = TurnFormat.from_tokenizer(self.tokenizer)
+        self.totals: dict[str, float] = {"tokens": 0, "episodes": 0, "updates": 0, "cpu_seconds": 0.0}
+        self.round = 0
+        prepare([self.model])
+        self.model.train()
+        self.parameters = list(self.model.parameters())
+        matrices = [parameter for parameter in self.parameters if parameter.ndim > 1]
+        vectors = [parameter for parameter in self.parameters if parameter.ndim <= 1]
+        self.parameters = [*matrices, *vectors]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}],
+            lr=settings.lr,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+        if checkpoint is not None:
+            state = read_state(checkpoint)
+            self.round, self.totals = state["step"], state["totals"]
+            restore_optimizers(checkpoint, {"policy": self.optimizer}, {"policy": self.parameters})
+
+    def play_and_learn(self, rounds: int, decay: float) -> dict[str, Any]:
+        """One round: its line of the log."""
+        began = time.process_time()
+        settings = self.settings
+        if latest_checkpoint(self.checkpoints) is None:
+            self.save()
+        newest = latest_checkpoint(self.checkpoints)
+        assert newest is not None
+        by_game = lessons_of(settings, self.round, newest / "policy", self.form)
+        played = time.process_time() - began
+        chunks = [by_game[first : first + settings.update_games] for first in range(0, len(by_game), settings.update_games)]
+        count, total, hits, first_hits, first_count = 0, 0.0, 0, 0, 0
+        for index, chunk in enumerate(chunks):
+            share = rate(self.round + (index + 1) / (len(chunks) + 1), rounds, decay)
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings.lr * share
+            labels = sum(int((episode.labels >= 0).sum()) for of_game in chunk for episode in of_game)
+            self.optimizer.zero_grad()
+            for micro in _micro_batches(chunk):
+                loss, right = losses(self.model, micro)
+                (loss.sum() / labels).backward()
+                count, total, hits = count + len(loss), total + float(loss.detach().sum()), hits + int(right.sum())
+            torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+            self.optimizer.step()
+        episodes = [episode for of_game in by_game for episode in of_game]
+        tokens = sum(len(episode.tokens) for episode in episodes)
+        self.round += 1
+        self.totals["tokens"] += tokens
+        self.totals["episodes"] += len(episodes)
+        self.totals["updates"] += len(chunks)
+        self.totals["cpu_seconds"] += time.process_time() - began
+        return {
+            "round": self.round,
+            "loss": round(total / count, 5),
+            "accuracy": round(hits / count, 5),
+            "lr": settings.lr * share,
+            "played_seconds": round(played, 2),
+            "round_tokens": tokens,
+            **{name: round(value, 1) for name, value in self.totals.items()},
+        }
+
+    def save(self) -> None:
+        """A checkpoint after the present round."""
+        save_checkpoint(
+            self.checkpoints,
+            self.round,
+            save=lambda folder: save_model(self.model, self.tokenizer, folder / "policy"),
+            moments={"policy": moments(self.optimizer, self.parameters, keep=True)},
+            state={"totals": self.totals},
+        )
+
+    def success(self, games: int) -> dict[str, float]:
+        """Greedy success on realistic games of held-out floor plans, half of them in each dialect."""
+        newest = latest_checkpoint(self.checkpoints)
+        assert newest is not None
+        won = {
+            dialect: evaluate(
+                ENV,
+                str(newest / "policy"),
+                episodes=games // 2,
+                batch_size=50,
+                env_kwargs={"split": "generated_unseen", "realistic": True, "dialect": dialect},
+            ).overall.success
+            for dialect in ("put", "move")
+        }
+        return {f"success_{dialect}": round(success, 4) for dialect, success in won.items()}
+
+
+MICRO_TOKENS = 6_000
+"""Tokens, shared ones counted for each episode, that are computed at once; more is slower where caches are small."""
+
+
+def _micro_batches(by_game: Sequence[Sequence[Lesson]]) -> Iterator[list[Lesson]]:
+    """Whole games, a few at a time."""
+    micro: list[Lesson] = []
+    for of_game in by_game:
+        if micro and sum(len(episode.tokens) for episode in (*micro, *of_game)) > MICRO_TOKENS:
+            yield micro
+            micro = []
+        micro += of_game
+    yield micro
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--model", default="tiny", help="what to start from: a name or folder, as of oreo train")
+    parser.add_argument("--rounds", type=int, default=120)
+    parser.add_argument("--games", type=int, default=64, help="of a round")
+    parser.add_argument("--update-games", type=int, default=4, help="of an update")
+    parser.add_argument("--own-from", type=int, default=20, help="the round from which on the model plays, too")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--decay", type=float, default=0.3, help="share of the rounds in which the rate falls to zero")
+    parser.add_argument("--evaluate-every", type=int, default=20, help="rounds")
+    parser.add_argument("--evaluate-games", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1_000, help="of games and everything else; evaluations have 0")
+    args = parser.parse_args()
+    settings = Settings(args.model, args.games, args.update_games, args.own_from, args.lr, args.seed)
+    with reported(f"stopped; the same command goes on from the last round, which is in {args.output}"):
+        claim(args.output, "raise.json", asdict(settings))
+        raising = Raising(args.output, settings)
+        with (
+            open(args.output / "log.jsonl", "a") as log,
+            Progress("rounds", args.rounds) as progress,
+            stop_requests(several=False),
+        ):
+            while raising.round < args.rounds:
+                line = raising.play_and_learn(args.rounds, args.decay)
+                with uninterrupted():
+                    raising.save()
+                    print(json.dumps(line), file=log, flush=True)
+                if raising.round % args.evaluate_every == 0 or raising.round == args.rounds:
+                    line = {"round": raising.round, **raising.success(args.evaluate_games)}
+                    print(json.dumps(line), file=log, flush=True)
+                progress.to(raising.round, note=" ".join(f"{name} {value}" for name, value in line.items()))
+            save_model(raising.model, raising.tokenizer, args.output / "policy")
+
+
+if __name__ == "__main__":
+    main()
