@@ -3,12 +3,13 @@
     python examples/raise.py --output runs/raise
     oreo eval --agent runs/raise --split generated_unseen --env-arg realistic=true
 
-Rounds. In each, fresh realistic houses in both dialects are played: twice by the explorer, made to stumble, and once
-it pays also twice by the model itself, sampled. The explorer then says, from the texts alone, what it would have done
-at every state of every episode, and that is what the model learns (DAgger, Ross et al. 2011, arXiv 1011.0686): the
-stumbles, the model's own and those of the expert, are context, what leads out of them is the lesson. All episodes of a
-game stand in one update, where the beginning that they share is computed once. The learning rate is constant, and falls
-to zero over the last `--decay` of the rounds, so that more rounds can be asked for at any time before that.
+Rounds. In each, fresh realistic houses in both dialects are played: four times by the explorer, made to stumble, or
+from `--own-from` on three times by it and once by the model itself, sampled. The explorer then says, from the texts
+alone, what it would have done at every state of every episode, and that is what the model learns (DAgger, Ross et al.
+2011, arXiv 1011.0686): the stumbles, the model's own and the expert's, are context, what leads out of them is the
+lesson. All episodes of a game stand in one update, where the beginning that they share is computed once. The learning
+rate is constant, and falls to zero over the last `--decay` of the rounds, so that more rounds can be asked for at any
+time before that.
 
 Round r depends on the seed, r and the weights before it. The same command goes on after an interruption of any kind and
 ends with the same bits. log.jsonl has a line for each round: tokens, CPU seconds, how often the model's next token is
@@ -34,7 +35,6 @@ from oreo.envs.alfworld.experts.explorer import Explorer
 from oreo.envs.alfworld.generation.generator import REALISTIC, GeneratorSettings
 from oreo.eval.evaluate import evaluate
 from oreo.experiments.resumable import claim
-from oreo.files import read_json
 from oreo.models.loading import load_policy
 from oreo.models.packing import pack, prepare
 from oreo.models.saving import save_model
@@ -48,6 +48,9 @@ from oreo.trajectory import Trajectory
 ENV = "oreo/ALFWorld-v0"
 NO_IDEA = "look"
 """What the explorer says when it has searched everything in vain; it has no other use for the word."""
+
+OWN_STEPS = 25
+"""Of an episode that the model plays: what it has not done by then it repeats what was refused in."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,7 @@ def lesson(form: TurnFormat, trajectory: Trajectory) -> Lesson:
     coded = form.encode(trajectory)
     tokens = np.asarray(coded.input_ids)
     labels = np.full(len(tokens), -1, dtype=np.int64)
-    explorer = Explorer(
-        trajectory.steps[0].observation, trajectory.task_type, dialect=trajectory.dialect
-    )
+    explorer = Explorer(trajectory.steps[0].observation, trajectory.task_type, dialect=trajectory.dialect)
     after = [*(step.observation for step in trajectory.steps[1:]), trajectory.final_observation]
     for begin, step, feedback in zip(np.flatnonzero(coded.step_start), trajectory.steps, after, strict=True):
         action = explorer.act()
@@ -108,7 +109,9 @@ def lessons_of(settings: Settings, number: int, model: Path, form: TurnFormat) -
     rng = np.random.default_rng((settings.seed, number))
     games = games_of(settings, number)
     stumbling = load_agent("expert", noise=round(float(rng.uniform(0.05, 0.45)), 3))
-    others = load_agent(str(model), temperature=1.0) if number >= settings.own_from else stumbling
+    agents = [stumbling] * 4
+    if number >= settings.own_from:
+        agents[-1] = load_agent(str(model), temperature=1.0)
     played = [
         rollout(
             ENV,
@@ -116,9 +119,10 @@ def lessons_of(settings: Settings, number: int, model: Path, form: TurnFormat) -
             games=games,
             seed=int(rng.integers(2**31)),
             batch_size=64,
+            max_steps=50 if agent is stumbling else OWN_STEPS,
             env_kwargs={"split": "generated", "realistic": True},
         )
-        for agent in (stumbling, stumbling, others, others)
+        for agent in agents
     ]
     return [[lesson(form, trajectory) for trajectory in of_game] for of_game in zip(*played, strict=True)]
 
@@ -182,8 +186,10 @@ class Raising:
         assert newest is not None
         by_game = lessons_of(settings, self.round, newest / "policy", self.form)
         played = time.process_time() - began
-        chunks = [by_game[first : first + settings.update_games] for first in range(0, len(by_game), settings.update_games)]
-        count, total, hits, first_hits, first_count = 0, 0.0, 0, 0, 0
+        chunks = [
+            by_game[first : first + settings.update_games] for first in range(0, len(by_game), settings.update_games)
+        ]
+        count, total, hits = 0, 0.0, 0
         for index, chunk in enumerate(chunks):
             share = rate(self.round + (index + 1) / (len(chunks) + 1), rounds, decay)
             for group in self.optimizer.param_groups:

@@ -27,6 +27,7 @@ QUICK: dict[str, list[str]] = {
     "alfworld_engines.py": ["--games", "1", "--steps", "2", "--resets", "0"],
     "experts.py": ["--games", "3"],
     "grading.py": ["--plain", "200", "--latex", "3"],
+    "raised.py": ["tiny", "--games", "1", "--dialects", "put", "--ways", "greedy"],
     "train_step.py": (
         "--vocabulary 500 --tokens 256 --length 64 --shortest 60 --shared 40 --repeats 1 "
         "--packed --checkpoint-activations"
