@@ -12,8 +12,9 @@ rate is constant, and falls to zero over the last `--decay` of the rounds, so th
 time before that.
 
 Round r depends on the seed, r and the weights before it. The same command goes on after an interruption of any kind and
-ends with the same bits. log.jsonl has a line for each round: tokens, CPU seconds, how often the model's next token is
-the expert's, and every `--evaluate-every` rounds the success on held-out floor plans.
+ends with the same bits. log.jsonl has a line for each round, measured before each of its updates: how often the
+likeliest token is the expert's, in all episodes and in those of the explorer that stumbles least, tokens, CPU seconds;
+and every `--evaluate-every` rounds the success on held-out floor plans.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ ENV = "oreo/ALFWorld-v0"
 NO_IDEA = "look"
 """What the explorer says when it has searched everything in vain; it has no other use for the word."""
 
+STUMBLES = (0.02, 0.1, 0.2, 0.3)
+"""A game is played by the explorer with each of these shares of its actions replaced, half of them by pointless, half by
+refused ones; from `own_from` on the model plays in place of the last."""
+MOST_STEPS = 50
+"""Of an episode of the explorer's, and of those that are evaluated."""
 OWN_STEPS = 25
 """Of an episode that the model plays: what it has not done by then it repeats what was refused in."""
 
@@ -105,13 +111,13 @@ def games_of(settings: Settings, number: int) -> list[str]:
 
 
 def lessons_of(settings: Settings, number: int, model: Path, form: TurnFormat) -> list[list[Lesson]]:
-    """A round's episodes, by game."""
+    """A round's episodes, by game, the most flawless first."""
     rng = np.random.default_rng((settings.seed, number))
     games = games_of(settings, number)
-    stumbling = load_agent("expert", noise=round(float(rng.uniform(0.05, 0.45)), 3))
-    agents = [stumbling] * 4
+    agents = [load_agent("expert", noise=noise) for noise in STUMBLES]
+    limits = [MOST_STEPS] * len(agents)
     if number >= settings.own_from:
-        agents[-1] = load_agent(str(model), temperature=1.0)
+        agents[-1], limits[-1] = load_agent(str(model), temperature=1.0), OWN_STEPS
     played = [
         rollout(
             ENV,
@@ -119,28 +125,29 @@ def lessons_of(settings: Settings, number: int, model: Path, form: TurnFormat) -
             games=games,
             seed=int(rng.integers(2**31)),
             batch_size=64,
-            max_steps=50 if agent is stumbling else OWN_STEPS,
+            max_steps=most,
             env_kwargs={"split": "generated", "realistic": True},
         )
-        for agent in agents
+        for agent, most in zip(agents, limits, strict=True)
     ]
     return [[lesson(form, trajectory) for trajectory in of_game] for of_game in zip(*played, strict=True)]
 
 
-def losses(model: Any, lessons: Sequence[Lesson]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(cross-entropy, whether the likeliest token is the expert's), each [N] over the labels of packed episodes."""
+def losses(model: Any, lessons: Sequence[Lesson]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(cross-entropy, whether the likeliest token is the expert's, index of the episode), each [N] over all labels."""
     width = max(len(episode.tokens) for episode in lessons)
     packing = pack([episode.tokens for episode in lessons], width)
     hidden = model.model(**packing.inputs(model)).last_hidden_state[0]
-    before, labels = [], []
+    before, labels, rows = [], [], []
     for row, episode in enumerate(lessons):
         places = np.flatnonzero(episode.labels >= 0)
         before.append(packing.place[row, places - 1])
         labels.append(torch.from_numpy(episode.labels[places]))
+        rows += [row] * len(places)
     logits = model.lm_head(hidden[torch.cat(before)])
     expected = torch.cat(labels)
     right = logits.detach().argmax(-1) == expected
-    return torch.nn.functional.cross_entropy(logits, expected, reduction="none"), right
+    return torch.nn.functional.cross_entropy(logits, expected, reduction="none"), right, torch.tensor(rows)
 
 
 def rate(number: float, rounds: int, decay: float) -> float:
@@ -189,7 +196,7 @@ class Raising:
         chunks = [
             by_game[first : first + settings.update_games] for first in range(0, len(by_game), settings.update_games)
         ]
-        count, total, hits = 0, 0.0, 0
+        total, hits, flawless_hits = 0.0, np.zeros(2), np.zeros(2)
         for index, chunk in enumerate(chunks):
             share = rate(self.round + (index + 1) / (len(chunks) + 1), rounds, decay)
             for group in self.optimizer.param_groups:
@@ -197,9 +204,12 @@ class Raising:
             labels = sum(int((episode.labels >= 0).sum()) for of_game in chunk for episode in of_game)
             self.optimizer.zero_grad()
             for micro in _micro_batches(chunk):
-                loss, right = losses(self.model, micro)
+                loss, right, rows = losses(self.model, micro)
                 (loss.sum() / labels).backward()
-                count, total, hits = count + len(loss), total + float(loss.detach().sum()), hits + int(right.sum())
+                total += float(loss.detach().sum())
+                hits += [len(loss), int(right.sum())]
+                flawless = right[rows % len(STUMBLES) == 0]
+                flawless_hits += [len(flawless), int(flawless.sum())]
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
             self.optimizer.step()
         episodes = [episode for of_game in by_game for episode in of_game]
@@ -211,8 +221,9 @@ class Raising:
         self.totals["cpu_seconds"] += time.process_time() - began
         return {
             "round": self.round,
-            "loss": round(total / count, 5),
-            "accuracy": round(hits / count, 5),
+            "loss": round(total / hits[0], 5),
+            "accuracy": round(hits[1] / hits[0], 5),
+            "accuracy_of_the_expert": round(flawless_hits[1] / flawless_hits[0], 5),
             "lr": settings.lr * share,
             "played_seconds": round(played, 2),
             "round_tokens": tokens,
@@ -239,6 +250,7 @@ class Raising:
                 str(newest / "policy"),
                 episodes=games // 2,
                 batch_size=50,
+                max_steps=MOST_STEPS,
                 env_kwargs={"split": "generated_unseen", "realistic": True, "dialect": dialect},
             ).overall.success
             for dialect in ("put", "move")

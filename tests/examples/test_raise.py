@@ -83,15 +83,16 @@ def test_packed_losses_are_those_of_each_episode_by_itself():
     episodes = [recipe.lesson(FORM, trajectory) for trajectory in play(0.3, episodes=3)]
     plain, packed = load_policy("tiny")[0], load_policy("tiny")[0]
     assert prepare([packed])
-    loss, right = recipe.losses(packed, [*episodes, episodes[0]])
-    expected, hits = [], []
-    for episode in [*episodes, episodes[0]]:
+    loss, right, rows = recipe.losses(packed, [*episodes, episodes[0]])
+    expected, hits, of = [], [], []
+    for row, episode in enumerate([*episodes, episodes[0]]):
         logits = plain(torch.from_numpy(episode.tokens)[None]).logits[0].double().log_softmax(-1)
         for place in np.flatnonzero(episode.labels >= 0):
             expected.append(-logits[place - 1, episode.labels[place]].item())
+            of.append(row)
             hits.append(int(logits[place - 1].argmax()) == episode.labels[place])
     assert loss.tolist() == pytest.approx(expected, abs=1e-4)
-    assert right.tolist() == hits
+    assert right.tolist() == hits and rows.tolist() == of
 
 
 # Games.
