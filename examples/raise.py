@@ -51,8 +51,11 @@ NO_IDEA = "look"
 """What the explorer says when it has searched everything in vain; it has no other use for the word."""
 
 STUMBLES = (0.02, 0.1, 0.2, 0.3)
-"""A game is played by the explorer with each of these shares of its actions replaced, half of them by pointless, half by
-refused ones; from `own_from` on the model plays in place of the last."""
+"""A game is played by the explorer with each of these shares of its actions replaced, half of them by pointless and
+half by refused ones; from `own_from` on the model plays in place of the last."""
+OBSERVED = 0.3
+"""Weight of predicting a token of what the game replies, where one of the expert's has 1: to tell what is seen again
+from what is new is learnt from replies sooner than from the few turns that hang on it."""
 MOST_STEPS = 50
 """Of an episode of the explorer's, and of those that are evaluated."""
 OWN_STEPS = 25
@@ -73,10 +76,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Lesson:
-    """An episode as tokens [T], and what the expert would have written in each place: a token [T], or -1."""
+    """An episode of T tokens."""
 
     tokens: np.ndarray
+    """[T] int64."""
     labels: np.ndarray
+    """[T] int64: in the agent's turns what the expert would have written, in the game's replies what stands there."""
+    weights: np.ndarray
+    """[T] float32: what learning each label is worth; 0 where there is none, 1 in the agent's turns."""
 
 
 def lesson(form: TurnFormat, trajectory: Trajectory) -> Lesson:
@@ -87,18 +94,20 @@ def lesson(form: TurnFormat, trajectory: Trajectory) -> Lesson:
     """
     coded = form.encode(trajectory)
     tokens = np.asarray(coded.input_ids)
-    labels = np.full(len(tokens), -1, dtype=np.int64)
+    acted = np.asarray(coded.action_mask, dtype=bool)
+    labels, weights = tokens.copy(), np.where(acted, 0.0, OBSERVED).astype(np.float32)
+    weights[: np.argmax(acted)] = 0.0  # the house and the task, which nobody can foresee
     explorer = Explorer(trajectory.steps[0].observation, trajectory.task_type, dialect=trajectory.dialect)
     after = [*(step.observation for step in trajectory.steps[1:]), trajectory.final_observation]
     for begin, step, feedback in zip(np.flatnonzero(coded.step_start), trajectory.steps, after, strict=True):
         action = explorer.act()
         if action != NO_IDEA:
             for place, token in enumerate(form.turn(action), start=int(begin)):
-                labels[place] = token
+                labels[place], weights[place] = token, 1.0
                 if tokens[place] != token:
                     break
         explorer.observe(step.action, feedback)
-    return Lesson(tokens, labels)
+    return Lesson(tokens, labels, weights)
 
 
 def games_of(settings: Settings, number: int) -> list[str]:
@@ -133,21 +142,38 @@ def lessons_of(settings: Settings, number: int, model: Path, form: TurnFormat) -
     return [[lesson(form, trajectory) for trajectory in of_game] for of_game in zip(*played, strict=True)]
 
 
-def losses(model: Any, lessons: Sequence[Lesson]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(cross-entropy, whether the likeliest token is the expert's, index of the episode), each [N] over all labels."""
-    width = max(len(episode.tokens) for episode in lessons)
-    packing = pack([episode.tokens for episode in lessons], width)
+@dataclass(frozen=True)
+class Learnt:
+    """What packed episodes teach: tensors [N] over all their labels."""
+
+    loss: torch.Tensor
+    """Cross-entropy, without weights."""
+    right: torch.Tensor
+    """Whether the likeliest token is the label."""
+    weight: torch.Tensor
+    row: torch.Tensor
+    """Index of the episode."""
+
+
+def learn(model: Any, lessons: Sequence[Lesson]) -> Learnt:
+    """A forward pass over episodes, for a model that was prepared for packing."""
+    packing = pack([episode.tokens for episode in lessons], max(len(episode.tokens) for episode in lessons))
     hidden = model.model(**packing.inputs(model)).last_hidden_state[0]
-    before, labels, rows = [], [], []
-    for row, episode in enumerate(lessons):
-        places = np.flatnonzero(episode.labels >= 0)
-        before.append(packing.place[row, places - 1])
-        labels.append(torch.from_numpy(episode.labels[places]))
-        rows += [row] * len(places)
-    logits = model.lm_head(hidden[torch.cat(before)])
-    expected = torch.cat(labels)
-    right = logits.detach().argmax(-1) == expected
-    return torch.nn.functional.cross_entropy(logits, expected, reduction="none"), right, torch.tensor(rows)
+    places = [np.flatnonzero(episode.weights) for episode in lessons]
+    before = torch.cat([packing.place[row, at - 1] for row, at in enumerate(places)])
+    labels, weights = (
+        torch.from_numpy(
+            np.concatenate([getattr(episode, name)[at] for episode, at in zip(lessons, places, strict=True)])
+        )
+        for name in ("labels", "weights")
+    )
+    logits = model.lm_head(hidden[before])
+    return Learnt(
+        torch.nn.functional.cross_entropy(logits, labels, reduction="none"),
+        logits.detach().argmax(-1) == labels,
+        weights,
+        torch.repeat_interleave(torch.arange(len(lessons)), torch.tensor([len(at) for at in places])),
+    )
 
 
 def rate(number: float, rounds: int, decay: float) -> float:
@@ -201,14 +227,15 @@ class Raising:
             share = rate(self.round + (index + 1) / (len(chunks) + 1), rounds, decay)
             for group in self.optimizer.param_groups:
                 group["lr"] = settings.lr * share
-            labels = sum(int((episode.labels >= 0).sum()) for of_game in chunk for episode in of_game)
+            worth = sum(float(episode.weights.sum()) for of_game in chunk for episode in of_game)
             self.optimizer.zero_grad()
             for micro in _micro_batches(chunk):
-                loss, right, rows = losses(self.model, micro)
-                (loss.sum() / labels).backward()
-                total += float(loss.detach().sum())
-                hits += [len(loss), int(right.sum())]
-                flawless = right[rows % len(STUMBLES) == 0]
+                learnt = learn(self.model, micro)
+                ((learnt.loss * learnt.weight).sum() / worth).backward()
+                turns = learnt.weight == 1.0
+                flawless = learnt.right[turns & (learnt.row % len(STUMBLES) == 0)]
+                total += float(learnt.loss.detach()[turns].sum())
+                hits += [int(turns.sum()), int(learnt.right[turns].sum())]
                 flawless_hits += [len(flawless), int(flawless.sum())]
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
             self.optimizer.step()

@@ -37,12 +37,14 @@ def play(noise: float, dialect: str = "put", episodes: int = 6) -> list[Trajecto
 
 
 @pytest.mark.parametrize("dialect", ["put", "move"])
-def test_of_the_experts_own_play_every_token_it_wrote_is_learnt_and_nothing_else(dialect):
+def test_of_the_experts_own_play_every_token_it_wrote_is_learnt_and_of_the_game_its_replies_a_little(dialect):
     for trajectory in play(0.0, dialect):
         acted = np.asarray(FORM.encode(trajectory).action_mask)
         episode = recipe.lesson(FORM, trajectory)
-        assert np.array_equal(episode.labels[acted], episode.tokens[acted])
-        assert (episode.labels[~acted] == -1).all()
+        house = np.arange(len(acted)) < len(FORM.start(trajectory.steps[0].observation))
+        assert np.array_equal(episode.labels, episode.tokens)
+        assert (episode.weights[acted] == 1).all() and (episode.weights[house] == 0).all()
+        assert (episode.weights[~acted & ~house] == np.float32(recipe.OBSERVED)).all()
 
 
 def test_a_stumble_teaches_what_the_expert_would_have_said_up_to_the_first_token_that_differs():
@@ -52,15 +54,16 @@ def test_a_stumble_teaches_what_the_expert_would_have_said_up_to_the_first_token
         episode = recipe.lesson(FORM, trajectory)
         for begin, step in zip(np.flatnonzero(coded.step_start), trajectory.steps, strict=True):
             written = FORM.turn(step.action)
-            tokens, labels = (part[begin : begin + len(written)] for part in (episode.tokens, episode.labels))
+            turn = slice(begin, begin + len(written))
+            tokens, labels, weights = episode.tokens[turn], episode.labels[turn], episode.weights[turn]
             assert tokens.tolist() == written
-            wrong = np.flatnonzero((labels != tokens) & (labels >= 0))
+            wrong = np.flatnonzero(labels != tokens)
             if step.imitate:  # the expert's own turn
-                assert not len(wrong) and (labels >= 0).all()
+                assert not len(wrong) and (weights == 1).all()
             elif len(wrong):
                 stumbles += 1
                 (first,) = wrong
-                assert np.array_equal(labels[:first], tokens[:first]) and (labels[first + 1 :] == -1).all()
+                assert (weights[: first + 1] == 1).all() and (weights[first + 1 :] == 0).all()
     assert stumbles > 10
 
 
@@ -74,25 +77,28 @@ def test_a_turn_at_which_the_expert_gives_up_teaches_nothing(monkeypatch):
 
     (trajectory,) = play(0.0, episodes=1)
     monkeypatch.setattr(recipe, "Explorer", GivesUpAtItsThird)
-    labels = recipe.lesson(FORM, trajectory).labels
+    weights = recipe.lesson(FORM, trajectory).weights
     starts = np.flatnonzero(FORM.encode(trajectory).step_start)
-    assert [bool(labels[start] >= 0) for start in starts] == [turn != 2 for turn in range(len(starts))]
+    assert [weights[start] for start in starts] == [float(turn != 2) for turn in range(len(starts))]
 
 
-def test_packed_losses_are_those_of_each_episode_by_itself():
+def test_what_packed_episodes_teach_is_what_each_teaches_by_itself():
     episodes = [recipe.lesson(FORM, trajectory) for trajectory in play(0.3, episodes=3)]
+    episodes.append(episodes[0])
     plain, packed = load_policy("tiny")[0], load_policy("tiny")[0]
     assert prepare([packed])
-    loss, right, rows = recipe.losses(packed, [*episodes, episodes[0]])
-    expected, hits, of = [], [], []
-    for row, episode in enumerate([*episodes, episodes[0]]):
+    learnt = recipe.learn(packed, episodes)
+    expected = []
+    for row, episode in enumerate(episodes):
         logits = plain(torch.from_numpy(episode.tokens)[None]).logits[0].double().log_softmax(-1)
-        for place in np.flatnonzero(episode.labels >= 0):
-            expected.append(-logits[place - 1, episode.labels[place]].item())
-            of.append(row)
-            hits.append(int(logits[place - 1].argmax()) == episode.labels[place])
-    assert loss.tolist() == pytest.approx(expected, abs=1e-4)
-    assert right.tolist() == hits and rows.tolist() == of
+        for place in np.flatnonzero(episode.weights):
+            label = int(episode.labels[place])
+            right = int(logits[place - 1].argmax()) == label
+            expected.append((-logits[place - 1, label].item(), right, episode.weights[place], row))
+    loss, right, weight, row = zip(*expected, strict=True)
+    assert learnt.loss.tolist() == pytest.approx(loss, abs=1e-4)
+    assert learnt.right.tolist() == list(right) and learnt.row.tolist() == list(row)
+    assert learnt.weight.tolist() == pytest.approx(weight)
 
 
 # Games.
