@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from oreo.agents import load_agent
 from oreo.encoding.turn_format import TurnFormat
@@ -47,6 +48,7 @@ from oreo.training.interrupts import stop_requests, uninterrupted
 from oreo.trajectory import Trajectory
 
 ENV = "oreo/ALFWorld-v0"
+NOTICES = "notices.safetensors"
 NO_IDEA = "look"
 """What the explorer says when it has searched everything in vain; it has no other use for the word."""
 
@@ -84,6 +86,8 @@ class Lesson:
     """[T] int64: in the agent's turns what the expert would have written, in the game's replies what stands there."""
     weights: np.ndarray
     """[T] float32: what learning each label is worth; 0 where there is none, 1 in the agent's turns."""
+    marks: np.ndarray
+    """[T, 2] bool: is this the word for what the task is about; for where it is to go (or for the lamp)?"""
 
 
 def lesson(form: TurnFormat, trajectory: Trajectory) -> Lesson:
@@ -107,7 +111,10 @@ def lesson(form: TurnFormat, trajectory: Trajectory) -> Lesson:
                 if tokens[place] != token:
                     break
         explorer.observe(step.action, feedback)
-    return Lesson(tokens, labels, weights)
+    task = explorer.task
+    words = [form.tokenizer(f" {word}", add_special_tokens=False)["input_ids"] for word in (task.thing, task.target)]
+    marks = np.stack([tokens == ids[0] for ids in words], axis=1)
+    return Lesson(tokens, labels, weights, marks)
 
 
 def games_of(settings: Settings, number: int) -> list[str]:
@@ -153,12 +160,19 @@ class Learnt:
     weight: torch.Tensor
     row: torch.Tensor
     """Index of the episode."""
+    noticing: torch.Tensor
+    """[]: mean cross-entropy of telling, half-way up the model, which words of the replies are the task's."""
 
 
-def learn(model: Any, lessons: Sequence[Lesson]) -> Learnt:
-    """A forward pass over episodes, for a model that was prepared for packing."""
+def learn(model: Any, notices: torch.nn.Linear, lessons: Sequence[Lesson]) -> Learnt:
+    """A forward pass over episodes, for a model that was prepared for packing.
+
+    Args:
+        notices: reads the marks off a hidden state.
+    """
     packing = pack([episode.tokens for episode in lessons], max(len(episode.tokens) for episode in lessons))
-    hidden = model.model(**packing.inputs(model)).last_hidden_state[0]
+    states = model.model(**packing.inputs(model), output_hidden_states=True).hidden_states
+    hidden, half_way = states[-1][0], states[len(states) // 2][0]
     places = [np.flatnonzero(episode.weights) for episode in lessons]
     before = torch.cat([packing.place[row, at - 1] for row, at in enumerate(places)])
     labels, weights = (
@@ -168,11 +182,15 @@ def learn(model: Any, lessons: Sequence[Lesson]) -> Learnt:
         for name in ("labels", "weights")
     )
     logits = model.lm_head(hidden[before])
+    replies = [np.flatnonzero((episode.weights > 0) & (episode.weights < 1)) for episode in lessons]
+    noticed = notices(half_way[torch.cat([packing.place[row, at] for row, at in enumerate(replies)])])
+    marks = torch.from_numpy(np.concatenate([episode.marks[at] for episode, at in zip(lessons, replies, strict=True)]))
     return Learnt(
         torch.nn.functional.cross_entropy(logits, labels, reduction="none"),
         logits.detach().argmax(-1) == labels,
         weights,
         torch.repeat_interleave(torch.arange(len(lessons)), torch.tensor([len(at) for at in places])),
+        torch.nn.functional.binary_cross_entropy_with_logits(noticed, marks.float(), pos_weight=torch.tensor(10.0)),
     )
 
 
@@ -194,9 +212,13 @@ class Raising:
         self.round = 0
         prepare([self.model])
         self.model.train()
-        self.parameters = list(self.model.parameters())
-        matrices = [parameter for parameter in self.parameters if parameter.ndim > 1]
-        vectors = [parameter for parameter in self.parameters if parameter.ndim <= 1]
+        torch.manual_seed(settings.seed)
+        self.notices = torch.nn.Linear(self.model.config.hidden_size, 2)
+        if checkpoint is not None:
+            self.notices.load_state_dict(load_file(checkpoint / NOTICES))
+        parameters = [*self.model.parameters(), *self.notices.parameters()]
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+        vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
         self.parameters = [*matrices, *vectors]
         self.optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}],
@@ -222,7 +244,7 @@ class Raising:
         chunks = [
             by_game[first : first + settings.update_games] for first in range(0, len(by_game), settings.update_games)
         ]
-        total, hits, flawless_hits = 0.0, np.zeros(2), np.zeros(2)
+        total, hits, flawless_hits, noticing = 0.0, np.zeros(2), np.zeros(2), list[float]()
         for index, chunk in enumerate(chunks):
             share = rate(self.round + (index + 1) / (len(chunks) + 1), rounds, decay)
             for group in self.optimizer.param_groups:
@@ -230,11 +252,13 @@ class Raising:
             worth = sum(float(episode.weights.sum()) for of_game in chunk for episode in of_game)
             self.optimizer.zero_grad()
             for micro in _micro_batches(chunk):
-                learnt = learn(self.model, micro)
-                ((learnt.loss * learnt.weight).sum() / worth).backward()
+                learnt = learn(self.model, self.notices, micro)
+                weight = learnt.weight.sum()
+                (((learnt.loss * learnt.weight).sum() + weight * learnt.noticing) / worth).backward()
                 turns = learnt.weight == 1.0
                 flawless = learnt.right[turns & (learnt.row % len(STUMBLES) == 0)]
                 total += float(learnt.loss.detach()[turns].sum())
+                noticing.append(float(learnt.noticing.detach()))
                 hits += [int(turns.sum()), int(learnt.right[turns].sum())]
                 flawless_hits += [len(flawless), int(flawless.sum())]
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -250,6 +274,7 @@ class Raising:
             "round": self.round,
             "loss": round(total / hits[0], 5),
             "accuracy": round(hits[1] / hits[0], 5),
+            "noticing": round(float(np.mean(noticing)), 5),
             "accuracy_of_the_expert": round(flawless_hits[1] / flawless_hits[0], 5),
             "lr": settings.lr * share,
             "played_seconds": round(played, 2),
@@ -259,10 +284,15 @@ class Raising:
 
     def save(self) -> None:
         """A checkpoint after the present round."""
+
+        def save(folder: Path) -> None:
+            save_model(self.model, self.tokenizer, folder / "policy")
+            save_file(self.notices.state_dict(), folder / NOTICES)
+
         save_checkpoint(
             self.checkpoints,
             self.round,
-            save=lambda folder: save_model(self.model, self.tokenizer, folder / "policy"),
+            save=save,
             moments={"policy": moments(self.optimizer, self.parameters, keep=True)},
             state={"totals": self.totals},
         )
@@ -306,7 +336,7 @@ def main() -> None:
     parser.add_argument("--model", default="tiny", help="what to start from: a name or folder, as of oreo train")
     parser.add_argument("--rounds", type=int, default=120)
     parser.add_argument("--games", type=int, default=64, help="of a round")
-    parser.add_argument("--update-games", type=int, default=4, help="of an update")
+    parser.add_argument("--update-games", type=int, default=2, help="of an update")
     parser.add_argument("--own-from", type=int, default=20, help="the round from which on the model plays, too")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--decay", type=float, default=0.3, help="share of the rounds in which the rate falls to zero")

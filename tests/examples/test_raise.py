@@ -87,7 +87,7 @@ def test_what_packed_episodes_teach_is_what_each_teaches_by_itself():
     episodes.append(episodes[0])
     plain, packed = load_policy("tiny")[0], load_policy("tiny")[0]
     assert prepare([packed])
-    learnt = recipe.learn(packed, episodes)
+    learnt = recipe.learn(packed, torch.nn.Linear(128, 2), episodes)
     expected = []
     for row, episode in enumerate(episodes):
         logits = plain(torch.from_numpy(episode.tokens)[None]).logits[0].double().log_softmax(-1)
