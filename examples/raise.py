@@ -20,6 +20,7 @@ and every `--evaluate-every` rounds the success on held-out floor plans.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -69,6 +70,9 @@ class Settings:
     """What decides the weights of a round; a folder belongs to one of these."""
 
     model: str
+    """What to start from; empty: from nothing."""
+    layers: int
+    width: int
     games: int
     update_games: int
     own_from: int
@@ -199,6 +203,15 @@ def rate(number: float, rounds: int, decay: float) -> float:
     return min(1.0, number / 2, (rounds - number) / max(1e-9, decay * rounds))
 
 
+def newborn(layers: int, width: int) -> tuple[Any, Any]:
+    """An untrained Llama with heads of 32 and the tokenizer of `tiny`, which has all words of both dialects."""
+    model, tokenizer = load_policy("tiny")
+    config = copy.deepcopy(model.config)
+    config.num_hidden_layers, config.hidden_size, config.intermediate_size = layers, width, 8 * width // 3
+    config.num_attention_heads = config.num_key_value_heads = width // config.head_dim
+    return type(model)(config), tokenizer
+
+
 class Raising:
     """The model, its optimiser, and the round it stands at."""
 
@@ -206,13 +219,16 @@ class Raising:
         self.output, self.settings = output, settings
         self.checkpoints = output / "checkpoint"
         checkpoint = latest_checkpoint(self.checkpoints)
-        self.model, self.tokenizer = load_policy(settings.model if checkpoint is None else checkpoint / "policy")
+        torch.manual_seed(settings.seed)
+        if checkpoint is None and not settings.model:
+            self.model, self.tokenizer = newborn(settings.layers, settings.width)
+        else:
+            self.model, self.tokenizer = load_policy(settings.model if checkpoint is None else checkpoint / "policy")
         self.form = TurnFormat.from_tokenizer(self.tokenizer)
         self.totals: dict[str, float] = {"tokens": 0, "episodes": 0, "updates": 0, "cpu_seconds": 0.0}
         self.round = 0
         prepare([self.model])
         self.model.train()
-        torch.manual_seed(settings.seed)
         self.notices = torch.nn.Linear(self.model.config.hidden_size, 2)
         if checkpoint is not None:
             self.notices.load_state_dict(load_file(checkpoint / NOTICES))
@@ -333,18 +349,22 @@ def _micro_batches(by_game: Sequence[Sequence[Lesson]]) -> Iterator[list[Lesson]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--model", default="tiny", help="what to start from: a name or folder, as of oreo train")
-    parser.add_argument("--rounds", type=int, default=120)
+    parser.add_argument("--model", default="", help="a name or folder to start from, as of oreo train; none: untrained")
+    parser.add_argument("--layers", type=int, default=4, help="of an untrained model")
+    parser.add_argument("--width", type=int, default=128, help="of an untrained model; a multiple of 32")
+    parser.add_argument("--rounds", type=int, default=600)
     parser.add_argument("--games", type=int, default=64, help="of a round")
-    parser.add_argument("--update-games", type=int, default=2, help="of an update")
-    parser.add_argument("--own-from", type=int, default=20, help="the round from which on the model plays, too")
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--update-games", type=int, default=4, help="of an update")
+    parser.add_argument("--own-from", type=int, default=100, help="the round from which on the model plays, too")
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.3, help="share of the rounds in which the rate falls to zero")
     parser.add_argument("--evaluate-every", type=int, default=20, help="rounds")
     parser.add_argument("--evaluate-games", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1_000, help="of games and everything else; evaluations have 0")
     args = parser.parse_args()
-    settings = Settings(args.model, args.games, args.update_games, args.own_from, args.lr, args.seed)
+    settings = Settings(
+        args.model, args.layers, args.width, args.games, args.update_games, args.own_from, args.lr, args.seed
+    )
     with reported(f"stopped; the same command goes on from the last round, which is in {args.output}"):
         claim(args.output, "raise.json", asdict(settings))
         raising = Raising(args.output, settings)

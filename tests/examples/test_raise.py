@@ -22,7 +22,7 @@ from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
 
 recipe = load_script(Path(__file__).resolve().parents[2] / "examples" / "raise.py")
-SMALL = recipe.Settings(model="tiny", games=2, update_games=1, own_from=1, lr=1e-3, seed=3)
+SMALL = recipe.Settings(model="", layers=2, width=64, games=2, update_games=1, own_from=1, lr=1e-3, seed=3)
 """Two updates a round; from the second round on the model plays, too."""
 FORM = TurnFormat.from_tokenizer(load_policy("tiny")[1])
 
