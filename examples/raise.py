@@ -7,9 +7,12 @@ Rounds. In each, fresh realistic houses in both dialects are played: four times 
 from `--own-from` on three times by it and once by the model itself, sampled. The explorer then says, from the texts
 alone, what it would have done at every state of every episode, and that is what the model learns (DAgger, Ross et al.
 2011, arXiv 1011.0686): the stumbles, the model's own and the expert's, are context, what leads out of them is the
-lesson. All episodes of a game stand in one update, where the beginning that they share is computed once. The learning
-rate is constant, and falls to zero over the last `--decay` of the rounds, so that more rounds can be asked for at any
-time before that.
+lesson. Two things are learnt beside it. The game's replies, with less weight; and, half-way up the model, which words
+of them are those of the task, read off by a linear layer that is thrown away in the end.
+
+All episodes of a game stand in one update, where the beginning that they share is computed once. The learning rate is
+constant, and falls to zero over the last `--decay` of the rounds, so that more rounds can be asked for at any time
+before that.
 
 Round r depends on the seed, r and the weights before it. The same command goes on after an interruption of any kind and
 ends with the same bits. log.jsonl has a line for each round, measured before each of its updates: how often the

@@ -148,7 +148,7 @@ def test_a_run_that_was_stopped_in_mid_round_ends_with_the_bits_of_one_that_was_
 def test_it_learns(tmp_path):
     raising = recipe.Raising(tmp_path, dataclasses.replace(SMALL, games=12, own_from=99))
     before, after = (raising.play_and_learn(100, 0.3) for _ in range(2))
-    assert after["loss"] < 0.8 * before["loss"]
+    assert after["loss"] < before["loss"] - 0.3  # nats
     assert after["accuracy"] > before["accuracy"]
 
 
