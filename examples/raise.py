@@ -53,9 +53,9 @@ from oreo.trajectory import Trajectory
 
 ENV = "oreo/ALFWorld-v0"
 NOTICES = "notices.safetensors"
+"""In a checkpoint: the linear layer that is thrown away in the end."""
 NO_IDEA = "look"
 """What the explorer says when it has searched everything in vain; it has no other use for the word."""
-
 STUMBLES = (0.02, 0.1, 0.2, 0.3)
 """A game is played by the explorer with each of these shares of its actions replaced, half of them by pointless and
 half by refused ones; from `own_from` on the model plays in place of the last."""
@@ -202,7 +202,7 @@ def learn(model: Any, notices: torch.nn.Linear, lessons: Sequence[Lesson]) -> Le
 
 
 def rate(number: float, rounds: int, decay: float) -> float:
-    """Share of the learning rate in round `number` of `rounds`: a warm-up of two rounds, constant, a line to zero."""
+    """Share of the learning rate at the moment `number` of `rounds`: two rounds of warm-up, constant, a line to zero."""
     return min(1.0, number / 2, (rounds - number) / max(1e-9, decay * rounds))
 
 

@@ -161,4 +161,4 @@ def test_as_a_command_it_leaves_a_model_that_plays_and_a_log(tmp_path, capsys):
     assert lines[0]["episodes"] == 8 and lines[0]["tokens"] > 1000 and {"success_put", "success_move"} <= set(lines[1])
     load_agent(str(folder))
     assert run_script(recipe, *command, "--lr", "0.1") == 2
-    assert "begun with other settings (lr: 0.001 then, 0.1 now)" in capsys.readouterr().err
+    assert "begun with other settings (lr: 0.002 then, 0.1 now)" in capsys.readouterr().err
