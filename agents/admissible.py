@@ -11,17 +11,19 @@ which equation (3) says that π*(a|s) is in proportion to π_ref(a|s) exp(V(s, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.finite import check_numbers
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader, Reading
-from oreo.agents.sampling import check_numbers
 from oreo.agents.settings import BETA, AgentConfig
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
+
+if TYPE_CHECKING:
+    from oreo.agents.reading import EpisodeReader, Reading
 
 
 class AdmissibleAgent:
@@ -41,6 +43,8 @@ class AdmissibleAgent:
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> AdmissibleAgent:
+        from oreo.agents.reading import EpisodeReader
+
         reader = EpisodeReader.build(models, config)
         return cls(reader, k=config.k or 1, beta=config.beta, checkpoint=models.checkpoint)
 
@@ -58,7 +62,7 @@ class AdmissibleAgent:
         if reader.sampler.top_p < 1:
             raise UsageError("top_p is for sampled text; among admissible commands use temperature and k")
         self.reader, self.k, self.beta, self.checkpoint = reader, k, beta, checkpoint
-        self.value = reader.value_model() if k > 1 else None
+        self.value_reader = reader.needed_value_reader() if k > 1 else None
 
     @property
     def name(self) -> str:
@@ -93,9 +97,9 @@ class AdmissibleAgent:
         ]
         spoken = [row[place][:-1] if row else [] for row, place in zip(ids, best, strict=True)]
         self.reader.policy.commit(spoken)
-        if self.value is not None:
-            self.value.commit(spoken)
-        return [_decision(*row) for row in zip(commands, log_probs, values, best, reading.values, strict=True)]
+        if self.value_reader is not None:
+            self.value_reader.commit(spoken)
+        return [_decision(*row) for row in zip(commands, log_probs, values, best, reading.state_values, strict=True)]
 
     def _pick(self, log_probs: np.ndarray, uniform: np.ndarray) -> list[int]:
         """The K commands to choose from, the best first. Adding Gumbel noise draws them without replacement."""
@@ -105,14 +109,14 @@ class AdmissibleAgent:
         return np.argsort(-log_probs, kind="stable")[: self.k].tolist()
 
     def _rank(self, log_prob: float, value: float) -> float:
-        return rank(log_prob, value, self.beta) if self.value is not None else 0.0
+        return rank(log_prob, value, self.beta) if self.value_reader is not None else 0.0
 
     def _values(self, ids: list[list[list[int]]], picked: list[list[int]]) -> list[dict[int, float]]:
         """V of each picked command, by its index; 0 where likelihood alone counts."""
-        if self.value is None:
+        if self.value_reader is None:
             return [dict.fromkeys(row, 0.0) for row in picked]
         unended = [[row[index][:-1] for index in places] for row, places in zip(ids, picked, strict=True)]
-        values = self.value.values(unended)
+        values = self.value_reader.values(unended)
         return [dict(zip(places, row, strict=True)) for places, row in zip(picked, values, strict=True)]
 
 

@@ -1,29 +1,27 @@
 """Agents whose policy runs somewhere else: who continues an episode is asked for turns, of which one is taken.
 
 A `Completer` is a server (served.py) or vLLM in this process (vllm.py). What is made of its turns is one thing: with a
-value model here the most valuable of K is said (best_of_k.py), and V of the states is noted.
+value model here (context_values.py) one of K is picked by value (best_of_k.py), and V of the states is noted. Without
+one, nothing is imported that runs models: an agent behind a server starts at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import torch
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.best_of_k import BEST_OF_K, PickOfK
 from oreo.agents.completions import Sample
-from oreo.agents.context import Contexts
+from oreo.agents.registry import CHOICES, load_entry
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.turns import decision, different, warn_of_cut_turns
-from oreo.agents.value_reader import ValueReader
-from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
 from oreo.trajectory import Candidate
 
-CHOICES = ("sample", "best-of")
-"""The ways to choose that what a completer says is enough for."""
+if TYPE_CHECKING:
+    from oreo.agents.context_values import ContextValues
 
 
 @dataclass(frozen=True)
@@ -64,61 +62,8 @@ class Completer(Protocol):
         ...
 
 
-class ContextValues:
-    """A value model that reads what a completer is told, in tokens of its own."""
-
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        *,
-        max_new_tokens: int,
-        context: int | None = None,
-        instruction: str | None = None,
-    ) -> None:
-        """Args:
-        model: token-classification model with one label.
-        tokenizer: its tokenizer.
-        max_new_tokens, context, instruction: as of `EpisodeReader`.
-
-        Raises:
-            DataError: the tokenizer has more tokens than the model embeds.
-        """
-        size = int(model.config.get_text_config().vocab_size)
-        if len(tokenizer) > size:
-            raise DataError(f"the tokenizer has {len(tokenizer)} tokens and the value model {size}: not of one kind")
-        self._reader = ValueReader(model.eval())
-        turn_format = TurnFormat.from_tokenizer(tokenizer, instruction=instruction)
-        limits = (context, self._reader.cache.limit)
-        self.contexts = Contexts(turn_format, max_new_tokens=max_new_tokens, limits=limits)
-
-    @torch.inference_mode()
-    def read(self, episodes: Sequence[Episode]) -> list[float | None]:
-        """V(s) of the state each turn is chosen in; None where the model has no room for it."""
-        self._shown = self.contexts.update(episodes)
-        values = self._reader.read(self._shown)
-        return [None if context.full else value for context, value in zip(self._shown, values, strict=True)]
-
-    @torch.inference_mode()
-    def values(self, texts: Sequence[Sequence[str]]) -> list[list[float | None]]:
-        """V of each turn of each episode read last: after its last token, before the one that ends it."""
-        self._ids = [
-            [self.contexts.unended_ids(context, text) for text in row]
-            for context, row in zip(self._shown, texts, strict=True)
-        ]
-        return [
-            [None] * len(row) if context.full else list(row)
-            for context, row in zip(self._shown, self._reader.values(self._ids), strict=True)
-        ]
-
-    @torch.inference_mode()
-    def commit(self, chosen: Sequence[int]) -> None:
-        """Which turn of each episode was said: the cache keeps what it read of it."""
-        self._reader.commit([row[place] for row, place in zip(self._ids, chosen, strict=True)])
-
-
 class CompleterAgent:
-    """Asks a completer for its turn; with a value model it notes V of the state, and takes the best of K by it."""
+    """Asks a completer for its turn; with a value model it notes V of the state, and picks one of K turns by it."""
 
     def __init__(
         self,
@@ -128,6 +73,7 @@ class CompleterAgent:
         k: int = 1,
         context: int | None = None,
         values: ContextValues | None = None,
+        way: PickOfK = BEST_OF_K,
     ) -> None:
         """Args:
         completer: who is asked.
@@ -135,6 +81,7 @@ class CompleterAgent:
         k: turns to choose from by value; equal ones count once.
         context: as of `EpisodeReader`, for the agent's name.
         values: a value model.
+        way: which of the K turns is said.
 
         Raises:
             UsageError: K turns without a value model to choose by.
@@ -143,8 +90,8 @@ class CompleterAgent:
             raise UsageError(f"k is at least 1, got {k}")
         if k > 1 and values is None:
             raise UsageError("best of several turns takes a value model to choose by")
-        self.completer, self.k, self.values = completer, k, values
-        best = f", best_of={k}" if k > 1 else ""
+        self.completer, self.k, self.values, self.way = completer, k, values, way
+        best = f", {way.name}={k}" if k > 1 else ""
         self.name = f"{completer.label}{settings}{best}{'' if context is None else f', context={context}'})"
 
     @property
@@ -165,7 +112,7 @@ class CompleterAgent:
         completions = self.completer.complete(episodes, seeds, self.k)
         if any(turn.cut for completion in completions for turn in completion.turns):
             warn_of_cut_turns(self.completer.max_new_tokens)
-        best, candidates = self._choose([completion.turns for completion in completions])
+        chosen, candidates = self._choose([completion.turns for completion in completions])
         return [
             decision(
                 turn.text,
@@ -175,11 +122,13 @@ class CompleterAgent:
                 context_start=completion.context_start,
                 cut=turn.cut,
             )
-            for completion, turn, weighed, state_value in zip(completions, best, candidates, state_values, strict=True)
+            for completion, turn, weighed, state_value in zip(
+                completions, chosen, candidates, state_values, strict=True
+            )
         ]
 
     def _choose(self, rows: Sequence[Sequence[Sample]]) -> tuple[list[Sample], list[tuple[Candidate, ...]]]:
-        """The most valuable turn of each row, and what it was chosen among."""
+        """The turn of each row that is said, and the candidates it was picked from; none where there was no choice."""
         if self.values is None or self.k == 1:
             return [row[0] for row in rows], [()] * len(rows)
         turns = [[row[place] for place in different(row)] for row in rows]
@@ -188,15 +137,9 @@ class CompleterAgent:
             tuple(Candidate(turn.text, turn.log_prob, value) for turn, value in zip(row, row_values, strict=True))
             for row, row_values in zip(turns, values, strict=True)
         ]
-        best = [max(range(len(row)), key=lambda place: (*_rank(row[place]), -place)) for row in candidates]
-        self.values.commit(best)
-        return [row[place] for row, place in zip(turns, best, strict=True)], candidates
-
-
-def _rank(candidate: Candidate) -> tuple[float, float]:
-    """By value; among equals, or where there is no room to read it, by likelihood."""
-    value, log_prob = candidate.value, candidate.log_prob
-    return (-float("inf") if value is None else value, -float("inf") if log_prob is None else log_prob)
+        picked = [self.way.pick(row) for row in candidates]
+        self.values.commit(picked)
+        return [row[index] for row, index in zip(turns, picked, strict=True)], candidates
 
 
 def describe(temperature: float, top_p: float) -> str:
@@ -204,9 +147,16 @@ def describe(temperature: float, top_p: float) -> str:
     return f"temperature={temperature}" + (f", top_p={top_p}" if top_p < 1 else "")
 
 
-def samples_of(config: AgentConfig) -> int:
-    """K, of a way to choose of `CHOICES`."""
-    return 1 if config.choose == "sample" else config.k or DEFAULT_K
+def is_offered(choose: str) -> bool:
+    """Whether what a completer says is enough for a way to choose."""
+    return choose == "sample" or isinstance(load_entry(CHOICES[choose]), PickOfK)
+
+
+def picking(config: AgentConfig) -> dict[str, Any]:
+    """How many turns are sampled and which of them is said, as arguments of a `CompleterAgent`."""
+    if config.choose == "sample":
+        return {"k": 1}
+    return {"k": config.k or DEFAULT_K, "way": load_entry(CHOICES[config.choose])}
 
 
 def refuse_missing_value(spec: str, config: AgentConfig, value: str | None) -> None:

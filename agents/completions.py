@@ -17,6 +17,10 @@ _TOO_LONG = re.compile(
 )
 
 
+_ELSEWHERE = ("tool_calls", "function_call", "refusal", "reasoning_content", "reasoning")
+"""Fields of a message in which servers put what is no text of a turn."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One completion."""
@@ -64,11 +68,18 @@ def _sample(choice: Any, max_new_tokens: int) -> Sample:
     cut = choice.get("finish_reason") not in ("stop", "tool_calls", "function_call", None)
     if not text and cut:
         raise NothingSaid("no text before the tokens were used up")
-    if text is None:
+    if text is None or (not text and _said_otherwise(choice)):
         raise ValueError("a message without text")
     if len(text) > _LONGEST_TOKEN * (max_new_tokens + 1):
         raise ValueError(f"{len(text):,} characters where {max_new_tokens} tokens were asked for")
     return Sample(well_formed(text), _log_prob(choice.get("logprobs")), cut)
+
+
+def _said_otherwise(choice: dict[str, Any]) -> bool:
+    """Whether a choice without text is none of a model that ended its turn at once, which is a turn like any other."""
+    message = choice.get("message")
+    elsewhere = message if isinstance(message, dict) else {}
+    return choice.get("finish_reason") in ("tool_calls", "function_call") or any(map(elsewhere.get, _ELSEWHERE))
 
 
 def well_formed(text: str) -> str:
@@ -76,11 +87,11 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _log_prob(given: Any) -> float | None:
+def _log_prob(logprobs: Any) -> float | None:
     """The sum over all tokens, of either of the protocol's two forms; None where it is not all there."""
-    if not isinstance(given, dict):
+    if not isinstance(logprobs, dict):
         return None
-    tokens, numbers = given.get("content"), given.get("token_logprobs")
+    tokens, numbers = logprobs.get("content"), logprobs.get("token_logprobs")
     if isinstance(tokens, list):
         numbers = [token.get("logprob") if isinstance(token, dict) else None for token in tokens]
     if not isinstance(numbers, list) or not numbers:

@@ -7,12 +7,15 @@ may refuse it. Episodes are written as tokens by the same `TurnFormat` that trai
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader, Reading
 from oreo.agents.settings import AgentConfig
 from oreo.agents.turns import decision
+
+if TYPE_CHECKING:
+    from oreo.agents.reading import EpisodeReader, Reading
 
 
 class LanguageModelAgent:
@@ -31,6 +34,8 @@ class LanguageModelAgent:
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> LanguageModelAgent:
+        from oreo.agents.reading import EpisodeReader
+
         return cls(EpisodeReader.build(models, config), checkpoint=models.checkpoint)
 
     def __init__(self, reader: EpisodeReader, *, checkpoint: str = "") -> None:
@@ -53,5 +58,5 @@ class LanguageModelAgent:
         self.reader.policy.commit([turn.ids[: turn.read] for turn in turns])
         return [
             decision(turn.text, log_prob=None if context.full else turn.log_prob, value=value, cut=turn.cut)
-            for context, turn, value in zip(reading.contexts, turns, reading.values, strict=True)
+            for context, turn, value in zip(reading.contexts, turns, reading.state_values, strict=True)
         ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from oreo.agents.agent import Agent
 from oreo.agents.own import is_own, load_own
-from oreo.agents.registry import CHOICES, RUNTIMES, SIMPLE, class_of
+from oreo.agents.registry import CHOICES, RUNTIMES, SIMPLE, load_entry
 from oreo.agents.settings import AgentConfig, configure, unused
 from oreo.errors import DataError, UsageError
 
@@ -39,13 +39,13 @@ def load_agent(spec: str, config: AgentConfig | None = None, **settings: Any) ->
         raise UsageError(f"agent {spec!r}: expected a word or a path; what is an agent already needs no loading")
     config = configure(config, settings)
     if spec in SIMPLE:
-        simple = class_of(SIMPLE[spec])
+        simple = load_entry(SIMPLE[spec])
         _refuse_unused(spec, config, simple.uses)
         agent: Agent = simple.build(config)
         return agent
     for prefix, entry in RUNTIMES.items():
         if spec.startswith(prefix):
-            return _load_runtime(spec.removeprefix(prefix), spec, class_of(entry), config)
+            return _load_runtime(spec.removeprefix(prefix), spec, load_entry(entry), config)
     if is_own(spec):
         _refuse_unused(spec, config, {"arguments"})
         return load_own(spec, config.arguments)
@@ -56,7 +56,7 @@ def acting(spec: str, config: AgentConfig) -> AgentConfig:
     """The config of an agent that is evaluated and not told how to sample: greedy, unless candidates are to differ."""
     if spec in SIMPLE or (not spec.startswith(tuple(RUNTIMES)) and is_own(spec)):
         return config
-    return replace(config, temperature=0.0) if class_of(CHOICES[config.choose]).greedy else config
+    return replace(config, temperature=0.0) if load_entry(CHOICES[config.choose]).greedy else config
 
 
 def _load_local(spec: str, config: AgentConfig) -> Agent:
@@ -64,7 +64,7 @@ def _load_local(spec: str, config: AgentConfig) -> Agent:
     from oreo.agents.models import load_models
     from oreo.models.loading import EMBEDDED, resolve_checkpoint
 
-    way = class_of(CHOICES[config.choose])
+    way = load_entry(CHOICES[config.choose])
     _refuse_unused(spec, config, DECODING | LOADING | way.uses)
     way.check(config)
     policy, beside = resolve_checkpoint(spec, instead=[*SIMPLE, *EMBEDDED])
@@ -80,12 +80,14 @@ def _load_local(spec: str, config: AgentConfig) -> Agent:
 
 def _load_runtime(model: str, spec: str, runtime: Any, config: AgentConfig) -> Agent:
     """A language model that something else runs than transformers."""
-    if config.choose not in runtime.choices:
+    from oreo.agents.completer import is_offered
+
+    if not is_offered(config.choose):
         raise UsageError(
             f"{spec}: choose={config.choose!r} is for models that are loaded here, by transformers; servers do not say "
-            f"enough for more than {', '.join(runtime.choices)}"
+            f"enough for more than {', '.join(filter(is_offered, CHOICES))}"
         )
-    way = class_of(CHOICES[config.choose])
+    way = load_entry(CHOICES[config.choose])
     _refuse_unused(spec, config, DECODING | LOADING | runtime.uses | way.uses)
     way.check(config)
     agent: Agent = runtime.load(model, config)
@@ -105,6 +107,8 @@ def _users(name: str) -> str:
         return "language models"
     if name == "arguments":
         return "agents of your own, file.py:Class"
-    words = [word for word, entry in SIMPLE.items() if name in class_of(entry).uses]
-    words += [f"{prefix}MODEL" for prefix, entry in RUNTIMES.items() if name in class_of(entry).uses]
-    return " and ".join(words + [f"choose={word!r}" for word, entry in CHOICES.items() if name in class_of(entry).uses])
+    words = [word for word, entry in SIMPLE.items() if name in load_entry(entry).uses]
+    words += [f"{prefix}MODEL" for prefix, entry in RUNTIMES.items() if name in load_entry(entry).uses]
+    return " and ".join(
+        words + [f"choose={word!r}" for word, entry in CHOICES.items() if name in load_entry(entry).uses]
+    )

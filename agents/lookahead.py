@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from oreo.actions import action_of
 from oreo.agents.admissible import check_beta, commands_of, rank
 from oreo.agents.agent import Decision, Episode
+from oreo.agents.finite import check_numbers
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader, Reading
-from oreo.agents.sampling import check_numbers
 from oreo.agents.settings import BETA, DEFAULT_K, PROPOSALS, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import Turn, decision, different
@@ -30,6 +28,11 @@ from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oreo.agents.reading import EpisodeReader, Reading
 
 
 @dataclass
@@ -99,6 +102,8 @@ class LookaheadAgent:
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> LookaheadAgent:
+        from oreo.agents.reading import EpisodeReader
+
         return cls(
             EpisodeReader.build(models, config),
             width=config.k or DEFAULT_K,
@@ -134,7 +139,7 @@ class LookaheadAgent:
         check_beta(beta)
         if proposals == "admissible" and reader.sampler.top_p < 1:
             raise UsageError("top_p is for sampled text; among admissible commands use beta and k")
-        self.reader, self.caches = reader, (reader.policy, reader.value_model().cache)
+        self.reader, self.caches = reader, (reader.policy, reader.needed_value_reader().cache)
         self.width, self.depth, self.proposals, self.checkpoint = width, depth, proposals, checkpoint
         self.beta = beta if proposals == "admissible" else 0.0
 
@@ -176,7 +181,7 @@ class LookaheadAgent:
             world_of(root.episode).restore(root.world)
         for cache in self.caches:
             cache.retain([root.key for root in roots])
-        return [_decide(root, value, self.beta) for root, value in zip(roots, reading.values, strict=True)]
+        return [_decide(root, value, self.beta) for root, value in zip(roots, reading.state_values, strict=True)]
 
     def _propose(self, level: list[_State], logits: Tensor) -> None:
         """Turns for each state of a level. `logits`: [rows, V] of the policy after each row of its cache."""

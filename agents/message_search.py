@@ -20,17 +20,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from oreo.actions import action_of
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.context import EpisodeContext
 from oreo.agents.models import Models
-from oreo.agents.reading import EpisodeReader
-from oreo.agents.rereading import TokenCache
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
 from oreo.agents.turns import Turn, decision, different
@@ -39,6 +34,12 @@ from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import UsageError, did_you_mean
 from oreo.trajectory import Candidate, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from oreo.agents.reading import EpisodeReader
+    from oreo.agents.rereading import TokenCache
 
 SEARCHES = ("beam", "best", "vote")
 
@@ -115,6 +116,8 @@ class MessageSearchAgent:
 
     @classmethod
     def build(cls, models: Models, config: AgentConfig) -> MessageSearchAgent:
+        from oreo.agents.reading import EpisodeReader
+
         return cls(
             EpisodeReader.build(models, config),
             search=config.choose,
@@ -148,7 +151,7 @@ class MessageSearchAgent:
         for name, number in (("width", width), ("budget", budget), ("budget_steps", budget_steps)):
             if number is not None and number < 1:
                 raise UsageError(f"{name}={number}: expected 1 or more")
-        if reader.value is None and search != "vote":
+        if reader.value_reader is None and search != "vote":
             raise UsageError(f"search={search!r} takes a value model to choose by")
         self.reader, self.checkpoint = reader, checkpoint
         self.search, self.width, self.budget, self.budget_steps = search, width, budget, budget_steps
@@ -163,17 +166,19 @@ class MessageSearchAgent:
         spent = "".join(f", {name}={number}" for name, number in bounds.items() if number is not None)
         return f"{self.search}(width={self.width}, {self.reader}{spent})"
 
-    @torch.inference_mode()
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
+        import torch
+
         self._planned = {episode.key: self._planned.get(episode.key, []) for episode in episodes}
         if without := [episode for episode in episodes if not self._planned[episode.key]]:
-            self._search(without)
+            with torch.inference_mode():
+                self._search(without)
         return [self._planned[episode.key].pop(0) for episode in episodes]
 
     def _search(self, episodes: Sequence[Episode]) -> None:
         reading, _ = self.reader.read(episodes)
         assert reading is not None
-        roots = [_root(*row) for row in zip(reading.episodes, reading.contexts, reading.values, strict=True)]
+        roots = [_root(*row) for row in zip(reading.episodes, reading.contexts, reading.state_values, strict=True)]
         searches = {root.episode.key: _Search(root, [root]) for root in roots}
         logits = reading.logits
         while level := [beam for search in searches.values() for beam in search.open]:
@@ -185,7 +190,7 @@ class MessageSearchAgent:
         for root, context in zip(roots, reading.contexts, strict=True):
             world_of(root.episode).restore(root.world)
             best = self._choice(searches[root.episode.key].beams)
-            message = [replace(one, context_start=context.context_start) for one in best.decisions]
+            message = [replace(decision, context_start=context.context_start) for decision in best.decisions]
             self._planned[root.episode.key] = message or [Decision("", value=root.state_value, imitate=False)]
 
     def _propose(self, level: list[_Beam], logits: Tensor, searches: dict[int, _Search]) -> None:
@@ -216,9 +221,9 @@ class MessageSearchAgent:
 
     def _values(self, level: list[_Beam]) -> dict[int, list[float]]:
         """V of each next step of each beam, before the step's last token; by the beam's key."""
-        if self.reader.value is None:
+        if self.reader.value_reader is None:
             return {beam.key: [0.0] * len(beam.turns) for beam in level}
-        cache, unended_ids = self.reader.value.cache, self.reader.contexts.unended_ids
+        cache, unended_ids = self.reader.value_reader.cache, self.reader.contexts.unended_ids
         beams = {beam.key: beam for beam in level}
         rows = [beams.get(key) for key in cache.keys]
         ids = [[] if beam is None else [unended_ids(beam, turn.text) for turn in beam.turns] for beam in rows]
@@ -227,7 +232,7 @@ class MessageSearchAgent:
 
     def _children(self, beam: _Beam, values: list[float]) -> list[_Beam]:
         """What the next steps of a beam lead to, each of which has a value."""
-        noted: Sequence[float | None] = [None] * len(values) if self.reader.value is None else values
+        noted: Sequence[float | None] = [None] * len(values) if self.reader.value_reader is None else values
         candidates = tuple(
             Candidate(turn.text, turn.log_prob, value) for turn, value in zip(beam.turns, noted, strict=True)
         )
@@ -280,8 +285,8 @@ class MessageSearchAgent:
     def _go_on(self, level: list[_Beam]) -> Tensor:
         """Rows of the caches for these beams alone; what the policy says after each."""
         logits = self._read(self.reader.policy, level)
-        if self.reader.value is not None:
-            cache = self.reader.value.cache
+        if self.reader.value_reader is not None:
+            cache = self.reader.value_reader.cache
             outputs = self._read(cache, level)[:, 0].float().tolist()
             values = dict(zip(cache.keys, outputs, strict=True))
             for beam in level:
@@ -290,6 +295,8 @@ class MessageSearchAgent:
 
     def _read(self, cache: TokenCache, level: list[_Beam]) -> Tensor:
         """The outputs [rows, V] after each beam, which has a row of its own from now on."""
+        import torch
+
         ids = {beam.key: beam.ids for beam in level}
         cache.fork({beam.key: beam.parent for beam in level})
         cache.retain(list(ids))

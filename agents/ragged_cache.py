@@ -385,8 +385,8 @@ def _shared(old: list[int], new: Sequence[int]) -> int:
     if old == new[: len(old)]:
         return len(old)
     count = 0
-    for one, other in zip(old, new, strict=False):
-        if one != other:
+    for old_token, new_token in zip(old, new, strict=False):
+        if old_token != new_token:
             break
         count += 1
     return count

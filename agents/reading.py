@@ -37,7 +37,7 @@ class Reading:
     contexts: list[EpisodeContext]
     logits: Tensor
     """[n, V] of the policy after each context."""
-    values: Sequence[float | None]
+    state_values: Sequence[float | None]
     """V(s) of the state each turn is chosen in; None without a value model."""
 
 
@@ -76,8 +76,8 @@ class EpisodeReader:
             if model is not None:
                 (model if device is None else model.to(device)).eval()
         self.policy = cache_for(policy)
-        self.value = None if value is None else ValueReader(value)
-        limits = (context, self.policy.limit, None if self.value is None else self.value.cache.limit)
+        self.value_reader = None if value is None else ValueReader(value)
+        limits = (context, self.policy.limit, None if self.value_reader is None else self.value_reader.cache.limit)
         self.contexts = Contexts(turn_format, max_new_tokens=max_new_tokens, limits=limits)
         self._context = context
 
@@ -99,11 +99,11 @@ class EpisodeReader:
         """As it stands in the names of agents."""
         return f"{self.sampler}" + ("" if self._context is None else f", context={self._context}")
 
-    def value_model(self) -> ValueReader:
-        """The value model, for who cannot choose without one. Raises UsageError where there is none."""
-        if self.value is None:
+    def needed_value_reader(self) -> ValueReader:
+        """What reads with the value model, for who cannot choose without one. Raises UsageError where there is none."""
+        if self.value_reader is None:
             raise UsageError("a value model is needed to choose by")
-        return self.value
+        return self.value_reader
 
     @torch.inference_mode()
     def act(self, episodes: Sequence[Episode], choose: Callable[[Reading], list[Decision]]) -> list[Decision]:
@@ -131,11 +131,13 @@ class EpisodeReader:
             return None, []
         ordered = [contexts[index] for index in order]
         logits = self.policy.read([context.ids for context in ordered])
-        values: Sequence[float | None] = [None] * len(order)
-        if self.value is not None:
-            values = self.value.read(ordered)
-            assert self.value.cache.keys == self.policy.keys, "two caches with one history hold rows in one order"
-        return Reading([episodes[index] for index in order], ordered, logits, values), order
+        state_values: Sequence[float | None] = [None] * len(order)
+        if self.value_reader is not None:
+            state_values = self.value_reader.read(ordered)
+            assert self.value_reader.cache.keys == self.policy.keys, (
+                "two caches with one history hold rows in one order"
+            )
+        return Reading([episodes[index] for index in order], ordered, logits, state_values), order
 
     def sample(self, reading: Reading, count: int) -> list[list[Turn]]:
         """N turns of each row; where there is no room for a turn, one that is empty."""
@@ -148,6 +150,8 @@ class EpisodeReader:
 
 def check_same_tokens(policy: Any, value: Any) -> None:
     """A value model reads the policy's tokens, so it needs the same vocabulary."""
-    one, other = (int(model.config.get_text_config().vocab_size) for model in (policy, value))
-    if one != other:
-        raise DataError(f"the policy knows {one} tokens and the value model {other}: they do not belong together")
+    policy_tokens, value_tokens = (int(model.config.get_text_config().vocab_size) for model in (policy, value))
+    if policy_tokens != value_tokens:
+        raise DataError(
+            f"the policy knows {policy_tokens} tokens and the value model {value_tokens}: they do not belong together"
+        )

@@ -1,7 +1,7 @@
 """Which agents there are and which ways a language model has to choose, each imported where it is first used.
 
-A new way to choose is one class in one file (a `WayToChoose`) and one line in `CHOICES`: checks, the command line and
-its help read them from here.
+A new way to choose is one function or class in one file (a `WayToChoose`) and one line in `CHOICES`: checks, the
+command line and its help read them from here.
 """
 
 from __future__ import annotations
@@ -18,40 +18,37 @@ SERVED, VLLM = "served:", "vllm:"
 
 
 class Entry(NamedTuple):
-    """Where a class is, and a line on what it does, for the help."""
+    """Where an agent or a way to choose is defined, and a line on what it does, for the help."""
 
     path: str
-    """module:Class."""
+    """module:NAME."""
     help: str
 
 
 class WayToChoose(Protocol):
-    """What a class of `CHOICES` has, beside what every agent has; agents/best_of_k.py is a short one."""
+    """What an entry of `CHOICES` names: a class of agents that has these, or a `PickOfK` (agents/best_of_k.py)."""
 
     uses: ClassVar[frozenset[str]]
     """Fields of `AgentConfig`, beside those of every language model (`oreo.agents.loading.DECODING`)."""
     greedy: ClassVar[bool]
     """Whether it has something to choose from at temperature 0, where all samples are alike."""
 
-    @classmethod
-    def check(cls, config: AgentConfig) -> None:
+    def check(self, config: AgentConfig) -> None:
         """Raises UsageError for settings that do not go together. Called before models are loaded."""
         ...
 
-    @classmethod
-    def needs_value(cls, config: AgentConfig) -> bool:
+    def needs_value(self, config: AgentConfig) -> bool:
         """Whether it cannot choose without a value model."""
         ...
 
-    @classmethod
-    def build(cls, models: Models, config: AgentConfig) -> Agent:
+    def build(self, models: Models, config: AgentConfig) -> Agent:
         """The agent that a checked config means."""
         ...
 
 
 CHOICES = {
     "sample": Entry("oreo.agents.language_model:LanguageModelAgent", "what the model writes"),
-    "best-of": Entry("oreo.agents.best_of_k:BestOfKAgent", "the best of k sampled turns by the value model"),
+    "best-of": Entry("oreo.agents.best_of_k:BEST_OF_K", "the best of k sampled turns by the value model"),
     "admissible": Entry("oreo.agents.admissible:AdmissibleAgent", "the likeliest of the commands accepted now"),
     "plan": Entry("oreo.agents.lookahead:LookaheadAgent", "the best of k turns, tried in a copy of the world"),
     "beam": Entry("oreo.agents.message_search:MessageSearchAgent", "a message in steps, by k beams and value"),
@@ -71,7 +68,7 @@ RUNTIMES = {
 """What runs a language model in place of transformers, by the prefix of its name."""
 
 
-def class_of(entry: Entry) -> Any:
-    """The class that an entry names."""
+def load_entry(entry: Entry) -> Any:
+    """The class, or the `PickOfK`, that an entry names."""
     module, _, name = entry.path.partition(":")
     return getattr(import_module(module), name)

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from oreo.agents.agent import Episode
 from oreo.agents.context import TurnPlace
+from oreo.agents.finite import check_numbers
 from oreo.agents.rereading import TokenCache
 from oreo.agents.turns import Turn, warn_of_cut_turns
 from oreo.encoding.turn_format import TurnFormat
-from oreo.errors import DataError, UsageError
+from oreo.errors import UsageError
 
 _CACHED_TEXTS = 1 << 16
 _TAIL = 8
@@ -190,15 +191,6 @@ class TurnSampler:
                 self._texts.clear()
             text = self._texts[preceding, ids] = self._format.decode(ids, preceding)
         return Turn(branch.ids, text, branch.log_prob, len(ids) - branch.unread, branch.cut)
-
-
-def check_numbers(numbers: np.ndarray | Sequence[float], model: str) -> None:
-    """Raises DataError where a model's outputs are not numbers. Chosen by them, any action would look like its own."""
-    if not (np.asarray(numbers) < np.inf).all():  # NaN is not; a token that a model never says has -inf
-        raise DataError(
-            f"the {model} model gives outputs that are not finite numbers: its weights are damaged, or too large for "
-            "its dtype; check its files, or load it with dtype=float32"
-        )
 
 
 def draw(

@@ -28,15 +28,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from oreo.agents.agent import Episode
+from oreo.agents.best_of_k import BEST_OF_K, PickOfK
 from oreo.agents.completer import (
-    CHOICES,
     CompleterAgent,
     Completion,
-    ContextValues,
     describe,
     load_tokenizer,
+    picking,
     refuse_missing_value,
-    samples_of,
 )
 from oreo.agents.completions import Sample
 from oreo.agents.context import check_context
@@ -54,7 +53,6 @@ class ServedCompleter:
 
     uses = frozenset({"server", "api", "stop", "tokenizer", "concurrency", "timeout", "deadline"})
     """Fields of `AgentConfig`, beside those of every language model (`oreo.agents.loading.DECODING`)."""
-    choices = CHOICES
 
     @classmethod
     def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
@@ -102,7 +100,7 @@ class ServedCompleter:
             instruction=config.instruction,
             tokenizer=tokenizer,
             value=value,
-            k=samples_of(config),
+            **picking(config),
         )
 
     def __init__(
@@ -226,13 +224,20 @@ def _as_text(tokenizer: Any, ids: list[int]) -> str:
 
 
 def served_agent(
-    server: Server, *, value: Any = None, k: int = 1, tokenizer: Any = None, **settings: Any
+    server: Server,
+    *,
+    value: Any = None,
+    k: int = 1,
+    way: PickOfK = BEST_OF_K,
+    tokenizer: Any = None,
+    **settings: Any,
 ) -> CompleterAgent:
     """An agent that asks a server.
 
     Args:
         value: token-classification model with one label.
         k: turns to choose from by value.
+        way: which of them is said.
         tokenizer: needed for api="text" and context (the policy's) and for a value model (the value model's).
         settings: of `ServedCompleter`.
 
@@ -245,6 +250,8 @@ def served_agent(
     context = settings.get("context")
     values = None
     if value is not None:
+        from oreo.agents.context_values import ContextValues
+
         values = ContextValues(
             value,
             tokenizer,
@@ -253,4 +260,4 @@ def served_agent(
             instruction=completer.instruction,
         )
     sampling = describe(completer.temperature, settings.get("top_p", 1.0))
-    return CompleterAgent(completer, settings=sampling, k=k, context=context, values=values)
+    return CompleterAgent(completer, settings=sampling, k=k, context=context, values=values, way=way)

@@ -11,7 +11,7 @@ from typing import Any
 from oreo.agents.registry import CHOICES
 from oreo.errors import UsageError, did_you_mean
 from oreo.field_docs import document_fields
-from oreo.records import check_types
+from oreo.records import ABOVE_0, check_ranges, check_types
 
 MAX_NEW_TOKENS = 48
 """A turn of a language model is ended when it has this many tokens."""
@@ -21,8 +21,6 @@ DEFAULT_K = 5
 """Candidates to choose from: the paper's K, and the beams of its beam search (section 5)."""
 PROPOSALS = ("sampled", "admissible")
 APIS = ("chat", "text")
-_ABOVE = math.ulp(0.0)
-"""The least number above 0."""
 _RANGE: dict[str, tuple[float, float]] = {
     "k": (1, math.inf),
     "depth": (1, math.inf),
@@ -30,13 +28,13 @@ _RANGE: dict[str, tuple[float, float]] = {
     "budget_steps": (1, math.inf),
     "beta": (0, math.inf),
     "temperature": (0, math.inf),
-    "top_p": (_ABOVE, 1),
+    "top_p": (ABOVE_0, 1),
     "max_new_tokens": (1, math.inf),
     "context": (1, math.inf),
     "noise": (0, 1),
     "concurrency": (1, math.inf),
-    "timeout": (_ABOVE, math.inf),
-    "deadline": (_ABOVE, math.inf),
+    "timeout": (ABOVE_0, math.inf),
+    "deadline": (ABOVE_0, math.inf),
 }
 """Least and most."""
 _FORMER = {
@@ -125,17 +123,14 @@ class AgentConfig:
             if value not in choices:
                 hint = "choose='sample'" if value == "text" and name == "choose" else did_you_mean(value, choices)
                 raise UsageError(f"{name} {value!r} is unknown; {hint}")
-        for name, (least, most) in _RANGE.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise UsageError(f"{name} is {value!r}; expected {_between(least, most)}")
+        check_ranges(self, _RANGE)
         if self.context is not None and self.context < self.max_new_tokens + 3:
             raise UsageError(f"context is {self.context}; expected well above max_new_tokens={self.max_new_tokens}")
 
     def changed(self) -> dict[str, Any]:
         """The fields that are not at their defaults, by name: `AgentConfig(**config.changed()) == config`."""
-        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in given.items() if value != _default(name)}
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in settings.items() if value != _default(name)}
 
 
 def configure(config: AgentConfig | None, settings: Mapping[str, Any]) -> AgentConfig:
@@ -167,8 +162,3 @@ def unused(config: AgentConfig, used: Iterable[str]) -> list[str]:
 
 def _default(name: str) -> Any:
     return AgentConfig.__dataclass_fields__[name].default
-
-
-def _between(least: float, most: float) -> str:
-    low = "above 0" if least == _ABOVE else f"{least:g} or more"
-    return low if math.isinf(most) else f"{low} and at most {most:g}"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from oreo.agents.context import EpisodeContext
+from oreo.agents.finite import check_numbers
 from oreo.agents.rereading import cache_for
-from oreo.agents.sampling import check_numbers
 from oreo.agents.values import values_after
 
 T = TypeVar("T")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from oreo.agents.rereading import TokenCache
-from oreo.agents.sampling import check_numbers
+from oreo.agents.finite import check_numbers
+
+if TYPE_CHECKING:
+    from oreo.agents.rereading import TokenCache
 
 
 def values_after(

@@ -28,19 +28,18 @@ from pathlib import Path
 from typing import Any
 
 from oreo.agents.agent import Episode
+from oreo.agents.best_of_k import BEST_OF_K, PickOfK
 from oreo.agents.completer import (
-    CHOICES,
     CompleterAgent,
     Completion,
-    ContextValues,
     describe,
     load_tokenizer,
+    picking,
     refuse_missing_value,
-    samples_of,
 )
 from oreo.agents.completions import Sample
 from oreo.agents.context import check_context
-from oreo.agents.sampling import check_numbers
+from oreo.agents.finite import check_numbers
 from oreo.agents.settings import MAX_NEW_TOKENS, AgentConfig
 from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, EngineError, MissingExtra, UsageError, did_you_mean
@@ -125,13 +124,12 @@ class VllmCompleter:
 
     uses = frozenset({"engine"})
     """Fields of `AgentConfig`, beside those of every language model (`oreo.agents.loading.DECODING`)."""
-    choices = CHOICES
 
     @classmethod
     def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
         from oreo.models.loading import is_adapter, load_value, refuse_no_policy, resolve_checkpoint
-        from oreo.models.reading import reading, refuse_pickle, torch_dtype
+        from oreo.models.reading import check_files, reading, torch_dtype
 
         if not model:
             raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
@@ -141,7 +139,7 @@ class VllmCompleter:
             raise DataError(
                 f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone"
             )
-        refuse_pickle(policy)
+        check_files(policy)
         with reading(policy):
             refuse_no_policy(policy, trust_remote_code=config.trust_remote_code)
         refuse_missing_value(f"vllm:{model}", config, path)
@@ -157,7 +155,7 @@ class VllmCompleter:
             tokenizer,
             checkpoint=_digest(policy, config.dtype),
             value=value,
-            k=samples_of(config),
+            **picking(config),
             temperature=config.temperature,
             top_p=config.top_p,
             max_new_tokens=config.max_new_tokens,
@@ -221,7 +219,7 @@ class VllmCompleter:
                 [prompts[place] for place in asked], [seeds[place] for place in asked], n=n, **self._sampling
             )
             for place, output in zip(asked, outputs, strict=True):
-                turns[place] = [self._sample(one) for one in output.outputs]
+                turns[place] = [self._sample(completion) for completion in output.outputs]
         return [Completion(row, self._starts[episode.key]) for episode, row in zip(episodes, turns, strict=True)]
 
     def _start(self, episode: Episode, start: int) -> int:
@@ -244,6 +242,7 @@ def vllm_agent(
     *,
     value: Any = None,
     k: int = 1,
+    way: PickOfK = BEST_OF_K,
     context: int | None = None,
     instruction: str | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
@@ -257,6 +256,7 @@ def vllm_agent(
         tokenizer: the model's, and the value model's.
         value: token-classification model with one label.
         k: turns to choose from by value.
+        way: which of them is said.
         context: as of `EpisodeReader`; None: as much as vLLM and the value model can read.
         instruction, max_new_tokens, checkpoint: as of `EpisodeReader` and `VllmCompleter`.
         sampling: temperature and top_p.
@@ -265,6 +265,8 @@ def vllm_agent(
     check_context(bound, max_new_tokens)
     room, values = bound - max_new_tokens - 1, None
     if value is not None:
+        from oreo.agents.context_values import ContextValues
+
         values = ContextValues(value, tokenizer, max_new_tokens=max_new_tokens, context=bound, instruction=instruction)
         # Not more than the value model has positions for, so that both are told the same story.
         assert values.contexts.room is not None
@@ -274,7 +276,7 @@ def vllm_agent(
         engine, turn_format, room=room, max_new_tokens=max_new_tokens, checkpoint=checkpoint, **sampling
     )
     described = describe(sampling.get("temperature", 1.0), sampling.get("top_p", 1.0))
-    return CompleterAgent(completer, settings=described, k=k, context=context, values=values)
+    return CompleterAgent(completer, settings=described, k=k, context=context, values=values, way=way)
 
 
 def _digest(model: str, dtype: str) -> str:

@@ -15,7 +15,7 @@ for training. Then each method learns from these, with batches of 64 and at most
     oreo, oreo_step, oreo_response    the three levels of OREO
 
 All then play the same held-out games, greedily and sampled at 0.5; token-level OREO also the best of 5 sampled turns
-by its value. (Step-level OREO trains V only where a turn begins, and candidates are compared at their end.) Imitating
+by its value. Imitating
 all stored episodes is left out: it would learn to be the start model.
 
 Intervals are over training seeds and games, both drawn anew (`crossed_bootstrap`). The difference is to the row named
@@ -196,7 +196,16 @@ SWEEPS = {
     ],
     "beta": [_OREO.vary(f"beta_{beta:g}", beta=beta) for beta in (0.01, 0.1, 0.3)],
     "alpha": [_OREO.vary(f"alpha_{alpha:g}", alpha=alpha) for alpha in (0.0, 0.1)],
-    "lambda": [_OREO.vary(f"lambda_{lambda_:g}", lambda_=lambda_) for lambda_ in (0.8, 0.95, 0.99)],
+    # A target mixed at turn ends has less noise, and then a smaller weight of the KL may do.
+    "lambda": [
+        *(
+            _OREO.vary(f"lambda_{lambda_:g}_alpha_{alpha:g}", value_lambda=lambda_, policy_lambda=lambda_, alpha=alpha)
+            for lambda_ in (0.5, 0.7, 0.9)
+            for alpha in (0.01, 0.003)
+        ),
+        _OREO.vary("value_lambda_0.7", value_lambda=0.7),
+        _OREO.vary("policy_lambda_0.7", policy_lambda=0.7),
+    ],
     "lr": [
         *(_OREO.vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 1e-3, 3e-3)),
         *(_OREO.vary(f"value_lr_{lr:g}", value_lr=lr) for lr in (3e-4, 3e-3)),

@@ -34,10 +34,14 @@ class BuiltIn:
     """Where its class is, as module:Class; the step limit is the class's `max_steps`."""
     short_name: str
     """What it may be called instead of its id."""
+    matcher: str = ""
+    """What finds the games of episodes recorded elsewhere (matching.py), as module:function."""
 
 
 BUILT_IN = {
-    "oreo/ALFWorld-v0": BuiltIn("oreo.envs.alfworld.env:ALFWorldEnv", "alfworld"),
+    "oreo/ALFWorld-v0": BuiltIn(
+        "oreo.envs.alfworld.env:ALFWorldEnv", "alfworld", "oreo.envs.alfworld.matching:matcher"
+    ),
     "oreo/Math-v0": BuiltIn("oreo.envs.math.env:MathEnv", "math"),
 }
 SHORT_NAMES = {built_in.short_name: env_id for env_id, built_in in BUILT_IN.items()}

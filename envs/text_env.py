@@ -145,10 +145,10 @@ def _run(env: gym.Env[str, str], method: str, *args: Any, **kwargs: Any) -> Any:
         raise EngineError(f"{type(env).__name__}.{method} failed: {reason(error, file)}") from error
 
 
-def _checked(env: gym.Env[str, str], method: str, convert: Callable[..., T], *given: Any) -> T:
+def _checked(env: gym.Env[str, str], method: str, convert: Callable[..., T], *result: Any) -> T:
     """Return what the method gave, converted by one of plain_values.py."""
     try:
-        return convert(*given)
+        return convert(*result)
     except ValueError as error:
         file, line = _place(env, method)
         place = f" ({file}, line {line})" if file else ""

@@ -1,8 +1,8 @@
 """The action in a turn: one rule for whoever acts, stores or learns from turns.
 
-A turn is an action, or a thought that ends in a line "Action: …". What an agent is taught to write is read back by this
-rule when it acts; so a stored step whose turn does not hold its action teaches something that the environment was never
-given.
+A turn is an action, or a thought that ends in a line "Action: …" or in <action>…</action>. What an agent is taught to
+write is read back by this rule when it acts; so a stored step whose turn does not hold its action teaches something
+that the environment was never given.
 """
 
 from __future__ import annotations
@@ -11,13 +11,20 @@ import re
 
 from oreo.trajectory import Step
 
-_ACTION = re.compile(r"^[ \t]*action[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
+_ACTION = re.compile(
+    r"^[ \t]*action[ \t]*:(?:[ \t]*\n)*(?P<line>.*)$|<action>(?P<tag>[^<]*)</action>", re.IGNORECASE | re.MULTILINE
+)
 
 
 def action_of(turn: str) -> str:
-    """The action in a turn: what follows its last "Action:", on that line, or all of it."""
-    actions = _ACTION.findall(turn)
-    return (actions[-1] if actions else turn).strip()
+    """The action in a turn: what its last "Action:" or <action>…</action> holds, or all of it.
+
+    "Action:" holds the rest of its line or, where that is blank, the next line that is not.
+    """
+    action = turn
+    for match in _ACTION.finditer(turn):
+        action = match["line"] if match["tag"] is None else match["tag"]
+    return action.strip()
 
 
 def holds_its_action(step: Step) -> bool:

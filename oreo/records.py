@@ -1,8 +1,9 @@
-"""Checks that records of settings share: each value is of the type that its field is annotated with."""
+"""Checks that records of settings share: types as their fields are annotated, numbers in their ranges."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import Mapping
 from types import NoneType, UnionType
@@ -10,6 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from oreo.errors import UsageError
 
+ABOVE_0 = math.ulp(0.0)
+"""The least number above 0, for ranges without it."""
 _EXPECTED: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -30,6 +33,20 @@ def check_values(record: type, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if not _fits(value, kinds[name]):
             raise UsageError(f"{name} is {value!r}; expected {_expected(kinds[name])}")
+
+
+def check_ranges(record: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raises UsageError where a number is below the least or above the most that its field may be; None is neither."""
+    for name, (least, most) in ranges.items():
+        number = getattr(record, name)
+        if number is not None and not least <= number <= most:
+            raise UsageError(f"{name} is {number}; expected {_between(least, most)}")
+
+
+def _between(least: float, most: float) -> str:
+    if least == ABOVE_0:
+        return "a number above 0" + ("" if most == math.inf else f" and at most {most}")
+    return f"{least} or more" if most == math.inf else f"a number from {least} to {most}"
 
 
 def _fits(value: Any, kind: Any) -> bool:

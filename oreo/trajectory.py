@@ -97,6 +97,9 @@ class Trajectory:
     """Versions of the packages the episode depended on."""
     created: str = ""
     """UTC time the episode ended, ISO 8601."""
+    extra: dict[str, object] = field(default_factory=dict, hash=False)
+    """What else is known of it, in JSON types: fields of other formats that have no place here, where it was read
+    from. Nothing is learnt from it."""
 
     def __len__(self) -> int:
         return len(self.steps)

@@ -155,8 +155,8 @@ def test_choosing_plays_what_is_missing_and_nothing_twice(
     before = episodes(tmp_path / "run" / "sampled")
 
     class InterruptedAtTheSecond(choosing.Episodes):
-        def one(self, won: bool) -> None:
-            super().one(won)
+        def count(self, won: bool) -> None:
+            super().count(won)
             if self.done == 2:
                 raise KeyboardInterrupt
 

@@ -115,7 +115,7 @@ class ALFWorldEnv(TextEnv):
                 raise UsageError(f"goals='human': nobody wrote about generated games; choose from {', '.join(SPLITS)}")
         self._no_game_yet()
 
-    def _generator_settings(self, realistic: bool, **given: Any) -> dict[str, Any]:
+    def _generator_settings(self, realistic: bool, **narrowing: Any) -> dict[str, Any]:
         """All that the generator is told but for the index. What nothing can fulfil is found out here."""
         from oreo.envs.alfworld.generation.generator import REALISTIC, GeneratorSettings
         from oreo.envs.alfworld.generation.tasks import task_weights
@@ -127,7 +127,7 @@ class ALFWorldEnv(TextEnv):
             **(REALISTIC if realistic else {}),
             **{
                 name: value
-                for name, value in given.items()
+                for name, value in narrowing.items()
                 if value is not None or name not in ("floor_plans", "objects")
             },
         }

@@ -127,13 +127,13 @@ def room_of(floor_plan: str) -> str:
     return ""
 
 
-def check_floor_plan(given: object) -> str:
+def check_floor_plan(name: object) -> str:
     """The full name of a room or a floor plan: "kitchen" → Kitchen, "floorplan12" or 12 → FloorPlan12.
 
     Raises UsageError for anything else.
     """
     rooms = {room.lower(): room for room in ROOMS}
-    word = "" if isinstance(given, bool) else str(given).strip().lower()
+    word = "" if isinstance(name, bool) else str(name).strip().lower()
     if word in rooms:
         return rooms[word]
     number = word.removeprefix("floorplan")
@@ -141,7 +141,7 @@ def check_floor_plan(given: object) -> str:
         return floor_plan
     numbers = ", ".join(f"{first + 1} to {first + 30}" for first in ROOMS.values())
     near = did_you_mean(word[:1].upper() + word[1:], ROOMS)
-    raise UsageError(f"unknown floor plan {given!r}: {near}, or one like FloorPlan12 ({numbers})")
+    raise UsageError(f"unknown floor plan {name!r}: {near}, or one like FloorPlan12 ({numbers})")
 
 
 def floor_plans(room: str, heldout: bool) -> tuple[str, ...]:
@@ -229,7 +229,7 @@ def _swap(text: str, old: str, new: str) -> str:
 
 def _without(text: str, start: str, end: str) -> str:
     """`text` without the block from `start` to `end` and the blank line before it."""
-    before, separator, rest = text.partition(start)
-    if not separator or end not in rest:
+    before, separator, following = text.partition(start)
+    if not separator or end not in following:
         raise DataError(f"this alfworld's game logic has no {start!r}: the dialect 'put' cannot be derived, use 'move'")
-    return before.removesuffix("\n") + rest.partition(end)[2]
+    return before.removesuffix("\n") + following.partition(end)[2]

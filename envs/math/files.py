@@ -49,9 +49,11 @@ MATH = Fields(
 )
 
 
-def named(given: Mapping[str, str]) -> Fields:
+def named(columns: Mapping[str, str]) -> Fields:
     """Fields by the names that a user gave. What has been named has to be there."""
-    return Fields(**{what: (field,) for what, field in given.items()}, needed=frozenset({"question", "answer", *given}))
+    return Fields(
+        **{what: (field,) for what, field in columns.items()}, needed=frozenset({"question", "answer", *columns})
+    )
 
 
 def read(path: Path, split: str | None, fields: Fields, prefix: str) -> list[Problem]:

@@ -112,8 +112,8 @@ def by_name(name: str) -> Problem:
         UsageError: no name of a generated problem.
     """
     try:
-        prefix, split, number, *rest = name.split("/", 3)
-        arguments = dict(pair.split("=", 1) for pair in rest[0].split(",")) if rest else {}
+        prefix, split, number, *listed = name.split("/", 3)
+        arguments = dict(pair.split("=", 1) for pair in listed[0].split(",")) if listed else {}
         if prefix != PREFIX or split not in SPLITS or not number.isdecimal() or len(number) > 18:
             raise ValueError
         settings = check_settings({what: _read(what, value) for what, value in arguments.items()})

@@ -181,36 +181,36 @@ def _equals_number(gold: Number, answer: str) -> bool | None:
     return gold.value * gold.scale == value or _near_float(gold.value * gold.scale, value)
 
 
-def _same_number(gold: Number, given: Number) -> bool:
-    rate = ratio(given.unit, gold.unit)
+def _same_number(gold: Number, answer: Number) -> bool:
+    rate = ratio(answer.unit, gold.unit)
     if rate is None:
         return False
-    if gold.scale != given.scale and 1 in (gold.scale, given.scale) and _same_value(gold, given, rate):
+    if gold.scale != answer.scale and 1 in (gold.scale, answer.scale) and _same_value(gold, answer, rate):
         return True
-    return _same_value(gold, given, rate * given.scale / gold.scale)
+    return _same_value(gold, answer, rate * answer.scale / gold.scale)
 
 
-def _same_value(gold: Number, given: Number, factor: Fraction) -> bool:
-    """Return whether gold.value is given.value times factor, exactly or as far as a rounded decimal says."""
-    if gold.value == given.value * factor or _near_float(gold.value, given.value * factor):
+def _same_value(gold: Number, answer: Number, factor: Fraction) -> bool:
+    """Return whether gold.value is answer.value times factor, exactly or as far as a rounded decimal says."""
+    if gold.value == answer.value * factor or _near_float(gold.value, answer.value * factor):
         return True
     # Where one is a decimal and the other has no end as one.
-    for decimal, exact, rate in ((gold, given, factor), (given, gold, 1 / factor)):
+    for decimal, exact, rate in ((gold, answer, factor), (answer, gold, 1 / factor)):
         if decimal.places is not None and exact.places is None and not _ends(exact.value * rate):
             unit = Fraction(1, 10**decimal.places)
-            rest = (exact.value * rate - decimal.value) / unit * (1 if decimal.value > 0 else -1)
-            if abs(decimal.value) >= unit * 10 ** (ENOUGH_DIGITS - 1) and -Fraction(1, 2) <= rest < 1:
+            units_off = (exact.value * rate - decimal.value) / unit * (1 if decimal.value > 0 else -1)
+            if abs(decimal.value) >= unit * 10 ** (ENOUGH_DIGITS - 1) and -Fraction(1, 2) <= units_off < 1:
                 return True  # rounded or cut off
     return False
 
 
-def _near_float(one: Fraction, other: Fraction) -> bool:
-    """Return whether one is the other as a float has it: 79.99999999999999 is 80, 3244047.0999999996 is 3244047.1.
+def _near_float(value: Fraction, other_value: Fraction) -> bool:
+    """Return whether a value is the other as a float has it: 79.99999999999999 is 80, 3244047.0999999996 is 3244047.1.
 
     The float has the 15 to 17 digits that Python writes of it and hardly differs from a number of no more than 12: that
     one was meant, whichever of the two it is.
     """
-    for long, short in ((one, other), (other, one)):
+    for long, short in ((value, other_value), (other_value, value)):
         if long.denominator > 1 and abs(long - short) <= abs(short) * FLOAT_ROUNDING:
             if 15 <= _digits(long) <= 17 and _digits(short) <= 12:
                 return True
@@ -228,11 +228,11 @@ def _digits(value: Fraction) -> int:
 
 def _ends(value: Fraction) -> bool:
     """Return whether it can be written as a decimal in full."""
-    rest = value.denominator
+    denominator = value.denominator
     for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    return rest == 1
+        while denominator % prime == 0:
+            denominator //= prime
+    return denominator == 1
 
 
 _FRAC = re.compile(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
@@ -335,8 +335,10 @@ def _chosen(answer: str) -> set[str]:
 
 def _only_case_differs(gold: str, answer: str) -> bool:
     """Return whether two formulas have the same letters, but some large in one of them and small in the other."""
-    one, other = (set(re.findall("[^\\W\\d_]", text)) for text in (gold, answer))
-    return one != other and {letter.lower() for letter in one} == {letter.lower() for letter in other}
+    gold_letters, answer_letters = (set(re.findall("[^\\W\\d_]", text)) for text in (gold, answer))
+    return gold_letters != answer_letters and {letter.lower() for letter in gold_letters} == {
+        letter.lower() for letter in answer_letters
+    }
 
 
 # What math-verify reads wrongly as it is written.

@@ -58,8 +58,8 @@ def open_source(query: ProblemQuery) -> Problems:
         DataError: missing or malformed files.
         MissingExtra: the source needs a package that is not installed.
     """
-    kind, colon, rest = query.source.partition(":")
-    if kind not in SOURCES or (SOURCES[kind] != kind) != bool(rest) or (colon and not rest):
+    kind, colon, location = query.source.partition(":")
+    if kind not in SOURCES or (SOURCES[kind] != kind) != bool(location) or (colon and not location):
         raise UsageError(f"unknown source {query.source!r}: {did_you_mean(query.source, SOURCES.values())}")
     if query.split is not None and query.split not in SPLITS and kind != "hub":
         raise UsageError(f"unknown split {query.split!r}: {did_you_mean(str(query.split), SPLITS)}")
@@ -73,17 +73,17 @@ def open_source(query: ProblemQuery) -> Problems:
             raise UsageError(f"levels, subjects: {query.source} has none; set what the task takes, such as min_terms=3")
         from oreo.envs.math.reasoning import open_task
 
-        return open_task(rest, query.split or "train", query.settings, query.limit)
+        return open_task(location, query.split or "train", query.settings, query.limit)
     if query.settings:
         name = next(iter(query.settings))
         raise UsageError(
             f"unknown argument {name!r} of MathEnv for source {query.source!r}; see oreo.envs.math.sources"
         )
     if kind == "hub":
-        problems = _hub(rest, query.split or "train", tuple(sorted(query.fields.items())))
+        problems = _hub(location, query.split or "train", tuple(sorted(query.fields.items())))
     else:
         fields = {"gsm8k": files.GSM8K, "math": files.MATH}.get(kind) or files.named(query.fields)
-        problems = files.read(Path(rest), query.split, fields, kind)
+        problems = files.read(Path(location), query.split, fields, kind)
     return Listed(chosen(problems, query.source, query.levels, query.subjects, query.limit))
 
 

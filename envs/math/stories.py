@@ -118,7 +118,7 @@ def subjects_of(steps: int, operations: str, subjects: Sequence[str] = ()) -> li
 
 def _arithmetic(draws: Draws, limits: Limits, steps: int) -> Draft:
     problem = Draft("arithmetic")
-    value = _given(draws, limits)
+    value = _amount(draws, limits)
     written, last = str(value), ""
     for _ in range(steps):
         operator, n = _operation(draws, limits, value)
@@ -140,7 +140,7 @@ _EVENTS = {
 
 def _story(draws: Draws, limits: Limits, steps: int) -> Draft:
     problem = Draft("story")
-    name, items, value = draws.choice(list(NAMES)), draws.choice(ITEMS), _given(draws, limits)
+    name, items, value = draws.choice(list(NAMES)), draws.choice(ITEMS), _amount(draws, limits)
     she, her = NAMES[name]
     problem.sentences.append(f"{name} has {value} {items}.")
     for step in range(steps):
@@ -156,19 +156,19 @@ def _comparison(draws: Draws, limits: Limits, steps: int) -> Draft:
     problem = Draft("comparison")
     together = steps > 1 and "+" in limits.operations and draws.choice((True, False))
     people, items = _several(draws, list(NAMES), steps + 1), draws.choice(ITEMS)
-    first = value = _given(draws, limits)
+    first = value = _amount(draws, limits)
     problem.sentences.append(f"{people[0]} has {first} {items}.")
     relations = steps - together
-    for one, other in zip(people, people[1 : relations + 1], strict=False):
+    for person, next_person in zip(people, people[1 : relations + 1], strict=False):
         operator, n = _operation(draws, limits, value)
         if operator == "/":
-            sentence = f"{one} has {n} times as many as {other}."
+            sentence = f"{person} has {n} times as many as {next_person}."
         elif operator == "*":
-            sentence = f"{other} has {n} times as many as {one}."
+            sentence = f"{next_person} has {n} times as many as {person}."
         else:
-            sentence = f"{other} has {n} {_WANTED[operator]} than {one}."
+            sentence = f"{next_person} has {n} {_WANTED[operator]} than {person}."
         problem.sentences.append(sentence)
-        value = problem.calculate(f"{other} has ", operator, (value, n), f" {items}.")
+        value = problem.calculate(f"{next_person} has ", operator, (value, n), f" {items}.")
     last = people[relations]
     if together:
         _fits(first + value, limits)
@@ -198,7 +198,7 @@ def _shop(draws: Draws, limits: Limits, steps: int) -> Draft:
     name = draws.choice(list(NAMES))
     bought, costs = [], []
     for item in _several(draws, list(ITEMS), things):
-        count, price = _factor(draws, limits), _given(draws, limits)
+        count, price = _factor(draws, limits), _amount(draws, limits)
         bought.append(f"{count} {item} at {price} dollars each")
         _fits(count * price, limits)
         costs.append(problem.calculate(f"The {item} cost ", "*", (count, price), " dollars."))
@@ -235,7 +235,7 @@ def _work_plans(steps: int, operations: str) -> list[tuple[str, ...]]:
 def _work(draws: Draws, limits: Limits, steps: int) -> Draft:
     problem = Draft("work")
     product = draws.choice(PRODUCTS)
-    rate, hours = _given(draws, limits), _factor(draws, limits)
+    rate, hours = _amount(draws, limits), _factor(draws, limits)
     plan = draws.choice(_work_plans(steps, limits.operations))
     a_day = " a day" if "days" in plan else ""
     problem.sentences += [f"A machine makes {rate} {product} an hour.", f"It runs {hours} hours{a_day}."]
@@ -249,7 +249,7 @@ def _work(draws: Draws, limits: Limits, steps: int) -> Draft:
             problem.sentences.append(f"It runs for {days} days.")
             made = problem.calculate(f"In {days} days it makes ", "*", (made, days), f" {product}.")
         elif stage == "more":
-            more = _given(draws, limits)
+            more = _amount(draws, limits)
             _fits(made + more, limits)
             problem.sentences.append(f"By hand {more} more are made.")
             made = problem.calculate("With those by hand there are ", "+", (made, more), f" {product}.")
@@ -314,7 +314,7 @@ def _operation(draws: Draws, limits: Limits, value: int) -> tuple[str, int]:
     return operator, draws.choice(ranges[operator])
 
 
-def _given(draws: Draws, limits: Limits) -> int:
+def _amount(draws: Draws, limits: Limits) -> int:
     return draws.between(2, min(limits.largest, limits.highest))
 
 

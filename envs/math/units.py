@@ -114,29 +114,29 @@ CALCULATIONS = set(
 """Words that make something else of a number wherever they stand behind it."""
 
 
-def after_number(rest: str, currency: str = "") -> tuple[Fraction, str] | None:
+def after_number(text: str, currency: str = "") -> tuple[Fraction, str] | None:
     """Scale and unit in what follows a number, None where it makes no plain number of it.
 
     Args:
-        rest: ` million dollars`, ` m/s^2`; with the space before it, without which only known units are read.
+        text: ` million dollars`, ` m/s^2`; with the space before it, without which only known units are read.
         currency: the sign before the number: `$` of $5 per hour.
     Returns:
         What it is counted in (1/100 of a percent sign), and the unit as `ratio` takes it: cm, foot2, mile/hour; empty
         where it has none that is known, or several, such as `pounds of force in a foot`.
     """
-    note = _NOTE.fullmatch(rest)
+    note = _NOTE.fullmatch(text)
     if note:  # 5 (times), 123 (third graders): what is counted, and no product
-        rest = f" {note[1]}"
-    apart = rest[:1] == " "
-    rest = rest.strip()
+        text = f" {note[1]}"
+    apart = text[:1] == " "
+    text = text.strip()
     scale = Fraction(1)
     for word, meaning in _SCALES.items():
-        if rest.lower().startswith(word) and not rest[len(word) :][:1].isalpha():
-            scale, rest = meaning, rest[len(word) :].strip()
+        if text.lower().startswith(word) and not text[len(word) :][:1].isalpha():
+            scale, text = meaning, text[len(word) :].strip()
             break
-    if not rest:
+    if not text:
         return scale, _UNIT_OF.get(currency, "")
-    words = _SHORTHANDS.sub(lambda match: _SHORTHAND[match.group().lower()], rest).split()
+    words = _SHORTHANDS.sub(lambda match: _SHORTHAND[match.group().lower()], text).split()
     if apart and words[0] == "of":  # 2/3 of a cup
         words = words[2:] if words[1:2] and words[1] in ("a", "an", "the") else words[1:]
     unit = _unit(words, apart, bool(currency))
@@ -196,17 +196,17 @@ def _is_counted(name: str, following: list[str]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def ratio(one: str, other: str) -> Fraction | None:
-    """Return how many of the other unit one of the first is: 10 for cm and mm; None where they measure other things.
+def ratio(unit: str, other_unit: str) -> Fraction | None:
+    """Return how many of the other unit a unit is: 10 for cm and mm; None where they measure other things.
 
     1 where a unit is unknown (empty). What comes after `per` may be left unsaid: 5 dollars per hour is 5 dollars.
     """
-    if one == other or not one or not other:
+    if unit == other_unit or not unit or not other_unit:
         return Fraction(1)
-    if "/" not in one or "/" not in other:
-        one, other = one.partition("/")[0], other.partition("/")[0]
-    for first in (one, *_MEANS_ALSO.get(one, ())):
-        for second in (other, *_MEANS_ALSO.get(other, ())):
+    if "/" not in unit or "/" not in other_unit:
+        unit, other_unit = unit.partition("/")[0], other_unit.partition("/")[0]
+    for first in (unit, *_MEANS_ALSO.get(unit, ())):
+        for second in (other_unit, *_MEANS_ALSO.get(other_unit, ())):
             (amount, measures), (per, measures_too) = _measured(first), _measured(second)
             if measures == measures_too:
                 return amount / per

@@ -63,21 +63,21 @@ def equal(gold: str, answer: str) -> bool:
     def some(expressions: list[Any], kind: type) -> bool:
         return any(isinstance(expression, kind) for expression in expressions)
 
-    reference, given = parsed(gold), parsed(answer)
-    if some(reference + given, FiniteSet) and some(reference + given, Interval):
+    reference, candidate = parsed(gold), parsed(answer)
+    if some(reference + candidate, FiniteSet) and some(reference + candidate, Interval):
         return False
-    if any(map(_infinite, given)) and not any(map(_infinite, reference)):
+    if any(map(_infinite, candidate)) and not any(map(_infinite, reference)):
         return False
     # 1 < x < 2 is the interval (1,2), but not the set {1,2}.
     relations = not some(reference, FiniteSet)
 
-    def same(one: list[Any], other: list[Any]) -> bool:
-        return bool(verify(one, other, allow_set_relation_comp=relations, timeout_seconds=None))
+    def same(expressions: list[Any], other_expressions: list[Any]) -> bool:
+        return bool(verify(expressions, other_expressions, allow_set_relation_comp=relations, timeout_seconds=None))
 
-    if same(reference, given):
+    if same(reference, candidate):
         return True
-    with_i = list(map(_with_i, reference)), list(map(_with_i, given))
-    return with_i != (reference, given) and same(*with_i)
+    with_i = list(map(_with_i, reference)), list(map(_with_i, candidate))
+    return with_i != (reference, candidate) and same(*with_i)
 
 
 @lru_cache(maxsize=1)
@@ -90,25 +90,27 @@ def _compare_small_numbers_too() -> None:
 
     by_difference = grader.sympy_numeric_eq
 
-    def numeric_eq(one: Any, other: Any, float_rounding: int, numeric_precision: int) -> bool:
-        return bool(by_difference(one, other, float_rounding, numeric_precision)) and _truly_equal(one, other)
+    def numeric_eq(value: Any, other_value: Any, float_rounding: int, numeric_precision: int) -> bool:
+        return bool(by_difference(value, other_value, float_rounding, numeric_precision)) and _truly_equal(
+            value, other_value
+        )
 
     grader.sympy_numeric_eq = numeric_eq
 
 
-def _truly_equal(one: Any, other: Any) -> bool:
+def _truly_equal(value: Any, other_value: Any) -> bool:
     """Return whether two values that hardly differ are equal: exact ones in all digits, floats in ENOUGH_DIGITS."""
     from sympy import Expr, Float, N
 
-    if not (isinstance(one, Expr) and isinstance(other, Expr)):
+    if not (isinstance(value, Expr) and isinstance(other_value, Expr)):
         return True
     try:
-        difference = N(abs(one - other), PRECISION)
+        difference = N(abs(value - other_value), PRECISION)
         if not difference.is_Float:
             return True
-        if not (one.has(Float) or other.has(Float)):
+        if not (value.has(Float) or other_value.has(Float)):
             return bool(difference == 0 or difference._prec == 1)  # of 1: no digit of it is known, so it is zero
-        size = max(abs(N(one, PRECISION)), abs(N(other, PRECISION)))
+        size = max(abs(N(value, PRECISION)), abs(N(other_value, PRECISION)))
         return bool(size >= SMALL or difference <= size / 10**ENOUGH_DIGITS)
     except Exception:  # sympy cannot work it out: math-verify's verdict stays
         return True

@@ -104,15 +104,15 @@ def render(view: View, *, width: int = 80, height: int = 24) -> RenderableType:
     def lines_of(parts: Sequence[RenderableType]) -> int:
         return len(console.render_lines(Group(*parts), pad=False)) if parts else 0
 
-    def rest() -> int:
+    def lines_free() -> int:
         return height - sum(map(lines_of, [head, *foot, status]))
 
-    while foot and rest() < _LEAST_TRANSCRIPT:
+    while foot and lines_free() < _LEAST_TRANSCRIPT:
         foot.pop()
-    if rest() < _LEAST_TRANSCRIPT:
+    if lines_free() < _LEAST_TRANSCRIPT:
         head = []
     # The transcript takes what the others leave.
-    return Group(*head, *_transcript(view, width, rest()), *(part for block in foot for part in block), *status)
+    return Group(*head, *_transcript(view, width, lines_free()), *(part for block in foot for part in block), *status)
 
 
 def _head(view: View, width: int) -> list[RenderableType]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _HINT = "n step  space pause  q quit"
 
 
-class Quit(Exception):
-    """The watcher pressed q."""
+class Quit(BaseException):
+    """The watcher pressed q. It is no `Exception`, as an interrupt is none: no agent has failed."""
 
 
 class Watched:

@@ -31,12 +31,12 @@ from oreo.cli.quickstart import quickstart
 from oreo.cli.recipes import recipes_app
 from oreo.cli.replay import replay
 from oreo.cli.streams import drop_output, flush_output, prepare_streams
-from oreo.cli.system_errors import of_system, short
+from oreo.cli.system_errors import of_system
 from oreo.cli.train import train
 from oreo.cli.watch import watch
 from oreo.errors import OreoError, UsageError
 from oreo.progress import is_main_process, print_error
-from oreo.text import clean
+from oreo.text import clean, short
 
 app = typer.Typer(
     rich_markup_mode=None,

@@ -16,13 +16,13 @@ def agents(json: Json = False) -> None:
       oreo agents
     """
     from oreo.agents.loading import DECODING, LOADING
-    from oreo.agents.registry import CHOICES, RUNTIMES, SIMPLE, class_of
+    from oreo.agents.registry import CHOICES, RUNTIMES, SIMPLE, load_entry
     from oreo.agents.settings import AgentConfig
 
     defaults = {name: field.default for name, field in AgentConfig.__dataclass_fields__.items()}
 
     def described(entry: Any) -> dict[str, Any]:
-        uses = [name for name in defaults if name in class_of(entry).uses]
+        uses = [name for name in defaults if name in load_entry(entry).uses]
         return {"does": entry.help, "settings": {name: defaults[name] for name in uses}}
 
     listed: dict[str, Any] = {

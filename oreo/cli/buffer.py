@@ -9,12 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from oreo.cli import interchange
 from oreo.cli.options import Data, Json, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs, show_help
 from oreo.errors import UsageError
 from oreo.progress import Progress
 
 buffer_app = typer.Typer(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
+buffer_app.command("import")(interchange.import_command)
+buffer_app.command("export")(interchange.export_command)
+buffer_app.command("formats")(interchange.formats)
 
 
 @buffer_app.command()
@@ -43,8 +47,8 @@ def check(
 ) -> None:
     """Read all of a buffer, and name each shard or record that is not as it was written.
 
-    --repair moves what is damaged into the folder damaged/ of the buffer, and keeps the rest; nothing is deleted. Exit
-    code 1 where something is damaged and stays where it is.
+    --repair moves what is damaged into the folder damaged/ of the buffer, and keeps the rest; nothing is deleted, and
+    what a newer oreo has written is left alone. Exit code 1 where something cannot be read and stays where it is.
 
     \b
     Example:
@@ -55,18 +59,19 @@ def check(
 
     stored = TrajectoryBuffer(existing_buffer(buffer), create=False)
     damage = (repairing.repair if repair else repairing.check)(stored)
-    lines = [line for lines in damage.values() for line in lines]
+    lines = [str(error) for errors in damage.values() for error in errors]
+    kept = [path for path, errors in damage.items() if not repair or repairing.newer(errors)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they would say the same
         episodes = sum(1 for _ in stored)
-    result = {"buffer": str(stored.path), "episodes": episodes, "damaged": lines, "repaired": repair and bool(lines)}
+    result = {"buffer": str(stored.path), "episodes": episodes, "damaged": lines, "repaired": len(kept) < len(damage)}
     if json:
         print_json(result)
     else:
         for line in lines:
             print(line)
         print_pairs({**result, "damaged": len(lines)})
-    if damage and not repair:
+    if kept:
         raise typer.Exit(1)
 
 

@@ -7,75 +7,39 @@ from typing import Annotated
 
 import typer
 
-from oreo.cli.help import AGENT, DECODING
+from oreo.cli.option_groups import with_option_groups
 from oreo.cli.options import (
-    DEFAULT_ENV,
-    AgentArg,
     AgentName,
+    AgentOptions,
     BatchSize,
-    BestOf,
-    Budget,
-    Choose,
-    Depth,
-    Device,
-    Dialect,
-    Engine,
-    Env,
-    EnvArg,
+    EnvOptions,
     Expert,
     Json,
-    K,
-    Limit,
-    MaxSteps,
     Ray,
     Seed,
-    Split,
-    TopP,
     Workers,
-    agent_config,
-    env_arguments,
 )
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
 from oreo.progress import Episodes
 
 
+@with_option_groups
 def collect(
+    *,
     into: Annotated[Path, typer.Option(help="The buffer, a folder; an existing one grows.")],
-    env: Env = DEFAULT_ENV,
     agent: AgentName = "expert",
     episodes: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    split: Split = None,
-    limit: Limit = None,
-    engine: Engine = None,
-    dialect: Dialect = None,
+    world: EnvOptions,
     expert: Expert = None,
-    env_arg: EnvArg = None,
+    playing: AgentOptions,
     seed: Seed = 0,
     batch_size: BatchSize = 32,
     workers: Workers = 1,
     ray: Ray = False,
-    max_steps: MaxSteps = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0.0, help="0 is greedy. Default: 1.", rich_help_panel=DECODING)
-    ] = None,
-    top_p: TopP = None,
-    choose: Choose = None,
-    k: K = None,
-    depth: Depth = None,
-    budget: Budget = None,
-    best_of: BestOf = None,
-    noise: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="Share of the expert's actions replaced by random ones.", rich_help_panel=AGENT
-        ),
-    ] = None,
     per_game: Annotated[
         int, typer.Option(min=1, help="Episodes of each game, which differ in the agent's draws; DPO needs several.")
     ] = 1,
-    device: Device = None,
-    agent_arg: AgentArg = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Play what the buffer lacks of these episodes; without it, some are refused."),
@@ -97,31 +61,19 @@ def collect(
     from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo collect", instead="start it once, with --workers N to play in several")
-    arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
+    config, arguments = playing.config(), world.arguments(expert=expert)
     # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
     count = episodes_per_pass(episodes, per_game)[0]
     with stdout_kept():
-        games = plan_games(env, count, seed=seed, max_steps=max_steps, env_kwargs=arguments).games
-    rollout = Rollout(env, arguments, seed, games, batch_size, max_steps)
-    config = agent_config(
-        agent_arg,
-        temperature=temperature,
-        top_p=top_p,
-        choose=choose,
-        k=k,
-        depth=depth,
-        budget=budget,
-        best_of=best_of,
-        noise=noise,
-        device=device,
-    )
+        games = plan_games(world.env, count, seed=seed, max_steps=world.max_steps, env_kwargs=arguments).games
+    rollout = Rollout(world.env, arguments, seed, games, batch_size, world.max_steps)
     failures = Failures(on_error, patience(batch_size, workers))
     before = _episodes_in(into)
     with Episodes("collecting", episodes) as progress:
 
         def stored(won: bool) -> None:
             failures.passed()
-            progress.one(won)
+            progress.count(won)
 
         def message() -> str:
             kept = _episodes_in(into) - before  # workers may have stored some that they could not report any more

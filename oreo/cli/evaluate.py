@@ -7,31 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oreo.cli.option_groups import with_option_groups
 from oreo.cli.options import (
-    DEFAULT_ENV,
-    AgentArg,
     AgentName,
+    AgentOptions,
     BatchSize,
-    BestOf,
-    Budget,
-    Choose,
-    Depth,
-    Device,
-    Dialect,
-    Engine,
-    Env,
-    EnvArg,
+    EnvOptions,
     Expert,
     Json,
-    K,
-    Limit,
-    MaxSteps,
     Seed,
-    Split,
-    Temperature,
-    TopP,
-    acting_agent,
-    env_arguments,
 )
 from oreo.cli.output import on_interrupt, print_json, result_console
 from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
@@ -41,30 +25,18 @@ if TYPE_CHECKING:
     from oreo.trajectory import Trajectory
 
 
+@with_option_groups
 def evaluate(
+    *,
     agent: AgentName,
-    env: Env = DEFAULT_ENV,
     episodes: Annotated[
         int | None, typer.Option(min=1, help="How many; default: every game of a real split once, else 200.")
     ] = None,
-    split: Split = None,
-    limit: Limit = None,
-    engine: Engine = None,
-    dialect: Dialect = None,
+    world: EnvOptions,
     expert: Expert = None,
-    env_arg: EnvArg = None,
+    playing: AgentOptions,
     seed: Seed = 0,
     batch_size: BatchSize = 32,
-    max_steps: MaxSteps = None,
-    temperature: Temperature = None,
-    top_p: TopP = None,
-    choose: Choose = None,
-    k: K = None,
-    depth: Depth = None,
-    budget: Budget = None,
-    best_of: BestOf = None,
-    device: Device = None,
-    agent_arg: AgentArg = None,
     into: Annotated[Path | None, typer.Option(help="Keep the episodes in this buffer.")] = None,
     on_error: OnErrorOption = OnError.stop,
     json: Json = False,
@@ -79,6 +51,7 @@ def evaluate(
     """
     from contextlib import nullcontext
 
+    from oreo.agents.loading import load_agent
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.eval.evaluate import evaluate as run
     from oreo.eval.evaluate import plan_games, render
@@ -87,9 +60,9 @@ def evaluate(
     from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo eval")
-    arguments = env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect, expert=expert)
+    config, arguments = playing.acting_config(agent), world.arguments(expert=expert)
     with stdout_kept():
-        plan = plan_games(env, episodes, seed=seed, max_steps=max_steps, env_kwargs=arguments)
+        plan = plan_games(world.env, episodes, seed=seed, max_steps=world.max_steps, env_kwargs=arguments)
     failures = Failures(on_error, patience(batch_size))
     with Episodes("evaluating", plan.episodes) as progress:
         keeping = f"kept in {into}" if into else "not kept (--into BUFFER would keep them)"
@@ -102,30 +75,19 @@ def evaluate(
             failures.passed()
             progress(trajectory)
 
-        player = acting_agent(
-            agent,
-            agent_arg,
-            temperature=temperature,
-            top_p=top_p,
-            choose=choose,
-            k=k,
-            depth=depth,
-            budget=budget,
-            best_of=best_of,
-            device=device,
-        )
+        player = load_agent(agent, config)
         if into:
-            rollout = Rollout(env, arguments, seed, plan.games, batch_size, max_steps)
+            rollout = Rollout(world.env, arguments, seed, plan.games, batch_size, world.max_steps)
             refuse_stored(into, rollout, Player(player.name, player.checkpoint), plan.episodes)
         with on_interrupt(message), stdout_kept(), TrajectoryBuffer(into) if into else nullcontext() as buffer:
             evaluation = run(
-                env,
+                world.env,
                 player,
                 episodes=plan.episodes,
                 games=plan.games,
                 seed=seed,
                 batch_size=batch_size,
-                max_steps=max_steps,
+                max_steps=world.max_steps,
                 env_kwargs=arguments,
                 into=buffer,
                 on_episode=ended,

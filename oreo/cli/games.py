@@ -59,7 +59,7 @@ def generate(
         raise UsageError(
             f"{output} holds something else; give a new --output, or one that games were written to before"
         )
-    given = {
+    narrowing = {
         "task_types": task_type or None,
         "floor_plans": floor_plan or None,
         "objects": object_ or None,
@@ -68,7 +68,9 @@ def generate(
         "max_receptacles": max_receptacles,
         "max_objects": max_objects,
     }
-    settings = (REALISTIC if realistic else {}) | {name: value for name, value in given.items() if value is not None}
+    settings = (REALISTIC if realistic else {}) | {
+        name: value for name, value in narrowing.items() if value is not None
+    }
     with (
         Progress("writing", count) as seen,
         on_interrupt(lambda: f"stopped; {seen.done} games are kept in {output}; the same command goes on"),

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from oreo.cli.help import DECODING, ENVIRONMENT, TRAINING
+from oreo.cli.option_groups import with_option_groups
 from oreo.cli.options import (
     DEFAULT_ENV,
     AgentArg,
     BatchSize,
     Device,
-    Dialect,
-    Engine,
-    Env,
-    EnvArg,
+    EnvOptions,
     Json,
-    Limit,
-    MaxSteps,
     Recipe,
     Seed,
-    Split,
     Workers,
     agent_settings,
-    env_arguments,
     other_fields,
 )
 from oreo.cli.output import on_interrupt, print_json, result_console
@@ -33,22 +28,19 @@ from oreo.cli.playing import stdout_kept
 from oreo.errors import UsageError
 
 
+@with_option_groups
 def iterate(
+    *,
     output: Annotated[Path, typer.Option(help="Folder for everything; the same command goes on in it.")],
     rounds: Annotated[int, typer.Option(min=1, help="How many; more may be asked for later.")] = 3,
     episodes: Annotated[int, typer.Option(min=1, help="Collected in each round.")] = 500,
     held_out: Annotated[
         int | None, typer.Option(min=1, help="Games to evaluate on; default: all of a real split, else 200.")
     ] = None,
-    env: Env = DEFAULT_ENV,
-    split: Split = None,
-    limit: Limit = None,
+    world: EnvOptions,
     held_out_split: Annotated[
         str | None, typer.Option(help="Which games are held out: valid_unseen, …", rich_help_panel=ENVIRONMENT)
     ] = None,
-    engine: Engine = None,
-    dialect: Dialect = None,
-    env_arg: EnvArg = None,
     model: Annotated[
         str, typer.Option(help="What to start from: tiny, tiny-math, a folder or a Hub name.", rich_help_panel=TRAINING)
     ] = "tiny",
@@ -72,12 +64,11 @@ def iterate(
         ),
     ] = "previous",
     per_game: Annotated[int | None, typer.Option(min=1, help="Episodes of each game; default: 1.")] = None,
-    max_steps: MaxSteps = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0.0, help="Of collecting; default: 1.", rich_help_panel=DECODING)
+        float | None, typer.Option(help="Of collecting; default: 1.", rich_help_panel=DECODING)
     ] = None,
     eval_temperature: Annotated[
-        float, typer.Option(min=0.0, help="Of evaluating; 0 is greedy.", rich_help_panel=DECODING)
+        float, typer.Option(help="Of evaluating; 0 is greedy.", rich_help_panel=DECODING)
     ] = 0.0,
     batch_size: BatchSize = 32,
     workers: Workers = 1,
@@ -99,10 +90,10 @@ def iterate(
     from oreo.experiments.iterate import iterate as run
     from oreo.experiments.iterate import render
 
-    if env == DEFAULT_ENV and split is None:
-        split, held_out_split = "generated", held_out_split or "generated_unseen"
-    if split is not None and held_out_split is None:
-        raise UsageError(f"--split {split}: say which games are held out, such as --held-out-split valid_unseen")
+    if world.env == DEFAULT_ENV and world.split is None:
+        world, held_out_split = replace(world, split="generated"), held_out_split or "generated_unseen"
+    if world.split is not None and held_out_split is None:
+        raise UsageError(f"--split {world.split}: say which games are held out, such as --held-out-split valid_unseen")
     training = other_fields(setting, ("recipe", "method", "model", "seed")) | {"recipe": recipe, "method": method}
     message = f"stopped; what was finished is in {output}, and the same command goes on from there"
     with on_interrupt(lambda: message), stdout_kept():
@@ -110,14 +101,14 @@ def iterate(
             output,
             rounds=rounds,
             episodes=episodes,
-            env=env,
-            env_kwargs=env_arguments(env_arg, split=split, limit=limit, engine=engine, dialect=dialect),
+            env=world.env,
+            env_kwargs=world.arguments(),
             held_out=held_out,
             held_out_kwargs={} if held_out_split is None else {"split": held_out_split},
             model=model,
             reference=reference,
             per_game=per_game,
-            max_steps=max_steps,
+            max_steps=world.max_steps,
             temperature=temperature,
             eval_temperature=eval_temperature,
             agent_settings=agent_settings(agent_arg, device=device),

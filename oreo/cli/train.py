@@ -11,7 +11,6 @@ from oreo.cli.help import TRAINING
 from oreo.cli.options import (
     Json,
     Recipe,
-    Seed,
     existing_buffer,
     other_fields,
 )
@@ -56,9 +55,15 @@ def train(
             help="What one action is: token, step or response.", rich_help_panel=TRAINING, metavar="token|step|response"
         ),
     ] = None,
-    lambda_: Annotated[
+    value_lambda: Annotated[
         float | None,
-        typer.Option("--lambda", help="0 one-step consistency, 1 telescoped (the paper).", rich_help_panel=TRAINING),
+        typer.Option(
+            help="Target of the value: 1 the episode's end (the paper), 0 the next turn's value, or between.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    policy_lambda: Annotated[
+        float | None, typer.Option(help="The same of the policy's target.", rich_help_panel=TRAINING)
     ] = None,
     reward: Annotated[
         str | None,
@@ -102,7 +107,7 @@ def train(
             help="Log to tensorboard, wandb or trackio as well (repeatable).", metavar="tensorboard|wandb|trackio"
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="Of the order of the data, and of what is selected of it.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted run stopped, if there is one.")
     ] = False,
@@ -110,8 +115,9 @@ def train(
 ) -> None:
     """Train on a buffer.
 
-    A policy, and with --method oreo or dqo a value model. Defaults are the paper's for ALFWorld, and for a small model
-    such as tiny those of recipe small-METHOD; --recipe names others. What is said explicitly wins.
+    A policy, and with --method oreo or dqo a value model. Defaults are the paper's for ALFWorld; for a small model such
+    as tiny, methods oreo, rejection and sft take those of recipe small-METHOD, unless one of these is given. --recipe
+    names others, which single settings go before.
 
     \b
     Example:
@@ -128,7 +134,8 @@ def train(
         "beta": beta,
         "alpha": alpha,
         "level": level,
-        "lambda_": lambda_,
+        "value_lambda": value_lambda,
+        "policy_lambda": policy_lambda,
         "reward": reward,
         "samples_per_game": samples_per_game,
         "balance": balance,

@@ -7,56 +7,30 @@ from typing import Annotated
 import typer
 
 from oreo.cli.help import ENVIRONMENT
+from oreo.cli.option_groups import with_option_groups
 from oreo.cli.options import (
-    DEFAULT_ENV,
-    AgentArg,
     AgentName,
-    BestOf,
-    Budget,
-    Choose,
+    AgentOptions,
     Delay,
-    Depth,
-    Device,
-    Dialect,
-    Engine,
-    Env,
-    EnvArg,
+    EnvOptions,
     Expert,
-    K,
-    MaxSteps,
     Paused,
     Seed,
-    Split,
-    Temperature,
-    TopP,
-    acting_agent,
-    env_arguments,
 )
 from oreo.cli.output import on_interrupt
 
 
+@with_option_groups
 def watch(
+    *,
     agent: AgentName = "tiny",
-    env: Env = DEFAULT_ENV,
     game: Annotated[
         str | None, typer.Option(help="Which game; default: drawn from the seed.", rich_help_panel=ENVIRONMENT)
     ] = None,
-    split: Split = None,
-    engine: Engine = None,
-    dialect: Dialect = None,
+    world: EnvOptions,
     expert: Expert = None,
-    env_arg: EnvArg = None,
+    playing: AgentOptions,
     seed: Seed = 0,
-    max_steps: MaxSteps = None,
-    temperature: Temperature = None,
-    top_p: TopP = None,
-    choose: Choose = None,
-    k: K = None,
-    depth: Depth = None,
-    budget: Budget = None,
-    best_of: BestOf = None,
-    device: Device = None,
-    agent_arg: AgentArg = None,
     delay: Delay = 0.5,
     step: Paused = False,
 ) -> None:
@@ -69,29 +43,18 @@ def watch(
     Example:
       oreo watch --agent checkpoints/kitchen --best-of 5 --split generated_unseen --seed 3
     """
+    from oreo.agents.loading import load_agent
     from oreo.eval.terminal.watch import watch as run
 
-    arguments = env_arguments(env_arg, split=split, engine=engine, dialect=dialect, expert=expert)
-    player = acting_agent(
-        agent,
-        agent_arg,
-        temperature=temperature,
-        top_p=top_p,
-        choose=choose,
-        k=k,
-        depth=depth,
-        budget=budget,
-        best_of=best_of,
-        device=device,
-    )
+    player = load_agent(agent, playing.acting_config(agent))
     with on_interrupt(lambda: "stopped; watching keeps nothing"):
         run(
-            env,
+            world.env,
             player,
             game=game,
             seed=seed,
             delay=delay,
             paused=step,
-            max_steps=max_steps,
-            env_kwargs=arguments,
+            max_steps=world.max_steps,
+            env_kwargs=world.arguments(expert=expert),
         )

@@ -12,8 +12,8 @@ reading needs no lock. A killed writer loses at most the episode it was writing:
 made a shard by whoever opens the buffer to write next. An episode is in a shard or in the journal of that name; where
 both exist (killed in between), the shard counts.
 
-What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). What a
-newer version of this package has written is refused.
+What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). So is what
+a newer version of this package has written, which is left as it is; a whole buffer that says it is newer is refused.
 """
 
 from __future__ import annotations
@@ -29,16 +29,14 @@ from typing import Any, TypeAlias
 
 from oreo.data import journal, shards
 from oreo.data.journal import JournalFile
-from oreo.data.records import FORMAT, VERSION, check_version, to_record
-from oreo.data.shards import Damaged, ShardFile, warn_of
+from oreo.data.records import FORMAT, VERSION, Damaged, check_version, to_record
+from oreo.data.shards import ShardFile, warn_of
 from oreo.data.writers import Writer, adopt_orphans
 from oreo.errors import DataError
 from oreo.files import writing
 from oreo.trajectory import Trajectory
 
 MANIFEST = "_buffer.json"
-_JOURNAL_BYTES = 64 << 20
-"""A journal of this size becomes a shard however few episodes it has: it has to fit into memory."""
 _MANIFEST_CHARACTERS = 1 << 16
 """What is longer is no manifest."""
 _FILTERS = ("won", "env_id", "task", "task_type", "game", "dialect", "grade", "agent", "checkpoint")
@@ -67,11 +65,11 @@ class TrajectoryBuffer:
         Raises:
             DataError: no such folder, or one that is no buffer.
         """
-        self.path = _expanded(path)
+        self.path = _with_home(path)
         self.episodes_per_shard = episodes_per_shard
         self._writer: Writer | None = None
         self._shards: dict[str, tuple[Any, ShardFile]] = {}
-        """By name, with (size, time of change, inode) of the file: what a footer says is read once a state."""
+        """By name, with the (size, time of change, inode) of the file; its footer is read again when they change."""
         self._recent: File | None = None
         """The file that an item was taken from last, which keeps the part of it that was read."""
         _open(self.path, create)
@@ -89,12 +87,13 @@ class TrajectoryBuffer:
         """Store one episode; when this returns, it outlives this process.
 
         Raises:
-            DataError: a trajectory that cannot be stored exactly, or has not ended; nothing has been stored then.
+            DataError: a trajectory that cannot be stored exactly, has not ended, or is larger than 64 MB;
+                nothing has been stored then.
         """
         record = to_record(trajectory)
         writer = self._own_writer()
         writer.append(record)
-        if writer.journal.count >= self.episodes_per_shard or writer.journal.size >= _JOURNAL_BYTES:
+        if writer.journal.count >= self.episodes_per_shard or writer.journal.size >= journal.MOST_BYTES:
             self.flush()
 
     def extend(self, trajectories: Iterable[Trajectory]) -> None:
@@ -127,7 +126,7 @@ class TrajectoryBuffer:
         return self._own_writer().name
 
     def _own_writer(self) -> Writer:
-        # After a fork, the journal belongs to the parent.
+        """The writer of this object in this process, begun where there is none: after a fork, it is the parent's."""
         if self._writer is None or self._writer.process != os.getpid():
             adopt_orphans(self.path)
             self._writer = Writer(self.path)
@@ -207,7 +206,8 @@ class TrajectoryBuffer:
 
         Where a journal and the shard of its name are both there, the shard alone is read.
         """
-        # Journals first: one that becomes a shard in between is then seen twice, never not at all.
+        # Journals are listed first: one that becomes a shard between the two lines is seen twice, and never not at all.
+        # Both have one stem, under which the shard replaces the journal.
         paths = {path.stem[1:]: path for path in self.path.glob(f"_*{journal.SUFFIX}")}
         paths |= {path.stem: path for path in self.path.glob(f"[!._]*{shards.SUFFIX}")}
         files: list[File] = []
@@ -216,7 +216,7 @@ class TrajectoryBuffer:
             path = paths[stem]
             if path.is_file():
                 files.append(self._shard(path) if path.suffix == shards.SUFFIX else JournalFile(path))
-            elif path.suffix == journal.SUFFIX and journal.shard_of(path).is_file():
+            elif path.suffix == journal.SUFFIX and journal.shard_of(path).is_file():  # it has become one since
                 files.append(self._shard(journal.shard_of(path)))
             else:
                 strangers.append(path)
@@ -229,6 +229,7 @@ class TrajectoryBuffer:
         return files
 
     def _shard(self, path: Path) -> ShardFile:
+        """The shard at a path, the same object as long as the file is as it was."""
         status = path.stat()
         state = status.st_size, status.st_mtime_ns, status.st_ino
         if path.name not in self._shards or self._shards[path.name][0] != state:
@@ -237,7 +238,7 @@ class TrajectoryBuffer:
 
     def _count(self, file: File) -> int:
         if self._writer is not None and self._writer.journal.path == file.path:
-            return self._writer.journal.count
+            return self._writer.journal.count  # counted as they were written, so the journal need not be read
         try:
             return file.count
         except Damaged as error:
@@ -245,11 +246,14 @@ class TrajectoryBuffer:
             return 0
 
     def _item(self, file: File, index: int) -> Trajectory:
-        # The part an item was in is kept by its file, of one file at a time: the next item is likely to be there too.
+        # A file keeps the part that it read an item from, since the next item is likely to be there, too. Only the file
+        # that was read last does so: a whole buffer need not fit into memory.
         if self._recent is not None and self._recent.path != file.path:
             self._recent.forget()
         elif isinstance(self._recent, JournalFile):
-            file = self._recent  # a journal is listed anew each time; this one knows by its size whether it has grown
+            # `files` lists a journal as a new object each time; the one from before has it in memory, and reads it
+            # again where its size has changed.
+            file = self._recent
         self._recent = file
         return file.item(index)
 
@@ -283,7 +287,8 @@ def _by_name(outcomes: list[tuple[str, bool]]) -> dict[str, dict[str, Any]]:
 # The folder.
 
 
-def _expanded(path: str | os.PathLike[str]) -> Path:
+def _with_home(path: str | os.PathLike[str]) -> Path:
+    """The path with the folder that "~" stands for."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:  # "~somebody" who is not there
@@ -291,13 +296,14 @@ def _expanded(path: str | os.PathLike[str]) -> Path:
 
 
 def _open(path: Path, create: bool) -> None:
-    """Check that the folder is a buffer, or make it one.
+    """Check that the folder is a buffer of a version that can be read, or make it one.
 
     Raises:
         DataError: it is not, and is not to become one.
     """
     try:
-        _find_or_make(path, create)
+        _find_folder(path, create)
+        _find_manifest(path, create)
         version = _version(path / MANIFEST)
     except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte; a folder of somebody else's
         if isinstance(error, DataError):
@@ -306,7 +312,8 @@ def _open(path: Path, create: bool) -> None:
     check_version(path / MANIFEST, version)
 
 
-def _find_or_make(path: Path, create: bool) -> None:
+def _find_folder(path: Path, create: bool) -> None:
+    """Raises DataError where there is no folder and none is to be made."""
     if not path.exists():
         if not create:
             raise DataError(f"no buffer at {path}: there is no such folder")
@@ -316,16 +323,22 @@ def _find_or_make(path: Path, create: bool) -> None:
             raise DataError(f"cannot make a buffer at {path}: {error.strerror or error}") from None
     if not path.is_dir():
         raise DataError(f"{path} is a file; a buffer is a folder")
-    if not (path / MANIFEST).exists():
-        foreign = any(not entry.name.startswith(".") for entry in path.iterdir())
-        # Asked again: another process may have made it a buffer between the two questions.
-        if (foreign or not create) and not (path / MANIFEST).exists():
-            what = "holds other things" if foreign else "is empty"
-            raise DataError(f"{path} is no trajectory buffer: it has no {MANIFEST} and {what}")
-        _write_manifest(path)
+
+
+def _find_manifest(path: Path, create: bool) -> None:
+    """Raises DataError where a folder has no manifest and is to get none, as it holds other things."""
+    if (path / MANIFEST).exists():
+        return
+    foreign = any(not entry.name.startswith(".") for entry in path.iterdir())
+    # Asked again: another process may have made it a buffer between the two questions.
+    if (foreign or not create) and not (path / MANIFEST).exists():
+        what = "holds other things" if foreign else "is empty"
+        raise DataError(f"{path} is no trajectory buffer: it has no {MANIFEST} and {what}")
+    _write_manifest(path)
 
 
 def _version(manifest: Path) -> int:
+    """The version of the schema that a manifest says. Raises DataError for what is no manifest."""
     try:
         if not manifest.is_file():
             raise ValueError("it is no regular file")
@@ -344,6 +357,7 @@ def _manifest() -> str:
 
 
 def _write_manifest(path: Path) -> None:
+    """Make the folder a buffer. Of several processes that do so at once, all leave the same file."""
     if (path / MANIFEST).exists():
         return
     temporary = path / f".{MANIFEST}.{secrets.token_hex(4)}"

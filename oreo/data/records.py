@@ -2,15 +2,15 @@
 
 Every value is checked on the way in and on the way out: what is appended may have been built by hand, and what is read
 may have been written by anybody. A record has a key for each column of `oreo.data.tables.SCHEMA`; two of them are there
-for other tools only, `length` and `episode_return`. `env_kwargs` is a JSON text, since every environment has keys of
-its own.
+for other tools only, `length` and `episode_return`. `env_kwargs` and `extra` are JSON texts, as their keys are
+anybody's.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,16 +19,17 @@ import numpy as np
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
-VERSION = 4
+VERSION = 5
 """Of the schema; a reader refuses a higher one.
 
 2: steps have `context_start`, 0 in what version 1 stored.
 3: they have `goes_on`, False in what earlier ones stored, and episodes a `grade`, empty in those.
 4: `goes_on` is called `continues_message`; steps have `cut`, False in what earlier ones stored; `versions` is a JSON
    text in place of a map; shards carry checksums (oreo.data.checksums).
+5: episodes have `extra`, an empty object in what earlier ones stored.
 """
 FORMAT = "oreo-trajectories"
-ADDED = {"grade": ""}
+ADDED = {"grade": "", "extra": "{}"}
 """Columns that earlier versions lack, and what stands for them there."""
 ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False}
 RENAMED = {"goes_on": "continues_message"}
@@ -36,9 +37,15 @@ RENAMED = {"goes_on": "continues_message"}
 
 Check = Callable[[Any, str], Any]
 """Takes a value and the name of its field; returns the value in its JSON type, or raises DataError."""
+_ROUNDING = 1e-6
+"""Of a sum that another tool may have taken in another order, or with 32 bits; in parts of the sum of what it adds."""
 
 
-class NewerVersion(DataError):
+class Damaged(DataError):
+    """A file of a buffer, or a part of one, cannot be read; the rest of the buffer can."""
+
+
+class NewerVersion(Damaged):
     """A newer oreo has written this: it is whole, and nothing may be done to it."""
 
 
@@ -56,25 +63,19 @@ def check_version(where: object, version: int) -> None:
 def to_record(trajectory: Trajectory) -> dict[str, Any]:
     """The trajectory in JSON types.
 
-    Sequences become lists, and come back as tuples in the steps; in `env_kwargs` they stay lists.
+    Sequences become lists, and come back as tuples in the steps; in `env_kwargs` and
+    `extra` they stay lists.
 
     Raises:
         DataError: no trajectory, or a field that is not of its type, naming it: a text that is not Unicode (it has half
-            a surrogate pair), a reward that is not finite, an episode that has not ended, and so on.
+            a surrogate pair), a number that is not finite, an episode that has not ended, and so on.
     """
     values = _attributes(trajectory, Trajectory, "what is appended")
     steps = _list(values["steps"], "steps")
     values["steps"] = [_step_attributes(step, f"steps[{index}]") for index, step in enumerate(steps)]
-    values["env_kwargs"] = _encoded(values["env_kwargs"])
-    record = _checked(values, _EPISODE)
-    for index, step in enumerate(record["steps"]):
-        if not math.isfinite(step["reward"]):
-            raise DataError(f"steps[{index}].reward of a trajectory is a finite number, got {step['reward']}")
-    if not (record["terminated"] or record["truncated"]):
-        raise DataError("a trajectory that is stored has ended: set terminated or truncated (or both) to True")
-    record["length"] = len(record["steps"])
-    record["episode_return"] = sum((step["reward"] for step in record["steps"]), start=0.0)
-    return record
+    for name in OBJECTS:
+        values[name] = _encoded(values[name], name)
+    return _summed(_checked(values, _EPISODE))
 
 
 def _attributes(value: Any, kind: type, name: str) -> dict[str, Any]:
@@ -93,14 +94,14 @@ def _step_attributes(step: Any, name: str) -> dict[str, Any]:
     return values
 
 
-def _encoded(kwargs: Any) -> str:
-    """`env_kwargs` as JSON text that reads back as it was, but for tuples."""
+def _encoded(value: Any, name: str) -> str:
+    """A dict as JSON text that reads back as it was, but for tuples."""
     try:
-        return json.dumps(_json(kwargs, "env_kwargs", dict), ensure_ascii=False)
+        return json.dumps(_json(value, name, dict), ensure_ascii=False)
     except (ValueError, RecursionError) as error:  # more digits than Python writes; a dict that is in itself
         if isinstance(error, DataError):
             raise
-        raise DataError(f"env_kwargs of a trajectory cannot be stored as JSON: {error}") from None
+        raise DataError(f"{name} of a trajectory cannot be stored as JSON: {error}") from None
 
 
 def _json(value: Any, name: str, kind: type = object) -> Any:
@@ -111,6 +112,8 @@ def _json(value: Any, name: str, kind: type = object) -> Any:
     if kind is dict or not (value is None or isinstance(value, str | bool | int | float | list | tuple)):
         expected = "a dict" if kind is dict else "of a type that JSON has"
         raise DataError(f"{name} of a trajectory is {expected}, got {_shown(value)}")
+    if isinstance(value, float):
+        return _number(value, name)
     return [_json(item, f"{name}[{at}]") for at, item in enumerate(value)] if isinstance(value, list | tuple) else value
 
 
@@ -122,7 +125,7 @@ def checked_record(record: Any) -> dict[str, Any]:
 
     Raises:
         NewerVersion: it has fields that are not known yet.
-        DataError: a field is missing, or not of its type.
+        DataError: a field is missing, not of its type, or does not agree with the others.
     """
     if not isinstance(record, dict) or not isinstance(record.get("steps"), list):
         raise DataError("it is no record of an episode with steps")
@@ -130,12 +133,43 @@ def checked_record(record: Any) -> dict[str, Any]:
     values["steps"] = [_renamed(step, f"steps[{index}]") for index, step in enumerate(values["steps"])]
     _refuse_unknown(values, {**_EPISODE, "length": None, "episode_return": None}, "")
     checked = _checked(values, _EPISODE)
-    decoded(checked["env_kwargs"], "env_kwargs")
-    checked["length"] = len(checked["steps"])
-    if record.get("length", checked["length"]) != checked["length"]:
-        raise DataError(f"length is {record['length']!r:.20}, and there are {checked['length']} steps")
-    checked["episode_return"] = sum((step["reward"] for step in checked["steps"]), start=0.0)
-    return checked
+    for name in OBJECTS:
+        decoded(checked[name], name)
+    return _summed(checked, record.get("length"), record.get("episode_return"))
+
+
+def _summed(record: dict[str, Any], length: Any = None, episode_return: Any = None) -> dict[str, Any]:
+    """A checked record with the two columns that follow from its others; `None` where it does not say them itself."""
+    rewards = [step["reward"] for step in record["steps"]]
+    total = check_sums(record["terminated"], record["truncated"], rewards, length, episode_return)
+    return {**record, "length": len(rewards), "episode_return": total}
+
+
+def check_sums(
+    terminated: bool, truncated: bool, rewards: Sequence[float], length: Any = None, episode_return: Any = None
+) -> float:
+    """What the fields of one episode have to be together, whatever it comes from.
+
+    Args:
+        rewards: finite ones, of each step.
+        length: what it says itself is the number of its steps, and of `episode_return`, their sum; None: nothing.
+
+    Returns:
+        The sum of the rewards.
+
+    Raises:
+        DataError: it has not ended, or says another length or return than its steps have.
+    """
+    if not (terminated or truncated):
+        raise DataError("a trajectory that is stored has ended: set terminated or truncated (or both) to True")
+    if length is not None and length != len(rewards):
+        raise DataError(f"length is {length!r:.20}, and there are {len(rewards)} steps")
+    total = _number(sum(rewards, start=0.0), "the sum of the rewards")
+    if episode_return is not None:
+        stated = _number(episode_return, "episode_return")
+        if abs(stated - total) > _ROUNDING * sum(map(abs, rewards)):
+            raise DataError(f"episode_return is {stated}, and the sum of the rewards is {total}")
+    return total
 
 
 def _renamed(step: Any, name: str) -> dict[str, Any]:
@@ -153,9 +187,9 @@ def _refuse_unknown(values: Mapping[str, Any], fields: Mapping[str, Any], where:
 
 def from_record(record: Mapping[str, Any]) -> Trajectory:
     """The inverse of `to_record`, for a record that is checked."""
-    fields = {name: record[name] for name in _EPISODE if name not in ("steps", "env_kwargs")}
-    steps = tuple(_step(step) for step in record["steps"])
-    return Trajectory(steps=steps, env_kwargs=decoded(record["env_kwargs"], "env_kwargs"), **fields)
+    fields = {name: record[name] for name in _EPISODE if name not in ("steps", *OBJECTS)}
+    objects: dict[str, Any] = {name: decoded(record[name], name) for name in OBJECTS}
+    return Trajectory(steps=tuple(_step(step) for step in record["steps"]), **objects, **fields)
 
 
 def _step(record: Mapping[str, Any]) -> Step:
@@ -168,14 +202,21 @@ def _step(record: Mapping[str, Any]) -> Step:
 
 
 def decoded(text: str, name: str) -> dict[str, Any]:
-    """A JSON text that holds an object."""
+    """A JSON text that holds an object, of finite numbers."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise DataError(f"{name} is no JSON object: {text!r:.80}")
     return value
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits:.20} is no finite number")
+    return number
 
 
 # What each field is.
@@ -218,14 +259,17 @@ def _words(values: Any, name: str) -> dict[str, str]:
 
 
 def _number(value: Any, name: str) -> float:
-    if type(value) is float:
+    if type(value) is float and math.isfinite(value):
         return value
     if not isinstance(value, Real):
-        raise DataError(f"{name} of a trajectory is a number, got {_shown(value)}")
+        raise DataError(f"{name} of a trajectory is a finite number, got {_shown(value)}")
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
         raise DataError(f"{name} of a trajectory is a number of 64 bits, got one beyond them") from None
+    if not math.isfinite(number):
+        raise DataError(f"{name} of a trajectory is a finite number, got {number}")
+    return number
 
 
 def _flag(value: Any, name: str) -> bool:
@@ -293,10 +337,12 @@ TEXTS = (
     "grade",
 )
 FLAGS = ("won", "terminated", "truncated")
+OBJECTS = ("env_kwargs", "extra")
+"""JSON texts of objects."""
 _EPISODE: dict[str, Check] = {
     **{name: _text for name in TEXTS},
     **{name: _flag for name in FLAGS},
-    "env_kwargs": _text,
+    **{name: _text for name in OBJECTS},
     "versions": _words,
     "seed": _optional(_seed),
     "steps": _records(_STEP),

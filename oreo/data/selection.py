@@ -116,7 +116,7 @@ def pairs(episodes: Sequence[Episode], *, seed: int, pairs_per_game: int) -> lis
     for won, lost in _by_game(different, ranks).values():
         every = itertools.product(won, lost)
         few = sorted(every, key=lambda pair: _digest(seed, ranks[pair[0]], ranks[pair[1]]))[:pairs_per_game]
-        chosen += [(first[different[one]], first[different[other]]) for one, other in few]
+        chosen += [(first[different[winner]], first[different[loser]]) for winner, loser in few]
     if not chosen:
         raise DataError(
             f"no game has both a won and a lost episode among {_count(episodes)}, and DPO learns from such pairs; "

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from oreo.data.checksums import check_group, read_checksums, with_checksums
-from oreo.data.records import FORMAT, NewerVersion, check_version
+from oreo.data.records import FORMAT, Damaged, NewerVersion, check_version
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -33,10 +33,9 @@ _ROWS_OF_A_GROUP = 128
 """What reading holds at once."""
 _MOST_BYTES = 8 << 30
 """A row group that says it is larger than this unpacked is not ours: the largest journal is a hundredth of it."""
-
-
-class Damaged(DataError):
-    """A file of a buffer, or a part of one, cannot be read; the rest of the buffer can."""
+_MOST_VALUES = 1 << 20, 64
+"""Of a column in a row group, where the file is small and for each of its bytes: a run of equal steps takes no room in
+a file, and half a kilobyte each in memory. Of lists within steps it is 16 times as much."""
 
 
 class ShardFile:
@@ -61,8 +60,7 @@ class ShardFile:
     def columns(self, names: list[str]) -> list[tuple[Any, ...]]:
         """These columns of all rows, nothing else decoded."""
         with _opened(self.path) as shard:
-            tables = self._readable(shard, lambda group: shard.read(group, names))
-            return [row for table in tables for row in _rows(table, names)]
+            return [row for rows in self._readable(shard, lambda group: shard.rows(group, names)) for row in rows]
 
     def trajectories(self, equal: Mapping[str, Any] | None = None) -> Iterator[Trajectory]:
         """Those whose columns are `equal`; of a row group without any, no more than these columns is decoded."""
@@ -86,24 +84,22 @@ class ShardFile:
         """Let go of what `item` has read."""
         self._recent = None
 
-    def damage(self) -> list[str]:
-        """What is wrong with it, a line for each row group, or one for the whole file; all of it is read for this."""
+    def damage(self) -> list[Damaged]:
+        """Why not all of it can be read, for each row group or for the whole file; all of it is read for this."""
         try:
             with _opened(self.path) as shard:
-                return [str(error) for error in map(shard.damage, range(len(shard.groups))) if error]
+                return [error for error in map(shard.damage, range(len(shard.groups))) if error]
         except Damaged as error:
-            return [str(error)]
+            return [error]
 
-    def readable(self) -> pa.Table | None:
-        """What is not damaged, None where nothing is."""
-        import pyarrow as pa
-
-        try:
-            with _opened(self.path) as shard:
-                whole = [group for group in range(len(shard.groups)) if not shard.damage(group)]
-                return pa.concat_tables(map(shard.read, whole)) if whole else None
-        except Damaged:
-            return None
+    def readable(self) -> list[Trajectory]:
+        """What is not damaged."""
+        episodes: list[Trajectory] = []
+        with contextlib.suppress(Damaged), _opened(self.path) as shard:
+            for group in range(len(shard.groups)):
+                with contextlib.suppress(Damaged):
+                    episodes += shard.trajectories(group, {})
+        return episodes
 
     @staticmethod
     def _readable(shard: _Shard, read: Callable[[int], T]) -> Iterator[T]:
@@ -119,7 +115,8 @@ class ShardFile:
 
 def warn_of(error: Damaged) -> None:
     """The rest goes on, and this is what it goes on without."""
-    warnings.warn(f"{error}; the rest is read. `oreo buffer check` says more, --repair sets it aside", stacklevel=3)
+    advice = "" if isinstance(error, NewerVersion) else ". `oreo buffer check` says more, --repair sets it aside"
+    warnings.warn(f"{error}; the rest is read{advice}", stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -148,11 +145,19 @@ class _Shard:
                 raise DataError(f"{table.num_rows} rows in place of {len(self.groups[group])}")
         return table
 
+    def rows(self, group: int, names: list[str]) -> list[tuple[Any, ...]]:
+        """These columns of a row group."""
+        from oreo.data.tables import column
+
+        table = self.read(group, names)
+        with self._naming(group):
+            return list(zip(*(column(table, name) for name in names), strict=True))
+
     def trajectories(self, group: int, equal: Mapping[str, Any]) -> list[Trajectory]:
         """Those of a row group whose columns are `equal`."""
         from oreo.data.tables import from_batch
 
-        rows = _rows(self.read(group, list(equal)), list(equal)) if equal else []
+        rows = self.rows(group, list(equal)) if equal else []
         match = [row == tuple(equal.values()) for row in rows]
         if equal and not any(match):
             return []
@@ -173,10 +178,6 @@ class _Shard:
         return naming(f"{self.path}, episodes {rows.start} to {rows.stop - 1}")
 
 
-def _rows(table: pa.Table, names: list[str]) -> list[tuple[Any, ...]]:
-    return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
-
-
 @contextlib.contextmanager
 def naming(where: object) -> Iterator[None]:
     """Whatever is wrong inside becomes one line that says where.
@@ -188,7 +189,7 @@ def naming(where: object) -> Iterator[None]:
     """
     try:
         yield
-    except (Damaged, NewerVersion):
+    except Damaged:
         raise
     except MemoryError as error:
         raise DataError(f"{where}: it does not fit into memory") from error
@@ -217,7 +218,7 @@ def _opened(path: Path) -> Iterator[_Shard]:
 def _looked_at(path: Path, file: IO[bytes]) -> _Shard:
     import pyarrow.parquet as pq
 
-    from oreo.data.tables import check_schema
+    from oreo.data.tables import TEXT_COLUMNS, check_schema
 
     checksums = read_checksums(file)
     file.seek(0)
@@ -227,13 +228,19 @@ def _looked_at(path: Path, file: IO[bytes]) -> _Shard:
         raise DataError("it is a Parquet file, but not one of trajectories")
     check_version(path, int(described.get(b"oreo.version", b"0")))
     check_schema(parquet.schema_arrow)
-    groups = _groups(parquet.metadata)
+    groups = _groups(parquet.metadata, os.fstat(file.fileno()).st_size)
     if checksums is not None and len(checksums) != len(groups) * parquet.metadata.num_columns:
         raise DataError("it has checksums for other columns than its own")
+    # Texts as numbers into a dictionary: a long one that a small file repeats would not fit into memory otherwise.
+    leaves = [parquet.metadata.schema.column(leaf).path for leaf in range(parquet.metadata.num_columns)]
+    texts = [path for path in leaves if path.replace(".list.element", "") in TEXT_COLUMNS]
+    parquet = pq.ParquetFile(
+        file, metadata=parquet.metadata, page_checksum_verification=True, read_dictionary=texts, pre_buffer=False
+    )
     return _Shard(path, file, parquet, checksums, groups)
 
 
-def _groups(metadata: Any) -> list[range]:
+def _groups(metadata: Any, size: int) -> list[range]:
     """The rows of each row group, once their number and size are those of a shard."""
     described = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
     sizes = [group.num_rows for group in described]
@@ -241,6 +248,14 @@ def _groups(metadata: Any) -> list[range]:
         raise DataError(f"its row groups have {sum(sizes)} rows, and it says it has {metadata.num_rows}")
     if any(not 0 <= group.total_byte_size <= _MOST_BYTES for group in described):
         raise DataError(f"a row group says it has more than {_MOST_BYTES >> 30} GiB unpacked")
+    fewest, times = _MOST_VALUES
+    for group in described:
+        for column in map(group.column, range(metadata.num_columns)):
+            most = max(fewest, times * size) * (16 if column.path_in_schema.count(".list.") > 1 else 1)
+            if column.num_values > most:
+                raise DataError(
+                    f"the column {column.path_in_schema} says it has {column.num_values:,} values in {size:,} bytes"
+                )
     ends = list(itertools.accumulate(sizes))
     return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 

@@ -1,6 +1,6 @@
 """Records → Arrow table → trajectories: one row an episode, its steps a nested list, for any Parquet tool to look at.
 
-Column types are those that other tools know as well: `env_kwargs` and `versions` are JSON texts.
+Column types are those that other tools know as well: `env_kwargs`, `extra` and `versions` are JSON texts.
 """
 
 from __future__ import annotations
@@ -10,8 +10,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from oreo.data.records import ADDED, ADDED_TO_STEPS, FLAGS, FORMAT, RENAMED, TEXTS, VERSION, decoded
+from oreo.data.records import (
+    ADDED,
+    ADDED_TO_STEPS,
+    FLAGS,
+    FORMAT,
+    OBJECTS,
+    RENAMED,
+    TEXTS,
+    VERSION,
+    check_sums,
+    decoded,
+)
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -60,9 +72,18 @@ SCHEMA = pa.schema(
         pa.field("steps", pa.list_(_STEP), nullable=False),
         pa.field("final_observation", pa.string(), nullable=False),
         pa.field("grade", pa.string()),
+        pa.field("extra", pa.string()),
     ],
     metadata={"oreo.format": FORMAT, "oreo.version": str(VERSION)},
 )
+
+
+TEXT_COLUMNS = frozenset(
+    [field.name for field in SCHEMA if pa.types.is_string(field.type)]
+    + [f"steps.{field.name}" for field in _STEP if pa.types.is_string(field.type)]
+    + ["steps.admissible_commands", "steps.candidates.text"]
+)
+"""Paths of the columns that hold texts."""
 
 
 def to_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -139,15 +160,19 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
         DataError: a value is missing, or cannot be what it says it is, naming the column.
     """
     columns: dict[str, list[Any]] = {name: _column(batch, name) for name in (*TEXTS, *FLAGS, "seed")}
-    columns["env_kwargs"] = _objects(_column(batch, "env_kwargs"), "env_kwargs")
+    for name in OBJECTS:
+        columns[name] = _objects(_column(batch, name), name)
     versions = _column(batch, "versions")
     is_text = not pa.types.is_map(batch.column("versions").type)
     columns["versions"] = _objects(versions, "versions") if is_text else [dict(pairs) for pairs in versions]
-    _required(batch.column("episode_return"), "episode_return")
     columns["steps"] = _lists(_required(batch.column("steps"), "steps"), _steps)
-    for row, (steps, length) in enumerate(zip(columns["steps"], _column(batch, "length"), strict=True)):
-        if len(steps) != length:
-            raise DataError(f"length of row {row} is {length}, and there are {len(steps)} steps")
+    related = (columns["terminated"], columns["truncated"], columns["steps"])
+    lengths, returns = (_column(batch, name) for name in ("length", "episode_return"))
+    for row, (terminated, truncated, steps, *stated) in enumerate(zip(*related, lengths, returns, strict=True)):
+        try:
+            check_sums(terminated, truncated, [step.reward for step in steps], *stated)
+        except DataError as error:
+            raise DataError(f"row {row}: {error}") from None
     if any(not isinstance(text, str) for words in columns["versions"] for text in words.values()):
         raise DataError("the column versions holds something else than texts")
     return [Trajectory(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
@@ -156,8 +181,8 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
 def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
     array = batch.column(name)
     if name in ADDED:  # missing where an earlier version stored it, null where a later one sealed its journal
-        return [ADDED[name] if value is None else value for value in _values(array)]
-    return _values(array if SCHEMA.field(name).nullable else _required(array, name))
+        return [ADDED[name] if value is None else value for value in _values(array, name)]
+    return _values(array if SCHEMA.field(name).nullable else _required(array, name), name)
 
 
 def _required(array: pa.Array, name: str) -> pa.Array:
@@ -172,7 +197,11 @@ def _objects(texts: Iterable[str], name: str) -> list[dict[str, Any]]:
 
 def _steps(array: pa.StructArray) -> list[Step]:
     columns = _struct(array, "steps", _STEP)
-    values = {name: _values(column) for name, column in columns.items() if not pa.types.is_list(_STEP.field(name).type)}
+    values = {
+        name: _values(column, f"steps.{name}")
+        for name, column in columns.items()
+        if not pa.types.is_list(_STEP.field(name).type)
+    }
     for name, default in ADDED_TO_STEPS.items():
         if name in values:
             values[name] = [default if value is None else value for value in values[name]]
@@ -185,11 +214,12 @@ def _steps(array: pa.StructArray) -> list[Step]:
 
 
 def _commands(array: pa.Array) -> list[str]:
-    return _values(_required(array, "steps.admissible_commands"))
+    return _values(_required(array, "steps.admissible_commands"), "steps.admissible_commands")
 
 
 def _candidates(array: pa.StructArray) -> list[Candidate]:
-    columns = {name: _values(column) for name, column in _struct(array, "steps.candidates", _CANDIDATE).items()}
+    where = "steps.candidates"
+    columns = {name: _values(column, f"{where}.{name}") for name, column in _struct(array, where, _CANDIDATE).items()}
     return [Candidate(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
@@ -205,10 +235,21 @@ def _struct(array: pa.StructArray, where: str, expected: pa.StructType) -> dict[
     return kept
 
 
-def _values(array: pa.Array) -> list[Any]:
-    if not pa.types.is_string(array.type):
+def column(table: pa.Table, name: str) -> list[Any]:
+    """The values of a column that is no list, of whatever version.
+
+    Raises:
+        DataError: one is missing.
+    """
+    return [value for batch in table.to_batches() for value in _column(batch, name)]
+
+
+def _values(array: pa.Array, name: str) -> list[Any]:
+    if pa.types.is_floating(array.type) and pc.all(pc.is_finite(array)).as_py() is False:
+        raise DataError(f"the column {name} has a number that is not finite")
+    if not (pa.types.is_string(array.type) or pa.types.is_dictionary(array.type)):
         return array.to_pylist()
-    encoded = array.dictionary_encode()
+    encoded = array.dictionary_encode() if pa.types.is_string(array.type) else array
     words = [*encoded.dictionary.to_pylist(), None]
     return [words[index] for index in encoded.indices.fill_null(len(words) - 1).to_pylist()]
 

@@ -113,7 +113,6 @@ def iterate(
     for name, value in {"model": model, "seed": seed}.items():
         if name in (training or {}):
             raise UsageError(f"{name} is an argument of its own (now {value!r}); leave it out of training")
-    configure(None, agent_settings or {})
 
     # 2) Say once what is done in every round, and hold the folder to it.
     fields = {**(training or {}), "model": model, "seed": seed}
@@ -134,6 +133,8 @@ def iterate(
         "agent_settings": agent_settings or {},
         "reference": reference,
     }
+    for temperature_of in ("temperature", "eval_temperature"):
+        _agent_config(settings, temperature_of)
     plan = _held_out_games(settings, held_out, seed)
     settings["held_out"] = plan.episodes
     for name, value in config.to_dict().items():
@@ -198,7 +199,7 @@ class _Stages:
             lacking,
             Rollout(env, kwargs, seed, games, self.batch_size, max_steps),
             agent=policy,
-            agent_config=configure(AgentConfig(temperature=settings["temperature"]), settings["agent_settings"]),
+            agent_config=_agent_config(settings, "temperature"),
             into=buffer,
             title=f"{number}  Collecting {episodes} episodes",
             console=self.console,
@@ -243,7 +244,7 @@ class _Stages:
             missing(stored_seeds(folder), plan.episodes, seed=seed),
             Rollout(settings["env"], kwargs, seed, plan.games, self.batch_size, max_steps),
             agent=policy,
-            agent_config=configure(AgentConfig(temperature=settings["eval_temperature"]), settings["agent_settings"]),
+            agent_config=_agent_config(settings, "eval_temperature"),
             into=folder,
             title=f"{number}  Evaluating on {plan.episodes} held-out games",
             console=self.console,
@@ -251,14 +252,23 @@ class _Stages:
         return summarise(played(folder, plan.episodes, seed=seed), {"max_steps": plan.max_steps, "seed": seed})
 
 
-def _collecting(recipe: str | None, **given: Any) -> dict[str, Any]:
+def _agent_config(settings: dict[str, Any], temperature: str) -> AgentConfig:
+    """What the player is set to. Raises UsageError for what it cannot be set to.
+
+    Args:
+        temperature: the setting that says at which it plays.
+    """
+    return configure(AgentConfig(temperature=settings[temperature]), settings["agent_settings"])
+
+
+def _collecting(recipe: str | None, **own: Any) -> dict[str, Any]:
     """per_game, max_steps and temperature: as given, else as the recipe has them, else plain."""
     from oreo.training.recipe import load_recipe
 
     settings: dict[str, Any] = {"per_game": 1, "max_steps": None, "temperature": 1.0}
     if recipe is not None:
         settings |= {name: setting.value for name, setting in load_recipe(recipe).collect.items()}
-    return settings | {name: value for name, value in given.items() if value is not None}
+    return settings | {name: value for name, value in own.items() if value is not None}
 
 
 def _row(number: int, evaluation: Evaluation, buffer: Path | None = None) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def play_missing(
         return
     console.print(title, markup=True, highlight=False)
     with Episodes("   episodes", count(lacking)) as progress:
-        collect(lacking, rollout, callbacks=Callbacks(progress.one, progress.steps), **playing)
+        collect(lacking, rollout, callbacks=Callbacks(progress.count, progress.steps), **playing)
 
 
 def stored_seeds(buffer: Path) -> list[int | None]:

@@ -82,7 +82,7 @@ def pack(rows: Sequence[np.ndarray], width: int, shared: int = SHARED) -> Packin
         shared: see SHARED.
     """
     order = sorted(range(len(rows)), key=lambda row: rows[row].tolist())
-    alike = [0] + [_common(rows[one], rows[other]) for one, other in zip(order, order[1:], strict=False)]
+    alike = [0] + [_common(rows[row], rows[next_row]) for row, next_row in zip(order, order[1:], strict=False)]
     place = np.zeros((len(rows), width), dtype=np.int64)
     segments: list[Segment] = []
     tokens: list[np.ndarray] = []
@@ -108,17 +108,17 @@ def pack(rows: Sequence[np.ndarray], width: int, shared: int = SHARED) -> Packin
             total += end - start
             above = (*above, len(segments) - 1)
         # Rows that end here have no more; sorted, they are the first ones.
-        rest = [row for row in range(first, last) if len(rows[order[row]]) > end]
-        if last - first > 1 and rest:
-            stack.append((rest[0], last, end, above))
+        longer = [row for row in range(first, last) if len(rows[order[row]]) > end]
+        if last - first > 1 and longer:
+            stack.append((longer[0], last, end, above))
     packed, position = (torch.from_numpy(np.concatenate(parts))[None].long() for parts in (tokens, positions))
     return Packing(packed, position, torch.from_numpy(place), tuple(segments))
 
 
-def _common(one: np.ndarray, other: np.ndarray) -> int:
+def _common(ids: np.ndarray, other_ids: np.ndarray) -> int:
     """How many tokens both begin with."""
-    length = min(len(one), len(other))
-    apart = np.flatnonzero(one[:length] != other[:length])
+    length = min(len(ids), len(other_ids))
+    apart = np.flatnonzero(ids[:length] != other_ids[:length])
     return int(apart[0]) if len(apart) else length
 
 

@@ -67,8 +67,8 @@ def _made_of(causal: Any) -> Any:
             **more: Any,
         ) -> Any:
             named = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
-            given = {key: argument for key, argument in named.items() if argument is not None}
-            states = self.base_model(**given, **more).last_hidden_state
+            inputs = {key: argument for key, argument in named.items() if argument is not None}
+            states = self.base_model(**inputs, **more).last_hidden_state
             return TokenClassifierOutput(logits=self.score(states))
 
     TokenClassification.__name__ = TokenClassification.__qualname__ = (

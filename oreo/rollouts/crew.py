@@ -29,7 +29,7 @@ class Worker:
     link: Link
     writer: str = ""
     """The name its files begin with; "" until it has started."""
-    given: list[int] = field(default_factory=list)
+    assigned: list[int] = field(default_factory=list)
     """Indices of episodes it has not reported yet."""
     stored: list[int] = field(default_factory=list)
     """Indices of those it has, in that order."""
@@ -108,7 +108,7 @@ class Crew:
             self.stored(worker, *details)
         elif message == "failed":
             index, error = details
-            worker.given.remove(index)
+            worker.assigned.remove(index)
             self.events.failed(index, error)
         elif message == "steps":
             self.events.steps(*details)
@@ -125,11 +125,11 @@ class Crew:
         waiting = self.waiting or []
         most = max(1, min(self.job.rollout.batch_size, len(waiting) // (2 * self.workers)))
         portion = [waiting.pop() for _ in range(min(most, len(waiting)))]
-        worker.given += portion
+        worker.assigned += portion
         return portion
 
     def stored(self, worker: Worker, index: int, won: bool) -> None:
-        worker.given.remove(index)
+        worker.assigned.remove(index)
         worker.stored.append(index)
         self.deaths = 0
         if index not in self.told:
@@ -142,17 +142,20 @@ class Crew:
         worker.link.join()
         self.deaths += 1
         readable = dict(take_over(self.buffer, worker.writer)) if worker.writer else {}
-        env_seeds = {index: seeds(self.job.rollout.seed, index)[0] for index in worker.stored + worker.given}
+        env_seeds = {index: seeds(self.job.rollout.seed, index)[0] for index in worker.stored + worker.assigned}
         # What it had reported may be gone: its machine lost what was not written through yet, or a record is damaged.
         lost = [index for index in worker.stored if env_seeds[index] not in readable]
-        for index in [index for index in worker.given if env_seeds[index] in readable]:
+        for index in [index for index in worker.assigned if env_seeds[index] in readable]:
             self.stored(worker, index, readable[env_seeds[index]])
         if self.waiting is not None:
-            self.waiting += reversed(lost + worker.given)
+            self.waiting += reversed(lost + worker.assigned)
         if self.deaths > MOST_DEATHS:
+            some = ", ".join(map(str, sorted(worker.assigned)[:5]))
+            playing = f", playing episodes {some}" if some else ""
             raise EngineError(
-                f"{self.deaths} workers died one after the other, the last with {worker.link.exit_reason()}; what was "
-                "stored stays. Try fewer: each needs its memory (or the environment ends its process)"
+                f"{self.deaths} workers died one after the other in {self.job.rollout.env_id}, the last with "
+                f"{worker.link.exit_reason()}{playing}; what was stored stays. If it wants memory, try fewer workers; "
+                "if the environment ends its process, in a library's own code, --workers 1 --batch-size 1 shows where"
             )
         if self.waiting is None or self.waiting:
             self.start()

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oreo import plugins
 from oreo.envs import text_env
 from oreo.errors import EngineError, OreoError
 
@@ -48,7 +49,7 @@ def _place(error: BaseException, env: gym.Env[str, str] | None, methods: Sequenc
 
     Of an exception that was raised outside of that code, about what it returned: where the method begins.
     """
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != plugins.__file__]
     if env is None:
         return f" ({_shown(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     if isinstance(error, OreoError) and type(env.unwrapped).__module__.startswith("oreo."):
@@ -157,16 +158,16 @@ def _info(info: Any) -> dict[str, Any]:
     if not isinstance(info, Mapping):
         raise EngineError(f"info is a dict, got {_kind(info)}")
     commands = info.get("admissible_commands")
-    if commands is None or (isinstance(commands, list | tuple) and all(type(one) is str for one in commands)):
+    if commands is None or (isinstance(commands, list | tuple) and all(type(command) is str for command in commands)):
         plain = dict(info)
     else:
         try:
             listed = [] if isinstance(commands, str | bytes) else list(commands)
         except TypeError:
             listed = []
-        if not all(isinstance(one, str) for one in listed) or (not listed and not _is_empty(commands)):
+        if not all(isinstance(command, str) for command in listed) or (not listed and not _is_empty(commands)):
             raise EngineError(f"admissible_commands is a list of str, got {_kind(commands)} {commands!r:.40}")
-        plain = {**info, "admissible_commands": [str(one) for one in listed]}
+        plain = {**info, "admissible_commands": [str(command) for command in listed]}
     if plain.get("admissible_commands"):
         _text("".join(plain["admissible_commands"]), "an admissible command")
     for name in ("task", "task_type", "game", "dialect", "grade"):

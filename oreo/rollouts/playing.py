@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from oreo.agents.agent import Episode
 from oreo.errors import MissingExtra, OreoError, UsageError
+from oreo.plugins import exits_raised
 from oreo.rollouts.failures import check_reset, check_step, describe_failure
 from oreo.rollouts.settings import Rollout, seeds
 from oreo.trajectory import Step, Trajectory
@@ -125,7 +126,8 @@ class Playing:
     def _failing(self, when: str, *methods: str) -> Iterator[None]:
         """Keep an error of the block, in which these methods of the environment's author are called."""
         try:
-            yield
+            with exits_raised():
+                yield
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever it is, it costs this episode and no other

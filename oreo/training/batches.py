@@ -113,6 +113,18 @@ def collate(encoded: Sequence[Encoded], pad_id: int, *, packed: bool = False) ->
 
 
 @dataclass(frozen=True)
+class MicroBatch:
+    """The rows of one forward and backward pass of one process."""
+
+    rows: list[int]
+    idle: bool
+    """Whether the process had no row left for this pass and takes part in it with one that counts nothing: a pass is
+    made by all processes or by none."""
+    last: bool
+    """Whether it is the last one of its update."""
+
+
+@dataclass(frozen=True)
 class MicroBatching:
     """How a process cuts the rows of an update, or its share of them, into what fits into memory."""
 
@@ -125,12 +137,20 @@ class MicroBatching:
     """Which of them this one is, from 0."""
     device: torch.device
 
-    def groups(self, rows: Sequence[int], lengths: Sequence[Sequence[int]], games: Sequence[str]) -> list[list[int]]:
-        """This process's micro-batches. All get equally many, some of them empty: each has to take part in each."""
+    def cut(self, rows: Sequence[int], lengths: Sequence[Sequence[int]], games: Sequence[str]) -> list[MicroBatch]:
+        """The micro-batches of this process's share of the rows; as many of them as every other process gets.
+
+        Args: as `micro_batches`.
+        """
         shares = share_out(rows, lengths, games, self.processes)
-        plans = [micro_batches(share, lengths, self.tokens, games=games, packed=self.packed) for share in shares]
-        own = plans[self.process]
-        return own + [[] for _ in range(max(map(len, plans)) - len(own))]
+        groups = [micro_batches(share, lengths, self.tokens, games=games, packed=self.packed) for share in shares]
+        own, count = groups[self.process], max(map(len, groups))
+        return [
+            MicroBatch(
+                own[index] if index < len(own) else list(rows[:1]), idle=index >= len(own), last=index + 1 == count
+            )
+            for index in range(count)
+        ]
 
     def batch(self, encoded: Sequence[Encoded]) -> Batch:
         """The sequences of one micro-batch, on the device."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from oreo.errors import UsageError, did_you_mean
 from oreo.field_docs import document_fields
-from oreo.records import check_types, check_values
+from oreo.records import ABOVE_0, check_ranges, check_types, check_values
 from oreo.training.methods.registry import knowing, load_method
 from oreo.training.methods.spec import MethodSpec
 from oreo.training.recipe import load_recipe
@@ -60,12 +60,18 @@ class TrainConfig:
     beta: float | None = None
     """Weight β of the log-ratio to the starting policy; None: the method's, such as 0.03 (oreo, paper)."""
     alpha: float | None = None
-    """OREO: weight α of the exact KL to the reference. Paper: 0.01 (token), 0.1 (step), 0.3 (response)."""
+    """OREO: weight α of the exact KL to the reference. Paper: 0.01 (token), 0.1 (step), 0.3 (response). It outweighs β:
+    near the reference the KL is ½ E[ρ²], so at an advantage A the loss is least where ρ = 2βA / (2β² + α), as if β were
+    β + α/(2β), at the paper's numbers 0.197."""
     level: str = "token"
     """OREO: what one action is: "token", "step" (a turn) or "response" (the episode). Paper, ALFWorld: token."""
-    lambda_: float = 1.0
-    """OREO, DQO: from the soft Bellman equation of one action (0; equation 3) to the telescoped one (1; equation 7);
-    see `oreo.training.losses`. Paper: 1."""
+    value_lambda: float = 1.0
+    """OREO, DQO: λ of the value's target: 1, the whole rest of the episode (paper, equation 7); 0, the value of the
+    state in which the next turn begins; see `oreo.training.losses`. While only the value is trained it is 1."""
+    policy_lambda: float = 1.0
+    """OREO, DQO: λ of the policy's target, likewise. Paper: 1."""
+    gamma: float = 1.0
+    """OREO, DQO: the discount γ of a turn. Paper: none, 1."""
     reward: str = "stored"
     """OREO, DQO: "stored" rewards, dense ones included; or one at the end: "success", 1 where won, else 0 (paper);
     "signed", 1 where won, else -1 (an option of the released code)."""
@@ -167,8 +173,10 @@ class TrainConfig:
                 )
         if self.lora_r and self.value_model is not None:
             raise UsageError("with lora_r the value is an adapter on the starting model; leave value_model out")
-        if self.level == "response" and self.lambda_ != 1:
-            raise UsageError(f'lambda_ is {self.lambda_}, but level "response" has nothing to mix; leave it at 1')
+        if self.level == "response" and self.policy_lambda != 1:
+            raise UsageError(
+                f'policy_lambda is {self.policy_lambda}, but level "response" has nothing to mix; leave it at 1'
+            )
 
     def _fill_in(self) -> None:
         """What is None until method and level are known."""
@@ -179,13 +187,7 @@ class TrainConfig:
             object.__setattr__(self, "lora_alpha", self.lora_r)
 
     def _check_ranges(self) -> None:
-        for name, (least, most) in _RANGE.items():
-            number = getattr(self, name)
-            if number is not None and not least <= number <= most:
-                expected = f"at least {least}" if most == math.inf else f"a number from {least} to {most}"
-                raise UsageError(f"{name} is {number}; expected {expected}")
-        if self.spec.knows("beta") and not (self.beta or 0.0) > 0:
-            raise UsageError(f"beta is {self.beta}; expected a number above 0")
+        check_ranges(self, _RANGE)
         if not all(0 <= beta < 1 for beta in self.adam_betas):
             raise UsageError(f"adam_betas is {list(self.adam_betas)}; expected two numbers from 0 to below 1")
         if self.epochs == 0 and self.value_warmup_epochs == 0:
@@ -221,7 +223,12 @@ class TrainConfig:
         may have been stored with any value.
         """
         before = {name: other.get(name, _default(name)) for name in self.to_dict()}
-        return [
+        gone = [
+            f"{name}: {other[name]!r} then, and there is no such setting now ({reason})"
+            for name, (default, reason) in _GONE.items()
+            if other.get(name, default) != default
+        ]
+        return gone + [
             f"{name}: {before[name]!r} then, {value!r} now"
             for name, value in self.to_dict().items()
             if name not in _MAY_CHANGE
@@ -232,8 +239,11 @@ class TrainConfig:
 
 _FILLED_IN = ("epochs", "lr", "value_lr", "beta", "alpha", "pairs_per_game")
 """Fields whose None stands for the method's own number."""
+_GONE = {"lambda_": (1.0, "it counted tokens; value_lambda and policy_lambda count turns")}
+"""Fields of before: what they were where they did nothing, and why they went."""
 OF_SOME_METHODS = (
-    *("value_model", "value_warmup_epochs", "value_lr", "beta", "alpha", "level", "lambda_", "reward"),
+    *("value_model", "value_warmup_epochs", "value_lr", "beta", "alpha", "level", "reward"),
+    *("value_lambda", "policy_lambda", "gamma"),
     *("desirable_weight", "undesirable_weight", "pairs_per_game", "balance", "lora_models"),
 )
 """Fields that only some methods know. Given to another, they would do nothing."""
@@ -250,9 +260,11 @@ _RANGE: dict[str, tuple[float, float]] = {
     "batch_size": (1, math.inf),
     "lr": (0, math.inf),
     "value_lr": (0, math.inf),
-    "beta": (0, math.inf),
+    "beta": (ABOVE_0, math.inf),
     "alpha": (0, math.inf),
-    "lambda_": (0, 1),
+    "value_lambda": (0, 1),
+    "policy_lambda": (0, 1),
+    "gamma": (0, 1),
     "desirable_weight": (0, math.inf),
     "undesirable_weight": (0, math.inf),
     "samples_per_game": (1, math.inf),

@@ -36,10 +36,10 @@ def settings() -> dict[str, Any]:
     if importlib.util.find_spec("deepspeed") is None:
         raise MissingExtra("deepspeed is not installed; install it with: pip install 'oreo-agents[deepspeed]'")
     try:
-        given = DeepSpeedPlugin().deepspeed_config
+        plugin_config = DeepSpeedPlugin().deepspeed_config
     except ValueError as error:
         raise UsageError(f"cannot use this DeepSpeed configuration: {str(error).splitlines()[0]}") from error
-    config = {key: setting for key, setting in given.items() if setting not in ("auto", None)}
+    config = {key: setting for key, setting in plugin_config.items() if setting not in ("auto", None)}
     zero = {key: setting for key, setting in config.pop("zero_optimization").items() if setting not in ("auto", None)}
     for key in ("train_batch_size", "train_micro_batch_size_per_gpu", "steps_per_print"):
         config.pop(key, None)

@@ -11,15 +11,17 @@ adds nothing and is not counted. Sums run in float32 or wider. The α·KL term o
 whole distributions (oreo.models.loading), and `trajectory_mean` averages it the same way. DPO and KTO:
 oreo.training.preferences.
 
-λ. The soft Bellman equation can be asked of one action at a time (3), or telescoped to the end of the episode (7). In
-between lies, as in TD(λ), the mixture of all n-step targets, t + n counting actions, N actions from t to the end:
+λ and γ count steps: turns, whose first tokens `step_start` marks. The soft Bellman equation can be asked of one step
+at a time (3, a step being the action), or telescoped to the end of the episode (7). In between lies, as in TD(λ), the
+mixture of all n-step targets. Inside a step the next token tells nothing new, so there it is telescoped always:
 
-    target_t^(n) = Σ_{i<n} (r_{t+i} − β ρ_{t+i}) + V̄(s_{t+n}),    V̄ = sg[V], 0 behind the last action
-    target_t^λ   = (1−λ) Σ_{n<N} λ^{n−1} target_t^(n) + λ^{N−1} target_t^(N)
-                 = r_t − β ρ_t + (1−λ) V̄(s_{t+1}) + λ target_{t+1}^λ
+    target_t^λ = r_t − β ρ_t + target_{t+1}^λ                                        inside a step
+    target_t^λ = r_t − β ρ_t + γ ( (1−λ) V̄(s_{t+1}) + λ target_{t+1}^λ )            at its last token
 
-(beyond N all targets are equal, hence the last weight). λ = 0 is one step, V̄(s_{t+1}) + r_t − β ρ_t; λ = 1, the
-default and the paper, is R_t − β Σ_{i≥t} ρ_i and has no V̄ in it. The action's own ρ_t counts fully whatever λ is.
+with V̄ = sg[V], t + 1 the next action token, and 0 behind the last. λ = 1, the default and the paper, has no V̄ in it:
+R_t − β Σ_{i≥t} ρ_i where γ = 1. λ = 0 looks no further than the state in which the next step begins. The action's own
+ρ_t counts fully whatever λ is. A discount γ is not in the paper (1, the default): with it R_t and the later ρ shrink
+by γ for each step in between.
 """
 
 from __future__ import annotations
@@ -35,13 +37,22 @@ LEVELS = ("token", "step", "response")
 
 
 def value_loss(
-    value: Tensor, log_ratio: Tensor, reward: Tensor, action_mask: Tensor, *, beta: float, lambda_: float = 1.0
+    value: Tensor,
+    log_ratio: Tensor,
+    reward: Tensor,
+    action_mask: Tensor,
+    *,
+    beta: float,
+    step_start: Tensor | None = None,
+    lambda_: float = 1.0,
+    gamma: float = 1.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Squared error of the telescoped soft Bellman equation, for the value: equation (8).
 
     L_V = 1/T Σ_t ( V(s_t) − R_t + β Σ_{i≥t} sg[ρ_i] )², or 1/T Σ_t ( V(s_t) − sg[target_t^λ] )². Gradient flows to
-    V(s_t) alone. For the step level, whose states are the positions before a step, pass log-ratio and reward through
-    `merge_steps` first.
+    V(s_t) alone, at every action token whatever the level of the policy is: candidates are compared at their ends, and
+    a value that is to be read there has to be trained there. (At the paper's step level states are the positions before
+    a step; the equation is the same, so these have the same targets here.)
 
     Args:
         value: [B, T] V(s_t), read before the token.
@@ -49,17 +60,20 @@ def value_loss(
         reward: [B, T] r_t; R_t is its undiscounted sum from t on.
         action_mask: [B, T] True (or non-zero) at action tokens.
         beta: weight β of the KL to the reference.
+        step_start: [B, T] True at the first token of each step; only for λ or γ below 1.
         lambda_: λ, from 0 to 1; see above.
+        gamma: γ, the discount of a step, from 0 to 1.
 
     Returns:
         The loss (a scalar) and detached metrics: value_loss, value (mean V), value_target (mean of target^λ, with
         λ = 1 of R_t − β Σ ρ), residual (mean |V − target|).
 
     Raises:
-        UsageError: tensors that are not [B, T] or not of a fitting dtype; a negative beta; λ outside 0 … 1.
+        UsageError: tensors that are not [B, T] or not of a fitting dtype; a negative beta; λ or γ outside 0 … 1, or
+            below 1 without step starts.
     """
     value, log_ratio, reward, mask = _prepare(value, log_ratio, reward, action_mask, beta)
-    target = _target(reward - beta * log_ratio.detach(), value.detach(), mask, lambda_)
+    target = _target(reward - beta * log_ratio.detach(), value.detach(), mask, step_start, lambda_, gamma)
     residual = value - target
     loss = trajectory_mean(residual.square(), mask)
     with torch.no_grad():
@@ -82,6 +96,7 @@ def policy_loss(
     level: str = "token",
     step_start: Tensor | None = None,
     lambda_: float = 1.0,
+    gamma: float = 1.0,
     through_later: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Squared error of the telescoped soft Bellman equation, for the policy: (9) and (10), without their α·KL.
@@ -96,8 +111,9 @@ def policy_loss(
     Args:
         value, log_ratio, reward, action_mask, beta: as in `value_loss`; no gradient flows to `value`.
         level: "token", "step" or "response".
-        step_start: [B, T] True at the first token of each step; only for level "step".
+        step_start: [B, T] True at the first token of each step; only for level "step", and for λ or γ below 1.
         lambda_: λ, from 0 to 1; see above. The response level has one state, so nothing to mix: 1 only.
+        gamma: γ, the discount of a step, from 0 to 1.
         through_later: no stop-gradient on later log-ratios (the response level never has one).
 
     Returns:
@@ -117,14 +133,15 @@ def policy_loss(
         if step_start is None:
             raise UsageError('level="step" needs step_start, a [B, T] mask of the first token of each step')
         log_ratio, reward, action_mask = merge_steps(log_ratio, reward, action_mask, step_start)
+        step_start = action_mask  # an action is a step now
     value, log_ratio, reward, mask = _prepare(value, log_ratio, reward, action_mask, beta)
     if level == "response":
         first = mask & (mask.cumsum(1) == 1)
-        residual = value.detach() - _suffix_sum(reward - beta * log_ratio)
+        residual = value.detach() - _target(reward - beta * log_ratio, value.detach(), mask, step_start, 1.0, gamma)
         loss = trajectory_mean(residual.square(), first)
     else:
         later = log_ratio if through_later else log_ratio.detach()
-        residual = value.detach() - _target(reward - beta * later, value.detach(), mask, lambda_)
+        residual = value.detach() - _target(reward - beta * later, value.detach(), mask, step_start, lambda_, gamma)
         # log_ratio - later is zero; unless `later` has it already, it carries the gradient of this action alone.
         residual = residual + beta * (log_ratio - later)
         loss = trajectory_mean(residual.square(), mask)
@@ -212,22 +229,35 @@ def _widen(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _target(gain: Tensor, value: Tensor, mask: Tensor, lambda_: float) -> Tensor:
+def _target(
+    gain: Tensor, value: Tensor, mask: Tensor, step_start: Tensor | None, lambda_: float, gamma: float
+) -> Tensor:
     """[B, T] target^λ at the marked positions, from r − βρ and V, both zero elsewhere. Linear in both.
 
-    The recursion y_t = x_t + λ y_{t+1} is unrolled by doubling: after k rounds y_t holds the terms up to x_{t+2^k−1}.
-    That is log₂ T operations on whole tensors in place of T on columns, in a graph that long.
+    The recursion y_t = x_t + c_t y_{t+1} is unrolled by doubling: after k rounds y_t holds the terms up to x_{t+2^k−1},
+    and c_t the product of as many factors. That is log₂ T operations on whole tensors in place of T on columns, in a
+    graph that long.
     """
-    if not 0 <= lambda_ <= 1:
-        raise UsageError(f"lambda_ is {lambda_}; expected a number from 0 to 1")
-    if lambda_ == 1:
+    for name, number in (("lambda_", lambda_), ("gamma", gamma)):
+        if not 0 <= number <= 1:
+            raise UsageError(f"{name} is {number}; expected a number from 0 to 1")
+    if lambda_ == gamma == 1:
         return _suffix_sum(gain)
-    # λ counts actions, so they are first moved together, to the left.
+    if step_start is None:
+        raise UsageError("lambda_ and gamma count steps: they need step_start, a [B, T] mask of their first tokens")
+    _check(action_mask=mask, step_start=step_start)
+    # What follows an action is the next action, so they are first moved together, to the left.
     slots = torch.arange(mask.shape[1], device=mask.device) < mask.sum(1, keepdim=True)
-    gain, value = (torch.zeros_like(x).masked_scatter(slots, x[mask]) for x in (gain, value))
-    target, reach = gain + (1 - lambda_) * _shifted(value, 1), 1
+    gain, value, start = (
+        torch.zeros_like(x).masked_scatter(slots, x[mask]) for x in (gain, value, (step_start != 0).to(gain.dtype))
+    )
+    ends_step = _shifted(start, 1) != 0
+    target = gain + torch.where(ends_step, gamma * (1 - lambda_) * _shifted(value, 1), 0.0)
+    factor = torch.ones_like(gain).masked_fill(ends_step, gamma * lambda_)
+    reach = 1
     while reach < mask.shape[1]:
-        target, reach = target + lambda_**reach * _shifted(target, reach), 2 * reach
+        target, factor = target + factor * _shifted(target, reach), factor * _shifted(factor, reach)
+        reach *= 2
     return torch.zeros_like(target).masked_scatter(mask, target[slots])
 
 

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class TrajectoryValues(NamedTuple):
+    """What a value model says of one trajectory, and how that ended."""
+
+    start: float
+    """V at the first action."""
+    middle: float
+    """V at the action in the middle, by count."""
+    won: bool
 
 
 def auc(scores: Sequence[float], won: Sequence[bool]) -> float | None:
@@ -21,7 +32,7 @@ def auc(scores: Sequence[float], won: Sequence[bool]) -> float | None:
     return (rank_sum - wins * (wins + 1) / 2) / (wins * losses)
 
 
-def value_summary(recent: Iterable[tuple[float, float, bool]]) -> dict[str, float | None]:
+def value_summary(recent: Iterable[TrajectoryValues]) -> dict[str, float | None]:
     """Mean V(s_0) of won and of lost trajectories, and the AUC of V for the outcome at the start and half-way."""
     recent = list(recent)
     if not recent:

@@ -51,21 +51,21 @@ class Recipe:
     paper: str = PAPER
     """Where the experiment is from; "": it is ours."""
 
-    def settings(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Fields of TrainConfig: this recipe's, and over them the given ones.
+    def settings(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Fields of TrainConfig: this recipe's, and over them `own`.
 
         Raises:
-            UsageError: another method is given; the numbers of one mean nothing to another.
+            UsageError: `own` says another method; the numbers of one mean nothing to another.
         """
         values = {name: setting.value for name, setting in self.train.items()}
         method = values["method"]
-        if given.get("method", method) != method:
+        if own.get("method", method) != method:
             raise UsageError(
-                f"recipe {self.name} is for method {method!r}, not {given['method']!r}; leave one of the two out"
+                f"recipe {self.name} is for method {method!r}, not {own['method']!r}; leave one of the two out"
             )
-        level = given.get("level", values.get("level"))
+        level = own.get("level", values.get("level"))
         # An unknown level is for TrainConfig to name.
-        return {name: value.get(level) if isinstance(value, dict) else value for name, value in values.items()} | given
+        return {name: value.get(level) if isinstance(value, dict) else value for name, value in values.items()} | own
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types, settings as {value, source, …} without what is empty."""

@@ -115,7 +115,8 @@ def encode_all(
     if other_actions:
         _warn(
             f"{other_actions} of {turns} turns to learn from would be handed over as another action than the stored "
-            'one by the agent so trained: its action is what follows the last "Action:" of a turn, or all of the turn; '
+            'one by the agent so trained: its action is what follows the last "Action:" of a turn or stands in '
+            "<action>…</action>, or all of the turn; "
             "store such turns with a line Action: …"
         )
     if not encoded:

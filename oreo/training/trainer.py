@@ -2,11 +2,13 @@
 
     rows of the update → backward, micro-batch by micro-batch → apply → log → save
 
+Updates are counted by how many are made: the first is made where 0 are, and its line of the log says step 1.
+
 Every update is the exact gradient of one whole batch, however it is cut into micro-batches and processes. Logs are
 JSON lines, and what oreo.training.trackers knows; there is no progress bar here, `on_step` gets each line.
 
-Models and optimisers: oreo.training.modules; data: oreo.training.rows; files: oreo.training.run_folder; how processes
-share models: oreo.training.devices.
+Models and optimisers: oreo.training.modules; data: oreo.training.rows; files: oreo.training.run_folder; metrics:
+oreo.training.batch_metrics; how processes share models: oreo.training.devices.
 """
 
 from __future__ import annotations
@@ -31,13 +33,14 @@ from oreo.files import writing
 from oreo.models import lora
 from oreo.models.saving import digest, save_model
 from oreo.training import trackers
+from oreo.training.batch_metrics import BatchMetrics
 from oreo.training.batches import Batch, MicroBatching
 from oreo.training.checkpoint import read_state, restore_optimizers, save_checkpoint
 from oreo.training.config import TrainConfig
 from oreo.training.devices import connect, sharded
 from oreo.training.interrupts import stop_requests, uninterrupted
 from oreo.training.methods.spec import MethodSpec, Update
-from oreo.training.metrics import value_summary
+from oreo.training.metrics import TrajectoryValues, value_summary
 from oreo.training.modules import build, load_start
 from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
 from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward
@@ -47,8 +50,6 @@ from oreo.training.small_models import describe, doubt, small_recipe
 from oreo.trajectory import Trajectory
 
 OnStep = Callable[[dict[str, Any]], None]
-Values = tuple[float, float, bool]
-"""Of one trajectory: V at its first and its middle action, and whether it was won."""
 _AUC_WINDOW = 1024
 """Trajectories over which the logged AUC and mean values are taken: one batch has too few of either outcome."""
 
@@ -103,39 +104,62 @@ def train(
         return run.train(on_step)
 
 
+def _refuse_without_adapters() -> None:
+    """Raises MissingExtra or UsageError where LoRA adapters cannot be trained."""
+    lora.require_peft()
+    if sharded():
+        raise UsageError("LoRA keeps a whole base on each device and cannot be sharded; use ddp.yaml, or lora_r=0")
+
+
 class Run:
-    """A run under way: its rows, its modules, its folder, and how many updates were made."""
+    """A run under way: its rows, its modules, its folder, and how many updates are made."""
 
     def __init__(self, data: Any, config: TrainConfig, folder: RunFolder, *, resume: bool = False) -> None:
+        """Make everything ready for the next update. Each part needs the ones above it.
+
+        Args and what is raised: as `train`.
+        """
         self.config, self.method, self.folder = config, config.spec, folder
+
+        # 1) The processes. What they cannot train is refused before a model is read.
         self.accelerator = connect(config.bf16, **trackers.accelerator_arguments(config, folder.path))
         self.main = self.accelerator.is_main_process
         if config.lora_r:
-            lora.require_peft()
-            if sharded():
-                raise UsageError(
-                    "LoRA keeps a whole base on each device and cannot be sharded; use ddp.yaml, or lora_r=0"
-                )
+            _refuse_without_adapters()
+
+        # 2) The starting policy, whose tokenizer writes the data as tokens.
         start, self.tokenizer = load_start(config)
         if config.instruction is not None:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.max_length = config.max_length or getattr(start.config.get_text_config(), "max_position_embeddings", None)
         self.rows = self._encode(data)
-        self.value_only_steps = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
-        self.steps = self.value_only_steps + self.rows.per_epoch * int(config.epochs or 0)
+        self.value_only_updates = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
+        self.total_updates = self.value_only_updates + self.rows.per_epoch * int(config.epochs or 0)
+
+        # 3) Where the run stands. The start is known by its weights before `build` below hands them over to be trained.
         self.identity = {"start": digest(start), "data": fingerprint(self.rows.examples)}
         checkpoint = folder.latest_checkpoint() if resume else None
-        state = self._state(checkpoint)
-        self.step: int = state["step"]
-        self.recent: collections.deque[Values] = collections.deque(map(tuple, state["recent"]), maxlen=_AUC_WINDOW)
+        state = {} if checkpoint is None else read_state(checkpoint)
+        if checkpoint is not None:
+            self._refuse_other_identity(state)
+        self.updates_made: int = state.get("step", 0)
+        self._updates_saved = self.updates_made
+        recent = (TrajectoryValues(*values) for values in state.get("recent", ()))
+        self.recent = collections.deque(recent, maxlen=_AUC_WINDOW)
+        """The trajectories that were learnt from last."""
+
+        # 4) Models with the weights of that moment, and their optimisers. What a forward pass can take depends on them.
         self.modules = build(self.accelerator, config, start, checkpoint, lambda: self._store_start(start))
         self.micro_batching = self._micro_batching()
-        if checkpoint:
+        if checkpoint is not None:
             restore_optimizers(checkpoint, self.modules.optimizers, self.modules.trained)
+
+        # 5) The folder, now that nothing speaks against going on in it.
         if resume and self.main:
-            folder.clean(self.step)
+            folder.clean(self.updates_made)
 
     def _encode(self, data: Any) -> Rows:
+        """The data as rows of the method."""
         if isinstance(data, str | os.PathLike):
             from oreo.data.buffer import TrajectoryBuffer
 
@@ -158,17 +182,14 @@ class Run:
             refuse_without_reward(examples, self.method.name)
         return Rows(examples, batch_size=config.batch_size, seed=config.seed, games_together=config.games_together)
 
-    def _state(self, checkpoint: Path | None) -> dict[str, Any]:
-        """Where the checkpoint stopped, which has to be of the same start and data; the beginning without one."""
-        if checkpoint is None:
-            return {"step": 0, "recent": []}
-        state = read_state(checkpoint)
+    def _refuse_other_identity(self, state: dict[str, Any]) -> None:
+        """Raises UsageError where a checkpoint's state is of another starting model or of other data."""
         for key, what in (("start", "the starting model"), ("data", "the training data")):
             if state.get(key) != self.identity[key]:
                 raise UsageError(f"cannot resume {self.folder.path}: {what} changed since; give another output folder")
-        return {"recent": [], **state}
 
     def _micro_batching(self) -> MicroBatching:
+        """How much of a batch goes into one forward pass."""
         pad, accelerator = self.tokenizer.pad_token_id, self.accelerator
         return MicroBatching(
             tokens=self.config.micro_tokens or (4096 if accelerator.device.type == "cpu" else 16384),
@@ -182,28 +203,32 @@ class Run:
     # The loop.
 
     def train(self, on_step: OnStep | None) -> TrainResult:
-        """Make the updates that are missing, and write the final models."""
-        saved, line = self.step, dict[str, Any]()
+        """Make the updates that are missing, and write the final models.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, or on any process a request to stop; a checkpoint was saved first.
+        """
+        line: dict[str, Any] = {}
         try:
             with self._logging() as log, stop_requests(self.accelerator.num_processes > 1) as requests:
-                while self.step < self.steps:
+                while self.updates_made < self.total_updates:
                     began = time.perf_counter()
-                    rows = self.rows.of(self.step)
-                    metrics, values = self.backward(rows)
+                    rows = self.rows.of(self.updates_made)
+                    metrics, trajectory_values = self.backward(rows)
                     with uninterrupted():
                         metrics |= self.apply(rows, metrics)
-                        self.recent.extend(values)
+                        self.updates_made += 1
+                        self.recent.extend(trajectory_values)
                         line = self.line(rows, metrics, time.perf_counter() - began)
                         log(line)
-                    if self.config.save_every and self.step % self.config.save_every == 0 and self.step < self.steps:
+                    if self._checkpoint_is_due():
                         self.save()
-                        saved = self.step
                     if on_step is not None and self.main:
-                        on_step(line | {"steps": self.steps})
+                        on_step(line | {"steps": self.total_updates})
                     if self._on_any_process(bool(requests)):
                         raise KeyboardInterrupt
         except KeyboardInterrupt:
-            if self.step > saved:
+            if self.updates_made > self._updates_saved:
                 with uninterrupted():
                     self.save()
             raise
@@ -211,77 +236,79 @@ class Run:
 
     @property
     def value_only(self) -> bool:
-        """Whether the next update is one of those before the policy's."""
-        return self.step < self.value_only_steps
+        """Whether the next update is one of those that train the value alone, before the policy's begin."""
+        return self.updates_made < self.value_only_updates
 
-    def backward(self, rows: Sequence[int]) -> tuple[dict[str, float], list[Values]]:
-        """Accumulate the gradient of the whole batch's loss. Returns its metrics, and values where there are any.
+    def backward(self, rows: Sequence[int]) -> tuple[dict[str, float], list[TrajectoryValues]]:
+        """Add the gradient of the whole batch's loss, however it is cut, to the parameters.
+
+        Returns the batch's metrics, and what the value model says of its trajectories.
 
         Each micro-batch's mean is weighted by its share of what the batch's mean runs over (rows, or tokens for
         imitation). `Accelerator.accumulate` would weigh a small last micro-batch as much as a full one.
         """
-        examples, world = self.rows.examples, self.accelerator.num_processes
-        update = self._update(rows)
-        whole = sum(self.method.weight(examples[row]) for row in rows)
-        groups = self.micro_batching.groups(rows, self.rows.lengths, self.rows.games)
-        sums: dict[str, Tensor] = {}
-        values: list[Values] = []
-        for index, group in enumerate(groups):
-            # A process that has fewer micro-batches than others repeats a row at no weight.
-            micro = [examples[row] for row in group or rows[:1]]
-            share = sum(self.method.weight(examples[row]) for row in group) / whole
-            last = index == len(groups) - 1
-            with contextlib.nullcontext() if last else self.modules.local_gradients(self.accelerator):
-                outcome = self.method.outcome(update, self._batch(micro), micro)
+        update, batch_weight, metrics = self._update(rows), self._weight(rows), BatchMetrics()
+        for micro in self.micro_batching.cut(rows, self.rows.lengths, self.rows.games):
+            examples = [self.rows.examples[row] for row in micro.rows]
+            share = 0.0 if micro.idle else self._weight(micro.rows) / batch_weight
+            with contextlib.nullcontext() if micro.last else self.modules.local_gradients(self.accelerator):
+                outcome = self.method.outcome(update, self._batch(examples), examples)
                 # Data-parallel wrappers average over processes, where the shares already add up to one.
-                self.accelerator.backward(outcome.loss * (share * world))
-            for name, metric in {"loss": outcome.loss.detach(), **outcome.metrics}.items():
-                sums[name] = sums.get(name, torch.zeros_like(metric)) + metric * share
-            if outcome.values is not None and group:
-                for example, (start, middle) in zip(micro, outcome.values.tolist(), strict=True):
-                    values.append((start, middle, example.won))
+                self.accelerator.backward(outcome.loss * (share * self.accelerator.num_processes))
+            metrics.add(outcome, [] if micro.idle else examples, share)
         self.modules.average_adapters(self.accelerator)
-        names = sorted(sums)
-        totals = torch.stack([sums[name].float() for name in names])
-        if self.accelerator.num_processes > 1:
-            from accelerate.utils import gather_object
-
-            totals = self.accelerator.reduce(totals, "sum")
-            values = gather_object(values)
-        return dict(zip(names, totals.tolist(), strict=True)), values
+        return metrics.over_processes(self.accelerator)
 
     def apply(self, rows: Sequence[int], metrics: dict[str, float]) -> dict[str, float]:
-        """Clip and step every model that is being trained. Returns gradient norms and learning rates."""
+        """Step the models that are trained in this update by their gradients, which are clipped first and gone then.
+
+        Returns gradient norms and learning rates.
+
+        Raises:
+            NonFiniteLoss: a metric or a norm is not finite; no weight has changed then.
+        """
         self._refuse_not_finite(rows, metrics)
         names = [name for name in self.modules.models if not (self.value_only and name == "policy")]
         norms = self.modules.clip(names, self.config.max_grad_norm)
         self._refuse_not_finite(rows, norms)
         rates = {name: self._rate(name) for name in names}
         self.modules.step(rates)
-        self.step += 1
         return norms | {"lr" if name == "policy" else "value_lr": rate for name, rate in rates.items()}
 
     def save(self) -> None:
-        """A checkpoint of this moment. All processes take part."""
+        """Write a checkpoint of this moment. All processes take part."""
         save = self.modules.saver(self.tokenizer, keep=self.main)
         moments = self.modules.moments(keep=self.main)
         if self.main:
             state = {"config": self.config.to_dict(), **self.identity, "recent": list(self.recent)}
-            save_checkpoint(self.folder.checkpoints, self.step, save=save, moments=moments, state=state)
+            save_checkpoint(self.folder.checkpoints, self.updates_made, save=save, moments=moments, state=state)
+        self._updates_saved = self.updates_made
         self.accelerator.wait_for_everyone()
+
+    def _checkpoint_is_due(self) -> bool:
+        every = self.config.save_every
+        return bool(every) and self.updates_made % every == 0 and self.updates_made < self.total_updates
 
     # Parts of an update.
 
     def _update(self, rows: Sequence[int]) -> Update:
         """What the micro-batches of an update share, with what the method prepares of the whole batch."""
-        called = self.modules.called
         update = Update(
-            self.config, called["policy"], called.get("value"), self.modules.reference, self.value_only, self.max_length
+            self.config,
+            policy=self.modules.called["policy"],
+            value=self.modules.called.get("value"),
+            reference=self.modules.reference,
+            value_only=self.value_only,
+            max_length=self.max_length,
         )
         if self.method.prepare is None:
             return update
         examples = [self.rows.examples[row] for row in rows]
         return dataclasses.replace(update, prepared=self.method.prepare(update, examples, self._total))
+
+    def _weight(self, rows: Sequence[int]) -> int:
+        """What a mean over these rows runs over, such as their number."""
+        return sum(self.method.weight(self.rows.examples[row]) for row in rows)
 
     def _total(self, examples: Sequence[Example], measure: Callable[[Batch, Sequence[Example]], Tensor]) -> Tensor:
         """Sum of a scalar over micro-batches of these examples and all processes, without gradient."""
@@ -289,19 +316,22 @@ class Run:
         apart = [str(index) for index in range(len(examples))]  # as if each were of a game of its own
         total = torch.zeros((), device=self.accelerator.device)
         with torch.no_grad():
-            for group in self.micro_batching.groups(range(len(examples)), lengths, apart):
-                micro = [examples[index] for index in group] or list(examples[:1])
-                total += measure(self._batch(micro), micro) * bool(group)
+            for micro in self.micro_batching.cut(range(len(examples)), lengths, apart):
+                chosen = [examples[row] for row in micro.rows]
+                total += measure(self._batch(chosen), chosen) * (not micro.idle)
         return self.accelerator.reduce(total, "sum")
 
     def _batch(self, examples: Sequence[Example]) -> Batch:
+        """All sequences of these rows as tensors on the device."""
         return self.micro_batching.batch([piece for example in examples for piece in example.pieces])
 
     def _rate(self, name: str) -> float:
         """Linear warm-up, then a cosine to zero, over the updates in which this model is trained."""
-        before = self.value_only_steps if name == "policy" else 0
+        before = self.value_only_updates if name == "policy" else 0
         peak = self.config.lr if name == "policy" else self.config.value_lr
-        return float(peak or 0.0) * schedule(self.step - before, self.steps - before, self.config.warmup)
+        return float(peak or 0.0) * schedule(
+            self.updates_made - before, self.total_updates - before, self.config.warmup
+        )
 
     def _on_any_process(self, flag: bool) -> bool:
         """Whether it is so on any process."""
@@ -314,15 +344,15 @@ class Run:
         names = not_finite(metrics)
         if not names:
             return
-        folder = self.folder.path / f"nonfinite-step-{self.step + 1:08d}"
+        folder = self.folder.path / f"nonfinite-step-{self.updates_made + 1:08d}"
         if self.main:
             keep_batch(folder, [self.rows.examples[row] for row in rows], metrics, self.micro_batching.pad_id)
         self.accelerator.wait_for_everyone()  # a launcher kills all processes when the first of them fails
-        what = f"{', '.join(names)} not finite at update {self.step + 1}; its batch is in {folder}"
-        if not self.step:
+        what = f"{', '.join(names)} not finite at update {self.updates_made + 1}; its batch is in {folder}"
+        if not self.updates_made:
             raise NonFiniteLoss(f"{what}; nothing was trained yet, so a lower lr will not help: look at model and data")
         self.save()
-        good = self.folder.checkpoints / f"step-{self.step:08d}"
+        good = self.folder.checkpoints / f"step-{self.updates_made:08d}"
         raise NonFiniteLoss(
             f"{what}, the weights from before it in {good}; --resume makes this update again and most likely ends the "
             f"same, so begin a new run with a lower lr, from the start or from {good / 'policy'} (its reference, then)"
@@ -337,7 +367,9 @@ class Run:
             yield lambda line: None
             return
         self._write_config()
-        trackers.begin(self.accelerator, self.config, self.folder.path, step=self.step, run_id=self.folder.run_id)
+        trackers.begin(
+            self.accelerator, self.config, self.folder.path, step=self.updates_made, run_id=self.folder.run_id
+        )
         try:
             with self.folder.logging() as write:
 
@@ -353,9 +385,9 @@ class Run:
         """What the log says about the update just made."""
         tokens = self.rows.tokens(rows)
         return {
-            "step": self.step,
-            "epoch": round(self.step / self.rows.per_epoch, 4),
-            "phase": "value" if self.step <= self.value_only_steps else self.method.name,
+            "step": self.updates_made,
+            "epoch": round(self.updates_made / self.rows.per_epoch, 4),
+            "phase": "value" if self.updates_made <= self.value_only_updates else self.method.name,
             **metrics,
             **value_summary(self.recent),
             "tokens": tokens,
@@ -364,7 +396,8 @@ class Run:
         }
 
     def _write_config(self) -> None:
-        self.folder.write_config(**self.identity, steps=self.steps, processes=self.accelerator.num_processes)
+        """Store what the run is set to, and what it starts from, in config.json."""
+        self.folder.write_config(**self.identity, steps=self.total_updates, processes=self.accelerator.num_processes)
 
     def _store_start(self, start: Any) -> str:
         """Keep the sum of a base and an adapter, which nobody has stored yet, in base/; returns that folder."""
@@ -376,13 +409,13 @@ class Run:
         return str(base)
 
     def _finish(self, line: dict[str, Any]) -> TrainResult:
-        """Write the final models."""
+        """Write the final models, and warn where so short a training can hardly have learnt anything."""
         save = self.modules.saver(self.tokenizer, keep=self.main)
         if self.main:
             self.folder.finish(save)
             policy = self.modules.models["policy"]
             weights = sum(parameter.numel() for parameter in policy.parameters())
-            if message := doubt(self.config, weights, self.step - self.value_only_steps, line):
+            if message := doubt(self.config, weights, self.updates_made - self.value_only_updates, line):
                 warnings.warn(message, stacklevel=4)
         self.accelerator.wait_for_everyone()
-        return self.folder.result(self.step, line)
+        return self.folder.result(self.updates_made, line)

@@ -40,7 +40,7 @@ def make_agent(architecture: str, tokenizer: Any, k: int = 1, **settings: Any) -
 
 def check(agent: AdmissibleAgent, trajectory: Trajectory) -> None:
     """Every command's log-probability, and the value of those that were weighed, from one plain pass for each."""
-    value = agent.reader.value_model().cache.model
+    value = agent.reader.needed_value_reader().cache.model
     for index, step in enumerate(trajectory.steps):
         prefix = prefix_of(agent.reader.contexts.format, trajectory.steps[: index + 1])
         assert [candidate.text for candidate in step.candidates] == list(dict.fromkeys(step.admissible_commands or ()))
@@ -99,7 +99,7 @@ def test_a_model_that_is_read_again_chooses_alike(tokenizer: Any, monkeypatch: p
 
     cached = rollout(Menu, agent=make_agent("llama", tokenizer, k=2), episodes=3)
     agent = make_agent("llama", tokenizer, k=2)
-    reader, value = agent.reader, agent.reader.value_model()
+    reader, value = agent.reader, agent.reader.needed_value_reader()
     reader.policy, value.cache = Rereading(reader.policy.model), Rereading(value.cache.model)
     again = rollout(Menu, agent=agent, episodes=3)
     assert [[s.text for s in episode.steps] for episode in cached] == [

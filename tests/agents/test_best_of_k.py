@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from helpers.word_models import Babble, Lines, make_model
-from oreo.agents.best_of_k import BestOfKAgent
+from oreo.agents.best_of_k import BestOfKAgent, most_valuable
 from oreo.agents.language_model import LanguageModelAgent
 from oreo.agents.reading import EpisodeReader
 from oreo.encoding.turn_format import TurnFormat, tail
 from oreo.envs.text_env import continues_message
 from oreo.errors import DataError
 from oreo.rollouts.loop import rollout
-from oreo.trajectory import Step, Trajectory
+from oreo.trajectory import Candidate, Step, Trajectory
 
 
 def make_agent(architecture: str, tokenizer: Any, k: int, **settings: Any) -> BestOfKAgent:
@@ -42,7 +42,7 @@ def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = (
     behind = ""
     for index, step in enumerate(trajectory.steps):
         prefix = prefix_of(agent.reader.contexts.format, trajectory.steps[: index + 1])
-        assert step.value == pytest.approx(float(plain(agent.value.cache.model, prefix)[-1, 0]), abs=1e-4)
+        assert step.value == pytest.approx(float(plain(agent.value_reader.cache.model, prefix)[-1, 0]), abs=1e-4)
         texts = [candidate.text for candidate in step.candidates]
         assert len(texts) == len(set(texts))
         for candidate in step.candidates:
@@ -50,7 +50,7 @@ def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = (
                 candidate.text, continues_message=continues_message(candidate.text, stop), preceding=behind
             )
             # Before the last token, which ends the turn, whether or not it was reached.
-            worth = float(plain(agent.value.cache.model, prefix + ids[:-1])[-1, 0])
+            worth = float(plain(agent.value_reader.cache.model, prefix + ids[:-1])[-1, 0])
             assert candidate.value == pytest.approx(worth, abs=1e-4)
             spoken = ids[: agent.reader.sampler.max_new_tokens]
             logits = plain(agent.reader.policy.model, prefix + spoken)[len(prefix) - 1 : -1]
@@ -60,6 +60,20 @@ def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = (
         best = max(step.candidates, key=lambda candidate: candidate.value or 0.0)
         assert (step.text, step.log_prob) == (best.text, best.log_prob)
         behind = tail(step, (*trajectory.steps, step)[index + 1].observation)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "index"),
+    [
+        ([("a", -1.0, 0.25), ("b", -9.0, 0.5), ("c", -1.0, -1.0)], 1),
+        ([("a", -3.0, 0.5), ("b", -2.0, 0.5), ("c", -1.0, 0.25)], 1),
+        ([("a", -2.0, 0.5), ("b", -2.0, 0.5)], 0),
+        ([("a", -1.0, None), ("b", None, -7.0)], 1),
+        ([("a", None, None), ("b", -8.0, None)], 1),
+    ],
+)
+def test_value_decides_then_likelihood_then_order(candidates: list[tuple[str, Any, Any]], index: int) -> None:
+    assert most_valuable([Candidate(*candidate) for candidate in candidates]) == index
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma2"])
@@ -112,8 +126,8 @@ def test_it_does_not_depend_on_the_batch(tokenizer: Any) -> None:
 
 def test_where_all_values_are_equal_the_likeliest_is_said(tokenizer: Any) -> None:
     agent = make_agent("llama", tokenizer, k=4)
-    torch.nn.init.zeros_(agent.value.cache.model.score.weight)
-    torch.nn.init.zeros_(agent.value.cache.model.score.bias)
+    torch.nn.init.zeros_(agent.value_reader.cache.model.score.weight)
+    torch.nn.init.zeros_(agent.value_reader.cache.model.score.bias)
     for trajectory in rollout(Babble, agent=agent, episodes=3):
         for step in trajectory.steps:
             assert step.log_prob == max(candidate.log_prob or 0.0 for candidate in step.candidates)
@@ -146,7 +160,7 @@ def test_what_was_read_of_the_chosen_turn_is_not_read_again(tokenizer: Any) -> N
         cache.read = reading
 
     counting(agent.reader.policy)
-    counting(agent.value.cache)
+    counting(agent.value_reader.cache)
     (trajectory,) = rollout(Babble, agent=agent, episodes=1)
     steps = trajectory.steps
     longest = [len(agent.reader.contexts.format.between(step.observation)) + 2 for step in steps[1:]]

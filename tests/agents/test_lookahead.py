@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from helpers.word_models import WORDS, Babble, make_model
 from oreo.agents.lookahead import LookaheadAgent
@@ -59,9 +61,15 @@ def make_agent(tokenizer: Any, architecture: str = "llama", **settings: Any) -> 
     return LookaheadAgent(EpisodeReader(policy, tokenizer, value=value, **{"max_new_tokens": 4} | settings), **own)
 
 
+@cache
+def outputs_of(model: Any, ids: tuple[int, ...]) -> torch.Tensor:
+    """Of one plain pass; the same state is asked about from several sides."""
+    return plain(model, list(ids))
+
+
 def log_prob_of(agent: LookaheadAgent, prefix: list[int], command: str) -> float:
     ids = agent.reader.contexts.format.turn(command)
-    log_probs = plain(agent.reader.policy.model, prefix + ids)[len(prefix) - 1 : -1].log_softmax(-1)
+    log_probs = outputs_of(agent.reader.policy.model, (*prefix, *ids))[len(prefix) - 1 : -1].log_softmax(-1)
     return sum(float(log_probs[at, token]) for at, token in enumerate(ids))
 
 
@@ -87,7 +95,7 @@ def worth_of(
             continue
         ids = prefix + agent.reader.contexts.format.turn(command) + agent.reader.contexts.format.between(observation)
         if depth == 1:
-            worths[command] = reward + float(plain(agent.caches[1].model, ids)[-1, 0])
+            worths[command] = reward + float(outputs_of(agent.caches[1].model, tuple(ids))[-1, 0])
         else:
             later = worth_of(agent, world, ids, info["admissible_commands"], depth - 1, beta)
             worths[command] = reward + max(ranked(agent, ids, later, beta).values())
@@ -141,7 +149,7 @@ def test_it_does_not_depend_on_the_batch_nor_on_the_cache(proposals: str, tokeni
     alone = texts(rollout(Tale, agent=agent(), episodes=5, batch_size=1))
     assert texts(rollout(Tale, agent=agent(), episodes=5, batch_size=5)) == alone
     slow = agent()
-    reader, value = slow.reader, slow.reader.value_model()
+    reader, value = slow.reader, slow.reader.needed_value_reader()
     reader.policy, value.cache = Rereading(reader.policy.model), Rereading(value.cache.model)
     slow.caches = reader.policy, value.cache
     assert texts(rollout(Tale, agent=slow, episodes=5)) == alone

@@ -38,7 +38,7 @@ def test_a_model_whose_weights_are_not_numbers_is_refused(value: bool, tokenizer
 
 def test_a_model_that_gives_no_numbers_later_on_is_refused_then(tokenizer: Any) -> None:
     agent = agent_of("llama", tokenizer, value=make_model("llama", seed=1, value=True))
-    torch.nn.init.constant_(agent.reader.value_model().cache.model.model.norm.weight, float("nan"))
+    torch.nn.init.constant_(agent.reader.needed_value_reader().cache.model.model.norm.weight, float("nan"))
     with pytest.raises(DataError, match="the value model gives outputs that are not finite numbers"):
         rollout(Babble, agent=agent, episodes=1)
     agent = agent_of("llama", tokenizer)

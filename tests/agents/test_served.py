@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from helpers.commands import run_oreo
 from helpers.protocol_server import ProtocolServer, same, served
 from helpers.word_models import Babble, Lines
 from oreo.agents import load_agent
@@ -192,7 +193,7 @@ def test_collect_ends_with_one_line_and_an_error_code_when_the_server_does_not_c
 ) -> None:
     protocol.rule = lambda body: f"the key {KEY} has run out" if len(protocol.asked) > 250 else None
     process = oreo(*collecting(protocol), cwd=tmp_path, OPENAI_API_KEY=KEY)
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=300)
     assert (process.returncode, out) == (1, ""), error
     *progress, last = error.splitlines()  # a slow machine shows some
     assert last == f"oreo: rule at {protocol.url} refuses: HTTP 400: the key *** has run out"
@@ -272,7 +273,7 @@ def serving(folder: Path, port: int, log: Path) -> Iterator[str]:
             env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         )
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
@@ -305,14 +306,14 @@ def test_a_served_model_plays_as_it_does_here(
 
 
 def test_a_real_server_can_be_evaluated_from_the_command_line(
-    transformers_serve: str, chatting: Path, tmp_path: Path
+    transformers_serve: str, chatting: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--agent", f"served:{chatting}", "--agent-arg", f"server={transformers_serve}"]
     valued = ["--agent-arg", f"value={chatting}", "--best-of", 2]
-    process = oreo("eval", *asked, *valued, "--episodes", 2, "--max-steps", 3, "--json", cwd=tmp_path)
-    out, error = process.communicate(timeout=300)
-    assert process.returncode == 0, error
-    assert '"episodes": 2' in out
+    code = run_oreo("eval", *asked, *valued, "--episodes", 2, "--max-steps", 3, "--json")
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert '"episodes": 2' in printed.out
 
 
 def test_a_model_that_a_real_server_does_not_have_is_named(transformers_serve: str) -> None:

@@ -154,7 +154,7 @@ def test_a_printed_evaluation_is_its_table_and_what_others_wrote_is_text_in_it()
     table = str(summarise([episode]))
     assert table == "\n".join(
         [
-            "[bold]lm[/nope]�[2J · env data=�]0;x�",
+            "[bold]lm[/nope] · env data=",
             "",
             "task type                  won  success   95 % interval  steps  return",
             "──────────────────────────────────────────────────────────────────────",

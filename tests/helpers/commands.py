@@ -13,6 +13,9 @@ import pytest
 
 from oreo.cli import main
 
+GUESS = f"{Path(__file__).resolve().parents[2] / 'examples' / 'guess.py'}:Guess"
+"""The guessing game, as a command names it."""
+
 
 def exit_code(call: Callable[[], None]) -> int:
     """How it would end a process: 0 where it returns."""

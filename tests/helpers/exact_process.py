@@ -1,10 +1,10 @@
 """Decision processes of a few tokens, small enough to be solved: all states, and the optimum by dynamic programming.
 
 A state is everything written before it, so the process is a tree, and a token leads to one state. The soft optimum
-against a reference π_ref at temperature β, without discount, V* = 0 where the episode is over:
+against a reference π_ref at temperature β, V* = 0 where the episode is over, γ a discount where a turn ends (else 1):
 
-    V*(s)   = β log Σ_a π_ref(a|s) exp((r(s,a) + V*(s'))/β)
-    π*(a|s) = π_ref(a|s) exp((r(s,a) + V*(s') − V*(s))/β)
+    V*(s)   = β log Σ_a π_ref(a|s) exp((r(s,a) + γ V*(s'))/β)
+    π*(a|s) = π_ref(a|s) exp((r(s,a) + γ V*(s') − V*(s))/β)
 
 `Conversation` is one of them as a text environment. Not here: what is trained (test_exactness.py).
 """
@@ -105,12 +105,6 @@ def name(walk: Walk) -> str:
     return "".join(token for _, token in walk)
 
 
-def turn_starts(process: Process) -> set[str]:
-    """The states in which a turn begins."""
-    after = {move.state for moves in process.values() for move in moves.values() if move.ends_turn}
-    return {next(iter(process))} | {state for state in after if state is not None}
-
-
 def random_reference(process: Process, seed: int = 0) -> Table:
     """log π_ref: softmax of standard normal numbers over the tokens of each state."""
     random = np.random.default_rng((1, seed))
@@ -122,18 +116,18 @@ def random_reference(process: Process, seed: int = 0) -> Table:
     return table
 
 
-def solve(process: Process, reference: Table, beta: float) -> tuple[dict[str, float], Table]:
-    """V* and log π*, in float64.
+def solve(process: Process, reference: Table, beta: float, gamma: float = 1.0) -> tuple[dict[str, float], Table]:
+    """V* and log π*, in float64, with a discount γ a turn.
 
     `reference` may leave probability to tokens that the process does not have: π* gives them none.
     """
     value: dict[str, float] = {}
     policy: Table = {}
     for state, moves in reversed(process.items()):
-        gains = {
-            token: reference[state, token] + (move.reward + (0.0 if move.state is None else value[move.state])) / beta
-            for token, move in moves.items()
-        }
+        gains = {}
+        for token, move in moves.items():
+            later = 0.0 if move.state is None else value[move.state] * (gamma if move.ends_turn else 1.0)
+            gains[token] = reference[state, token] + (move.reward + later) / beta
         most = max(gains.values())
         total = most + math.log(sum(math.exp(gain - most) for gain in gains.values()))
         value[state] = beta * total

@@ -39,7 +39,7 @@ def test_success_is_told_as_a_rate_when_all_have_ended(capsys, monkeypatch) -> N
     monkeypatch.setattr("oreo.progress._SECONDS_BETWEEN_LINES", -1.0)
     with Episodes("evaluating", 4) as seen:
         for won in (True, True, False, False):
-            seen.one(won)
+            seen.count(won)
     assert capsys.readouterr().err.splitlines() == [
         "evaluating: 1 of 4 won 1 of the 1 that ended first",
         "evaluating: 2 of 4 won 2 of the 2 that ended first",

@@ -1,7 +1,8 @@
-"""oreo.records: each value is of the type that its field is annotated with."""
+"""oreo.records: each value is of the type that its field is annotated with, and in its range."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from oreo.errors import UsageError
-from oreo.records import check_types, check_values
+from oreo.records import ABOVE_0, check_ranges, check_types, check_values
 
 
 @dataclass
@@ -64,3 +65,26 @@ def test_single_values_are_checked_against_the_fields_of_their_names() -> None:
     check_values(Record, {"count": 3})
     with pytest.raises(UsageError, match="count is '3'; expected a whole number"):
         check_values(Record, {"count": "3"})
+
+
+RANGES = {"count": (1, math.inf), "share": (ABOVE_0, 1), "name": (0, 1)}
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 1), (10**9, 1e-300)])
+def test_what_is_in_its_range_passes_ends_included_and_none_is_in_every_range(count: int, share: float) -> None:
+    check_ranges(Record(count=count, share=share, name=None), RANGES)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "message"),
+    [
+        ({"count": (1, math.inf)}, "count is 0; expected 1 or more"),
+        ({"count": (1, 5)}, "count is 0; expected a number from 1 to 5"),
+        ({"share": (ABOVE_0, math.inf)}, "share is 0.0; expected a number above 0"),
+        ({"share": (ABOVE_0, 1)}, "share is 0.0; expected a number above 0 and at most 1"),
+        ({"share": (-2, -1)}, "share is 0.0; expected a number from -2 to -1"),
+    ],
+)
+def test_what_is_out_of_its_range_is_named_with_the_range(ranges: dict[str, tuple[float, float]], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        check_ranges(Record(), ranges)

@@ -34,9 +34,9 @@ def find_data(data: str | os.PathLike[str] | None = None, *, label: str = "data"
     """
     hint = _HOW_TO_GET if label == "data" else f"run `alfworld-download` and give {label} or ALFWORLD_DATA its folder"
     label = label if data is not None else "ALFWORLD_DATA"
-    given = os.fspath(data) if data is not None else os.environ.get("ALFWORLD_DATA", "")
-    place = Path(given or "~/.cache/alfworld").expanduser()
-    if not given and not (place / LAYOUT).is_dir():
+    path = os.fspath(data) if data is not None else os.environ.get("ALFWORLD_DATA", "")
+    place = Path(path or "~/.cache/alfworld").expanduser()
+    if not path and not (place / LAYOUT).is_dir():
         raise DataError(f"{label} is not set; {hint}")
     if not place.exists():
         raise DataError(f"{label}: there is no folder or pack {place}; {hint}")

@@ -167,10 +167,10 @@ def _variables(tree: Tree) -> Iterable[str]:
 def _candidates(name: str, kind: str, conjuncts: list[_Conjunct], world: World) -> tuple[list[str], list[_Conjunct]]:
     """Return what a variable can stand for by its type and by fixed facts, and the conjuncts still to be checked."""
     candidates: list[str] | None = None
-    rest = []
+    unchecked = []
     for conjunct in conjuncts:
         if conjunct.fact is None or conjunct.variables != {name} or conjunct.fact[0] in CHANGING:
-            rest.append(conjunct)
+            unchecked.append(conjunct)
             continue
         predicate, arguments = conjunct.fact
         places = [place for place, argument in enumerate(arguments) if argument == name]
@@ -184,7 +184,7 @@ def _candidates(name: str, kind: str, conjuncts: list[_Conjunct], world: World) 
         candidates = sorted(allowed) if candidates is None else [thing for thing in candidates if thing in allowed]
     things = world.types if candidates is None else candidates
     # In PDDL everything is an object.
-    return [thing for thing in things if kind == "object" or world.types[thing] == kind], rest
+    return [thing for thing in things if kind == "object" or world.types[thing] == kind], unchecked
 
 
 def _source(name: str, conjuncts: list[_Conjunct], bound: set[str]) -> tuple[str, tuple[str, ...]] | None:

@@ -173,9 +173,9 @@ def _shared_facts(text: str) -> dict[str, frozenset[Fact]]:
 
 
 def _plain_facts(text: str) -> dict[str, set[Fact]]:
-    *pieces, rest = text.split(")")
-    if rest.strip():
-        raise DataError(f"malformed PDDL problem: {rest.strip()[:40]!r} in :init")
+    *pieces, trailing = text.split(")")
+    if trailing.strip():
+        raise DataError(f"malformed PDDL problem: {trailing.strip()[:40]!r} in :init")
     facts: dict[str, set[Fact]] = {}
     for piece in pieces:
         words = piece.split() or [""]

@@ -153,12 +153,12 @@ class World:
 
     def rows(self, predicate: str, pattern: tuple[str | None, ...]) -> Sequence[Fact]:
         """The facts of a predicate that never changes which agree with `pattern` (None: anything), sorted."""
-        given = tuple(place for place, value in enumerate(pattern) if value is not None)
-        index = self._index.get((predicate, given))
+        bound = tuple(place for place, value in enumerate(pattern) if value is not None)
+        index = self._index.get((predicate, bound))
         if index is None:
-            index = self._index[predicate, given] = {}
+            index = self._index[predicate, bound] = {}
             for row in sorted(self.facts.get(predicate, ())):
-                index.setdefault(tuple(row[place] for place in given), []).append(row)
+                index.setdefault(tuple(row[place] for place in bound), []).append(row)
         return index.get(tuple(value for value in pattern if value is not None), ())
 
     def can_be_at(self, thing: str, location: str) -> bool:

@@ -43,9 +43,9 @@ class Memory:
 
     def observe(self, action: str, feedback: str) -> None:
         """Take in the feedback to an action."""
-        verb, _, rest = action.strip().partition(" ")
-        if verb == "go" and rest.startswith("to "):
-            self._went(rest[3:].strip(), refused=feedback.strip() == REFUSED)
+        verb, _, argument = action.strip().partition(" ")
+        if verb == "go" and argument.startswith("to "):
+            self._went(argument[3:].strip(), refused=feedback.strip() == REFUSED)
         if facing := _FACING.search(feedback):
             self._within_reach(re.findall(_NAME, facing[1]))
         for closed in _CLOSED.finditer(feedback):

@@ -124,7 +124,7 @@ def _draw_furniture(draws: Draws, plan: FloorPlan, needed: list[str], limit: int
         by_kind.setdefault(receptacle.kind, []).append(receptacle)
     kept = [by_kind[kind].pop() for kind in dict.fromkeys(needed)]
     for _ in range(_size(draws, len(plan.receptacles), limit) - len(kept)):
-        kept.append(by_kind[draws.choice([kind for kind, rest in by_kind.items() if rest])].pop())
+        kept.append(by_kind[draws.choice([kind for kind, receptacles in by_kind.items() if receptacles])].pop())
     return sorted(kept, key=lambda receptacle: receptacle.id)
 
 

@@ -126,8 +126,8 @@ def is_generated(name: str) -> bool:
 def parse_name(name: str) -> GeneratorSettings:
     """The settings a name stands for. Raises UsageError where it is no name of a generated game."""
     try:
-        split, seed, index, rest = name.split("/")
-        dialect, receptacles, objects, *narrowed = rest.split("-")
+        split, seed, index, suffix = name.split("/")
+        dialect, receptacles, objects, *narrowed = suffix.split("-")
         settings = GeneratorSettings(
             seed=int(seed),
             index=int(index),
@@ -175,34 +175,34 @@ def _read_part(part: str) -> tuple[str, Any]:
 _ALL_PLANS = (*ROOMS, *(f"FloorPlan{first + i}" for first in ROOMS.values() for i in range(1, 31)))
 
 
-def _names(what: str, given: Any, read: Callable[[object], str], order: Sequence[str]) -> tuple[str, ...]:
+def _names(what: str, names: Any, read: Callable[[object], str], order: Sequence[str]) -> tuple[str, ...]:
     """Return what was given, one or several, as a tuple in the order of `order`, without repetitions."""
-    several = isinstance(given, Iterable) and not isinstance(given, str)
-    chosen = {read(value) for value in (given if several else (given,))}
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    chosen = {read(value) for value in (names if several else (names,))}
     if not chosen:
         some = ", ".join(order[:6]) + (", …" if len(order) > 6 else "")
         raise UsageError(f"{what} is empty: choose from {some}, or None for all")
     return tuple(name for name in order if name in chosen)
 
 
-def _task_type(given: object) -> str:
-    _check_choice("task type", given, TASK_TYPES)
-    return str(given)
+def _task_type(name: object) -> str:
+    _check_choice("task type", name, TASK_TYPES)
+    return str(name)
 
 
-def _object_kind(given: object) -> str:
+def _object_kind(name: object) -> str:
     kinds = {kind.lower(): kind for kind in KINDS}
-    word = str(given).strip().lower()
+    word = str(name).strip().lower()
     if word not in kinds:
-        raise UsageError(f"unknown object {given!r}: {did_you_mean(word, kinds)}")
+        raise UsageError(f"unknown object {name!r}: {did_you_mean(word, kinds)}")
     return kinds[word]
 
 
-def _span(given: Any) -> tuple[int, int]:
-    numbers = tuple(given) if isinstance(given, Sequence) else ()
+def _span(steps: Any) -> tuple[int, int]:
+    numbers = tuple(steps) if isinstance(steps, Sequence) else ()
     whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
     if len(numbers) != 2 or not whole or not 1 <= numbers[0] <= numbers[1]:
-        raise UsageError(f"expert_steps={given!r}: expected the fewest and the most steps, such as (10, 20)")
+        raise UsageError(f"expert_steps={steps!r}: expected the fewest and the most steps, such as (10, 20)")
     return numbers
 
 

@@ -78,7 +78,7 @@ def _possible_types(
     asked = {"task_types": task_types if task_types != TASK_TYPES else (), "objects": objects, "floor_plans": plans}
     for setting, values in asked.items():
         if missing := [name for name in values or () if name not in met[setting]]:
-            others = [f"{name}={', '.join(given)}" for name, given in asked.items() if given and name != setting]
+            others = [f"{name}={', '.join(chosen)}" for name, chosen in asked.items() if chosen and name != setting]
             where = f" with {' and '.join(others)}" if others else ""
             raise UsageError(f"{setting}: there is no task for {', '.join(missing)}{where}; leave it out")
     return tuple(task_type for task_type in task_types if plans_of[task_type])

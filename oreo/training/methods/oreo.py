@@ -8,12 +8,13 @@ model: computing both from one pair of forward passes and then stepping both opt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from oreo.training.batches import Batch
-from oreo.training.losses import merge_steps, policy_loss, trajectory_mean, value_loss
+from oreo.training.losses import policy_loss, trajectory_mean, value_loss
 from oreo.training.methods.log_ratios import token_log_ratios, whole
 from oreo.training.methods.spec import LossOutcome, MethodSpec, Update
 from oreo.training.recipe import Setting
@@ -40,19 +41,20 @@ def _soft_bellman(update: Update, batch: Batch, examples: Sequence[Example], *, 
         log_ratio, kl = token_log_ratios(update, batch, kl=True)
     mask, joined = whole(batch.action_mask, examples)
     value, log_ratio, kl, reward, step_start = map(joined, (value, log_ratio, kl, batch.reward, batch.step_start))
-    terms = (log_ratio, reward, mask)
-    beta = float(config.beta or 0.0)
-    states = merge_steps(*terms, step_start) if config.level == "step" else terms
-    loss, metrics = value_loss(value, *states, beta=beta, lambda_=config.lambda_)
+    terms: dict[str, Any] = dict(
+        log_ratio=log_ratio,
+        reward=reward,
+        action_mask=mask,
+        step_start=step_start,
+        beta=float(config.beta or 0.0),
+        gamma=config.gamma,
+    )
+    # A target taken from a value that has not learnt yet overshoots, so it first learns from what was received.
+    value_lambda = 1.0 if update.value_only else config.value_lambda
+    loss, metrics = value_loss(value, **terms, lambda_=value_lambda)
     if not update.value_only:
         on_policy, more = policy_loss(
-            value,
-            *terms,
-            beta=beta,
-            level=config.level,
-            step_start=step_start,
-            lambda_=config.lambda_,
-            through_later=through_later,
+            value, **terms, level=config.level, lambda_=config.policy_lambda, through_later=through_later
         )
         mean_kl = trajectory_mean(kl, mask)
         loss = loss + on_policy
@@ -79,7 +81,7 @@ OREO = MethodSpec(
     loss=oreo,
     value=True,
     needs_reward=True,
-    fields=("beta", "alpha", "level", "lambda_", "reward"),
+    fields=("beta", "alpha", "level", "value_lambda", "policy_lambda", "gamma", "reward"),
     defaults={
         "lr": Setting(5e-6, _APPENDIX),
         "value_lr": Setting(5e-6, _APPENDIX),
@@ -94,7 +96,7 @@ DQO = MethodSpec(
     loss=dqo,
     value=True,
     needs_reward=True,
-    fields=("beta", "alpha", "lambda_", "reward"),
+    fields=("beta", "alpha", "value_lambda", "policy_lambda", "gamma", "reward"),
     defaults={
         "lr": Setting(5e-6, _AS_OREO),
         "value_lr": Setting(5e-6, _AS_OREO),

@@ -66,7 +66,7 @@ Total: TypeAlias = "Callable[[Sequence[Example], Callable[[Batch, Sequence[Examp
 all processes, without gradient."""
 
 
-def one(example: Example) -> int:
+def one_a_row(example: Example) -> int:
     """Weight of a row where the mean of a batch runs over rows."""
     return 1
 
@@ -102,7 +102,7 @@ class MethodSpec:
     """Whether it compares the policy with a frozen copy of the starting one."""
     value: bool = False
     """Whether it trains a value model beside the policy."""
-    weight: Callable[[Example], int] = one
+    weight: Callable[[Example], int] = one_a_row
     """How much a row counts in the batch's mean."""
     prepare: Callable[[Update, Sequence[Example], Total], Any] | None = None
     """What it has to know of the whole batch before the first loss; it becomes `Update.prepared`."""

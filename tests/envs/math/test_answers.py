@@ -344,10 +344,10 @@ def test_a_number_that_ends_a_text_is_the_last_one(text: str, number: int) -> No
     ],
 )
 def test_a_pattern_whose_memory_nothing_limits_is_refused_at_once(pattern: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()  # the machine may be busy with other tests
     with pytest.raises(UsageError, match="pattern"):
         final_answer("aaab" * 50, pattern)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_flags_and_groups_of_other_kinds_stay_patterns() -> None:

@@ -505,7 +505,7 @@ def test_a_bomb_is_graded_within_the_deadline(bomb: str) -> None:
     for gold in ("72", r"\sqrt{2}"):
         began = time.monotonic()
         assert grade(f"#### {BOMBS[bomb]}", gold, seconds=1.0).outcome in ("wrong", "timeout")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20  # most of these would take hours; the machine may be busy
     assert grade(boxed(r"\sqrt{18}"), r"3\sqrt{2}", seconds=60).correct
 
 

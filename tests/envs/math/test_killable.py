@@ -57,7 +57,7 @@ def test_what_is_not_answered_by_the_deadline_is_a_timeout(worker: Worker, text:
     start = time.monotonic()
     with pytest.raises(TimeoutError):
         worker.ask({"text": text}, 0.3)
-    assert 0.3 <= time.monotonic() - start < 2
+    assert 0.3 <= time.monotonic() - start < 20  # of 60 or more; the machine may be busy
     worker.kill()
     assert not alive(worker.process.pid)
 

@@ -1,38 +1,22 @@
-"""The terminal: keys are understood, its mode is put back, frames are drawn in place."""
+"""eval/terminal/player.py: frames are drawn in place, and keys go to and fro between them."""
 
 from __future__ import annotations
 
 import io
 import os
 import re
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from oreo.eval.terminal.keys import Keys
 from oreo.eval.terminal.replay import replay
 from oreo.trajectory import Candidate, Step, Trajectory
-
-pty = pytest.importorskip("pty", reason="pseudo-terminals are a Unix thing")
-termios = pytest.importorskip("termios", reason="pseudo-terminals are a Unix thing")
 
 THREE = Trajectory(
     "env", tuple(Step(f"saw {n}", f"do {n}", value=n / 4) for n in range(3)), "the end", False, True, False
 )
-
-
-@pytest.fixture
-def keyboard(monkeypatch) -> Iterator[int]:
-    """A pseudo-terminal as standard input; what is written to the number is typed."""
-    typed, terminal = pty.openpty()
-    with os.fdopen(terminal) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        yield typed
-    os.close(typed)
 
 
 class Watcher(io.StringIO):
@@ -56,31 +40,6 @@ class Watcher(io.StringIO):
 
     def console(self, width: int = 80, height: int = 24) -> Console:
         return Console(file=self, force_terminal=True, width=width, height=height, color_system=None)
-
-
-@pytest.mark.parametrize(
-    ("pressed", "key"),
-    [(b" ", "pause"), (b"n", "next"), (b"\n", "next"), (b"\x1b[C", "next"), (b"\x1b[D", "back"), (b"q", "quit")],
-)
-def test_keys_are_read_without_enter(keyboard: int, pressed: bytes, key: str) -> None:
-    with Keys() as keys:
-        os.write(keyboard, pressed)
-        assert keys.wait(5.0) == key
-
-
-def test_other_keys_are_no_keys_and_time_passes(keyboard: int) -> None:
-    with Keys() as keys:
-        os.write(keyboard, b"x")
-        assert keys.wait(0.05) is None
-
-
-def test_the_terminal_is_as_before_even_after_an_error(keyboard: int) -> None:
-    before = termios.tcgetattr(sys.stdin)
-    with pytest.raises(KeyboardInterrupt), Keys() as keys:
-        assert keys.available
-        assert termios.tcgetattr(sys.stdin) != before
-        raise KeyboardInterrupt
-    assert termios.tcgetattr(sys.stdin) == before
 
 
 def test_without_a_keyboard_the_episode_plays_to_its_end() -> None:

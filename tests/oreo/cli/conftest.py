@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.commands import GUESS
 from oreo.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -28,3 +29,12 @@ def oreo(capsys, monkeypatch, tmp_path: Path) -> Run:
         return int(exit_.value.code or 0), printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def buffer(oreo, tmp_path) -> Path:
+    """Four expert episodes of the guessing game."""
+    folder = tmp_path / "guesses"
+    code, _, error = oreo("collect", "--env", GUESS, "--agent", "expert", "--episodes", 4, "--into", folder)
+    assert code == 0, error
+    return folder

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from helpers.commands import run_oreo
-from oreo.agents.registry import CHOICES, RUNTIMES, SIMPLE, class_of
+from oreo.agents.registry import CHOICES, RUNTIMES, SIMPLE, load_entry
 from oreo.agents.settings import AgentConfig
 
 
@@ -18,7 +18,7 @@ def test_what_can_be_said_is_listed_with_its_settings(capsys: pytest.CaptureFixt
     assert set(SIMPLE) | {f"{prefix}MODEL" for prefix in RUNTIMES} <= set(listed["--agent"])
     for word, entry in CHOICES.items():
         settings = listed["--choose"][word]["settings"]
-        assert set(settings) == class_of(entry).uses
+        assert set(settings) == load_entry(entry).uses
         assert settings.get("beta", AgentConfig().beta) == AgentConfig().beta
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.pairwise import pairwise
 from oreo.cli import main
 from oreo.cli.ctrl_c import CtrlC, ctrl_c_once
+from oreo.data.buffer import TrajectoryBuffer
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -21,39 +24,91 @@ def listening_for_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def interrupted(arguments: list[str], cwd: Path, after: float, again: float) -> tuple[int, str]:
-    """Press Ctrl-C `after` seconds and once more `again` seconds later: (exit code, standard error)."""
+MODELS = {"while it imports": ("torch._C", 0.0), "at work": ("transformers.modeling_utils", 1.5)}
+NO_MODEL = {"while it imports": ("numpy._core", 0.0), "at work": ("oreo.rollouts.loop", 1.5)}
+COMMANDS = {
+    "quickstart --fast --output q": MODELS,
+    "collect --episodes 100000 --into b": NO_MODEL,
+    "eval --agent tiny --episodes 100000": MODELS,
+}
+"""When it is pressed: a module that has been imported, as Python says under -X importtime, and seconds after that."""
+
+
+def interrupted(command: str, cwd: Path, moment: str, again: float) -> tuple[int, str]:
+    """Press Ctrl-C at that moment and once more `again` seconds later: (exit code, standard error)."""
+    log, (module, seconds) = cwd / "stderr", COMMANDS[command][moment]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-X", "importtime", "-W", "ignore", "-m", "oreo", *command.split()],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=listening_for_interrupts,
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while re.search(rf"\| +{re.escape(module)}\n", log.read_text()) is None:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.02)
+        for pause in (seconds, again):
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
+        return process.wait(60), log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("command", "moment", "again"),
+    pairwise(tuple(COMMANDS), tuple(MODELS), (0.0, 0.2)),
+)
+def test_twice_is_one_line_whatever_is_being_done(tmp_path: Path, command: str, moment: str, again: float) -> None:
+    code, error = interrupted(command, tmp_path, moment, again)
+    beside = ("   episodes: ", "evaluating: ", "collecting: ", "import time: ")
+    told = [line for line in error.splitlines() if not line.startswith(beside) and "warning: " not in line]
+    assert code == 130
+    assert len(told) == 1 and told[0].startswith("oreo: stopped"), error
+
+
+@pytest.mark.parametrize("ran_text", [False, True])
+def test_the_exit_code_is_the_same_where_it_came_while_text_was_run(ran_text: bool, tmp_path: Path) -> None:
+    """`exec` of a text, as dataclasses do it, leaves a mark in Python when it is interrupted."""
+    waiting = "os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
+    imported = f"exec({waiting!r})" if ran_text else waiting
+    (tmp_path / "typer.py").write_text(f"import os, signal, time\n{imported}\n")
+    process = subprocess.run(
+        [sys.executable, "-m", "oreo", "envs"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=listening_for_interrupts,
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (130, "", "oreo: stopped\n")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+def test_a_closed_terminal_and_a_scheduler_stop_as_ctrl_c_does(stop: signal.Signals, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "oreo", *arguments],
-        cwd=cwd,
+        [sys.executable, "-W", "ignore", "-m", "oreo", "collect", "--episodes", "100000", "--into", "b"],
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=listening_for_interrupts,
     )
-    for seconds in (after, again):
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-    return process.wait(60), process.communicate()[1]
-
-
-@pytest.mark.parametrize("again", [0.0, 0.2])
-@pytest.mark.parametrize("after", [2.0, 6.0])
-@pytest.mark.parametrize(
-    "command",
-    ["quickstart --fast --output q", "collect --episodes 100000 --into b", "eval --agent tiny --episodes 100000"],
-)
-def test_twice_is_one_line_whatever_is_being_done(tmp_path: Path, command: str, after: float, again: float) -> None:
-    code, error = interrupted(command.split(), tmp_path, after, again)
-    told = [
-        line for line in error.splitlines() if not line.startswith(("   episodes: ", "evaluating: ", "collecting: "))
-    ]
-    told = [line for line in told if "warning: " not in line]
-    # Where a library ran code of its own when it came, Python ends itself by the signal, as shells expect.
-    assert code in (130, -signal.SIGINT)
-    assert len(told) == 1 and told[0].startswith("oreo: stopped"), error
+    until = time.monotonic() + 60
+    while not any(path.stat().st_size for path in (tmp_path / "b").glob("_*.journal")):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(stop)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and error.splitlines()[-1].startswith("oreo: stopped"), error
+    buffer = TrajectoryBuffer(tmp_path / "b", create=False)
+    assert len(buffer) > 0 and buffer.info()["journals"] == 0
 
 
 def test_the_first_is_an_interrupt_and_the_next_is_not_heard_while_it_is_dealt_with() -> None:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from helpers.commands import run_oreo
+from oreo.training.recipe import recipe_names
 
 GROUPS = {
     "eval": {"Agent": ["--agent", "--choose"], "Environment": ["--env", "--split"], "Decoding": ["--temperature"]},
@@ -26,6 +27,15 @@ def test_options_stand_in_the_groups_that_they_belong_to(
     assert list(sections)[-1] == "Options"
     for group, options in GROUPS[command].items():
         assert all(re.search(rf"^  {option}\b", sections[group], re.MULTILINE) for option in options), group
+
+
+def test_the_help_of_train_names_the_methods_that_small_models_bring_settings_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    methods = sorted(name.removeprefix("small-") for name in recipe_names() if name.startswith("small-"))
+    run_oreo("train", "--help")
+    words = " ".join(capsys.readouterr().out.split())
+    assert f"methods {', '.join(methods[:-1])} and {methods[-1]} take those of recipe small-METHOD" in words
 
 
 def test_few_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:

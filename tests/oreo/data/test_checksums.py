@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oreo.data.checksums import MARK
-from oreo.data.shards import Damaged, ShardFile
+from oreo.data.records import Damaged
+from oreo.data.shards import ShardFile
 from oreo.trajectory import Trajectory
 
 from .episodes import RICH, changed, read, stored

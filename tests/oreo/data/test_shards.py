@@ -13,13 +13,14 @@ import pytest
 from oreo.data import shards
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.journal import JournalFile
-from oreo.data.records import NewerVersion, to_record
-from oreo.data.shards import Damaged
+from oreo.data.records import Damaged, NewerVersion, to_record
+from oreo.data.repair import repair
 from oreo.data.tables import SCHEMA, to_table
+from oreo.data.writers import adopt_orphans
 from oreo.errors import DataError
-from oreo.trajectory import Trajectory
+from oreo.trajectory import Step, Trajectory
 
-from .episodes import RICH, changed, episode, read, same, shard_with, stored
+from .episodes import RICH, changed, episode, names, orphan, read, same, shard_with, stored
 
 
 def test_a_shard_is_read_whole_by_row_groups_by_columns_and_by_number(tmp_path: Path) -> None:
@@ -80,13 +81,67 @@ def test_a_row_group_that_says_it_is_huge_is_not_unpacked(tmp_path: Path, monkey
 # Other tools.
 
 
-@pytest.mark.parametrize("version", ["99", "5"])
-def test_a_newer_shard_stops_reading_since_it_is_whole(version: str, tmp_path: Path) -> None:
+def repeated_step(folder: Path, step: Step, count: int) -> shards.ShardFile:
+    """A shard of one episode of equal steps, which hold one another's texts and take next to no room."""
+    shard = stored(folder, [replace(episode(won=False), steps=(step,))])
+    table = pq.read_table(shard.path)
+    field = table.schema.field("steps")
+    steps = pa.ListArray.from_arrays(
+        pa.array([0, count], pa.int32()), table["steps"].chunk(0).values.take(pa.repeat(pa.scalar(0), count))
+    )
+    table = table.set_column(table.schema.get_field_index("steps"), field, steps.cast(field.type))
+    at = table.schema.get_field_index("length")
+    table = table.set_column(at, table.schema.field("length"), pa.array([count], pa.int32()))
+    pq.write_table(table.replace_schema_metadata(SCHEMA.metadata), shard.path, compression="zstd")
+    return shards.ShardFile(shard.path)
+
+
+def test_a_small_file_that_says_it_has_millions_of_steps_is_refused_by_name(tmp_path: Path) -> None:
+    shard = repeated_step(tmp_path, Step("o", "a"), (1 << 20) + 1)
+    assert shard.path.stat().st_size < 20_000
+    with pytest.raises(Damaged, match=r"the column steps.*says it has 1,048,577 values in \d+,\d+ bytes"):
+        _ = shard.count
+
+
+def test_a_long_text_that_is_repeated_is_held_once(tmp_path: Path) -> None:
+    shard = repeated_step(tmp_path, Step("x" * 1_000_000, "a", admissible_commands=("y" * 1_000_000,)), 100)
+    with shards._opened(shard.path) as opened:
+        assert opened.read(0).nbytes < 5_000_000
+    (read_back,) = read(shard)
+    assert len({id(step.observation) for step in read_back.steps}) == 1 and len(read_back) == 100
+
+
+@pytest.mark.parametrize("name", ["won", "game", "seed"])
+def test_columns_of_a_row_group_with_a_missing_value_are_passed_over_by_name(name: str, tmp_path: Path) -> None:
     shard = shard_with(tmp_path, 2)
     table = pq.read_table(shard)
+    at, field = table.schema.get_field_index(name), table.schema.field(name)
+    pq.write_table(table.set_column(at, field.with_nullable(True), pa.nulls(2, field.type)), shard)
+    buffer = TrajectoryBuffer(tmp_path)
+    if field.nullable:
+        assert list(buffer.columns(name)) == [(None,), (None,)]
+    else:
+        with pytest.warns(UserWarning, match=f"the column {name} lacks 2 of its 2 values"):
+            assert list(buffer.columns(name)) == []
+
+
+@pytest.mark.parametrize("version", ["99", "6"])
+def test_a_newer_shard_is_named_and_stays_and_the_rest_is_read(version: str, tmp_path: Path) -> None:
+    shard = shard_with(tmp_path, 2)
+    shard_with(tmp_path / "other", 1).rename(tmp_path / "9.parquet")
+    (tmp_path / "other" / "_buffer.json").unlink()
+    table = pq.read_table(shard)
     pq.write_table(table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": version.encode()}), shard)
-    with pytest.raises(NewerVersion, match=f"schema version {version}"):
-        list(TrajectoryBuffer(tmp_path))
+    written, buffer = shard.read_bytes(), TrajectoryBuffer(tmp_path, create=False)
+    with pytest.warns(UserWarning, match=f"{shard.name} has schema version {version}, .* install a newer one"):
+        assert names(buffer) == ["0"]
+    ((error,),) = repair(buffer).values()
+    assert type(error) is NewerVersion and shard.read_bytes() == written
+    # Nor is it replaced by its journal, were that still there.
+    orphan(tmp_path / "third", 1).rename(tmp_path / f"_{shard.stem}.journal")
+    with pytest.warns(UserWarning, match="it stays as it is"):
+        adopt_orphans(tmp_path)
+    assert shard.read_bytes() == written
 
 
 def test_hugging_face_datasets_reads_it(tmp_path: Path) -> None:
@@ -104,6 +159,9 @@ def test_hugging_face_datasets_reads_it(tmp_path: Path) -> None:
 
 def older(trajectories: list[Trajectory], version: int) -> pa.Table:
     """The table that a version of the schema wrote, from its own history of names."""
+    if version == 4:
+        table = to_table([to_record(trajectory) for trajectory in trajectories]).drop_columns(["extra"])
+        return table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": b"4"})
     absent = {1: {"context_start", "continues_message", "cut"}, 2: {"continues_message", "cut"}, 3: {"cut"}}[version]
     table = to_table([to_record(trajectory) for trajectory in trajectories])
     steps = []
@@ -119,19 +177,17 @@ def older(trajectories: list[Trajectory], version: int) -> pa.Table:
         ("versions", pa.array(pairs, pa.map_(pa.string(), pa.string()))),
     ):
         table = table.set_column(table.schema.get_field_index(name), name, array)
-    if version < 3:
-        table = table.drop_columns(["grade"])
+    table = table.drop_columns(["extra", *(["grade"] if version < 3 else [])])
     return table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": str(version).encode()})
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
-def test_what_earlier_versions_stored_is_read_as_it_was_meant(version: str | int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_what_earlier_versions_stored_is_read_as_it_was_meant(version: int, tmp_path: Path) -> None:
     TrajectoryBuffer(tmp_path)
     first = replace(RICH.steps[0], context_start=0)
-    meant = replace(
-        RICH, steps=(first, replace(RICH.steps[1], continues_message=version == 3, context_start=int(version != 1)))
-    )
-    pq.write_table(older([meant, episode("b", steps=0)], int(version)), tmp_path / "0.parquet")
+    second = replace(RICH.steps[1], continues_message=version >= 3, context_start=int(version != 1))
+    meant = replace(RICH, steps=(first, second), extra={})
+    pq.write_table(older([meant, episode("b", steps=0)], version), tmp_path / "0.parquet")
     buffer = TrajectoryBuffer(tmp_path)
     buffer.append(RICH)  # of the present version, in a folder with the other
     buffer.close()

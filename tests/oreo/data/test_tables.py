@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oreo.data.shards import Damaged, ShardFile
+from oreo.data.records import ADDED, Damaged
+from oreo.data.shards import ShardFile
 from oreo.data.tables import SCHEMA
 
 from .episodes import RICH, episode, read, stored
@@ -37,7 +39,7 @@ def test_large_texts_and_lists_are_texts_and_lists(tmp_path: Path) -> None:
     assert read(rewritten(shard, pa.Table.from_pylist(table.to_pylist(), schema))) == [RICH, episode(steps=0)]
 
 
-@pytest.mark.parametrize("name", [name for name in SCHEMA.names if name != "grade"])
+@pytest.mark.parametrize("name", [name for name in SCHEMA.names if name not in ADDED])
 def test_a_missing_column_is_named(name: str, tmp_path: Path) -> None:
     shard = stored(tmp_path, [RICH])
     with pytest.raises(Damaged, match=rf"x\.parquet: damaged \(the columns {name} are missing"):
@@ -77,11 +79,25 @@ def test_a_missing_value_is_named(name: str, tmp_path: Path) -> None:
         ({"steps": [{"candidates": [{"text": None, "log_prob": None, "value": None}]}]}, "steps.candidates.text"),
         ({"steps": [{"context_start": -1}]}, "steps.context_start"),
         ({"steps": [None]}, "steps lacks 1"),
-        ({"steps": []}, "length of row 0 is 1"),
-        ({"length": 7}, "length of row 0 is 7"),
+        ({"steps": []}, "row 0: length is 1, and there are 0 steps"),
+        ({"length": 7}, "row 0: length is 7, and there are 1 steps"),
+        ({"terminated": False}, "row 0: .* has ended"),
+        ({"episode_return": 0.5}, "row 0: episode_return is 0.5, and the sum of the rewards is 1.0"),
+        ({"episode_return": math.nan}, "episode_return has a number that is not finite"),
+        ({"steps": [{"reward": math.nan}]}, "steps.reward has a number that is not finite"),
+        ({"steps": [{"reward": math.inf}], "episode_return": math.inf}, "a number that is not finite"),
+        ({"steps": [{"log_prob": -math.inf}]}, "steps.log_prob has a number that is not finite"),
+        ({"steps": [{"value": math.nan}]}, "steps.value has a number that is not finite"),
+        (
+            {"steps": [{"candidates": [{"text": "a", "log_prob": None, "value": math.nan}]}]},
+            "steps.candidates.value has a number that is not finite",
+        ),
+        ({"env_kwargs": '{"x": NaN}'}, "env_kwargs is no JSON object"),
+        ({"env_kwargs": '{"x": 1e400}'}, "env_kwargs is no JSON object"),
         ({"env_kwargs": "3"}, "env_kwargs is no JSON object"),
         ({"env_kwargs": "{"}, "env_kwargs is no JSON object"),
         ({"env_kwargs": '{"x": ' + "[" * 50_000 + "]" * 50_000 + "}"}, "env_kwargs is no JSON object"),
+        ({"extra": "[]"}, "extra is no JSON object"),
         ({"versions": '{"a": 1}'}, "versions"),
     ],
 )

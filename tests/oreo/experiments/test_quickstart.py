@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,12 +35,23 @@ def run(output: Path, world: quickstart.World = WORLDS[0]) -> str:
     return text.getvalue()
 
 
+@pytest.fixture(scope="module")
+def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[quickstart.World], tuple[Path, str]]:
+    """Where a world's run lies, and what it printed. No test changes what is in there."""
+
+    @cache
+    def once(model: str) -> tuple[Path, str]:
+        output = tmp_path_factory.mktemp(model) / "quickstart"
+        return output, run(output, next(world for world in WORLDS if world.model == model))
+
+    return lambda world: once(world.model)
+
+
 @pytest.mark.parametrize(("world", "last"), list(zip(WORLDS, ["oreo_best_of_5", "oreo_beam_5"], strict=True)))
 def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_one_does_nothing_again(
-    world, last, tmp_path
+    world, last, quickstarted
 ):
-    output = tmp_path / "quickstart"
-    printed = run(output, world)
+    output, printed = quickstarted(world)
     results = json.loads((output / "results.json").read_text())
     assert list(results["agents"]) == ["start", "rejection", "oreo", last]
     for outcome in results["agents"].values():
@@ -60,8 +73,8 @@ def test_one_call_collects_trains_evaluates_and_shows_an_episode_and_a_second_on
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.model)
-def test_the_commands_it_ends_with_work(world, tmp_path, monkeypatch):
-    printed = run(tmp_path / "quickstart", world)
+def test_the_commands_it_ends_with_work(world, quickstarted):
+    _, printed = quickstarted(world)
     commands = [line.split() for line in printed.splitlines() if line.startswith("  oreo ")]
     assert [words[1] for words in commands] == ["watch", "replay", "eval"]
     for words in commands:
@@ -70,21 +83,21 @@ def test_the_commands_it_ends_with_work(world, tmp_path, monkeypatch):
         assert result.exit_code == 0, result.output
 
 
-def test_what_was_collected_before_an_interruption_changes_no_weights(tmp_path):
-    run(tmp_path / "whole")
-    episodes = list(TrajectoryBuffer(tmp_path / "whole" / "buffer", create=False))
+def test_what_was_collected_before_an_interruption_changes_no_weights(tmp_path, quickstarted):
+    whole, _ = quickstarted(WORLDS[0])
+    episodes = list(TrajectoryBuffer(whole / "buffer", create=False))
     half = tmp_path / "half"
     half.mkdir()
-    (half / "quickstart.json").write_bytes((tmp_path / "whole" / "quickstart.json").read_bytes())
+    (half / "quickstart.json").write_bytes((whole / "quickstart.json").read_bytes())
     with TrajectoryBuffer(half / "buffer") as buffer:
         buffer.extend(episodes[9:3:-1])
     run(half)
-    folders = (tmp_path / "whole", half)
+    folders = (whole, half)
     seeds = [[episode.seed for episode in TrajectoryBuffer(folder / "buffer")] for folder in folders]
     assert sorted(seeds[0]) == sorted(seeds[1]) and seeds[0] != seeds[1]
     for model in ("rejection/policy", "oreo/policy", "oreo/value"):
         file = f"{model}/model.safetensors"
-        assert (half / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), model
+        assert (half / file).read_bytes() == (whole / file).read_bytes(), model
 
 
 def test_a_launcher_of_several_processes_is_refused_before_anything_is_written(tmp_path, monkeypatch):

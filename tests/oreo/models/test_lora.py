@@ -253,7 +253,7 @@ def test_a_whole_policy_and_an_adapter_for_its_value_load_in_plain_libraries_and
         torch.testing.assert_close(load_value(result.output)(IDS).logits, values, rtol=1e-3, atol=1e-4)
     assert values.std() > 0 and not torch.allclose(logits, before, atol=1e-2)
     assert json.loads((result.value / "adapter_config.json").read_text())["base_model_name_or_path"] == str(start)
-    assert load_agent(str(result.output), choose="best-of", k=2).reader.value is not None  # type: ignore[attr-defined]
+    assert load_agent(str(result.output), choose="best-of", k=2).reader.value_reader is not None  # type: ignore[attr-defined]
 
 
 def test_a_value_on_an_adapter_stands_on_a_base_beside_it(tmp_path: Path) -> None:
@@ -308,6 +308,9 @@ def test_a_pickled_adapter_is_refused_with_how_to_convert_it_and_the_advice_work
     before, _ = load_policy(policy)
     tensors = load_file(policy / "adapter_model.safetensors")
     (policy / "adapter_model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"adapter_model\.safetensors is missing, and SHA256SUMS lists it"):
+        load_policy(policy)
+    (policy / "SHA256SUMS").unlink()
     with pytest.raises(DataError, match="holds no adapter_model.safetensors"):
         load_policy(policy)
     torch.save(tensors, policy / "adapter_model.bin")

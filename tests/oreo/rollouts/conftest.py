@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.four_processes import Four
+from helpers.gathering import Gathered
 
 
 @pytest.fixture
-def four(tmp_path: Path) -> Four:
-    return Four(tmp_path)
+def four(tmp_path: Path) -> Gathered:
+    return Gathered(tmp_path)

@@ -38,7 +38,7 @@ def test_an_episode_stored_and_not_reported_before_death_is_not_played_again(tmp
     rollout(GUESS, agent="expert", episodes=4, into=writing, batch_size=1)
     won: list[bool] = []
     crew, dead = after_death(writing, [3], [0, 1, 2], won.append)
-    assert (dead.given, crew.waiting, len(won)) == ([], [], 1)
+    assert (dead.assigned, crew.waiting, len(won)) == ([], [], 1)
 
 
 def test_an_episode_reported_and_lost_with_its_machine_is_played_again_and_told_once(tmp_path: Path) -> None:

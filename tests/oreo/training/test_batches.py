@@ -7,7 +7,7 @@ import torch
 
 from helpers import small_models
 from oreo.encoding.turn_format import TurnFormat
-from oreo.training.batches import collate, micro_batches, share_out
+from oreo.training.batches import MicroBatching, collate, micro_batches, share_out
 
 torch.set_num_threads(1)
 
@@ -43,6 +43,21 @@ def test_micro_batches_of_packed_rows_are_as_large_as_their_tokens() -> None:
     lengths = [[60, 10], [50], [20], [8, 8], [7]]
     assert micro_batches(range(5), lengths, 100) == [[0], [1, 2], [3, 4]]
     assert micro_batches(range(5), lengths, 100, packed=True) == [[0], [1, 2, 3, 4]]
+
+
+def test_every_process_makes_as_many_passes_and_all_rows_count_once() -> None:
+    lengths, games = [[60], [50], [40]], ["a", "b", "c"]
+    cuts = [
+        MicroBatching(60, False, 0, processes=2, process=process, device=torch.device("cpu")).cut(
+            [2, 0, 1], lengths, games
+        )
+        for process in (0, 1)
+    ]
+    assert [[micro.last for micro in cut] for cut in cuts] == [[False, True]] * 2
+    counting = [micro.rows for cut in cuts for micro in cut if not micro.idle]
+    assert sorted(row for rows in counting for row in rows) == [0, 1, 2]
+    (idle,) = [micro for cut in cuts for micro in cut if micro.idle]
+    assert idle.rows == [2] and cuts[0][1] is idle, "one of the update's rows stands in"
 
 
 def test_a_packed_batch_leaves_out_padding_and_what_follows_the_last_action() -> None:

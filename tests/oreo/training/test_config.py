@@ -29,12 +29,13 @@ torch.set_num_threads(1)
         (dict(beta=0.0), "beta"),
         (dict(epochs=0), "nothing to train"),
         (dict(method="dpo", beta=0.0), "beta"),
-        (dict(lambda_=1.5), "lambda_ is 1.5; expected a number from 0 to 1"),
-        (dict(lambda_=-0.5), "lambda_ is -0.5"),
-        (dict(level="response", lambda_=0.9), "nothing to mix"),
+        (dict(value_lambda=1.5), "value_lambda is 1.5; expected a number from 0 to 1"),
+        (dict(policy_lambda=-0.5), "policy_lambda is -0.5"),
+        (dict(gamma=2.0), "gamma is 2.0"),
+        (dict(level="response", policy_lambda=0.9), "nothing to mix"),
         (dict(reward="sucess"), "success"),
         (dict(balance="games"), "game"),
-        (dict(method="sft", lambda_=0.5), "lambda_ means nothing to method 'sft'"),
+        (dict(method="sft", value_lambda=0.5), "value_lambda means nothing to method 'sft'"),
         (dict(method="dqo", level="step"), "level means nothing to method 'dqo'"),
         (dict(method="dqo", alpha=0.1), "dqo has no KL term"),
         (dict(method="kto", pairs_per_game=5), "pairs_per_game means nothing to method 'kto'"),
@@ -89,7 +90,7 @@ def test_defaults_are_the_papers() -> None:
     dpo, kto, dqo = (TrainConfig(method=method) for method in ("dpo", "kto", "dqo"))
     assert (dpo.lr, dpo.epochs, dpo.beta, dpo.pairs_per_game) == (5e-7, 1, 0.1, 5)
     assert (kto.lr, kto.epochs, kto.beta, kto.desirable_weight, kto.undesirable_weight) == (5e-8, 1, 0.1, 1.0, 1.0)
-    assert (dqo.lr, dqo.epochs, dqo.beta, dqo.alpha, dqo.lambda_) == (5e-6, 3, 0.03, 0.0, 1.0)
+    assert (dqo.lr, dqo.epochs, dqo.beta, dqo.alpha, dqo.value_lambda) == (5e-6, 3, 0.03, 0.0, 1.0)
     for config in (dpo, kto, dqo):
         assert TrainConfig(**config.to_dict()) == config
     assert TrainConfig(**oreo_.to_dict()) == oreo_ and not oreo_.differences(json.loads(json.dumps(oreo_.to_dict())))
@@ -109,6 +110,12 @@ def test_a_run_stored_with_settings_that_its_method_does_not_know_is_resumed() -
 
 
 def test_a_run_begun_before_an_option_existed_is_resumed_with_its_default() -> None:
-    stored = {name: value for name, value in TrainConfig().to_dict().items() if name not in ("lambda_", "balance")}
-    assert not TrainConfig().differences(stored)
-    assert TrainConfig(lambda_=0.5).differences(stored) == ["lambda_: 1.0 then, 0.5 now"]
+    new = ("value_lambda", "policy_lambda", "gamma", "balance")
+    stored = {name: value for name, value in TrainConfig().to_dict().items() if name not in new}
+    assert not TrainConfig().differences(stored) and not TrainConfig().differences(stored | {"lambda_": 1.0})
+    assert TrainConfig(value_lambda=0.5).differences(stored) == ["value_lambda: 1.0 then, 0.5 now"]
+
+
+def test_a_run_whose_setting_is_gone_is_not_resumed_with_another_meaning() -> None:
+    [difference] = TrainConfig().differences(TrainConfig().to_dict() | {"lambda_": 0.95})
+    assert difference.startswith("lambda_: 0.95 then, and there is no such setting now (it counted tokens;")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import yaml
 from safetensors.torch import load_file
 
 from helpers import small_models
+from helpers.ranks import IN_ALL, Ranks, free_port
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import MissingExtra, UsageError
 from oreo.training.trainer import train
@@ -90,21 +90,19 @@ def data(tmp_path_factory: Any) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+    both = Ranks(tmp_path_factory.mktemp("ranks") / "stderr")
+    yield both
+    both.close()
+
+
 def launch(configuration: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Two processes by `accelerate launch` with one of our configurations, over the loopback alone."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
     command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
-    command += ["--config_file", str(CONFIGURATIONS / configuration), "--main_process_port", str(port)]
-    environment = {
-        "ACCELERATE_USE_CPU": "1",
-        "DS_ACCELERATOR": "cpu",
-        "OMP_NUM_THREADS": "1",
-        "GLOO_SOCKET_IFNAME": "lo",
-    }
+    command += ["--config_file", str(CONFIGURATIONS / configuration), "--main_process_port", str(free_port())]
     done = subprocess.run(
-        [*command, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=240
+        [*command, *arguments], env={**os.environ, **IN_ALL}, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -195,6 +193,7 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
     data: Path,
     runs: dict[str, dict[str, Any]],
     by_one: Callable[[str], Path],
+    ranks: Ranks,
     tmp_path: Path,
 ) -> None:
     names = [name for name in runs if name not in LORA or configuration == "ddp.yaml"]
@@ -205,7 +204,7 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
     two.append({**runs["oreo"], "output": str(tmp_path / "ours"), "resume": True})
     two.append({**runs["oreo"], "output": str(tmp_path / "theirs"), "stops": True})
     file = zero_configuration(ZERO[configuration], tmp_path) if configuration in ZERO else configuration
-    launch(file, str(data / "runs.py"), json.dumps(two))
+    ranks.run(CONFIGURATIONS / file, data / "runs.py", json.dumps(two))
     for name in names:
         assert_same(by_one(name), tmp_path / name, Path(runs[name]["model"]))
     assert_same(by_one("oreo"), tmp_path / "ours", data / "model")
@@ -217,13 +216,14 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
 
 @pytest.mark.parametrize("configuration", ["ddp.yaml", "fsdp2.yaml"])
 def test_a_loss_that_is_not_finite_on_one_process_stops_all_with_a_checkpoint_from_before(
-    configuration: str, data: Path, tmp_path: Path
+    configuration: str, data: Path, ranks: Ranks, tmp_path: Path
 ) -> None:
     (tmp_path / "run.py").write_text(NOT_FINITE)
     fixed = {"data": str(data / "buffer"), "model": str(data / "model"), "method": "sft", "epochs": 1, "batch_size": 5}
     settings: dict[str, Any] = {**fixed, "lr": 1e-3}
     train(**settings, output=tmp_path / "one")
-    launch(configuration, str(tmp_path / "run.py"), json.dumps({**settings, "output": str(tmp_path / "two")}))
+    two = json.dumps({**settings, "output": str(tmp_path / "two")})
+    ranks.run(CONFIGURATIONS / configuration, tmp_path / "run.py", two)
     assert (tmp_path / "two" / "nonfinite-step-00000003" / "batch.safetensors").is_file()
     assert [path.name for path in (tmp_path / "two" / "checkpoint").iterdir()] == ["step-00000002"]
     train(**settings, output=tmp_path / "two", resume=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -277,42 +278,47 @@ def states_of(mask: list[bool], starts: list[bool], level: str) -> list[list[int
     return [[t for t in action if begin <= t < end] for begin, end in zip(first, [*first[1:], len(mask)], strict=True)]
 
 
-def lambda_written_out(data: dict[str, Tensor], level: str, lambda_: float, gradient: str) -> Tensor:
-    """1/T Σ_t ( V_t − (1−λ) Σ_n λ^{n−1} target^(n) )² from n-step targets, one by one; `gradient` says what carries it.
+def mixture_written_out(data: dict[str, Tensor], level: str, lambda_: float, gamma: float, gradient: str) -> Tensor:
+    """1/T Σ_t ( V_t − (1−λ) Σ_n λ^{n−1} target^(n) )² from targets of n turns, one by one.
 
-    value: V_t. own: the action's own ρ. all: every ρ. (The sum over n is infinite; from N on all targets are equal.)
+    `gradient` says what carries it. value: V_t. own: the action's own ρ. all: every ρ. (The sum over n is infinite;
+    from the number of turns left on, all targets are equal.)
     """
     rows = []
     for row in range(len(data["value"])):
         value, ratio, reward = (data[name][row] for name in ("value", "log_ratio", "reward"))
-        actions = states_of(data["action_mask"][row].tolist(), data["step_start"][row].tolist(), level)
-        v = [value[tokens[0]] for tokens in actions] + [torch.zeros((), dtype=value.dtype)]
+        starts = data["step_start"][row].tolist()
+        actions = states_of(data["action_mask"][row].tolist(), starts, level)
+        v = [value[tokens[0]] for tokens in actions]
         rho = [sum(ratio[t] for t in tokens) for tokens in actions]
         paid = [sum(reward[t] for t in tokens) for tokens in actions]
+        turn = [sum(starts[: tokens[0] + 1]) - 1 for tokens in actions]
         errors = []
         for t in range(len(actions)):
 
-            def target(n: int, t: int = t, v: list = v, rho: list = rho, paid: list = paid) -> Tensor:
-                total = v[min(t + n, len(v) - 1)].detach()
-                for i in range(t, min(t + n, len(rho))):
+            def target(n: int, t: int = t, v: list = v, rho: list = rho, paid: list = paid, turn: list = turn) -> Any:
+                total = torch.zeros((), dtype=torch.float64)
+                for i in range(t, len(v)):
+                    if turn[i] == turn[t] + n:
+                        return total + gamma**n * v[i].detach()
                     free = gradient == "all" or (gradient == "own" and i == t)
-                    total = total + paid[i] - BETA * (rho[i] if free else rho[i].detach())
+                    gain = paid[i] - BETA * (rho[i] if free else rho[i].detach())
+                    total = total + gamma ** (turn[i] - turn[t]) * gain
                 return total
 
-            remaining = len(actions) - t
-            mixed = sum(((1 - lambda_) * lambda_ ** (n - 1) * target(n) for n in range(1, remaining)), torch.zeros(()))
-            mixed = mixed + lambda_ ** (remaining - 1) * target(remaining)
+            turns_left = turn[-1] - turn[t] + 1
+            mixed = sum((1 - lambda_) * lambda_ ** (n - 1) * target(n) for n in range(1, turns_left))
+            mixed = mixed + lambda_ ** (turns_left - 1) * target(turns_left)
             errors.append(((v[t] if gradient == "value" else v[t].detach()) - mixed) ** 2)
         rows.append(sum(errors) / len(errors))
     return sum(rows) / len(rows)
 
 
-def lambda_loss(data: dict[str, Tensor], level: str, lambda_: float, gradient: str) -> Tensor:
+def mixed_loss(data: dict[str, Tensor], level: str, lambda_: float, gamma: float, gradient: str) -> Tensor:
     if gradient == "value":
-        terms = (data["log_ratio"], data["reward"], data["action_mask"])
-        states = merge_steps(*terms, data["step_start"]) if level == "step" else terms
-        return value_loss(data["value"], *states, beta=BETA, lambda_=lambda_)[0]
-    return policy_loss(**data, beta=BETA, level=level, lambda_=lambda_, through_later=gradient == "all")[0]
+        return value_loss(**data, beta=BETA, lambda_=lambda_, gamma=gamma)[0]
+    through_later = gradient == "all"
+    return policy_loss(**data, beta=BETA, level=level, lambda_=lambda_, gamma=gamma, through_later=through_later)[0]
 
 
 def gradients(loss: Tensor, data: dict[str, Tensor]) -> list[Tensor]:
@@ -321,20 +327,39 @@ def gradients(loss: Tensor, data: dict[str, Tensor]) -> list[Tensor]:
     return [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, gradients, strict=True)]
 
 
-@pytest.mark.parametrize("lambda_", [0.0, 0.3, 0.95, 1.0])
-@pytest.mark.parametrize("level", ["token", "step"])
-@pytest.mark.parametrize("gradient", ["value", "own", "all"])
-def test_any_lambda_is_the_mixture_of_n_step_targets_written_out_and_so_is_its_gradient(
-    gradient: str, level: str, lambda_: float
+@pytest.mark.parametrize(
+    ("lambda_", "gamma"), [(0.0, 1.0), (0.3, 0.5), (0.95, 1.0), (1.0, 1.0), (1.0, 0.9), (0.5, 0.0)]
+)
+@pytest.mark.parametrize(
+    ("gradient", "level"), [("value", "token"), ("own", "token"), ("own", "step"), ("all", "token")]
+)
+def test_any_lambda_and_discount_is_the_mixture_of_n_turn_targets_written_out_and_so_is_its_gradient(
+    gradient: str, level: str, lambda_: float, gamma: float
 ) -> None:
     for seed in range(2):
         data = batch(seed)
         for name in ("value", "log_ratio"):
             data[name].requires_grad_()
-        ours, theirs = (f(data, level, lambda_, gradient) for f in (lambda_loss, lambda_written_out))
+        ours, theirs = (f(data, level, lambda_, gamma, gradient) for f in (mixed_loss, mixture_written_out))
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
         for one, other in zip(gradients(ours, data), gradients(theirs, data), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
+
+
+def test_a_discount_at_the_response_level_shrinks_what_later_turns_bring() -> None:
+    data = batch(5)
+    data["log_ratio"].requires_grad_()
+    ours = policy_loss(**data, beta=BETA, level="response", gamma=0.7)[0]
+    residuals = []
+    for row in range(len(data["value"])):
+        mask, starts = data["action_mask"][row], data["step_start"][row]
+        turn = starts.cumsum(0) - 1
+        gain = 0.7**turn * (data["reward"][row] - BETA * data["log_ratio"][row])
+        residuals.append(data["value"][row][mask][0] - gain[mask].sum())
+    theirs = torch.stack(residuals).square().mean()
+    torch.testing.assert_close(ours, theirs)
+    for one, other in zip(*(torch.autograd.grad(x, [data["log_ratio"]]) for x in (ours, theirs)), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("lambda_", [0.0, 0.7])
@@ -343,7 +368,7 @@ def test_with_any_lambda_padding_and_what_stands_off_the_mask_change_nothing(gra
     data = batch(7)
     data["value"].requires_grad_()
     data["log_ratio"].requires_grad_()
-    plain = lambda_loss(data, "step", lambda_, gradient)
+    plain = mixed_loss(data, "step", lambda_, 0.9, gradient)
     expected = gradients(plain, data)
     junk = {
         name: x if x.dtype == torch.bool else torch.where(data["action_mask"], x.detach(), math.nan)
@@ -354,24 +379,26 @@ def test_with_any_lambda_padding_and_what_stands_off_the_mask_change_nothing(gra
         for name, x in junk.items()
     }
     padded = {name: x.bool() if data[name].dtype == torch.bool else x.requires_grad_() for name, x in padded.items()}
-    loss = lambda_loss(padded, "step", lambda_, gradient)
+    loss = mixed_loss(padded, "step", lambda_, 0.9, gradient)
     torch.testing.assert_close(loss, plain)
     for ours, other in zip(gradients(loss, padded), expected, strict=True):
         torch.testing.assert_close(ours[:, 3:-2], other)
 
 
-def test_one_step_and_two_step_consistency_worked_out_by_hand() -> None:
-    # prompt | a0 | observation | a1 with V = 0.5, 0.25, ρ = 0.2, −0.4, β = 0.5, paid 0.125 and 1.
+def test_consistency_over_one_turn_and_two_worked_out_by_hand() -> None:
+    # prompt | a0 a0' | observation | a1 with V = 0.5, 0.75, 0.25, ρ = 0.2, 0.1, −0.4, β = 0.5, paid 0, 0.125 and 1.
     data = dict(
-        value=torch.tensor([[9.0, 0.5, 9.0, 0.25]]),
-        log_ratio=torch.tensor([[9.0, 0.2, 9.0, -0.4]]),
-        reward=torch.tensor([[9.0, 0.125, 9.0, 1.0]]),
-        action_mask=torch.tensor([[False, True, False, True]]),
+        value=torch.tensor([[9.0, 0.5, 0.75, 9.0, 0.25]]),
+        log_ratio=torch.tensor([[9.0, 0.2, 0.1, 9.0, -0.4]]),
+        reward=torch.tensor([[9.0, 0.0, 0.125, 9.0, 1.0]]),
+        action_mask=torch.tensor([[False, True, True, False, True]]),
+        step_start=torch.tensor([[False, True, False, False, True]]),
     )
-    # One step: 0.5 − (0.125 − 0.1 + 0.25) = 0.225 and 0.25 − (1 + 0.2) = −0.95.
-    # Telescoped: 0.5 − (0.125 − 0.1 + 1 + 0.2) = −0.725 and the same −0.95. Half-way: the mean of both.
-    for lambda_, first in ((0.0, 0.225), (0.5, -0.25), (1.0, -0.725)):
-        expected = (first**2 + 0.95**2) / 2
+    # λ = 0, to the next turn, also from inside this one: 0.5 − (−0.1 + 0.125 − 0.05 + 0.25) = 0.275,
+    # 0.75 − (0.125 − 0.05 + 0.25) = 0.425, and 0.25 − (1 + 0.2) = −0.95.
+    # Telescoped: 0.5 − (−0.025 + 1.2) = −0.675, 0.75 − (0.075 + 1.2) = −0.525, −0.95. Half-way: the mean of both.
+    for lambda_, first, second in ((0.0, 0.275, 0.425), (0.5, -0.2, -0.05), (1.0, -0.675, -0.525)):
+        expected = (first**2 + second**2 + 0.95**2) / 3
         for loss in (value_loss, policy_loss):
             assert loss(**data, beta=0.5, lambda_=lambda_)[0].item() == pytest.approx(expected)
 
@@ -382,10 +409,11 @@ def test_dqo_is_oreos_token_loss_whose_gradient_is_that_of_the_number_itself(lam
     data["log_ratio"].requires_grad_()
 
     def loss(log_ratio: Tensor) -> Tensor:
-        return policy_loss(**{**data, "log_ratio": log_ratio}, beta=BETA, lambda_=lambda_, through_later=True)[0]
+        terms = {**data, "log_ratio": log_ratio}
+        return policy_loss(**terms, beta=BETA, lambda_=lambda_, gamma=0.9, through_later=True)[0]
 
     dqo = loss(data["log_ratio"])
-    assert dqo.item() == policy_loss(**data, beta=BETA, lambda_=lambda_)[0].item()
+    assert dqo.item() == policy_loss(**data, beta=BETA, lambda_=lambda_, gamma=0.9)[0].item()
     [gradient] = torch.autograd.grad(dqo, data["log_ratio"])
     differences = torch.zeros_like(gradient)
     for row, t in data["action_mask"].nonzero().tolist():
@@ -394,18 +422,24 @@ def test_dqo_is_oreos_token_loss_whose_gradient_is_that_of_the_number_itself(lam
         with torch.no_grad():
             differences[row, t] = (loss(data["log_ratio"] + nudge) - loss(data["log_ratio"] - nudge)) / 2e-6
     torch.testing.assert_close(gradient, differences, rtol=1e-6, atol=1e-8)
-    if lambda_:
-        [oreo_] = torch.autograd.grad(policy_loss(**data, beta=BETA, lambda_=lambda_)[0], data["log_ratio"])
+    if lambda_:  # with 0, two turns' tokens of one still push one another, but no later turn's
+        [oreo_] = torch.autograd.grad(policy_loss(**data, beta=BETA, lambda_=lambda_, gamma=0.9)[0], data["log_ratio"])
         assert not torch.allclose(gradient, oreo_)
 
 
-def test_lambda_outside_zero_to_one_or_at_the_response_level_is_refused() -> None:
+@pytest.mark.parametrize("name", ["lambda_", "gamma"])
+def test_lambda_and_gamma_outside_zero_to_one_or_without_steps_are_refused(name: str) -> None:
     data = batch()
-    for wrong in (-0.1, 1.1, math.nan):
-        with pytest.raises(UsageError, match="from 0 to 1"):
-            policy_loss(**data, beta=BETA, lambda_=wrong)
-        with pytest.raises(UsageError, match="from 0 to 1"):
-            value_loss(**without_steps(data), beta=BETA, lambda_=wrong)
+    for loss in (policy_loss, value_loss):
+        for wrong in (-0.1, 1.1, math.nan):
+            with pytest.raises(UsageError, match=f"{name} is .* from 0 to 1"):
+                loss(**data, beta=BETA, **{name: wrong})
+        with pytest.raises(UsageError, match="need step_start"):
+            loss(**without_steps(data), beta=BETA, **{name: 0.5})
+
+
+def test_at_the_response_level_there_is_nothing_to_mix() -> None:
+    data = batch()
     with pytest.raises(UsageError, match="nothing to mix"):
         policy_loss(**data, beta=BETA, level="response", lambda_=0.5)
 

@@ -92,7 +92,7 @@ def test_what_is_said_explicitly_wins_over_the_recipe_and_the_recipe_over_defaul
         (dict(recipe="oreo-alfwrld"), r"unknown recipe 'oreo-alfwrld'; choose .* \(did you mean 'oreo-alfworld'\?\)"),
         (dict(recipe="oreo-alfworld", method="dpo"), "recipe oreo-alfworld is for method 'oreo', not 'dpo'"),
         (dict(recipe="oreo-alfworld", level="turn"), "token, step, response"),
-        (dict(recipe="dpo-alfworld", lambda_=0.5), "lambda_ means nothing to method 'dpo'"),
+        (dict(recipe="dpo-alfworld", value_lambda=0.5), "value_lambda means nothing to method 'dpo'"),
     ],
 )
 def test_a_recipe_that_does_not_fit_gives_one_clear_line(fields: dict[str, Any], message: str) -> None:

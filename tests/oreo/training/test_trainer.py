@@ -212,7 +212,7 @@ def test_a_batchs_gradient_is_that_of_the_preference_formula_written_out_however
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(method: str, start: Path, tmp_path: Path) -> None:
-    extra: dict[str, Any] = {"lambda_": 0.5} if method in WITH_VALUE else {}
+    extra: dict[str, Any] = {"value_lambda": 0.5, "gamma": 0.9} if method in WITH_VALUE else {}
     gradients = []
     for micro in (1, 90, 100_000):
         run = a_run(rollouts(), start, tmp_path, micro, method=method, **extra)
@@ -305,9 +305,9 @@ def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(
         rows = [run.rows.of(index) for index in range(5)]
         assert sorted(row for batch_rows in rows for row in batch_rows) == list(range(20))
         batches = [
-            run._batch([run.rows.examples[row] for row in group])
+            run._batch([run.rows.examples[row] for row in micro.rows])
             for batch_rows in rows
-            for group in run.micro_batching.groups(batch_rows, run.rows.lengths, run.rows.games)
+            for micro in run.micro_batching.cut(batch_rows, run.rows.lengths, run.rows.games)
         ]
         tokens[together] = sum(batch.packing.input_ids.numel() for batch in batches)
         assert all(len({games[row] for row in batch_rows}) == 1 for batch_rows in rows) == together

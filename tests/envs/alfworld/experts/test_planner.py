@@ -293,8 +293,8 @@ def test_it_gives_up_on_a_goal_that_it_does_not_know_and_cannot_reach_but_not_on
     planner = Planner(simulator)
     assert planner.action == "look"
     step(planner, simulator, "go to shelf 1")
-    began = time.monotonic()
-    assert planner.action == planner.copy().action == "look" and time.monotonic() - began < 0.5
+    began = time.process_time()  # the machine may be busy with other tests
+    assert planner.action == planner.copy().action == "look" and time.process_time() - began < 0.5
     simulator.reset(replace(game, pddl_problem=f"{start} (:goal (exists (?r - receptacle) (opened ?r))))"))
     planner = Planner(simulator)
     while not simulator.won:

@@ -11,12 +11,15 @@ import torch
 from helpers.small_models import rollouts
 from helpers.training import a_run, gradient
 from oreo.models.loading import load_policy, load_value
-from oreo.training.losses import merge_steps, policy_loss, value_loss
+from oreo.training.losses import policy_loss, value_loss
 
 torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("settings", [{}, {"lambda_": 0.5}, {"level": "step"}, {"level": "response"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"value_lambda": 0.5, "policy_lambda": 0.7, "gamma": 0.9}, {"level": "step"}, {"level": "response"}],
+)
 @pytest.mark.filterwarnings("ignore:.*were split")
 def test_a_trajectory_in_pieces_is_one_row_with_all_its_returns_and_log_ratios(
     settings: dict[str, Any], start: Path, tmp_path: Path
@@ -51,11 +54,11 @@ def test_a_trajectory_in_pieces_is_one_row_with_all_its_returns_and_log_ratios(
                 terms.append((values[:, 0], ratio, kl, *others))
             value, ratio, kl, reward, begins = (torch.cat(column)[None] for column in zip(*terms, strict=True))
             mask = torch.ones_like(begins)
-            how = {"beta": 0.03, "lambda_": settings.get("lambda_", 1.0)}
-            states = merge_steps(ratio, reward, mask, begins) if "step" in settings.values() else (ratio, reward, mask)
+            how = {"beta": 0.03, "step_start": begins, "gamma": settings.get("gamma", 1.0)}
+            of_value, of_policy = (settings.get(f"{name}_lambda", 1.0) for name in ("value", "policy"))
             level = settings.get("level", "token")
-            total += value_loss(value, *states, **how)[0] + 0.3 * kl.mean()
-            total += policy_loss(value, ratio, reward, mask, level=level, step_start=begins, **how)[0]
+            total += value_loss(value, ratio, reward, mask, **how, lambda_=of_value)[0] + 0.3 * kl.mean()
+            total += policy_loss(value, ratio, reward, mask, **how, level=level, lambda_=of_policy)[0]
         (total / len(run.rows.examples)).backward()
         assert metrics["loss"] == pytest.approx(total.item() / len(run.rows.examples), rel=1e-4)
         for (name, key), tensor in gradients.items():

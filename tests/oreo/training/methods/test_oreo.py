@@ -54,7 +54,7 @@ def by_hand(start: Path, trajectories: list[Any], level: str) -> dict[str, dict[
     return {"policy": dict(policy.named_parameters()), "value": dict(value.named_parameters())}
 
 
-@pytest.mark.parametrize("level", ["token", "response"])
+@pytest.mark.parametrize("level", ["token", "step", "response"])
 def test_updates_are_those_of_the_paper_written_out_however_the_batch_is_cut(
     level: str, start: Path, tmp_path: Path
 ) -> None:
@@ -68,6 +68,18 @@ def test_updates_are_those_of_the_paper_written_out_however_the_batch_is_cut(
             for key, tensor in weights(output / name).items():
                 # Adam divides by tiny second moments, so rounding shows where the gradient is next to nothing.
                 torch.testing.assert_close(tensor, parameters[key].detach(), rtol=1e-3, atol=2e-3)
+
+
+def test_while_only_the_value_is_trained_its_target_is_what_was_received(start: Path, tmp_path: Path) -> None:
+    """Afterwards it is the value behind each turn: that of a new one is 0, so only last turns still have a target."""
+    target = {}
+    for warmup in (1, 0):
+        for value_lambda in (1.0, 0.0):
+            run = a_run(rollouts(), start, tmp_path, 1000, value_warmup_epochs=warmup, value_lambda=value_lambda)
+            assert run.value_only == bool(warmup)
+            target[warmup, value_lambda] = run.backward(range(12))[0]["value_target"]
+    assert target[1, 0.0] == target[1, 1.0] == pytest.approx(sum(play.won for play in rollouts()) / 12)
+    assert target[0, 0.0] < target[0, 1.0]
 
 
 def test_dqo_has_oreos_loss_without_kl_and_another_gradient(start: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_which_method_knows_which_field() -> None:
     both = ["oreo", "dqo"]
     expected = {
         **dict.fromkeys(("value_model", "value_warmup_epochs", "value_lr", "lora_models", "alpha", "reward"), both),
-        "lambda_": both,
+        **dict.fromkeys(("value_lambda", "policy_lambda", "gamma"), both),
         "level": ["oreo"],
         "beta": ["oreo", "dqo", "dpo", "kto"],
         "desirable_weight": ["kto"],

@@ -1,4 +1,4 @@
-"""An environment that begins when four processes have come to play it, and a way to kill one of them."""
+"""An environment that begins when so many processes have come to play it, and a way to kill one of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import os, pathlib, time
 from oreo.envs import TextEnv
 
 HERE = pathlib.Path(__file__).parent / "processes"
+COUNT = %d
 
 class Gathering(TextEnv):
     max_steps = 2
 
     def start(self, rng):
         (HERE / str(os.getpid())).touch()
-        while len(list(HERE.iterdir())) < 4:
+        while len(list(HERE.iterdir())) < COUNT:
             time.sleep(0.01)
         self.number = int(rng.integers(1000))
         return f"Say {self.number}."
@@ -32,11 +33,11 @@ class Gathering(TextEnv):
 """
 
 
-class Four:
-    def __init__(self, folder: Path) -> None:
+class Gathered:
+    def __init__(self, folder: Path, count: int = 4) -> None:
         (folder / "processes").mkdir()
-        (folder / "gathering.py").write_text(GATHERING)
-        self.folder, self.env = folder, f"{folder / 'gathering.py'}:Gathering"
+        (folder / "gathering.py").write_text(GATHERING.replace("%d", str(count)))
+        self.folder, self.count, self.env = folder, count, f"{folder / 'gathering.py'}:Gathering"
         self.stored: list[bool] = []
 
     def processes(self) -> set[int]:
@@ -47,5 +48,5 @@ class Four:
         """For `on_episode`: when the fifth is stored, one process is killed."""
         self.stored.append(won)
         if len(self.stored) == 5:
-            assert len(self.processes()) == 4
+            assert len(self.processes()) == self.count
             os.kill(min(self.processes()), signal.SIGKILL)

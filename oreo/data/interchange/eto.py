@@ -1,0 +1,90 @@
+"""ETO's rollouts (arXiv 2403.02502), and OREO's, which are alike.
+
+A rollout is a file a task: `meta {reward, steps, terminate_reason, error, …}` and `conversations`, with the instruction
+and worked examples before the task itself. In ALFWorld `meta.error` holds the path of the game, and no error. An
+episode is won, out of steps, cut off or lost, and `grade` says which of the last three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from oreo.data.interchange.conversations import AGENT, Message, instructions, take_apart, with_outcome
+from oreo.data.interchange.sharegpt import WHOLE, messages_of, without_prefix
+from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, joined, number
+from oreo.trajectory import Trajectory
+
+_TASK = "Your task is to:"
+_REFUSED = "Error Input"
+"""What ETO answers to a turn without an action."""
+OUT_OF_STEPS, CUT_OFF, LOST = "out of steps", "cut off", "lost"
+"""Endings of episodes that are not won, as `grade` has them."""
+
+
+def _read_rollout(row: Any, reading: Reading) -> Iterable[Result]:
+    meta = field(row, "meta", dict)
+    error = meta.get("error")
+    game = error if isinstance(error, str) and "trial_" in error else ""
+    if error and not game:
+        return [SetAside(f"the rollout ended by an error ({str(error).splitlines()[0]:.60})")]
+    if meta.get("reward") is None:
+        return [SetAside("the rollout has no reward: it did not come to its end")]
+    reward = number(meta["reward"], "meta.reward")
+    messages = messages_of(row)
+    count = _examples(messages)
+    messages, prefix = without_prefix(messages, count)
+    conversation = take_apart(messages, reading, count)
+    if not conversation.steps:
+        return [SetAside("it has no turn of an agent")]
+    won = reward >= WHOLE
+    grade = "" if won else _ending(meta)
+    facts = besides(meta, "reward", "error" if game else "")
+    trajectory = Trajectory(
+        reading.env,
+        with_outcome(conversation.steps, reward),
+        conversation.final_observation,
+        terminated=won or grade == LOST,
+        truncated=not (won or grade == LOST),
+        won=won,
+        game=game,
+        grade=grade,
+        extra=joined(
+            besides(row, "conversations", "meta"), conversation.extra, prefix, {"meta": facts} if facts else {}
+        ),
+    )
+    return [Episode(_with_refusals(trajectory))]
+
+
+def _ending(meta: dict[str, Any]) -> str:
+    """How an episode that is not won ended. OREO's rollouts say of a last turn that it was none: invalid."""
+    reason = meta.get("terminate_reason")
+    if meta.get("invalid") is True:
+        return "invalid"
+    if reason is None:
+        return CUT_OFF
+    return OUT_OF_STEPS if reason == "max_steps" else LOST
+
+
+def _examples(messages: list[Message]) -> int:
+    """How many messages stand before the task itself: instructions, and examples of other tasks."""
+    tasks = [at for at, message in enumerate(messages) if message.speaker != AGENT and _TASK in message.text]
+    return tasks[-1] if tasks else instructions(messages)
+
+
+def _with_refusals(trajectory: Trajectory) -> Trajectory:
+    answers = [step.observation for step in trajectory.steps[1:]] + [trajectory.final_observation]
+    steps = [
+        replace(step, action_valid=False) if answer.startswith(_REFUSED) else step
+        for step, answer in zip(trajectory.steps, answers, strict=True)
+    ]
+    return replace(trajectory, steps=tuple(steps))
+
+
+FORMAT = Format(
+    name="eto-rollouts",
+    about="rollouts of ETO and OREO, a file a task: meta {reward, error, steps, …}, conversations",
+    fits=lambda row: has(row, "meta", "conversations") and has(row["meta"], "reward"),
+    read=_read_rollout,
+)

@@ -1,0 +1,110 @@
+"""Plain JSON lines with the names of this package: an episode is an object with the fields of `oreo.Trajectory`.
+
+All fields but `steps` may be left out, and of a step all but `action`. What this writes holds everything.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, fields, replace
+from typing import Any
+
+from oreo.data.interchange.conversations import with_outcome
+from oreo.data.interchange.spec import Episode, Format, Misfit, Reading, Result, besides, checked, field, has, joined
+from oreo.data.records import RENAMED, checked_record, from_record, to_record
+from oreo.trajectory import Candidate, Step, Trajectory
+
+_OBJECTS = ("env_kwargs", "extra")
+_MAYBE = ("log_prob", "value")
+_NUMBERS = {str(value): value for value in (math.nan, math.inf, -math.inf)}
+
+
+def _read(row: Any, reading: Reading) -> Iterable[Result]:
+    names = {item.name for item in fields(Trajectory)}
+    own = {item.name for item in fields(Step)}
+    steps = []
+    for at, given in enumerate(field(row, "steps", list)):
+        where = f"steps[{at}]"
+        field(given, "action", str, where)
+        step = {RENAMED.get(name, name): value for name, value in given.items()}
+        unknown = sorted(set(step) - own)
+        if unknown:
+            raise Misfit(f"{where} has the field {unknown[0]}, and a step has {', '.join(sorted(own))}")
+        whole = _defaults(Step) | {"observation": ""} | step | {"candidates": _candidates(step, where)}
+        steps.append(_with_numbers(whole))
+    values: dict[str, Any] = {name: row[name] for name in names & set(row) if row[name] is not None}
+    for name in _OBJECTS:
+        values[name] = json.dumps(_object(values.get(name, {}), name))
+    known = "won" in values
+    values = _defaults(Trajectory) | {"env_id": reading.env, "final_observation": "", "won": False} | values
+    values.setdefault("terminated", values["won"])
+    values.setdefault("truncated", not values["terminated"])
+    values["steps"] = steps
+    trajectory = from_record(checked_record(values))
+    if known and not any("reward" in step for step in row["steps"]):
+        trajectory = replace(trajectory, steps=with_outcome(trajectory.steps, float(trajectory.won)))
+    more = besides(row, *names, "length", "episode_return")
+    if more:
+        trajectory = replace(trajectory, extra=joined(more, trajectory.extra))
+    return [Episode(trajectory, known)]
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    """A dict; also one that is written as a JSON text, as buffers have it."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise Misfit(f"{name} is a text that is no JSON") from None
+    return dict(checked(value, name, dict))
+
+
+def _candidates(step: dict[str, Any], where: str) -> list[Any]:
+    given = checked(step.get("candidates", []), f"{where}.candidates", list)
+    return [_with_numbers(_defaults(Candidate) | item) if isinstance(item, dict) else item for item in given]
+
+
+def _with_numbers(record: dict[str, Any]) -> dict[str, Any]:
+    """With the numbers that JSON has no word for, which `_write` writes as texts."""
+    return {
+        name: _NUMBERS[value] if name in _MAYBE and value in ("nan", "inf", "-inf") else value
+        for name, value in record.items()
+    }
+
+
+def _defaults(record: type) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for item in fields(record):
+        if item.default is not MISSING:
+            values[item.name] = item.default
+        elif item.default_factory is not MISSING:
+            values[item.name] = item.default_factory()
+    return values
+
+
+def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
+    for trajectory in trajectories:
+        record = to_record(trajectory)
+        del record["length"], record["episode_return"]  # what follows from the steps
+        record |= {name: json.loads(record[name]) for name in _OBJECTS}
+        for step in record["steps"]:
+            for numbers in (step, *step["candidates"]):
+                numbers |= {name: str(numbers[name]) for name in _MAYBE if not _is_written(numbers[name])}
+        yield record
+
+
+def _is_written(value: float | None) -> bool:
+    return value is None or math.isfinite(value)
+
+
+FORMAT = Format(
+    name="jsonl",
+    about="plain JSON lines with the fields of oreo.Trajectory and, in steps, of oreo.Step",
+    fits=lambda row: (
+        has(row, "steps") and isinstance(row["steps"], list) and any(has(s, "action") for s in row["steps"])
+    ),
+    read=_read,
+    write=_write,
+)

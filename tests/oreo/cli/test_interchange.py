@@ -1,0 +1,86 @@
+"""`oreo buffer import`, `export` and `formats`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oreo.cli import main
+from oreo.data.buffer import TrajectoryBuffer
+
+CONVERSATION = [{"from": "human", "value": "You see a box."}, {"from": "gpt", "value": "open box"}]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of `oreo buffer …`."""
+    with pytest.raises(SystemExit) as end:
+        main(["buffer", *map(str, arguments)])
+    return (int(end.value.code or 0), *capsys.readouterr())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "episodes.json"
+    path.write_text(json.dumps([{"id": at, "conversations": CONVERSATION, "reward": at} for at in range(2)]))
+    return path
+
+
+def test_an_import_tells_what_it_did(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "import", file, "--into", tmp_path / "b", "--env", "tau2/box")
+    assert code == 0 and "sharegpt" in out and "unmatched" not in out
+    code, out, _ = run(capsys, "import", file, "--into", tmp_path / "b", "--env", "tau2/box", "--json")
+    report: Any = json.loads(out)
+    assert (report["episodes"], report["stored"], report["there_already"], report["won"]) == (2, 0, 2, 1)
+    assert report["extra"] == {"id": 2} and report["unread"] == []
+    assert {trajectory.env_id for trajectory in TrajectoryBuffer(tmp_path / "b")} == {"tau2/box"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--env", "alfwrld"], 2, "did you mean 'alfworld'"),
+        (["--format", "sharegtp"], 2, "did you mean 'sharegpt'"),
+        (["--format", "trl-sft"], 2, "written only"),
+        (["--action-pattern", "("], 2, "no regular expression"),
+        (["--data", "nowhere"], 1, "nowhere"),
+        ([], 1, "line 1: nothing says which environment it is from; say --env"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_stored(
+    arguments: list[str], code: int, message: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, out, error = run(capsys, "import", file, "--into", tmp_path / "b", *arguments)
+    assert (ended, out) == (code, "") and message in error and len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, error = run(capsys, "import", tmp_path / "nowhere.json", "--into", tmp_path / "b")
+    assert code == 2 and "nowhere.json: there is no such file" in error
+
+
+def test_what_is_skipped_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps({"conversations": CONVERSATION, "reward": 1}) + "\n{\n")
+    code, out, _ = run(capsys, "import", path, "--into", tmp_path / "b", "--env", "tau2/box", "--skip")
+    assert code == 0 and "unread (1)" in out and "line 2: it is no JSON" in out
+
+
+def test_what_goes_out_comes_in_again(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "import", file, "--into", tmp_path / "b", "--env", "tau2/box")
+    code, out, _ = run(capsys, "export", tmp_path / "b", tmp_path / "out.json", "--format", "sharegpt", "--json")
+    assert code == 0 and json.loads(out)["lost"] == {"extra.imported_from": 2}
+    run(capsys, "import", tmp_path / "out.json", "--into", tmp_path / "c", "--env", "tau2/box")
+    one, other = (list(TrajectoryBuffer(tmp_path / name)) for name in "bc")
+    assert [trajectory.steps for trajectory in one] == [trajectory.steps for trajectory in other]
+    code, _, error = run(capsys, "export", tmp_path / "b", tmp_path / "out.json", "--format", "sharegpt")
+    assert code == 2 and "there already" in error
+
+
+def test_the_formats_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "formats", "--json")
+    listed: Any = json.loads(out)
+    assert code == 0 and listed["sharegpt"]["is"] == ["read", "written"] and listed["trl-kto"]["is"] == ["written"]
