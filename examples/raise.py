@@ -202,7 +202,7 @@ def learn(model: Any, notices: torch.nn.Linear, lessons: Sequence[Lesson]) -> Le
 
 
 def rate(number: float, rounds: int, decay: float) -> float:
-    """Share of the learning rate at the moment `number` of `rounds`: two rounds of warm-up, constant, a line to zero."""
+    """Share of the learning rate at moment `number` of `rounds`: two rounds of warm-up, constant, a line to zero."""
     return min(1.0, number / 2, (rounds - number) / max(1e-9, decay * rounds))
 
 
