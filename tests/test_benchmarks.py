@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 QUICK: dict[str, list[str]] = {
     "acting.py": ["--episodes", "2", "--batch-size", "2", "--turns", "2"],
     "alfworld_engines.py": ["--games", "1", "--steps", "2", "--resets", "0"],
+    "buffer.py": ["--steps", "200"],
     "experts.py": ["--games", "3"],
     "grading.py": ["--plain", "200", "--latex", "3"],
     "raised.py": ["tiny", "--games", "1", "--dialects", "put", "--ways", "greedy"],
