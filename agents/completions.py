@@ -30,6 +30,8 @@ class Sample:
     """Summed over its tokens, as the server gives them."""
     cut: bool = False
     """Whether it was ended for its length."""
+    ids: tuple[int, ...] | None = None
+    """Its tokens without the one that ended it, where they are known."""
 
 
 class NothingSaid(ValueError):

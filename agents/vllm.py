@@ -20,6 +20,7 @@ Names and arguments are those of vLLM 0.32, whose build for the CPU these were t
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import warnings
 from collections.abc import Sequence
@@ -199,6 +200,11 @@ class VllmCompleter:
     def model(self) -> str:
         return self.engine.model
 
+    @property
+    def tokenizer_digest(self) -> str:
+        """As of `CompleterAgent`."""
+        return self.format.digest
+
     def complete(self, episodes: Sequence[Episode], seeds: Sequence[int], count: int) -> list[Completion]:
         before = self._starts
         self._starts = {episode.key: self._start(episode, before.get(episode.key, 0)) for episode in episodes}
@@ -233,7 +239,8 @@ class VllmCompleter:
         """A turn as vLLM's `CompletionOutput` has it. Its tokens and their log-probability include the last one."""
         log_prob = float(completion.cumulative_logprob)
         check_numbers([log_prob], "policy")
-        return Sample(self.format.decode(completion.token_ids), log_prob, completion.finish_reason == "length")
+        ids = tuple(itertools.takewhile(lambda token: token not in self.format.end_ids, map(int, completion.token_ids)))
+        return Sample(self.format.decode(ids), log_prob, completion.finish_reason == "length", ids)
 
 
 def vllm_agent(

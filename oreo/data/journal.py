@@ -10,12 +10,12 @@ import json
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oreo.data.records import Damaged, NewerVersion, checked_record, from_record
+from oreo.data.records import Damaged, NewerVersion, checked_record, column_of, from_record
 from oreo.data.shards import SUFFIX as SHARD_SUFFIX
 from oreo.data.shards import ShardFile, naming, warn_of
 from oreo.errors import DataError
@@ -174,22 +174,23 @@ class JournalFile:
         records = self._records()
         return ShardFile(shard_of(self.path)).count if records is None else len(records)
 
-    def columns(self, names: list[str]) -> list[tuple[Any, ...]]:
-        """These columns of all episodes."""
+    def columns(self, names: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """(number, these columns) of each episode, as `ShardFile.columns`."""
         records = self._records()
         if records is None:
-            return ShardFile(shard_of(self.path)).columns(names)
-        return [tuple(record[name] for name in names) for record in records]
-
-    def trajectories(self, equal: Mapping[str, Any] | None = None) -> Iterator[Trajectory]:
-        """Those whose columns are `equal`."""
-        records = self._records()
-        if records is None:
-            yield from ShardFile(shard_of(self.path)).trajectories(equal)
+            yield from ShardFile(shard_of(self.path)).columns(names)
             return
-        for record in records:
-            if all(record[name] == value for name, value in (equal or {}).items()):
-                yield from_record(record)
+        for number, record in enumerate(records):
+            yield number, tuple(column_of(record, name) for name in names)
+
+    def trajectories(self, numbers: Sequence[int] | None = None) -> Iterator[Trajectory]:
+        """All, or those with these numbers (ascending)."""
+        records = self._records()
+        if records is None:
+            yield from ShardFile(shard_of(self.path)).trajectories(numbers)
+            return
+        for record in records if numbers is None else (records[number] for number in numbers):
+            yield from_record(record)
 
     def item(self, index: int) -> Trajectory:
         """Number `index`."""

@@ -27,12 +27,13 @@ VERSION = 5
 3: they have `goes_on`, False in what earlier ones stored, and episodes a `grade`, empty in those.
 4: `goes_on` is called `continues_message`; steps have `cut`, False in what earlier ones stored; `versions` is a JSON
    text in place of a map; shards carry checksums (oreo.data.checksums).
-5: episodes have `extra`, an empty object in what earlier ones stored.
+5: episodes have `extra`, an empty object in what earlier ones stored, and `tokenizer`, empty there; steps have
+   `token_ids`, null there.
 """
 FORMAT = "oreo-trajectories"
-ADDED = {"grade": "", "extra": "{}"}
+ADDED = {"grade": "", "extra": "{}", "tokenizer": ""}
 """Columns that earlier versions lack, and what stands for them there."""
-ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False}
+ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False, "token_ids": None}
 RENAMED = {"goes_on": "continues_message"}
 """Names of earlier versions, and what they are called now."""
 
@@ -188,6 +189,12 @@ def _refuse_unknown(values: Mapping[str, Any], fields: Mapping[str, Any], where:
         raise NewerVersion(f"the field {where}{name} is not known to this oreo; install a newer one")
 
 
+def column_of(record: Mapping[str, Any], name: str) -> Any:
+    """A column of a record that is checked; "steps.cut" is the list of one field of its steps."""
+    column, _, field = name.partition(".")
+    return [step[field] for step in record[column]] if field else record[column]
+
+
 def from_record(record: Mapping[str, Any]) -> Trajectory:
     """The inverse of `to_record`, for a record that is checked."""
     fields = {name: record[name] for name in _EPISODE if name not in ("steps", *OBJECTS)}
@@ -196,9 +203,10 @@ def from_record(record: Mapping[str, Any]) -> Trajectory:
 
 
 def _step(record: Mapping[str, Any]) -> Step:
-    commands = record["admissible_commands"]
+    commands, token_ids = record["admissible_commands"], record["token_ids"]
     sequences = {
         "admissible_commands": None if commands is None else tuple(commands),
+        "token_ids": None if token_ids is None else tuple(token_ids),
         "candidates": tuple(Candidate(**candidate) for candidate in record["candidates"]),
     }
     return Step(**{**record, **sequences})
@@ -253,6 +261,10 @@ def _texts(values: Any, name: str) -> list[str]:
     except TypeError:
         plain = False
     return values if plain else [_text(value, f"{name}[{at}]") for at, value in enumerate(values)]
+
+
+def _token_ids(values: Any, name: str) -> list[int]:
+    return [_index(value, f"{name}[{at}]") for at, value in enumerate(_list(values, name))]
 
 
 def _words(values: Any, name: str) -> dict[str, str]:
@@ -334,10 +346,11 @@ _STEP: dict[str, Check] = {
     "context_start": _index,
     "continues_message": _flag,
     "cut": _flag,
+    "token_ids": _optional(_token_ids),
 }
 TEXTS = (
     *("env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint", "created", "final_observation"),
-    "grade",
+    *("grade", "tokenizer"),
 )
 FLAGS = ("won", "terminated", "truncated")
 OBJECTS = ("env_kwargs", "extra")

@@ -6,12 +6,13 @@ columns, and that their numbers add up. A row group that is damaged is passed ov
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import errno
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +44,7 @@ class ShardFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._recent: tuple[int, list[Trajectory]] | None = None
+        self._recent: tuple[int, pa.Table] | None = None
         """The row group that `item` read last, since the next one is likely to be there too."""
 
     @cached_property
@@ -57,15 +58,22 @@ class ShardFile:
         """Episodes, as the footer has it: those in row groups that are damaged are among them."""
         return self._groups[-1].stop if self._groups else 0
 
-    def columns(self, names: list[str]) -> list[tuple[Any, ...]]:
-        """These columns of all rows, nothing else decoded."""
+    def columns(self, names: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """(number, these columns) of each row, nothing else decoded; see `oreo.data.tables.rows_of`."""
         with _opened(self.path) as shard:
-            return [row for rows in self._readable(shard, lambda group: shard.rows(group, names)) for row in rows]
+            for group, rows in self._readable(shard, range(len(shard.groups)), lambda group: shard.rows(group, names)):
+                yield from zip(shard.groups[group], rows, strict=True)
 
-    def trajectories(self, equal: Mapping[str, Any] | None = None) -> Iterator[Trajectory]:
-        """Those whose columns are `equal`; of a row group without any, no more than these columns is decoded."""
+    def trajectories(self, numbers: Sequence[int] | None = None) -> Iterator[Trajectory]:
+        """All, or those with these numbers (ascending); of a row group without any, nothing is read."""
         with _opened(self.path) as shard:
-            for trajectories in self._readable(shard, lambda group: shard.trajectories(group, equal or {})):
+            if numbers is None:
+                wanted: dict[int, list[int] | None] = dict.fromkeys(range(len(shard.groups)))
+            else:
+                wanted = {group: among for group, rows in enumerate(shard.groups) if (among := _among(numbers, rows))}
+            for _, trajectories in self._readable(
+                shard, wanted, lambda group: shard.trajectories(group, wanted[group])
+            ):
                 yield from trajectories
 
     def item(self, index: int) -> Trajectory:
@@ -74,11 +82,13 @@ class ShardFile:
         Raises:
             Damaged: its row group is.
         """
-        group = next(group for group, rows in enumerate(self._groups) if index in rows)
+        group = bisect.bisect_right([rows.stop for rows in self._groups], index)
         if self._recent is None or self._recent[0] != group:
             with _opened(self.path) as shard:
-                self._recent = group, shard.trajectories(group, {})
-        return self._recent[1][index - self._groups[group].start]
+                self._recent = group, shard.read(group)
+        with naming(f"{self.path}, episode {index}"):
+            (trajectory,) = _trajectories(self._recent[1].slice(index - self._groups[group].start, 1))
+        return trajectory
 
     def forget(self) -> None:
         """Let go of what `item` has read."""
@@ -98,25 +108,35 @@ class ShardFile:
         with contextlib.suppress(Damaged), _opened(self.path) as shard:
             for group in range(len(shard.groups)):
                 with contextlib.suppress(Damaged):
-                    episodes += shard.trajectories(group, {})
+                    episodes += shard.trajectories(group)
         return episodes
 
     @staticmethod
-    def _readable(shard: _Shard, read: Callable[[int], T]) -> Iterator[T]:
-        """What `read` gives for each row group; those that are damaged are named in a warning and passed over."""
-        for group in range(len(shard.groups)):
+    def _readable(shard: _Shard, groups: Iterable[int], read: Callable[[int], T]) -> Iterator[tuple[int, T]]:
+        """(group, what `read` gives for it); groups that are damaged are named in a warning and passed over."""
+        for group in groups:
             try:
                 part = read(group)
             except Damaged as error:
                 warn_of(error)
                 continue
-            yield part
+            yield group, part
+
+
+def _among(numbers: Sequence[int], rows: range) -> list[int]:
+    """Those of ascending numbers that are in a range, counted from its beginning."""
+    start, stop = bisect.bisect_left(numbers, rows.start), bisect.bisect_left(numbers, rows.stop)
+    return [number - rows.start for number in numbers[start:stop]]
+
+
+class DamagedWarning(UserWarning):
+    """Of a part of a buffer that is passed over."""
 
 
 def warn_of(error: Damaged) -> None:
     """The rest goes on, and this is what it goes on without."""
     advice = "" if isinstance(error, NewerVersion) else ". `oreo buffer check` says more, --repair sets it aside"
-    warnings.warn(f"{error}; the rest is read{advice}", stacklevel=3)
+    warnings.warn(DamagedWarning(f"{error}; the rest is read{advice}"), stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -130,45 +150,40 @@ class _Shard:
     groups: list[range]
 
     def read(self, group: int, names: Iterable[str] | None = None) -> pa.Table:
-        """Columns of a row group, or all of them."""
+        """Columns of a row group, or all of them. "steps.cut" is one field of the steps."""
         from oreo.data.tables import SCHEMA, completed
 
         metadata = self.parquet.metadata
-        wanted = set(SCHEMA.names if names is None else names) & set(self.parquet.schema_arrow.names)
+        wanted = set(SCHEMA.names if names is None else names)
         with self._naming(group):
-            paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
-            leaves = [leaf for leaf, path in enumerate(paths) if path.split(".")[0] in wanted]
+            paths = {leaf: metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)}
+            leaves = [leaf for leaf, path in paths.items() if wanted & _names_of(path)]
             if self.checksums is not None:
                 check_group(self.file, metadata, self.checksums, group, leaves)
-            table = completed(self.parquet.read_row_group(group, columns=sorted(wanted)))
+            table = self.parquet.read_row_group(group, columns=[paths[leaf] for leaf in leaves])
             if table.num_rows != len(self.groups[group]):
                 raise DataError(f"{table.num_rows} rows in place of {len(self.groups[group])}")
-        return table
+            return completed(table)
 
-    def rows(self, group: int, names: list[str]) -> list[tuple[Any, ...]]:
-        """These columns of a row group."""
-        from oreo.data.tables import column
+    def rows(self, group: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """These columns of a row group, row by row."""
+        from oreo.data.tables import rows_of
 
-        table = self.read(group, names)
+        table = self.read(group, {*names, "length"})  # a column that is there in every version
         with self._naming(group):
-            return list(zip(*(column(table, name) for name in names), strict=True))
+            return rows_of(table, names)
 
-    def trajectories(self, group: int, equal: Mapping[str, Any]) -> list[Trajectory]:
-        """Those of a row group whose columns are `equal`."""
-        from oreo.data.tables import from_batch
-
-        rows = self.rows(group, list(equal)) if equal else []
-        match = [row == tuple(equal.values()) for row in rows]
-        if equal and not any(match):
-            return []
+    def trajectories(self, group: int, numbers: Sequence[int] | None = None) -> list[Trajectory]:
+        """Those of a row group, or the ones with these numbers among them."""
         table = self.read(group)
         with self._naming(group):
-            trajectories = [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
-        return list(itertools.compress(trajectories, match)) if equal else trajectories
+            if numbers is not None and len(numbers) < table.num_rows:
+                table = table.take(numbers)
+            return _trajectories(table)
 
     def damage(self, group: int) -> Damaged | None:
         try:
-            self.trajectories(group, {})
+            self.trajectories(group)
         except Damaged as error:
             return error
         return None
@@ -176,6 +191,18 @@ class _Shard:
     def _naming(self, group: int) -> contextlib.AbstractContextManager[None]:
         rows = self.groups[group]
         return naming(f"{self.path}, episodes {rows.start} to {rows.stop - 1}")
+
+
+def _trajectories(table: pa.Table) -> list[Trajectory]:
+    from oreo.data.tables import from_batch
+
+    return [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
+
+
+def _names_of(path: str) -> set[str]:
+    """What a leaf column is called: "steps" and "steps.cut" for steps.list.element.cut."""
+    parts = path.split(".")
+    return {parts[0], f"{parts[0]}.{parts[3]}"} if len(parts) > 3 else {parts[0]}
 
 
 @contextlib.contextmanager

@@ -49,6 +49,7 @@ _STEP = pa.struct(
         pa.field("context_start", pa.int32()),
         pa.field("continues_message", pa.bool_()),
         pa.field("cut", pa.bool_()),
+        pa.field("token_ids", pa.list_(pa.int32())),
     ]
 )
 SCHEMA = pa.schema(
@@ -73,6 +74,7 @@ SCHEMA = pa.schema(
         pa.field("final_observation", pa.string(), nullable=False),
         pa.field("grade", pa.string()),
         pa.field("extra", pa.string()),
+        pa.field("tokenizer", pa.string()),
     ],
     metadata={"oreo.format": FORMAT, "oreo.version": str(VERSION)},
 )
@@ -150,6 +152,32 @@ def completed(table: pa.Table) -> pa.Table:
     return table
 
 
+def rows_of(table: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Columns, row by row; "steps.cut" is the list of one field of all steps."""
+    return list(zip(*(_row_values(table, name) for name in names), strict=True))
+
+
+def _row_values(table: pa.Table, name: str) -> list[Any]:
+    place, _, field = name.partition(".")
+    if not field:
+        return column(table, name)
+    if place not in table.schema.names or field not in _field_names(table.schema.field(place).type.value_type):
+        return [[ADDED_TO_STEPS[field]] * length for length in table.column("length").to_pylist()]
+    rows: list[Any] = []
+    for steps in table.column(place).chunks:
+        rows += _lists(_required(steps, place), lambda flat: _field_of(flat, field))
+    return rows
+
+
+def _field_of(steps: pa.StructArray, name: str) -> list[Any]:
+    values = dict(zip(_field_names(steps.type), steps.flatten(), strict=True))[name].to_pylist()
+    return [ADDED_TO_STEPS[name] if value is None else value for value in values] if name in ADDED_TO_STEPS else values
+
+
+def _field_names(struct: pa.StructType) -> list[str]:
+    return [RENAMED.get(struct.field(at).name, struct.field(at).name) for at in range(struct.num_fields)]
+
+
 # Table → trajectories.
 
 
@@ -208,9 +236,18 @@ def _steps(array: pa.StructArray) -> list[Step]:
     if any(start < 0 for start in values.get("context_start", ())):
         raise DataError("the column steps.context_start has a number below 0")
     values["admissible_commands"] = _lists(columns["admissible_commands"], _commands)
+    if "token_ids" in columns:
+        values["token_ids"] = _lists(columns["token_ids"], _token_ids)
     values["candidates"] = _lists(columns["candidates"], _candidates)
     names = list(values)
     return [Step(**dict(zip(names, row, strict=True))) for row in zip(*values.values(), strict=True)]
+
+
+def _token_ids(array: pa.Array) -> list[int]:
+    ids: list[int] = _required(array, "steps.token_ids").to_pylist()
+    if min(ids, default=0) < 0:
+        raise DataError("the column steps.token_ids has a number below 0")
+    return ids
 
 
 def _commands(array: pa.Array) -> list[str]:
@@ -226,8 +263,7 @@ def _candidates(array: pa.StructArray) -> list[Candidate]:
 def _struct(array: pa.StructArray, where: str, expected: pa.StructType) -> dict[str, pa.Array]:
     """The fields that `expected` knows, by their present names."""
     _required(array, where)
-    given = [RENAMED.get(array.type.field(at).name, array.type.field(at).name) for at in range(array.type.num_fields)]
-    columns = dict(zip(given, array.flatten(), strict=True))
+    columns = dict(zip(_field_names(array.type), array.flatten(), strict=True))
     kept = {field.name: columns[field.name] for field in expected if field.name in columns}
     for field in expected:
         if not field.nullable:

@@ -85,7 +85,7 @@ def test_how_episodes_were_graded_is_stored_counted_and_shown(tmp_path) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))
     console.print(render(evaluation))
     assert "grades: correct 1, no_answer 1, wrong 1" in console.export_text()
-    (wrong,) = TrajectoryBuffer(tmp_path / "buffer").select(grade="wrong")
+    (wrong,) = TrajectoryBuffer(tmp_path / "buffer").where(grade="wrong")
     assert outcome_of(wrong) == "lost: wrong"
 
 

@@ -77,6 +77,7 @@ steps = st.builds(
     context_start=st.integers(0, 2**31 - 1),
     continues_message=st.booleans(),
     cut=st.booleans(),
+    token_ids=st.none() | st.lists(st.integers(0, 2**31 - 1), max_size=3).map(tuple),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -100,6 +101,7 @@ trajectories = st.builds(
     seed=st.none() | st.integers(-(2**63), 2**63 - 1),
     agent=texts,
     checkpoint=texts,
+    tokenizer=texts,
     versions=st.dictionaries(texts, texts, max_size=2),
     created=texts,
     extra=st.dictionaries(texts, json_values, max_size=2),
@@ -111,9 +113,10 @@ RICH = replace(
     steps=(
         Step("o", "a", 0.5, "t", True, ("a", "b"), -1.5, 0.25, (Candidate("a", -1.5, 0.2), Candidate("b"))),
         Step("p", "b", continues_message=True, context_start=1, imitate=False),
-        Step("q", "c", cut=True),
+        Step("q", "c", cut=True, token_ids=(5, 0, 7)),
     ),
     seed=7,
+    tokenizer="0123456789abcdef",
     versions={"oreo-agents": "0.1"},
     env_kwargs={"split": "train"},
     extra={"source": {"line": 3}, "notes": [None, 0.5, "é"]},

@@ -20,7 +20,7 @@ from .episodes import RICH, changed, read, stored
 def noticed_or_harmless(shard: ShardFile, trajectories: list[Trajectory]) -> bool:
     """Whether the change was noticed; if it was not, nothing else may have come of it."""
     try:
-        columns = ShardFile(shard.path).columns(["seed", "won", "length"])
+        columns = list(ShardFile(shard.path).columns(["seed", "won", "length"]))
         count = ShardFile(shard.path).count
         items = read(shard)
     except Damaged as error:
@@ -30,7 +30,9 @@ def noticed_or_harmless(shard: ShardFile, trajectories: list[Trajectory]) -> boo
         assert shard.path.name in str(warning) and "damaged" in str(warning)
         return True
     assert items == trajectories and count == len(trajectories)
-    assert columns == [(trajectory.seed, trajectory.won, len(trajectory)) for trajectory in trajectories]
+    assert [row for _, row in columns] == [
+        (trajectory.seed, trajectory.won, len(trajectory)) for trajectory in trajectories
+    ]
     return False
 
 

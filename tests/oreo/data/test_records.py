@@ -97,6 +97,7 @@ STEP = Step("o", "a")
         ({"versions": None}, "versions"),
         ({"versions": {"a": 1}}, "versions"),
         ({"grade": None}, "grade"),
+        ({"tokenizer": 3}, "tokenizer"),
         ({"extra": None}, "extra"),
         ({"extra": "{}"}, "extra"),
         ({"extra": {"x": {1, 2}}}, "extra"),
@@ -144,13 +145,13 @@ def test_records_of_earlier_versions_are_read() -> None:
     record = to_record(replace(episode(steps=1), steps=(Step("o", "a", continues_message=True),)))
     (step,) = record["steps"]
     for version, added in (
-        (4, set()),
-        (3, {"continues_message", "cut"}),
-        (2, {"continues_message", "cut"}),
-        (1, {"continues_message", "cut", "context_start"}),
+        (4, {"token_ids"}),
+        (3, {"continues_message", "cut", "token_ids"}),
+        (2, {"continues_message", "cut", "token_ids"}),
+        (1, {"continues_message", "cut", "token_ids", "context_start"}),
     ):
         older = {**record, "steps": [{name: value for name, value in step.items() if name not in added}]}
-        del older["extra"]
+        del older["extra"], older["tokenizer"]
         if version == 3:
             older["steps"][0]["goes_on"] = True
         elif version < 3:

@@ -30,8 +30,10 @@ def test_a_shard_is_read_whole_by_row_groups_by_columns_and_by_number(tmp_path: 
     assert [shard.item(number) for number in (0, 127, 128, 299, 5)] == [
         trajectories[at] for at in (0, 127, 128, 299, 5)
     ]
-    assert shard.columns(["seed", "game"]) == [(number, str(number)) for number in range(300)]
-    assert list(shard.trajectories({"game": "200"})) == [trajectories[200]]
+    assert list(shard.columns(["seed", "game"])) == [(number, (number, str(number))) for number in range(300)]
+    assert next(shard.columns(["steps.cut", "steps.token_ids"])) == (0, ((False, False, True), (None, None, [5, 0, 7])))
+    assert list(shard.trajectories([3, 127, 299])) == [trajectories[at] for at in (3, 127, 299)]
+    assert list(shard.trajectories([200])) == [trajectories[200]]
     assert shard.damage() == []
 
 
@@ -144,40 +146,29 @@ def test_a_newer_shard_is_named_and_stays_and_the_rest_is_read(version: str, tmp
     assert shard.read_bytes() == written
 
 
-def test_hugging_face_datasets_reads_it(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
-    stored(tmp_path, [RICH, episode("b")])
-    rows = datasets.load_dataset(
-        "parquet", data_files=f"{tmp_path}/*.parquet", split="train", cache_dir=str(tmp_path / "cache")
-    )
-    assert rows["game"][:] == ["rich", "b"] and rows[0]["steps"][0]["candidates"][0]["text"] == "a"
-    assert rows[0]["versions"] == '{"oreo-agents": "0.1"}'
-
-
 # Earlier versions.
 
 
 def older(trajectories: list[Trajectory], version: int) -> pa.Table:
     """The table that a version of the schema wrote, from its own history of names."""
-    if version == 4:
-        table = to_table([to_record(trajectory) for trajectory in trajectories]).drop_columns(["extra"])
-        return table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": b"4"})
-    absent = {1: {"context_start", "continues_message", "cut"}, 2: {"continues_message", "cut"}, 3: {"cut"}}[version]
+    since = {"context_start": 2, "continues_message": 3, "cut": 4, "token_ids": 5}
+    absent = {name for name, first in since.items() if version < first}
     table = to_table([to_record(trajectory) for trajectory in trajectories])
     steps = []
+    renamed = {"continues_message": "goes_on"} if version < 4 else {}
     for row in table["steps"].to_pylist():
         kept = [{name: value for name, value in step.items() if name not in absent} for step in row]
-        steps.append([{"goes_on" if k == "continues_message" else k: v for k, v in step.items()} for step in kept])
+        steps.append([{renamed.get(k, k): v for k, v in step.items()} for step in kept])
     kinds = SCHEMA.field("steps").type.value_type
     fields = [kinds.field(at) for at in range(kinds.num_fields) if kinds.field(at).name not in absent]
-    fields = [field.with_name("goes_on") if field.name == "continues_message" else field for field in fields]
-    pairs = [list(trajectory.versions.items()) for trajectory in trajectories]
-    for name, array in (
-        ("steps", pa.array(steps, pa.list_(pa.struct(fields)))),
-        ("versions", pa.array(pairs, pa.map_(pa.string(), pa.string()))),
-    ):
+    fields = [field.with_name(renamed.get(field.name, field.name)) for field in fields]
+    columns = {"steps": pa.array(steps, pa.list_(pa.struct(fields)))}
+    if version < 4:
+        pairs = [list(trajectory.versions.items()) for trajectory in trajectories]
+        columns["versions"] = pa.array(pairs, pa.map_(pa.string(), pa.string()))
+    for name, array in columns.items():
         table = table.set_column(table.schema.get_field_index(name), name, array)
-    table = table.drop_columns(["extra", *(["grade"] if version < 3 else [])])
+    table = table.drop_columns(["extra", "tokenizer", *(["grade"] if version < 3 else [])])
     return table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": str(version).encode()})
 
 
@@ -186,11 +177,11 @@ def test_what_earlier_versions_stored_is_read_as_it_was_meant(version: int, tmp_
     TrajectoryBuffer(tmp_path)
     first = replace(RICH.steps[0], context_start=0)
     second = replace(RICH.steps[1], continues_message=version >= 3, context_start=int(version != 1))
-    meant = replace(RICH, steps=(first, second), extra={})
+    meant = replace(RICH, steps=(first, second), extra={}, tokenizer="")
     pq.write_table(older([meant, episode("b", steps=0)], version), tmp_path / "0.parquet")
     buffer = TrajectoryBuffer(tmp_path)
     buffer.append(RICH)  # of the present version, in a folder with the other
     buffer.close()
     assert same(tuple(buffer), (meant, episode("b", steps=0), RICH))
     assert buffer.info()["by_grade"] == {"": {"episodes": 3, "won": 3, "success_rate": 1.0}}
-    assert len(buffer.select(grade="")) == 3 and buffer.select(grade="timeout") == []
+    assert len(buffer.where(grade="")) == 3 and len(buffer.where(grade="timeout")) == 0
