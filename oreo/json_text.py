@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 MOST_VALUES = 1 << 20
@@ -18,7 +17,7 @@ class TooManyValues(ValueError):
     """More than `MOST_VALUES`."""
 
 
-def parse(text: str, **parsers: Callable[[str], Any]) -> Any:
+def parse(text: str, **parsers: Any) -> Any:
     """The value of a JSON text.
 
     Args:

@@ -33,7 +33,7 @@ ALLOWED = {
     "envs/math/killable.py": {"subprocess.Popen"},
     "envs/alfworld/engines/textworld_engine.py": {"subprocess.Popen"},
     "envs/checking/other_process.py": {"subprocess.Popen"},
-    "envs/textworld.py": {"subprocess.run"},
+    "envs/textworld.py": {"subprocess.run"},  # tw-make of the installed package, without a shell
     "oreo/rollouts/processes.py": {"multiprocessing.connection.Connection", "multiprocessing.connection.wait"},
     "oreo/__main__.py": {"ctypes.pythonapi", "ctypes.pythonapi.PyRun_SimpleString"},  # with an empty text
     "oreo/cli/streams.py": {"getattr(sys, …)"},  # stdin, stdout, stderr
