@@ -115,7 +115,7 @@ def check(
 @buffer_app.command()
 def translate(
     buffer: Annotated[Path, typer.Argument(help="The buffer.")],
-    to: Annotated[str, typer.Option(help="put or move.")],
+    to: Annotated[str, typer.Option(metavar="put|move", help="The dialect they are to be in.")],
     into: Annotated[Path, typer.Option(help="A new buffer for the translated episodes.")],
     data: Data = None,
     json: Json = False,

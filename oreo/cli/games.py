@@ -20,7 +20,7 @@ def generate(
     output: Annotated[Path, typer.Option(help="Folder that becomes an ALFWORLD_DATA.")],
     count: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
     seed: Seed = 0,
-    dialect: Annotated[str, typer.Option(help="put or move.")] = "put",
+    dialect: Annotated[str, typer.Option(metavar="put|move", help="What the games are to say.")] = "put",
     heldout: Annotated[
         bool, typer.Option("--heldout", help="On floor plans kept apart, as split valid_unseen.")
     ] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer.core
@@ -21,8 +22,21 @@ class GroupedCommand(typer.core.TyperCommand):
             if record is not None:
                 plain = "Arguments" if parameter.param_type_name == "argument" else "Options"
                 group = getattr(parameter, "rich_help_panel", None) or plain
-                groups.setdefault(group, []).append(record)
+                groups.setdefault(group, []).append(_in_one_style(*record))
         groups["Options"] = groups.pop("Options", [])
         for group, records in groups.items():
             with formatter.section(group):
                 formatter.write_dl(records)
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """The first sentence, whole: in a list of commands it goes on in a second line, and is not cut."""
+        return super().get_short_help_str(limit=1000)
+
+
+def _in_one_style(names: str, text: str) -> tuple[str, str]:
+    """An option as it is written here: <str> what may be repeated too, few choices without brackets, a default that is
+    told in words without parentheses."""
+    names = re.sub(r"<list\[(\w+)\]>", lambda kind: f"<{kind[1].lower()}>", names)
+    names = re.sub(r"<(\w+) range>", r"<\1>", names)
+    names = re.sub(r"<([^<>]*\|[^<>]*)>", r"\1", names)
+    return names, re.sub(r"\[default: \((.*)\)(;.*)?\]$", r"[default: \1\2]", text)

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from helpers.commands import run_oreo
+from oreo.agents.registry import CHOICES
 from oreo.training.recipe import recipe_names
 
 GROUPS = {
@@ -41,5 +42,5 @@ def test_the_help_of_train_names_the_methods_that_small_models_bring_settings_fo
 def test_few_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     run_oreo("eval", "--help")
     shown = capsys.readouterr().out
-    for choices in ("sample|best-of|admissible|plan|beam|best|vote", "simulator|textworld", "put|move"):
+    for choices in ("|".join(CHOICES), "simulator|textworld", "put|move"):
         assert choices in shown
