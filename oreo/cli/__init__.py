@@ -22,7 +22,7 @@ from oreo.cli.buffer import buffer_app
 from oreo.cli.check_model import check_model
 from oreo.cli.collect import collect
 from oreo.cli.ctrl_c import ctrl_c_once
-from oreo.cli.envs import envs
+from oreo.cli.envs import envs_app
 from oreo.cli.evaluate import evaluate
 from oreo.cli.games import games_app
 from oreo.cli.help import GroupedCommand
@@ -54,7 +54,7 @@ app.command(cls=GroupedCommand)(replay)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(buffer_app, name="buffer")
 app.add_typer(games_app, name="games")
-app.command(cls=GroupedCommand)(envs)
+app.add_typer(envs_app, name="envs")
 app.command(cls=GroupedCommand)(agents)
 app.command("check-model", cls=GroupedCommand)(check_model)
 

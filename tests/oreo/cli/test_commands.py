@@ -20,8 +20,9 @@ from oreo.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents", "check-model"]
-COMMANDS += ["recipes", "recipes show"]
-COMMANDS += [f"buffer {word}" for word in ("filter", "merge", "split", "dedup", "sample", "head", "verify")]
+COMMANDS += ["recipes", "recipes show", "envs list", "envs info", "envs check", "envs new"]
+COMMANDS += [f"buffer {word}" for word in ("filter", "merge", "split", "dedup", "sample", "head", "verify", "import")]
+COMMANDS += ["buffer export", "buffer formats"]
 COMMANDS += ["buffer info", "buffer check", "buffer translate", "games generate", "games info", "games pack"]
 
 
