@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from oreo.cli import buffer_copies, interchange
+from oreo.cli.help import Commands
 from oreo.cli.options import Data, Json, Where, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs, show_help
 from oreo.cli.verify import verify
 from oreo.progress import Progress
 from oreo.text import one_line
 
-buffer_app = typer.Typer(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
+buffer_app = Commands(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
 buffer_app.command("import")(interchange.import_command)
 buffer_app.command("export")(interchange.export_command)
 buffer_app.command("formats")(interchange.formats)

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from oreo.cli.help import Commands
 from oreo.cli.options import Data, Json, Seed
 from oreo.cli.output import on_interrupt, print_json, print_pairs, result_console, show_help
 from oreo.errors import UsageError
 from oreo.progress import Progress
 
-games_app = typer.Typer(help="Make ALFWorld games, look after them.", invoke_without_command=True, callback=show_help)
+games_app = Commands(help="Make ALFWorld games, look after them.", invoke_without_command=True, callback=show_help)
 
 
 @games_app.command()

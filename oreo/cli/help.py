@@ -12,7 +12,18 @@ ENVIRONMENT, AGENT, DECODING, TRAINING = "Environment", "Agent", "Decoding", "Tr
 costs `oreo --help` a third of its time.)"""
 
 
-class GroupedCommand(typer.core.TyperCommand):
+class _WholeSentence:
+    """In a list of commands, the first sentence of each goes on in a second line, and is not cut."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        return str(super().get_short_help_str(limit=1000))  # type: ignore[misc]
+
+
+class _Group(_WholeSentence, typer.core.TyperGroup):
+    """Commands that belong together."""
+
+
+class _Command(_WholeSentence, typer.core.TyperCommand):
     """A command whose `--help` shows options in the groups they name, and those of no group last."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -28,9 +39,15 @@ class GroupedCommand(typer.core.TyperCommand):
             with formatter.section(group):
                 formatter.write_dl(records)
 
-    def get_short_help_str(self, limit: int = 0) -> str:
-        """The first sentence, whole: in a list of commands it goes on in a second line, and is not cut."""
-        return super().get_short_help_str(limit=1000)
+
+class Commands(typer.Typer):
+    """Commands that belong together, each with `--help` as above."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(cls=_Group, **settings)
+
+    def command(self, name: str | None = None, **settings: Any) -> Any:
+        return super().command(name, cls=_Command, **settings)
 
 
 def _in_one_style(names: str, text: str) -> tuple[str, str]:
