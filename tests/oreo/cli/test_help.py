@@ -65,4 +65,4 @@ def test_all_commands_write_their_options_in_one_style(capsys: pytest.CaptureFix
     for words in several:
         assert run_oreo(*words, "--help") == 0
         options = capsys.readouterr().out.partition("\n")[2]
-        assert not re.search(r"list\[| range>|<[^<>]*\||default: \(|\w\.\.\.$", options, re.MULTILINE), words
+        assert not re.search(r"list\[| range>|<[^<>\n]*\||default: \(|\w\.\.\.$", options, re.MULTILINE), words
