@@ -133,8 +133,8 @@ def test_a_killed_writer_loses_at_most_the_episode_in_flight(tmp_path: Path) -> 
         if int(line) >= 18:
             break
     os.kill(writer.pid, signal.SIGKILL)
-    rest = writer.communicate()[0].split()
-    stored = int(rest[-1]) + 1 if rest else 19
+    output = writer.communicate()[0].split()
+    stored = int(output[-1]) + 1 if output else 19
     reader = TrajectoryBuffer(tmp_path, create=False)
     seen = names(reader)
     assert seen == [f"a{index:05d}" for index in range(len(seen))]
