@@ -55,6 +55,7 @@ def collect(
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen --resume
     """
+    from oreo.data.buffer import check_place
     from oreo.eval.evaluate import plan_games
     from oreo.experiments.resumable import episodes_per_pass, missing, missing_of_player, refuse_launcher
     from oreo.rollouts.callbacks import Callbacks
@@ -62,6 +63,7 @@ def collect(
     from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo collect", instead="start it once, with --workers N to play in several")
+    check_place(into)
     config, arguments = playing.config(), world.arguments(expert=expert)
     # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
     count = episodes_per_pass(episodes, per_game)[0]

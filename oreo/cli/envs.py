@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from oreo.cli.help import Commands
 from oreo.cli.options import Json, key_values
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.cli.playing import stdout_kept
 from oreo.progress import Progress
 
-envs_app = typer.Typer()
+envs_app = Commands()
 
 Split = Annotated[str | None, typer.Option(help="Which games, for environments that have splits.")]
 EnvArg = Annotated[

@@ -53,7 +53,7 @@ def evaluate(
     from contextlib import nullcontext
 
     from oreo.agents.loading import load_agent
-    from oreo.data.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer, check_place
     from oreo.eval.evaluate import evaluate as run
     from oreo.eval.evaluate import plan_games, render
     from oreo.experiments.resumable import refuse_launcher, refuse_stored
@@ -61,6 +61,8 @@ def evaluate(
     from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo eval")
+    if into:
+        check_place(into)
     config, arguments = playing.acting_config(agent), world.arguments(expert=expert)
     with stdout_kept():
         plan = plan_games(world.env, episodes, seed=seed, max_steps=world.max_steps, env_kwargs=arguments)

@@ -151,8 +151,8 @@ class Playing:
             self.failure = describe_failure(error, where, self.rollout.env_id, self.episode.env, methods)
 
     def _tokenizer(self, agent: Agent) -> str:
-        known = any(step.token_ids is not None for step in self.episode.steps)
-        digest = getattr(agent, "tokenizer_digest", "") if known else ""
+        sampled = any(step.token_ids is not None for step in self.episode.steps)
+        digest = getattr(agent, "tokenizer_digest", "") if sampled else ""
         return digest if isinstance(digest, str) else ""
 
     def trajectory(self, agent: Agent) -> Trajectory:
