@@ -44,6 +44,7 @@ class Decision:
     imitate: bool = True
     context_start: int = 0
     cut: bool = False
+    token_ids: tuple[int, ...] | None = None
 
 
 class Agent(Protocol):
@@ -58,6 +59,8 @@ class Agent(Protocol):
     def checkpoint(self) -> str:
         """Digest of the weights it acts with; empty without any."""
         ...
+
+    # One whose decisions have `token_ids` also has `tokenizer_digest`: oreo.encoding.token_digest of its tokenizer.
 
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         """One decision per episode, in the same order."""

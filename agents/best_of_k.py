@@ -96,6 +96,11 @@ class BestOfKAgent:
     def name(self) -> str:
         return f"{self.way.name}_{self.k}({self.reader})"
 
+    @property
+    def tokenizer_digest(self) -> str:
+        """What the tokenizer is recognised by, for the trajectories."""
+        return self.reader.tokenizer_digest
+
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         return self.reader.act(episodes, self.choose)
 
@@ -127,7 +132,14 @@ class BestOfKAgent:
         return [
             Decision("")
             if context.full
-            else decision(turn.text, log_prob=turn.log_prob, value=state_value, candidates=row_candidates, cut=turn.cut)
+            else decision(
+                turn.text,
+                log_prob=turn.log_prob,
+                value=state_value,
+                candidates=row_candidates,
+                cut=turn.cut,
+                token_ids=tuple(turn.ids),
+            )
             for context, turn, row_candidates, state_value in zip(
                 reading.contexts, chosen, candidates, reading.state_values, strict=True
             )

@@ -98,6 +98,11 @@ class CompleterAgent:
     def checkpoint(self) -> str:
         return self.completer.checkpoint
 
+    @property
+    def tokenizer_digest(self) -> str:
+        """What the tokenizer of its turns is recognised by; "" where these come as text."""
+        return str(getattr(self.completer, "tokenizer_digest", ""))
+
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         if any(episode.info.get("stop") for episode in episodes):
             raise UsageError(
@@ -121,6 +126,7 @@ class CompleterAgent:
                 candidates=weighed,
                 context_start=completion.context_start,
                 cut=turn.cut,
+                token_ids=turn.ids,
             )
             for completion, turn, weighed, state_value in zip(
                 completions, chosen, candidates, state_values, strict=True

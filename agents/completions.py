@@ -17,6 +17,10 @@ _TOO_LONG = re.compile(
 )
 
 
+_ELSEWHERE = ("tool_calls", "function_call", "refusal", "reasoning_content", "reasoning")
+"""Fields of a message in which servers put what is no text of a turn."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One completion."""
@@ -26,6 +30,8 @@ class Sample:
     """Summed over its tokens, as the server gives them."""
     cut: bool = False
     """Whether it was ended for its length."""
+    ids: tuple[int, ...] | None = None
+    """Its tokens without the one that ended it, where they are known."""
 
 
 class NothingSaid(ValueError):
@@ -64,11 +70,18 @@ def _sample(choice: Any, max_new_tokens: int) -> Sample:
     cut = choice.get("finish_reason") not in ("stop", "tool_calls", "function_call", None)
     if not text and cut:
         raise NothingSaid("no text before the tokens were used up")
-    if text is None:
+    if text is None or (not text and _said_otherwise(choice)):
         raise ValueError("a message without text")
     if len(text) > _LONGEST_TOKEN * (max_new_tokens + 1):
         raise ValueError(f"{len(text):,} characters where {max_new_tokens} tokens were asked for")
     return Sample(well_formed(text), _log_prob(choice.get("logprobs")), cut)
+
+
+def _said_otherwise(choice: dict[str, Any]) -> bool:
+    """Whether a choice without text is none of a model that ended its turn at once, which is a turn like any other."""
+    message = choice.get("message")
+    elsewhere = message if isinstance(message, dict) else {}
+    return choice.get("finish_reason") in ("tool_calls", "function_call") or any(map(elsewhere.get, _ELSEWHERE))
 
 
 def well_formed(text: str) -> str:

@@ -1,8 +1,9 @@
 """What language models are told of an episode, as the tokens that training sees.
 
-What a model is shown of its own past is the text of its turns tokenised as training does, not the tokens as they
-happened to be sampled. Where an episode outgrows what the models can read, its oldest turns are left out, as
-`oreo.encoding.turn_format` leaves them out for training.
+What a model is shown of its own past are the tokens of its turns as they were sampled, which are stored and trained on;
+where these are not kept (commands, searches), the text of its turns tokenised as training does. Where an episode
+outgrows what the models can read, its oldest turns are left out, as `oreo.encoding.turn_format` leaves them out for
+training.
 """
 
 from __future__ import annotations

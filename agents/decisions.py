@@ -85,6 +85,9 @@ def _wrong(decision: Decision) -> tuple[str, str] | None:
     start = decision.context_start
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         return "context_start", "the index of a step"
+    ids = decision.token_ids
+    if not (ids is None or (isinstance(ids, tuple) and all(type(token) is int and token >= 0 for token in ids))):
+        return "token_ids", "a tuple of token ids, or None"
     if not isinstance(decision.candidates, tuple) or not all(map(_is_candidate, decision.candidates)):
         return "candidates", "a tuple of oreo.trajectory.Candidate, with finite numbers"
     return None

@@ -49,6 +49,11 @@ class LanguageModelAgent:
     def name(self) -> str:
         return f"lm({self.reader})"
 
+    @property
+    def tokenizer_digest(self) -> str:
+        """What the tokenizer is recognised by, for the trajectories."""
+        return self.reader.tokenizer_digest
+
     def act(self, episodes: Sequence[Episode]) -> list[Decision]:
         return self.reader.act(episodes, self.choose)
 
@@ -57,6 +62,8 @@ class LanguageModelAgent:
         turns = [row[0] for row in self.reader.sample(reading, 1)]
         self.reader.policy.commit([turn.ids[: turn.read] for turn in turns])
         return [
-            decision(turn.text, log_prob=None if context.full else turn.log_prob, value=value, cut=turn.cut)
+            decision(turn.text, value=value, cut=turn.cut)
+            if context.full
+            else decision(turn.text, log_prob=turn.log_prob, value=value, cut=turn.cut, token_ids=tuple(turn.ids))
             for context, turn, value in zip(reading.contexts, turns, reading.state_values, strict=True)
         ]

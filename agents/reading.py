@@ -99,6 +99,11 @@ class EpisodeReader:
         """As it stands in the names of agents."""
         return f"{self.sampler}" + ("" if self._context is None else f", context={self._context}")
 
+    @property
+    def tokenizer_digest(self) -> str:
+        """What the tokenizer is recognised by, for the trajectories."""
+        return self.contexts.format.digest
+
     def needed_value_reader(self) -> ValueReader:
         """What reads with the value model, for who cannot choose without one. Raises UsageError where there is none."""
         if self.value_reader is None:

@@ -20,6 +20,7 @@ Names and arguments are those of vLLM 0.32, whose build for the CPU these were t
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import warnings
 from collections.abc import Sequence
@@ -129,7 +130,7 @@ class VllmCompleter:
     def load(cls, model: str, config: AgentConfig) -> CompleterAgent:
         """What `load_agent` makes of "vllm:MODEL". `device` is the value model's."""
         from oreo.models.loading import is_adapter, load_value, refuse_no_policy, resolve_checkpoint
-        from oreo.models.reading import reading, refuse_pickle, torch_dtype
+        from oreo.models.reading import check_files, reading, torch_dtype
 
         if not model:
             raise UsageError("'vllm:': expected vllm:MODEL, a folder or a name on the Hub")
@@ -139,7 +140,7 @@ class VllmCompleter:
             raise DataError(
                 f"{policy} is a LoRA adapter, which vllm: does not load; play it by its folder's name alone"
             )
-        refuse_pickle(policy)
+        check_files(policy)
         with reading(policy):
             refuse_no_policy(policy, trust_remote_code=config.trust_remote_code)
         refuse_missing_value(f"vllm:{model}", config, path)
@@ -199,6 +200,11 @@ class VllmCompleter:
     def model(self) -> str:
         return self.engine.model
 
+    @property
+    def tokenizer_digest(self) -> str:
+        """As of `CompleterAgent`."""
+        return self.format.digest
+
     def complete(self, episodes: Sequence[Episode], seeds: Sequence[int], count: int) -> list[Completion]:
         before = self._starts
         self._starts = {episode.key: self._start(episode, before.get(episode.key, 0)) for episode in episodes}
@@ -233,7 +239,8 @@ class VllmCompleter:
         """A turn as vLLM's `CompletionOutput` has it. Its tokens and their log-probability include the last one."""
         log_prob = float(completion.cumulative_logprob)
         check_numbers([log_prob], "policy")
-        return Sample(self.format.decode(completion.token_ids), log_prob, completion.finish_reason == "length")
+        ids = tuple(itertools.takewhile(lambda token: token not in self.format.end_ids, map(int, completion.token_ids)))
+        return Sample(self.format.decode(ids), log_prob, completion.finish_reason == "length", ids)
 
 
 def vllm_agent(

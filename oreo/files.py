@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from oreo.errors import DataError
 
 HALF = ".half-"
 """Begins the names of files that are being written."""
+_CHUNK = 1 << 20
 
 
 @contextlib.contextmanager
@@ -33,6 +35,15 @@ def replacing(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file, in hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,13 +10,14 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from oreo.errors import UsageError, did_you_mean
 
@@ -98,7 +99,7 @@ def own_names(module: ModuleType) -> list[str]:
 
 def _import(name: str) -> ModuleType:
     folder = str(Path.cwd())
-    with _importable(folder):
+    with _importable(folder), exits_raised():
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -128,7 +129,7 @@ def _load_file(path: Path) -> ModuleType:
     assert module_spec is not None and module_spec.loader is not None  # its name ends in .py
     module = importlib.util.module_from_spec(module_spec)
     _make_room(resolved.parent)
-    with _importable(str(resolved.parent)):
+    with _importable(str(resolved.parent)), exits_raised():
         sys.modules[name] = module  # dataclasses and pickle look a class's module up there
         try:
             module_spec.loader.exec_module(module)
@@ -157,6 +158,26 @@ def _importable(folder: str) -> Iterator[None]:
         sys.path.remove(folder)
         if folder not in sys.path:
             sys.path.append(folder)
+
+
+@contextmanager
+def exits_raised() -> Iterator[None]:
+    """Make `os._exit` in the block, where code of others runs, a SystemExit: else the process would end without a word.
+
+    A process that is forked in the block ends by it as it means to.
+    """
+    end, process = os._exit, os.getpid()
+
+    def raise_exit(status: int) -> NoReturn:
+        if os.getpid() != process:
+            end(status)
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = raise_exit
+    try:
+        yield
+    finally:
+        os._exit = end
 
 
 def _make_room(folder: Path) -> None:
@@ -194,5 +215,6 @@ def reason(error: BaseException, file: str | None = None) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"it imports {error.name!r}, which is not installed and not beside it{place}"
     if isinstance(error, SystemExit):
-        return f"it ends the program by sys.exit{place}"
+        call = error.code if str(error.code).startswith("os._exit(") else "sys.exit"
+        return f"it ends the program by {call}{place}"
     return f"{' '.join(f'{type(error).__name__}: {error}'.split())}{place}"

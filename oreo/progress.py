@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import OreoError
-from oreo.text import clean, one_line
+from oreo.text import clean, one_line, short_words
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,9 +34,9 @@ def is_main_process() -> bool:
 
 
 def print_error(message: str) -> None:
-    """Print `oreo: …` on standard error, in one line whatever the message holds."""
+    """Print `oreo: …` on standard error, in one line and without endless words, whatever the message holds."""
     with contextlib.suppress(OSError):  # standard error itself may be full, or its reader gone
-        print(f"oreo: {one_line(message)}", file=sys.stderr)
+        print(f"oreo: {short_words(one_line(message))}", file=sys.stderr)
 
 
 @contextmanager

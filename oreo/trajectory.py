@@ -56,6 +56,10 @@ class Step:
     """The step from which the agent was told of the episode here, beside the first observation: older turns had left a
     full context. 0: of all of it."""
 
+    token_ids: tuple[int, ...] | None = None
+    """The turn as it was sampled, without the token that ended it: the same text can be other tokens as well. Of the
+    tokenizer that `Trajectory.tokenizer` names; None: not known. Who changes a text drops them."""
+
     @property
     def text(self) -> str:
         """What the agent wrote: the text that training treats as this step's action tokens."""
@@ -93,6 +97,9 @@ class Trajectory:
     checkpoint: str = ""
     """First 16 hex digits of the SHA-256 of the policy's weights; `served:MODEL` where a server has them,
     `vllm:MODEL` where vLLM read them from no safetensors; empty for agents without any."""
+    tokenizer: str = ""
+    """Digest of the tokenizer that the steps' `token_ids` are of (`oreo.encoding.token_digest`), empty where
+    there are none."""
     versions: dict[str, str] = field(default_factory=dict, hash=False)
     """Versions of the packages the episode depended on."""
     created: str = ""

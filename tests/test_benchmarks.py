@@ -26,8 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 QUICK: dict[str, list[str]] = {
     "acting.py": ["--episodes", "2", "--batch-size", "2", "--turns", "2"],
     "alfworld_engines.py": ["--games", "1", "--steps", "2", "--resets", "0"],
+    "buffer.py": ["--steps", "200"],
     "experts.py": ["--games", "3"],
     "grading.py": ["--plain", "200", "--latex", "3"],
+    "raised.py": ["tiny", "--games", "1", "--dialects", "put", "--ways", "greedy"],
     "train_step.py": (
         "--vocabulary 500 --tokens 256 --length 64 --shortest 60 --shared 40 --repeats 1 "
         "--packed --checkpoint-activations"
@@ -372,3 +374,21 @@ def test_the_readmes_commands_are_taken_from_the_readme_and_compared_with_their_
     rows = json.loads((tmp_path / "runs" / "results.json").read_text())["rows"]
     assert list(rows) == ["start", "trained", "trained, best of 5"] and rows["start"]["above_start"][0] == 0
     assert all(name in capsys.readouterr().out for name in ["trained, best of 5"])
+
+
+class Played:
+    """An episode of so many steps."""
+
+    def __init__(self, steps: int, won: bool) -> None:
+        self.steps, self.won = steps, won
+
+    def __len__(self) -> int:
+        return self.steps
+
+
+def test_raised_counts_40_steps_in_the_episodes_of_50() -> None:
+    raised = load_script(ROOT / "benchmarks" / "raised.py")
+    played = [Played(40, True), Played(41, True), Played(50, False), Played(50, False)]
+    assert [raised.success(played, steps, interval=False) for steps in (40, 50)] == ["25", "50"]
+    assert raised.success(played, 50) == "50 (15–85)"
+    assert raised.success([], 50) == "–"

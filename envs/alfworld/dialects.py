@@ -112,6 +112,7 @@ def translate(trajectory: Trajectory, to: str, game: Game | None = None) -> Traj
         env_kwargs=trajectory.env_kwargs | {"dialect": to},
         game=_renamed(trajectory.game, to),
         dialect=to,
+        tokenizer="",
     )
 
 
@@ -130,6 +131,7 @@ def _step(step: Step, observation: str, to: str) -> Step:
         turn=None if step.turn is None else swap(step.turn),
         admissible_commands=commands,
         candidates=tuple(replace(candidate, text=swap(candidate.text)) for candidate in step.candidates),
+        token_ids=None,  # those of other words
     )
 
 

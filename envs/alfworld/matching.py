@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from oreo.envs.alfworld.data.games import LAYOUT, Entry, find_data, load_game, split_entries, splits
 from oreo.envs.alfworld.dialects import in_dialect
+from oreo.envs.alfworld.engines.engine import REFUSED
 from oreo.envs.alfworld.engines.simulator import Simulator
 from oreo.envs.alfworld.errors import UnknownExpression, UnknownGameLogic
 from oreo.envs.alfworld.game import TASK_TYPES, Game
@@ -26,7 +27,7 @@ from oreo.envs.alfworld.generation.generator import game_by_name, is_generated
 from oreo.envs.matching import Recognize
 from oreo.errors import DataError, OreoError
 from oreo.matching import Matched
-from oreo.trajectory import Step, Trajectory
+from oreo.trajectory import Trajectory
 
 _PATH = re.compile(rf"(?:({LAYOUT}/\w+/))?((?:{'|'.join(TASK_TYPES)})-[^/\\]+)[/\\]+(trial_\w+)")
 """LAYOUT/SPLIT/, TASK, TRIAL."""
@@ -59,7 +60,7 @@ def matcher(data: str | os.PathLike[str] | None = None) -> Recognize:
             trajectory,
             task=sentence[1] if sentence else trajectory.task,
             task_type=next((kind for kind in TASK_TYPES if path and path[2].startswith(f"{kind}-")), ""),
-            dialect=_dialect(trajectory.steps) or trajectory.dialect,
+            dialect=_dialect(trajectory) or trajectory.dialect,
         )
         fitting = games.fitting(read, f"{path[2]}/{path[3]}" if path else "")
         if len(fitting) != 1:
@@ -78,12 +79,15 @@ def _default_data() -> Path | None:
         return None
 
 
-def _dialect(steps: Sequence[Step]) -> str:
-    """The dialect that an episode's actions are in; empty where none of them says."""
-    for step in steps:
-        if step.action_valid is not False and _PUT.fullmatch(step.action):
+def _dialect(trajectory: Trajectory) -> str:
+    """The dialect that an episode's accepted actions are in; empty where none of them says."""
+    answers = [step.observation for step in trajectory.steps[1:]] + [trajectory.final_observation]
+    for step, answer in zip(trajectory.steps, answers, strict=True):
+        if step.action_valid is False or answer.startswith(REFUSED):
+            continue  # agents say what they have read elsewhere
+        if _PUT.fullmatch(step.action):
             return "put"
-        if step.action_valid is not False and _MOVE.fullmatch(step.action):
+        if _MOVE.fullmatch(step.action):
             return "move"
     return ""
 

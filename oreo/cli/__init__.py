@@ -19,9 +19,10 @@ import typer
 import oreo
 from oreo.cli.agents import agents
 from oreo.cli.buffer import buffer_app
+from oreo.cli.check_model import check_model
 from oreo.cli.collect import collect
 from oreo.cli.ctrl_c import ctrl_c_once
-from oreo.cli.envs import envs
+from oreo.cli.envs import envs_app
 from oreo.cli.evaluate import evaluate
 from oreo.cli.games import games_app
 from oreo.cli.help import GroupedCommand
@@ -31,12 +32,12 @@ from oreo.cli.quickstart import quickstart
 from oreo.cli.recipes import recipes_app
 from oreo.cli.replay import replay
 from oreo.cli.streams import drop_output, flush_output, prepare_streams
-from oreo.cli.system_errors import of_system, short
+from oreo.cli.system_errors import of_system
 from oreo.cli.train import train
 from oreo.cli.watch import watch
 from oreo.errors import OreoError, UsageError
 from oreo.progress import is_main_process, print_error
-from oreo.text import clean
+from oreo.text import clean, short
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -53,8 +54,9 @@ app.command(cls=GroupedCommand)(replay)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(buffer_app, name="buffer")
 app.add_typer(games_app, name="games")
-app.command(cls=GroupedCommand)(envs)
+app.add_typer(envs_app, name="envs")
 app.command(cls=GroupedCommand)(agents)
+app.command("check-model", cls=GroupedCommand)(check_model)
 
 
 def _version(asked: bool) -> None:

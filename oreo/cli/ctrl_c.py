@@ -15,6 +15,8 @@ from types import FrameType
 
 from oreo.progress import print_error
 
+_exit = os._exit
+"""Python's own, also while code of others runs (oreo.plugins.exits_raised)."""
 _PATIENCE = 2.0
 """Seconds that a command has for what it does when it is stopped. Who presses again before is not heard."""
 
@@ -39,7 +41,7 @@ class CtrlC:
         if sys.stderr.isatty():
             print("\x1b[?25h", end="", file=sys.stderr)  # progress bars hide the cursor
         print_error("stopped at once; what was stored before is kept")
-        os._exit(130)
+        _exit(130)
 
 
 @contextlib.contextmanager

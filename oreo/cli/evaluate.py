@@ -18,7 +18,7 @@ from oreo.cli.options import (
     Seed,
 )
 from oreo.cli.output import on_interrupt, print_json, result_console
-from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
+from oreo.cli.playing import Failures, OnError, OnErrorOption, StepTimeout, patience, stdout_kept
 from oreo.progress import Episodes
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="How many; default: every game of a real split once, else 200.")
     ] = None,
     world: EnvOptions,
+    step_timeout: StepTimeout = None,
     expert: Expert = None,
     playing: AgentOptions,
     seed: Seed = 0,
@@ -88,6 +89,7 @@ def evaluate(
                 seed=seed,
                 batch_size=batch_size,
                 max_steps=world.max_steps,
+                step_timeout=step_timeout,
                 env_kwargs=arguments,
                 into=buffer,
                 on_episode=ended,

@@ -13,6 +13,7 @@ from oreo.cli.options import Data, Json, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.errors import UsageError
 from oreo.progress import Progress
+from oreo.text import one_line
 
 _NAMED = 5
 """Of each list, in the report that people read; --json has all."""
@@ -92,11 +93,12 @@ def _print_report(result: dict[str, Any]) -> None:
     print_pairs({name: ", ".join(value) if isinstance(value, list) else value for name, value in counted.items()})
     for name, items in lists.items():
         if items:
-            more = f", the first {_NAMED}" if len(items) > _NAMED else ""
+            more = f", here the first {_NAMED}" if len(items) > _NAMED else ""
             print(f"{name} ({len(items)}{more})")
             for item in items[:_NAMED]:
                 facts = "; ".join(", ".join(value) if isinstance(value, list) else str(value) for value in _facts(item))
-                print(f"  {item['file']}, line {item['line']}: {facts:.300}")
+                where = f"{item['file']}, line {item['line']}"
+                print(f"  {one_line(f'{where}: {facts:.300}')}")
 
 
 def _facts(item: dict[str, Any]) -> list[Any]:

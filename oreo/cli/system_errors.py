@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-_LONGEST = 120
+from oreo.text import short
+
 _REMEDIES = {
     errno.ENAMETOOLONG: "give a shorter name",
     errno.EACCES: "give a place that you may use, or change its permissions",
@@ -27,9 +28,3 @@ def of_system(error: OSError) -> str:
     name = short(os.fsdecode(error.filename)) if named else "standard output, or a file"
     remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
     return f"{name}: {error.strerror or type(error).__name__}{remedy}"
-
-
-def short(name: str) -> str:
-    """A name with its middle left out where it would fill the screen."""
-    half = _LONGEST // 2
-    return name if len(name) <= _LONGEST else f"{name[:half]}…{name[-half:]}"

@@ -11,6 +11,7 @@ from oreo.cli.help import TRAINING
 from oreo.cli.options import (
     Json,
     Recipe,
+    Where,
     existing_buffer,
     other_fields,
 )
@@ -73,6 +74,7 @@ def train(
             metavar="stored|success|signed",
         ),
     ] = None,
+    where: Where = None,
     samples_per_game: Annotated[
         int | None, typer.Option(help="Episodes of each game, at most.", rich_help_panel=TRAINING)
     ] = None,
@@ -137,6 +139,7 @@ def train(
         "value_lambda": value_lambda,
         "policy_lambda": policy_lambda,
         "reward": reward,
+        "where": where,
         "samples_per_game": samples_per_game,
         "balance": balance,
         "pairs_per_game": pairs_per_game,
@@ -150,18 +153,23 @@ def train(
     from oreo.training.devices import disconnect
     from oreo.training.trainer import train as run
 
+    checked: dict[str, Any] = {}
     with Updates("training") as seen:
+
+        def on_step(line: dict[str, Any]) -> None:
+            checked.update({name: line[name] for name in line if name.startswith("self_check")})
+            seen(line)
 
         def message() -> str:
             return f"stopped after update {seen.done} of {seen.total or '?'}; the same command with --resume goes on"
 
         with on_interrupt(message), TrajectoryBuffer(buffer, create=False) as stored:
-            result: Any = run(stored, output=output, resume=resume, on_step=seen, **settings)
+            result: Any = run(stored, output=output, resume=resume, on_step=on_step, **settings)
     disconnect()
     if not is_main_process():
         return
     if json:
-        print_json(vars(result))
+        print_json(vars(result) | checked)
     else:
         made = {name: value for name, value in vars(result).items() if name != "metrics"}
-        print_pairs(made | main_metrics(result.metrics) | {"log": output / "log.jsonl"})
+        print_pairs(made | checked | main_metrics(result.metrics) | {"log": output / "log.jsonl"})

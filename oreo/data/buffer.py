@@ -12,8 +12,8 @@ reading needs no lock. A killed writer loses at most the episode it was writing:
 made a shard by whoever opens the buffer to write next. An episode is in a shard or in the journal of that name; where
 both exist (killed in between), the shard counts.
 
-What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). What a
-newer version of this package has written is refused.
+What is damaged is named in a warning and passed over, and the rest is read (oreo.data.repair sets it aside). So is what
+a newer version of this package has written, which is left as it is; a whole buffer that says it is newer is refused.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ import os
 import secrets
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from oreo.data import journal, shards
+from oreo.data.filters import Condition
 from oreo.data.journal import JournalFile
-from oreo.data.records import FORMAT, VERSION, check_version, to_record
-from oreo.data.shards import Damaged, ShardFile, warn_of
+from oreo.data.records import FORMAT, VERSION, Damaged, check_version, to_record
+from oreo.data.shards import ShardFile, warn_of
+from oreo.data.summary import summary
+from oreo.data.views import BufferView, conditions_of, readable
 from oreo.data.writers import Writer, adopt_orphans
 from oreo.errors import DataError
 from oreo.files import writing
 from oreo.trajectory import Trajectory
 
 MANIFEST = "_buffer.json"
-_JOURNAL_BYTES = 64 << 20
-"""A journal of this size becomes a shard however few episodes it has: it has to fit into memory."""
 _MANIFEST_CHARACTERS = 1 << 16
 """What is longer is no manifest."""
-_FILTERS = ("won", "env_id", "task", "task_type", "game", "dialect", "grade", "agent", "checkpoint")
 
 File: TypeAlias = ShardFile | JournalFile
 
@@ -52,7 +52,7 @@ class TrajectoryBuffer:
         with TrajectoryBuffer("runs/kitchen") as buffer:
             buffer.append(trajectory)
         for trajectory in buffer: ...
-        buffer[0], len(buffer), buffer.select(won=True), buffer.info()
+        buffer[0], len(buffer), buffer.where("won and steps < 20"), buffer.info()
 
     Reading always sees what is on disk now, other writers' episodes included. The order is that of the writers'
     beginnings and, within one, that of its episodes; it does not change except by what is added.
@@ -89,12 +89,13 @@ class TrajectoryBuffer:
         """Store one episode; when this returns, it outlives this process.
 
         Raises:
-            DataError: a trajectory that cannot be stored exactly, or has not ended; nothing has been stored then.
+            DataError: a trajectory that cannot be stored exactly, has not ended, or is larger than 64 MB;
+                nothing has been stored then.
         """
         record = to_record(trajectory)
         writer = self._own_writer()
         writer.append(record)
-        if writer.journal.count >= self.episodes_per_shard or writer.journal.size >= _JOURNAL_BYTES:
+        if writer.journal.count >= self.episodes_per_shard or writer.journal.size >= journal.MOST_BYTES:
             self.flush()
 
     def extend(self, trajectories: Iterable[Trajectory]) -> None:
@@ -136,51 +137,47 @@ class TrajectoryBuffer:
     # Reading.
 
     def __len__(self) -> int:
-        return sum(self._count(file) for file in self._files())
+        return sum(map(self.count, self.readable_files()))
 
     def __iter__(self) -> Iterator[Trajectory]:
-        for file in self._files():
-            yield from _readable(file.trajectories())
+        for file in self.readable_files():
+            yield from readable(file.trajectories())
 
     def __getitem__(self, index: int) -> Trajectory:
-        files = self._files()
-        counts = [self._count(file) for file in files]
+        files = self.readable_files()
+        counts = list(map(self.count, files))
         total = sum(counts)
         if not -total <= index < total:
             raise IndexError(f"index {index} of a buffer with {total} episodes")
         index %= total
         for file, count in zip(files, counts, strict=True):
             if index < count:
-                return self._item(file, index)
+                return self.item(file, index)
             index -= count
         raise AssertionError("an index below the sum of the counts is below one of them")
 
-    def select(self, predicate: Callable[[Trajectory], bool] | None = None, **equal: Any) -> list[Trajectory]:
-        """Episodes that match.
+    def where(self, condition: str | Condition = "", /, **equal: Any) -> BufferView:
+        """The episodes that are as told, as a view: none is read before it is asked for.
+
+            buffer.where("won and steps < 20"), buffer.where(won=True, agent="random")
 
         Args:
-            predicate: called with each episode that matches `equal`.
-            equal: won, env_id, task, task_type, game, dialect, grade, agent or checkpoint, and the value it is to have;
-                None asks for nothing.
+            condition: in the language of `oreo.data.filters`.
+            equal: words of it, and the value each is to have; None asks for nothing.
+
+        Raises:
+            UsageError: no such word, or no condition; says at which column, and what was expected there.
         """
-        unknown = set(equal) - set(_FILTERS)
-        if unknown:
-            raise TypeError(f"select() knows {', '.join(_FILTERS)} and a predicate, not {', '.join(sorted(unknown))}")
-        equal = {name: value for name, value in equal.items() if value is not None}
-        matching = (trajectory for file in self._files() for trajectory in _readable(file.trajectories(equal)))
-        return [trajectory for trajectory in matching if predicate is None or predicate(trajectory)]
+        return BufferView(self, conditions_of(condition, equal))
+
+    def shuffled(self, seed: int) -> Iterator[Trajectory]:
+        """All episodes once in an order that is drawn; see `BufferView.shuffled`."""
+        return BufferView(self).shuffled(seed)
 
     def info(self) -> dict[str, Any]:
-        """What is in it: episodes, steps, won, success_rate, shards, journals, bytes, and by_env, by_task_type,
-        by_agent, by_dialect, by_grade: {name: {"episodes": …, "won": …, "success_rate": …}}.
-        """
-        files = self._files()
-        rows = self._columns(files, ["won", "length", "env_id", "task_type", "agent", "dialect", "grade"])
-        won, lengths, *_ = zip(*rows, strict=True) if rows else ((), ())
-        info: dict[str, Any] = {"path": str(self.path), "episodes": len(rows), "steps": sum(lengths)}
-        info |= {"won": sum(won), "success_rate": sum(won) / len(rows) if rows else None}
-        for place, name in enumerate(("env", "task_type", "agent", "dialect", "grade"), 2):
-            info[f"by_{name}"] = _by_name([(row[place], row[0]) for row in rows])
+        """What is in it: the counts of `oreo.data.summary.summary`, then shards, journals, bytes."""
+        files = self.readable_files()
+        info: dict[str, Any] = {"path": str(self.path), **summary(self.columns)}
         info["shards"] = sum(isinstance(file, ShardFile) for file in files)
         info["journals"] = len(files) - info["shards"]
         info["bytes"] = sum(file.path.stat().st_size for file in files if file.path.exists())
@@ -191,16 +188,18 @@ class TrajectoryBuffer:
 
         Without a name, of all writers.
         """
-        own = [file for file in self._files() if file.path.stem.removeprefix("_").startswith(writer_name)]
-        return self._columns(own, ["seed", "won"])
+        own = [file for file in self.readable_files() if file.path.stem.removeprefix("_").startswith(writer_name)]
+        return list(_columns(own, ["seed", "won"]))
 
     def stored_games(self) -> Counter[tuple[int | None, str]]:
         """How many episodes are stored of each (seed, game): the samples of a game, which share both."""
-        return Counter(self._columns(self._files(), ["seed", "game"]))
+        return Counter(self.columns("seed", "game"))
 
     def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
-        """These columns of `oreo.data.records.SCHEMA`, a row for each episode, without reading the steps."""
-        yield from self._columns(self._files(), list(names))
+        """These columns of `oreo.data.tables.SCHEMA`, a row for each episode, nothing else read; "steps.reward" is one
+        field of its steps, as a list.
+        """
+        yield from _columns(self.readable_files(), names)
 
     def files(self) -> tuple[list[File], list[Path]]:
         """The shards and journals that are read, in order; and what has the name of one and is no regular file.
@@ -223,7 +222,8 @@ class TrajectoryBuffer:
                 strangers.append(path)
         return files, strangers
 
-    def _files(self) -> list[File]:
+    def readable_files(self) -> list[File]:
+        """As `files`, with a warning about what is no file."""
         files, strangers = self.files()
         for path in strangers:
             warnings.warn(f"{path} is no regular file and is passed over", stacklevel=3)
@@ -237,7 +237,8 @@ class TrajectoryBuffer:
             self._shards[path.name] = state, ShardFile(path)
         return self._shards[path.name][1]
 
-    def _count(self, file: File) -> int:
+    def count(self, file: File) -> int:
+        """Episodes in one of its files."""
         if self._writer is not None and self._writer.journal.path == file.path:
             return self._writer.journal.count  # counted as they were written, so the journal need not be read
         try:
@@ -246,7 +247,8 @@ class TrajectoryBuffer:
             warn_of(error)
             return 0
 
-    def _item(self, file: File, index: int) -> Trajectory:
+    def item(self, file: File, index: int) -> Trajectory:
+        """An episode of one of its files."""
         # A file keeps the part that it read an item from, since the next item is likely to be there, too. Only the file
         # that was read last does so: a whole buffer need not fit into memory.
         if self._recent is not None and self._recent.path != file.path:
@@ -258,31 +260,14 @@ class TrajectoryBuffer:
         self._recent = file
         return file.item(index)
 
-    def _columns(self, files: Iterable[File], names: list[str]) -> list[tuple[Any, ...]]:
-        """These columns of all episodes of some files."""
-        rows: list[tuple[Any, ...]] = []
-        for file in files:
-            try:
-                rows += file.columns(names)
-            except Damaged as error:
-                warn_of(error)
-        return rows
 
-
-def _readable(trajectories: Iterator[Trajectory]) -> Iterator[Trajectory]:
-    """What can be read of a file up to where it is damaged, with a warning there."""
-    try:
-        yield from trajectories
-    except Damaged as error:
-        warn_of(error)
-
-
-def _by_name(outcomes: list[tuple[str, bool]]) -> dict[str, dict[str, Any]]:
-    episodes, won = Counter(name for name, _ in outcomes), Counter(name for name, success in outcomes if success)
-    return {
-        name: {"episodes": episodes[name], "won": won[name], "success_rate": won[name] / episodes[name]}
-        for name in sorted(episodes)
-    }
+def _columns(files: Iterable[File], names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """These columns of all episodes of some files."""
+    for file in files:
+        try:
+            yield from (row for _, row in file.columns(names))
+        except Damaged as error:
+            warn_of(error)
 
 
 # The folder.

@@ -10,14 +10,14 @@ import json
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oreo.data.records import NewerVersion, checked_record, from_record
+from oreo.data.records import Damaged, NewerVersion, checked_record, column_of, from_record
 from oreo.data.shards import SUFFIX as SHARD_SUFFIX
-from oreo.data.shards import Damaged, ShardFile, naming, warn_of
+from oreo.data.shards import ShardFile, naming, warn_of
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -27,6 +27,8 @@ except ImportError:  # Windows: no journal ever counts as an orphan there
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".journal"
+MOST_BYTES = 64 << 20
+"""Of one line; and a journal that has them becomes a shard, however few its episodes: a reader holds all of it."""
 
 
 def shard_of(path: Path) -> Path:
@@ -58,8 +60,14 @@ class Journal:
 
         Raises:
             OSError: the disk is full, say. The journal is then as it was before.
+            DataError: the episode is larger than what is read. Nothing has been written then.
         """
         line = encode(record)
+        if len(line) > MOST_BYTES:
+            raise DataError(
+                f"an episode of {len(line) >> 20} MB is not stored: at most {MOST_BYTES >> 20} MB; shorten what its "
+                "steps hold (observations, admissible commands, candidates), or their number"
+            )
         written = 0
         try:
             while written < len(line):
@@ -91,8 +99,8 @@ class Contents:
 
     records: list[dict[str, Any]] = field(default_factory=list)
     """Complete ones, as `oreo.data.records.checked_record` gives them."""
-    damaged: list[str] = field(default_factory=list)
-    """What is wrong with the others, a line each."""
+    damaged: list[Damaged] = field(default_factory=list)
+    """Why the others are not among them; NewerVersion where they are whole all the same."""
     torn: bool = False
     """Whether it ends in the beginning of one more."""
 
@@ -102,7 +110,6 @@ def read(path: Path) -> Contents:
 
     Raises:
         FileNotFoundError: no such journal (any more).
-        NewerVersion: written by a newer oreo.
         Damaged: the file cannot be read at all.
     """
     contents = Contents()
@@ -114,20 +121,26 @@ def read(path: Path) -> Contents:
     if opened is None:
         raise FileNotFoundError(path)
     with naming(path), opened as file:
+        if os.fstat(file.fileno()).st_size > 2 * MOST_BYTES:
+            raise DataError(f"it has more than {2 * MOST_BYTES >> 20} MB, which no journal has")
         for number, line in enumerate(file, 1):
-            text = line[9:-1]  # a whole line whose break was changed into something else counts as one
+            text = (
+                line[9:-1] if len(line) <= MOST_BYTES else b""
+            )  # a whole line whose break was changed into something else counts as one
             whole = line[:9] == b"%08x " % zlib.crc32(text)
             if not whole and not line.endswith(b"\n"):
                 contents.torn = True
                 break
             try:
+                if len(line) > MOST_BYTES:
+                    raise DataError(f"it has more than {MOST_BYTES >> 20} MB")
                 if not whole:
                     raise DataError("it is not as it was written")
                 contents.records.append(_parsed(text))
             except NewerVersion as error:
-                raise NewerVersion(f"{path}, line {number}: {error}") from None
+                contents.damaged.append(NewerVersion(f"{path}, line {number}: {error}"))
             except DataError as error:
-                contents.damaged.append(f"{path}, line {number}: damaged ({error})")
+                contents.damaged.append(Damaged(f"{path}, line {number}: damaged ({error})"))
     return contents
 
 
@@ -153,22 +166,23 @@ class JournalFile:
         records = self._records()
         return ShardFile(shard_of(self.path)).count if records is None else len(records)
 
-    def columns(self, names: list[str]) -> list[tuple[Any, ...]]:
-        """These columns of all episodes."""
+    def columns(self, names: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """(number, these columns) of each episode, as `ShardFile.columns`."""
         records = self._records()
         if records is None:
-            return ShardFile(shard_of(self.path)).columns(names)
-        return [tuple(record[name] for name in names) for record in records]
-
-    def trajectories(self, equal: Mapping[str, Any] | None = None) -> Iterator[Trajectory]:
-        """Those whose columns are `equal`."""
-        records = self._records()
-        if records is None:
-            yield from ShardFile(shard_of(self.path)).trajectories(equal)
+            yield from ShardFile(shard_of(self.path)).columns(names)
             return
-        for record in records:
-            if all(record[name] == value for name, value in (equal or {}).items()):
-                yield from_record(record)
+        for number, record in enumerate(records):
+            yield number, tuple(column_of(record, name) for name in names)
+
+    def trajectories(self, numbers: Sequence[int] | None = None) -> Iterator[Trajectory]:
+        """All, or those with these numbers (ascending)."""
+        records = self._records()
+        if records is None:
+            yield from ShardFile(shard_of(self.path)).trajectories(numbers)
+            return
+        for record in records if numbers is None else (records[number] for number in numbers):
+            yield from_record(record)
 
     def item(self, index: int) -> Trajectory:
         """Number `index`."""
@@ -181,12 +195,12 @@ class JournalFile:
         """Let go of what `item` has read."""
         self._recent = None
 
-    def damage(self) -> list[str]:
-        """What is wrong with it, a line for each record."""
+    def damage(self) -> list[Damaged]:
+        """Why not all of it can be read, for each record."""
         try:
             return read(self.path).damaged
         except Damaged as error:
-            return [str(error)]
+            return [error]
         except FileNotFoundError:
             return []
 
@@ -198,8 +212,8 @@ class JournalFile:
             if shard_of(self.path).exists():
                 return None
             raise Damaged(f"{self.path}: it disappeared while it was read") from None
-        for line in contents.damaged:
-            warn_of(Damaged(line))
+        for error in contents.damaged:
+            warn_of(error)
         if contents.torn and is_orphan(self.path):
             warn_of_torn(self.path)
         return contents.records

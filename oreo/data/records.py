@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -26,20 +26,27 @@ VERSION = 5
 3: they have `goes_on`, False in what earlier ones stored, and episodes a `grade`, empty in those.
 4: `goes_on` is called `continues_message`; steps have `cut`, False in what earlier ones stored; `versions` is a JSON
    text in place of a map; shards carry checksums (oreo.data.checksums).
-5: episodes have `extra`, an empty object in what earlier ones stored.
+5: episodes have `extra`, an empty object in what earlier ones stored, and `tokenizer`, empty there; steps have
+   `token_ids`, null there.
 """
 FORMAT = "oreo-trajectories"
-ADDED = {"grade": "", "extra": "{}"}
+ADDED = {"grade": "", "extra": "{}", "tokenizer": ""}
 """Columns that earlier versions lack, and what stands for them there."""
-ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False}
+ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False, "token_ids": None}
 RENAMED = {"goes_on": "continues_message"}
 """Names of earlier versions, and what they are called now."""
 
 Check = Callable[[Any, str], Any]
 """Takes a value and the name of its field; returns the value in its JSON type, or raises DataError."""
+_ROUNDING = 1e-6
+"""Of a sum that another tool may have taken in another order, or with 32 bits; in parts of the sum of what it adds."""
 
 
-class NewerVersion(DataError):
+class Damaged(DataError):
+    """A file of a buffer, or a part of one, cannot be read; the rest of the buffer can."""
+
+
+class NewerVersion(Damaged):
     """A newer oreo has written this: it is whole, and nothing may be done to it."""
 
 
@@ -62,22 +69,14 @@ def to_record(trajectory: Trajectory) -> dict[str, Any]:
 
     Raises:
         DataError: no trajectory, or a field that is not of its type, naming it: a text that is not Unicode (it has half
-            a surrogate pair), a reward that is not finite, an episode that has not ended, and so on.
+            a surrogate pair), a number that is not finite, an episode that has not ended, and so on.
     """
     values = _attributes(trajectory, Trajectory, "what is appended")
     steps = _list(values["steps"], "steps")
     values["steps"] = [_step_attributes(step, f"steps[{index}]") for index, step in enumerate(steps)]
     for name in OBJECTS:
         values[name] = _encoded(values[name], name)
-    record = _checked(values, _EPISODE)
-    for index, step in enumerate(record["steps"]):
-        if not math.isfinite(step["reward"]):
-            raise DataError(f"steps[{index}].reward of a trajectory is a finite number, got {step['reward']}")
-    if not (record["terminated"] or record["truncated"]):
-        raise DataError("a trajectory that is stored has ended: set terminated or truncated (or both) to True")
-    record["length"] = len(record["steps"])
-    record["episode_return"] = sum((step["reward"] for step in record["steps"]), start=0.0)
-    return record
+    return _summed(_checked(values, _EPISODE))
 
 
 def _attributes(value: Any, kind: type, name: str) -> dict[str, Any]:
@@ -114,6 +113,8 @@ def _json(value: Any, name: str, kind: type = object) -> Any:
     if kind is dict or not (value is None or isinstance(value, str | bool | int | float | list | tuple)):
         expected = "a dict" if kind is dict else "of a type that JSON has"
         raise DataError(f"{name} of a trajectory is {expected}, got {_shown(value)}")
+    if isinstance(value, float):
+        return _number(value, name)
     return [_json(item, f"{name}[{at}]") for at, item in enumerate(value)] if isinstance(value, list | tuple) else value
 
 
@@ -125,7 +126,7 @@ def checked_record(record: Any) -> dict[str, Any]:
 
     Raises:
         NewerVersion: it has fields that are not known yet.
-        DataError: a field is missing, or not of its type.
+        DataError: a field is missing, not of its type, or does not agree with the others.
     """
     if not isinstance(record, dict) or not isinstance(record.get("steps"), list):
         raise DataError("it is no record of an episode with steps")
@@ -135,11 +136,41 @@ def checked_record(record: Any) -> dict[str, Any]:
     checked = _checked(values, _EPISODE)
     for name in OBJECTS:
         decoded(checked[name], name)
-    checked["length"] = len(checked["steps"])
-    if record.get("length", checked["length"]) != checked["length"]:
-        raise DataError(f"length is {record['length']!r:.20}, and there are {checked['length']} steps")
-    checked["episode_return"] = sum((step["reward"] for step in checked["steps"]), start=0.0)
-    return checked
+    return _summed(checked, record.get("length"), record.get("episode_return"))
+
+
+def _summed(record: dict[str, Any], length: Any = None, episode_return: Any = None) -> dict[str, Any]:
+    """A checked record with the two columns that follow from its others; `None` where it does not say them itself."""
+    rewards = [step["reward"] for step in record["steps"]]
+    total = check_sums(record["terminated"], record["truncated"], rewards, length, episode_return)
+    return {**record, "length": len(rewards), "episode_return": total}
+
+
+def check_sums(
+    terminated: bool, truncated: bool, rewards: Sequence[float], length: Any = None, episode_return: Any = None
+) -> float:
+    """What the fields of one episode have to be together, whatever it comes from.
+
+    Args:
+        rewards: finite ones, of each step.
+        length: what it says itself is the number of its steps, and of `episode_return`, their sum; None: nothing.
+
+    Returns:
+        The sum of the rewards.
+
+    Raises:
+        DataError: it has not ended, or says another length or return than its steps have.
+    """
+    if not (terminated or truncated):
+        raise DataError("a trajectory that is stored has ended: set terminated or truncated (or both) to True")
+    if length is not None and length != len(rewards):
+        raise DataError(f"length is {length!r:.20}, and there are {len(rewards)} steps")
+    total = _number(sum(rewards, start=0.0), "the sum of the rewards")
+    if episode_return is not None:
+        stated = _number(episode_return, "episode_return")
+        if abs(stated - total) > _ROUNDING * sum(map(abs, rewards)):
+            raise DataError(f"episode_return is {stated}, and the sum of the rewards is {total}")
+    return total
 
 
 def _renamed(step: Any, name: str) -> dict[str, Any]:
@@ -155,6 +186,12 @@ def _refuse_unknown(values: Mapping[str, Any], fields: Mapping[str, Any], where:
         raise NewerVersion(f"the field {where}{name} is not known to this oreo; install a newer one")
 
 
+def column_of(record: Mapping[str, Any], name: str) -> Any:
+    """A column of a record that is checked; "steps.cut" is the list of one field of its steps."""
+    column, _, field = name.partition(".")
+    return [step[field] for step in record[column]] if field else record[column]
+
+
 def from_record(record: Mapping[str, Any]) -> Trajectory:
     """The inverse of `to_record`, for a record that is checked."""
     fields = {name: record[name] for name in _EPISODE if name not in ("steps", *OBJECTS)}
@@ -163,23 +200,31 @@ def from_record(record: Mapping[str, Any]) -> Trajectory:
 
 
 def _step(record: Mapping[str, Any]) -> Step:
-    commands = record["admissible_commands"]
+    commands, token_ids = record["admissible_commands"], record["token_ids"]
     sequences = {
         "admissible_commands": None if commands is None else tuple(commands),
+        "token_ids": None if token_ids is None else tuple(token_ids),
         "candidates": tuple(Candidate(**candidate) for candidate in record["candidates"]),
     }
     return Step(**{**record, **sequences})
 
 
 def decoded(text: str, name: str) -> dict[str, Any]:
-    """A JSON text that holds an object."""
+    """A JSON text that holds an object, of finite numbers."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise DataError(f"{name} is no JSON object: {text!r:.80}")
     return value
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits:.20} is no finite number")
+    return number
 
 
 # What each field is.
@@ -215,6 +260,10 @@ def _texts(values: Any, name: str) -> list[str]:
     return values if plain else [_text(value, f"{name}[{at}]") for at, value in enumerate(values)]
 
 
+def _token_ids(values: Any, name: str) -> list[int]:
+    return [_index(value, f"{name}[{at}]") for at, value in enumerate(_list(values, name))]
+
+
 def _words(values: Any, name: str) -> dict[str, str]:
     if not isinstance(values, dict):
         raise DataError(f"{name} of a trajectory is a dict of texts, got {_shown(values)}")
@@ -222,14 +271,17 @@ def _words(values: Any, name: str) -> dict[str, str]:
 
 
 def _number(value: Any, name: str) -> float:
-    if type(value) is float:
+    if type(value) is float and math.isfinite(value):
         return value
     if not isinstance(value, Real):
-        raise DataError(f"{name} of a trajectory is a number, got {_shown(value)}")
+        raise DataError(f"{name} of a trajectory is a finite number, got {_shown(value)}")
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
         raise DataError(f"{name} of a trajectory is a number of 64 bits, got one beyond them") from None
+    if not math.isfinite(number):
+        raise DataError(f"{name} of a trajectory is a finite number, got {number}")
+    return number
 
 
 def _flag(value: Any, name: str) -> bool:
@@ -291,10 +343,11 @@ _STEP: dict[str, Check] = {
     "context_start": _index,
     "continues_message": _flag,
     "cut": _flag,
+    "token_ids": _optional(_token_ids),
 }
 TEXTS = (
     *("env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint", "created", "final_observation"),
-    "grade",
+    *("grade", "tokenizer"),
 )
 FLAGS = ("won", "terminated", "truncated")
 OBJECTS = ("env_kwargs", "extra")

@@ -1,7 +1,7 @@
 """`oreo buffer check`: read all of a buffer, name what is damaged in it, and set that aside.
 
 Repairing deletes nothing. A file that is damaged is moved into the folder `damaged/` as it is, and what can be read of
-it is written into a new file under its name.
+it is written into a new file under its name. What a newer version of this package has written stays where it is.
 """
 
 from __future__ import annotations
@@ -11,27 +11,25 @@ from pathlib import Path
 
 from oreo.data import journal, shards
 from oreo.data.buffer import TrajectoryBuffer
+from oreo.data.records import Damaged, NewerVersion, to_record
 from oreo.data.shards import ShardFile
 from oreo.data.writers import roll, set_aside
 from oreo.errors import DataError
 from oreo.files import writing
 
 
-def check(buffer: TrajectoryBuffer) -> dict[Path, list[str]]:
+def check(buffer: TrajectoryBuffer) -> dict[Path, list[Damaged]]:
     """Read every byte of a buffer.
 
     Returns:
-        For each file that is damaged, what is wrong with it, a line for each record or part.
-
-    Raises:
-        NewerVersion: a newer oreo has written into it.
+        For each file that cannot be read as a whole, why not, for each record or part; NewerVersion among them.
     """
     files, strangers = buffer.files()
-    damage = {path: [f"{path}: it is no regular file"] for path in strangers}
-    return damage | {file.path: lines for file in files if (lines := file.damage())}
+    damage = {path: [Damaged(f"{path}: it is no regular file")] for path in strangers}
+    return damage | {file.path: errors for file in files if (errors := file.damage())}
 
 
-def repair(buffer: TrajectoryBuffer) -> dict[Path, list[str]]:
+def repair(buffer: TrajectoryBuffer) -> dict[Path, list[Damaged]]:
     """Move what is damaged into the folder `damaged/` of a buffer, and keep the rest.
 
     Returns:
@@ -42,10 +40,16 @@ def repair(buffer: TrajectoryBuffer) -> dict[Path, list[str]]:
             repaired before is whole.
     """
     damage = check(buffer)
-    for path in damage:
-        with writing(path):
-            _repair(path)
+    for path, errors in damage.items():
+        if not newer(errors):
+            with writing(path):
+                _repair(path)
     return damage
+
+
+def newer(errors: list[Damaged]) -> bool:
+    """Whether a file is left as it is, for a newer version of this package to read."""
+    return any(isinstance(error, NewerVersion) for error in errors)
 
 
 def _repair(path: Path) -> None:
@@ -68,8 +72,10 @@ def _repair_journal(path: Path) -> None:
 
 
 def _repair_shard(path: Path) -> None:
+    from oreo.data.tables import to_table
+
     rest = ShardFile(path).readable()
     # Where something is left, the shard keeps its name: at no moment are its whole episodes nowhere.
-    set_aside(path, copy=rest is not None)
-    if rest is not None:
-        shards.write_shard(rest, path)
+    set_aside(path, copy=bool(rest))
+    if rest:
+        shards.write_shard(to_table([to_record(trajectory) for trajectory in rest]), path)

@@ -49,7 +49,12 @@ class Episode:
 
 def game_of(trajectory: Trajectory) -> str:
     """What several episodes of one game have in common; see `Episode.of`."""
-    return f"{trajectory.env_id} {trajectory.game or trajectory.task or f'seed {trajectory.seed}'}"
+    return game_of_columns(trajectory.env_id, trajectory.game, trajectory.task, trajectory.seed)
+
+
+def game_of_columns(env_id: str, game: str, task: str, seed: int | None) -> str:
+    """The same, from what is stored in columns of these names."""
+    return f"{env_id} {game or task or f'seed {seed}'}"
 
 
 def select(

@@ -6,19 +6,20 @@ columns, and that their numbers add up. A row group that is damaged is passed ov
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import errno
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from oreo.data.checksums import check_group, read_checksums, with_checksums
-from oreo.data.records import FORMAT, NewerVersion, check_version
+from oreo.data.records import FORMAT, Damaged, NewerVersion, check_version
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -33,10 +34,9 @@ _ROWS_OF_A_GROUP = 128
 """What reading holds at once."""
 _MOST_BYTES = 8 << 30
 """A row group that says it is larger than this unpacked is not ours: the largest journal is a hundredth of it."""
-
-
-class Damaged(DataError):
-    """A file of a buffer, or a part of one, cannot be read; the rest of the buffer can."""
+_MOST_VALUES = 1 << 20, 64
+"""Of a column in a row group, where the file is small and for each of its bytes: a run of equal steps takes no room in
+a file, and half a kilobyte each in memory. Of lists within steps it is 16 times as much."""
 
 
 class ShardFile:
@@ -44,7 +44,7 @@ class ShardFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._recent: tuple[int, list[Trajectory]] | None = None
+        self._recent: tuple[int, pa.Table] | None = None
         """The row group that `item` read last, since the next one is likely to be there too."""
 
     @cached_property
@@ -58,16 +58,22 @@ class ShardFile:
         """Episodes, as the footer has it: those in row groups that are damaged are among them."""
         return self._groups[-1].stop if self._groups else 0
 
-    def columns(self, names: list[str]) -> list[tuple[Any, ...]]:
-        """These columns of all rows, nothing else decoded."""
+    def columns(self, names: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """(number, these columns) of each row, nothing else decoded; see `oreo.data.tables.rows_of`."""
         with _opened(self.path) as shard:
-            tables = self._readable(shard, lambda group: shard.read(group, names))
-            return [row for table in tables for row in _rows(table, names)]
+            for group, rows in self._readable(shard, range(len(shard.groups)), lambda group: shard.rows(group, names)):
+                yield from zip(shard.groups[group], rows, strict=True)
 
-    def trajectories(self, equal: Mapping[str, Any] | None = None) -> Iterator[Trajectory]:
-        """Those whose columns are `equal`; of a row group without any, no more than these columns is decoded."""
+    def trajectories(self, numbers: Sequence[int] | None = None) -> Iterator[Trajectory]:
+        """All, or those with these numbers (ascending); of a row group without any, nothing is read."""
         with _opened(self.path) as shard:
-            for trajectories in self._readable(shard, lambda group: shard.trajectories(group, equal or {})):
+            if numbers is None:
+                wanted: dict[int, list[int] | None] = dict.fromkeys(range(len(shard.groups)))
+            else:
+                wanted = {group: among for group, rows in enumerate(shard.groups) if (among := _among(numbers, rows))}
+            for _, trajectories in self._readable(
+                shard, wanted, lambda group: shard.trajectories(group, wanted[group])
+            ):
                 yield from trajectories
 
     def item(self, index: int) -> Trajectory:
@@ -76,50 +82,61 @@ class ShardFile:
         Raises:
             Damaged: its row group is.
         """
-        group = next(group for group, rows in enumerate(self._groups) if index in rows)
+        group = bisect.bisect_right([rows.stop for rows in self._groups], index)
         if self._recent is None or self._recent[0] != group:
             with _opened(self.path) as shard:
-                self._recent = group, shard.trajectories(group, {})
-        return self._recent[1][index - self._groups[group].start]
+                self._recent = group, shard.read(group)
+        with naming(f"{self.path}, episode {index}"):
+            (trajectory,) = _trajectories(self._recent[1].slice(index - self._groups[group].start, 1))
+        return trajectory
 
     def forget(self) -> None:
         """Let go of what `item` has read."""
         self._recent = None
 
-    def damage(self) -> list[str]:
-        """What is wrong with it, a line for each row group, or one for the whole file; all of it is read for this."""
+    def damage(self) -> list[Damaged]:
+        """Why not all of it can be read, for each row group or for the whole file; all of it is read for this."""
         try:
             with _opened(self.path) as shard:
-                return [str(error) for error in map(shard.damage, range(len(shard.groups))) if error]
+                return [error for error in map(shard.damage, range(len(shard.groups))) if error]
         except Damaged as error:
-            return [str(error)]
+            return [error]
 
-    def readable(self) -> pa.Table | None:
-        """What is not damaged, None where nothing is."""
-        import pyarrow as pa
-
-        try:
-            with _opened(self.path) as shard:
-                whole = [group for group in range(len(shard.groups)) if not shard.damage(group)]
-                return pa.concat_tables(map(shard.read, whole)) if whole else None
-        except Damaged:
-            return None
+    def readable(self) -> list[Trajectory]:
+        """What is not damaged."""
+        episodes: list[Trajectory] = []
+        with contextlib.suppress(Damaged), _opened(self.path) as shard:
+            for group in range(len(shard.groups)):
+                with contextlib.suppress(Damaged):
+                    episodes += shard.trajectories(group)
+        return episodes
 
     @staticmethod
-    def _readable(shard: _Shard, read: Callable[[int], T]) -> Iterator[T]:
-        """What `read` gives for each row group; those that are damaged are named in a warning and passed over."""
-        for group in range(len(shard.groups)):
+    def _readable(shard: _Shard, groups: Iterable[int], read: Callable[[int], T]) -> Iterator[tuple[int, T]]:
+        """(group, what `read` gives for it); groups that are damaged are named in a warning and passed over."""
+        for group in groups:
             try:
                 part = read(group)
             except Damaged as error:
                 warn_of(error)
                 continue
-            yield part
+            yield group, part
+
+
+def _among(numbers: Sequence[int], rows: range) -> list[int]:
+    """Those of ascending numbers that are in a range, counted from its beginning."""
+    start, stop = bisect.bisect_left(numbers, rows.start), bisect.bisect_left(numbers, rows.stop)
+    return [number - rows.start for number in numbers[start:stop]]
+
+
+class DamagedWarning(UserWarning):
+    """Of a part of a buffer that is passed over."""
 
 
 def warn_of(error: Damaged) -> None:
     """The rest goes on, and this is what it goes on without."""
-    warnings.warn(f"{error}; the rest is read. `oreo buffer check` says more, --repair sets it aside", stacklevel=3)
+    advice = "" if isinstance(error, NewerVersion) else ". `oreo buffer check` says more, --repair sets it aside"
+    warnings.warn(DamagedWarning(f"{error}; the rest is read{advice}"), stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -133,37 +150,40 @@ class _Shard:
     groups: list[range]
 
     def read(self, group: int, names: Iterable[str] | None = None) -> pa.Table:
-        """Columns of a row group, or all of them."""
+        """Columns of a row group, or all of them. "steps.cut" is one field of the steps."""
         from oreo.data.tables import SCHEMA, completed
 
         metadata = self.parquet.metadata
-        wanted = set(SCHEMA.names if names is None else names) & set(self.parquet.schema_arrow.names)
+        wanted = set(SCHEMA.names if names is None else names)
         with self._naming(group):
-            paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
-            leaves = [leaf for leaf, path in enumerate(paths) if path.split(".")[0] in wanted]
+            paths = {leaf: metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)}
+            leaves = [leaf for leaf, path in paths.items() if wanted & _names_of(path)]
             if self.checksums is not None:
                 check_group(self.file, metadata, self.checksums, group, leaves)
-            table = completed(self.parquet.read_row_group(group, columns=sorted(wanted)))
+            table = self.parquet.read_row_group(group, columns=[paths[leaf] for leaf in leaves])
             if table.num_rows != len(self.groups[group]):
                 raise DataError(f"{table.num_rows} rows in place of {len(self.groups[group])}")
-        return table
+            return completed(table)
 
-    def trajectories(self, group: int, equal: Mapping[str, Any]) -> list[Trajectory]:
-        """Those of a row group whose columns are `equal`."""
-        from oreo.data.tables import from_batch
+    def rows(self, group: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """These columns of a row group, row by row."""
+        from oreo.data.tables import rows_of
 
-        rows = _rows(self.read(group, list(equal)), list(equal)) if equal else []
-        match = [row == tuple(equal.values()) for row in rows]
-        if equal and not any(match):
-            return []
+        table = self.read(group, {*names, "length"})  # a column that is there in every version
+        with self._naming(group):
+            return rows_of(table, names)
+
+    def trajectories(self, group: int, numbers: Sequence[int] | None = None) -> list[Trajectory]:
+        """Those of a row group, or the ones with these numbers among them."""
         table = self.read(group)
         with self._naming(group):
-            trajectories = [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
-        return list(itertools.compress(trajectories, match)) if equal else trajectories
+            if numbers is not None and len(numbers) < table.num_rows:
+                table = table.take(numbers)
+            return _trajectories(table)
 
     def damage(self, group: int) -> Damaged | None:
         try:
-            self.trajectories(group, {})
+            self.trajectories(group)
         except Damaged as error:
             return error
         return None
@@ -173,8 +193,16 @@ class _Shard:
         return naming(f"{self.path}, episodes {rows.start} to {rows.stop - 1}")
 
 
-def _rows(table: pa.Table, names: list[str]) -> list[tuple[Any, ...]]:
-    return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+def _trajectories(table: pa.Table) -> list[Trajectory]:
+    from oreo.data.tables import from_batch
+
+    return [trajectory for batch in table.to_batches() for trajectory in from_batch(batch)]
+
+
+def _names_of(path: str) -> set[str]:
+    """What a leaf column is called: "steps" and "steps.cut" for steps.list.element.cut."""
+    parts = path.split(".")
+    return {parts[0], f"{parts[0]}.{parts[3]}"} if len(parts) > 3 else {parts[0]}
 
 
 @contextlib.contextmanager
@@ -188,7 +216,7 @@ def naming(where: object) -> Iterator[None]:
     """
     try:
         yield
-    except (Damaged, NewerVersion):
+    except Damaged:
         raise
     except MemoryError as error:
         raise DataError(f"{where}: it does not fit into memory") from error
@@ -217,7 +245,7 @@ def _opened(path: Path) -> Iterator[_Shard]:
 def _looked_at(path: Path, file: IO[bytes]) -> _Shard:
     import pyarrow.parquet as pq
 
-    from oreo.data.tables import check_schema
+    from oreo.data.tables import TEXT_COLUMNS, check_schema
 
     checksums = read_checksums(file)
     file.seek(0)
@@ -227,13 +255,19 @@ def _looked_at(path: Path, file: IO[bytes]) -> _Shard:
         raise DataError("it is a Parquet file, but not one of trajectories")
     check_version(path, int(described.get(b"oreo.version", b"0")))
     check_schema(parquet.schema_arrow)
-    groups = _groups(parquet.metadata)
+    groups = _groups(parquet.metadata, os.fstat(file.fileno()).st_size)
     if checksums is not None and len(checksums) != len(groups) * parquet.metadata.num_columns:
         raise DataError("it has checksums for other columns than its own")
+    # Texts as numbers into a dictionary: a long one that a small file repeats would not fit into memory otherwise.
+    leaves = [parquet.metadata.schema.column(leaf).path for leaf in range(parquet.metadata.num_columns)]
+    texts = [path for path in leaves if path.replace(".list.element", "") in TEXT_COLUMNS]
+    parquet = pq.ParquetFile(
+        file, metadata=parquet.metadata, page_checksum_verification=True, read_dictionary=texts, pre_buffer=False
+    )
     return _Shard(path, file, parquet, checksums, groups)
 
 
-def _groups(metadata: Any) -> list[range]:
+def _groups(metadata: Any, size: int) -> list[range]:
     """The rows of each row group, once their number and size are those of a shard."""
     described = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
     sizes = [group.num_rows for group in described]
@@ -241,6 +275,14 @@ def _groups(metadata: Any) -> list[range]:
         raise DataError(f"its row groups have {sum(sizes)} rows, and it says it has {metadata.num_rows}")
     if any(not 0 <= group.total_byte_size <= _MOST_BYTES for group in described):
         raise DataError(f"a row group says it has more than {_MOST_BYTES >> 30} GiB unpacked")
+    fewest, times = _MOST_VALUES
+    for group in described:
+        for column in map(group.column, range(metadata.num_columns)):
+            most = max(fewest, times * size) * (16 if column.path_in_schema.count(".list.") > 1 else 1)
+            if column.num_values > most:
+                raise DataError(
+                    f"the column {column.path_in_schema} says it has {column.num_values:,} values in {size:,} bytes"
+                )
     ends = list(itertools.accumulate(sizes))
     return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 

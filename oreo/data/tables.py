@@ -10,8 +10,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from oreo.data.records import ADDED, ADDED_TO_STEPS, FLAGS, FORMAT, OBJECTS, RENAMED, TEXTS, VERSION, decoded
+from oreo.data.records import (
+    ADDED,
+    ADDED_TO_STEPS,
+    FLAGS,
+    FORMAT,
+    OBJECTS,
+    RENAMED,
+    TEXTS,
+    VERSION,
+    check_sums,
+    decoded,
+)
 from oreo.errors import DataError
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -37,6 +49,7 @@ _STEP = pa.struct(
         pa.field("context_start", pa.int32()),
         pa.field("continues_message", pa.bool_()),
         pa.field("cut", pa.bool_()),
+        pa.field("token_ids", pa.list_(pa.int32())),
     ]
 )
 SCHEMA = pa.schema(
@@ -61,9 +74,18 @@ SCHEMA = pa.schema(
         pa.field("final_observation", pa.string(), nullable=False),
         pa.field("grade", pa.string()),
         pa.field("extra", pa.string()),
+        pa.field("tokenizer", pa.string()),
     ],
     metadata={"oreo.format": FORMAT, "oreo.version": str(VERSION)},
 )
+
+
+TEXT_COLUMNS = frozenset(
+    [field.name for field in SCHEMA if pa.types.is_string(field.type)]
+    + [f"steps.{field.name}" for field in _STEP if pa.types.is_string(field.type)]
+    + ["steps.admissible_commands", "steps.candidates.text"]
+)
+"""Paths of the columns that hold texts."""
 
 
 def to_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -130,6 +152,32 @@ def completed(table: pa.Table) -> pa.Table:
     return table
 
 
+def rows_of(table: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Columns, row by row; "steps.cut" is the list of one field of all steps."""
+    return list(zip(*(_row_values(table, name) for name in names), strict=True))
+
+
+def _row_values(table: pa.Table, name: str) -> list[Any]:
+    place, _, field = name.partition(".")
+    if not field:
+        return column(table, name)
+    if place not in table.schema.names or field not in _field_names(table.schema.field(place).type.value_type):
+        return [[ADDED_TO_STEPS[field]] * length for length in table.column("length").to_pylist()]
+    rows: list[Any] = []
+    for steps in table.column(place).chunks:
+        rows += _lists(_required(steps, place), lambda flat: _field_of(flat, field))
+    return rows
+
+
+def _field_of(steps: pa.StructArray, name: str) -> list[Any]:
+    values = dict(zip(_field_names(steps.type), steps.flatten(), strict=True))[name].to_pylist()
+    return [ADDED_TO_STEPS[name] if value is None else value for value in values] if name in ADDED_TO_STEPS else values
+
+
+def _field_names(struct: pa.StructType) -> list[str]:
+    return [RENAMED.get(struct.field(at).name, struct.field(at).name) for at in range(struct.num_fields)]
+
+
 # Table → trajectories.
 
 
@@ -145,11 +193,14 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
     versions = _column(batch, "versions")
     is_text = not pa.types.is_map(batch.column("versions").type)
     columns["versions"] = _objects(versions, "versions") if is_text else [dict(pairs) for pairs in versions]
-    _required(batch.column("episode_return"), "episode_return")
     columns["steps"] = _lists(_required(batch.column("steps"), "steps"), _steps)
-    for row, (steps, length) in enumerate(zip(columns["steps"], _column(batch, "length"), strict=True)):
-        if len(steps) != length:
-            raise DataError(f"length of row {row} is {length}, and there are {len(steps)} steps")
+    related = (columns["terminated"], columns["truncated"], columns["steps"])
+    lengths, returns = (_column(batch, name) for name in ("length", "episode_return"))
+    for row, (terminated, truncated, steps, *stated) in enumerate(zip(*related, lengths, returns, strict=True)):
+        try:
+            check_sums(terminated, truncated, [step.reward for step in steps], *stated)
+        except DataError as error:
+            raise DataError(f"row {row}: {error}") from None
     if any(not isinstance(text, str) for words in columns["versions"] for text in words.values()):
         raise DataError("the column versions holds something else than texts")
     return [Trajectory(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
@@ -158,8 +209,8 @@ def from_batch(batch: pa.RecordBatch) -> list[Trajectory]:
 def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
     array = batch.column(name)
     if name in ADDED:  # missing where an earlier version stored it, null where a later one sealed its journal
-        return [ADDED[name] if value is None else value for value in _values(array)]
-    return _values(array if SCHEMA.field(name).nullable else _required(array, name))
+        return [ADDED[name] if value is None else value for value in _values(array, name)]
+    return _values(array if SCHEMA.field(name).nullable else _required(array, name), name)
 
 
 def _required(array: pa.Array, name: str) -> pa.Array:
@@ -174,32 +225,45 @@ def _objects(texts: Iterable[str], name: str) -> list[dict[str, Any]]:
 
 def _steps(array: pa.StructArray) -> list[Step]:
     columns = _struct(array, "steps", _STEP)
-    values = {name: _values(column) for name, column in columns.items() if not pa.types.is_list(_STEP.field(name).type)}
+    values = {
+        name: _values(column, f"steps.{name}")
+        for name, column in columns.items()
+        if not pa.types.is_list(_STEP.field(name).type)
+    }
     for name, default in ADDED_TO_STEPS.items():
         if name in values:
             values[name] = [default if value is None else value for value in values[name]]
     if any(start < 0 for start in values.get("context_start", ())):
         raise DataError("the column steps.context_start has a number below 0")
     values["admissible_commands"] = _lists(columns["admissible_commands"], _commands)
+    if "token_ids" in columns:
+        values["token_ids"] = _lists(columns["token_ids"], _token_ids)
     values["candidates"] = _lists(columns["candidates"], _candidates)
     names = list(values)
     return [Step(**dict(zip(names, row, strict=True))) for row in zip(*values.values(), strict=True)]
 
 
+def _token_ids(array: pa.Array) -> list[int]:
+    ids: list[int] = _required(array, "steps.token_ids").to_pylist()
+    if min(ids, default=0) < 0:
+        raise DataError("the column steps.token_ids has a number below 0")
+    return ids
+
+
 def _commands(array: pa.Array) -> list[str]:
-    return _values(_required(array, "steps.admissible_commands"))
+    return _values(_required(array, "steps.admissible_commands"), "steps.admissible_commands")
 
 
 def _candidates(array: pa.StructArray) -> list[Candidate]:
-    columns = {name: _values(column) for name, column in _struct(array, "steps.candidates", _CANDIDATE).items()}
+    where = "steps.candidates"
+    columns = {name: _values(column, f"{where}.{name}") for name, column in _struct(array, where, _CANDIDATE).items()}
     return [Candidate(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 def _struct(array: pa.StructArray, where: str, expected: pa.StructType) -> dict[str, pa.Array]:
     """The fields that `expected` knows, by their present names."""
     _required(array, where)
-    given = [RENAMED.get(array.type.field(at).name, array.type.field(at).name) for at in range(array.type.num_fields)]
-    columns = dict(zip(given, array.flatten(), strict=True))
+    columns = dict(zip(_field_names(array.type), array.flatten(), strict=True))
     kept = {field.name: columns[field.name] for field in expected if field.name in columns}
     for field in expected:
         if not field.nullable:
@@ -207,10 +271,21 @@ def _struct(array: pa.StructArray, where: str, expected: pa.StructType) -> dict[
     return kept
 
 
-def _values(array: pa.Array) -> list[Any]:
-    if not pa.types.is_string(array.type):
+def column(table: pa.Table, name: str) -> list[Any]:
+    """The values of a column that is no list, of whatever version.
+
+    Raises:
+        DataError: one is missing.
+    """
+    return [value for batch in table.to_batches() for value in _column(batch, name)]
+
+
+def _values(array: pa.Array, name: str) -> list[Any]:
+    if pa.types.is_floating(array.type) and pc.all(pc.is_finite(array)).as_py() is False:
+        raise DataError(f"the column {name} has a number that is not finite")
+    if not (pa.types.is_string(array.type) or pa.types.is_dictionary(array.type)):
         return array.to_pylist()
-    encoded = array.dictionary_encode()
+    encoded = array.dictionary_encode() if pa.types.is_string(array.type) else array
     words = [*encoded.dictionary.to_pylist(), None]
     return [words[index] for index in encoded.indices.fill_null(len(words) - 1).to_pylist()]
 

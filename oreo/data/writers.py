@@ -17,6 +17,7 @@ from typing import Any
 
 from oreo.data import journal, shards
 from oreo.data.journal import shard_of
+from oreo.data.records import NewerVersion
 from oreo.errors import DataError
 from oreo.files import writing
 
@@ -73,8 +74,12 @@ def roll(path: Path) -> None:
     from oreo.data.tables import to_table
 
     contents, shard = journal.read(path), shard_of(path)
+    damage = shards.ShardFile(shard).damage() if shard.is_file() else []
+    for error in [*contents.damaged, *damage]:
+        if isinstance(error, NewerVersion):
+            raise error
     with writing(path.parent):
-        whole = shard.is_file() and not shards.ShardFile(shard).damage()
+        whole = shard.is_file() and not damage
         if contents.records and not whole:
             if os.path.lexists(shard):
                 set_aside(shard)
@@ -85,8 +90,8 @@ def roll(path: Path) -> None:
             path.unlink()
             return
         moved = set_aside(path)
-    for line in contents.damaged:
-        warnings.warn(f"{line}; it is kept in {moved}", stacklevel=2)
+    for error in contents.damaged:
+        warnings.warn(f"{error}; it is kept in {moved}", stacklevel=2)
 
 
 def set_aside(path: Path, *, copy: bool = False) -> Path:

@@ -34,7 +34,8 @@ def rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
         with _one_date(), _limited():
             return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     except Exception as error:  # whatever a template raises, in Jinja or in the Python it calls
-        raise DataError(f"the chat template cannot render {messages[0]['role']} and user turns: {error}") from error
+        reason = str(error) or type(error).__name__  # of a MemoryError there is no more to say
+        raise DataError(f"the chat template cannot render {messages[0]['role']} and user turns: {reason}") from error
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ was paid stands on the last action before it (or, where there is none, on the fi
 
 Plain models: `observation\\n> turn<eos>\\nobservation\\n> turn<eos>…`. Chat models: the pieces of their chat template
 (chat_templates.py). Text of environments and agents is never parsed for special tokens.
-A sampled turn is stored as text and tokenised again here, which is not always the way it was sampled.
+A turn whose tokens are stored (Step.token_ids) is these, where they are of the same tokenizer; any other is tokenised
+here, which is not always the way it was sampled.
 
 Where an episode outgrows the context, the oldest turns leave, and task and first observation stay
 (`drop_oldest_turns`). A trajectory says from which step on the agent was told (Step.context_start), so that training
@@ -30,13 +31,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from oreo.encoding.chat_templates import template_pieces
 from oreo.encoding.pieces import TurnPieces
+from oreo.encoding.token_digest import token_digest
 from oreo.errors import DataError
 from oreo.trajectory import Step, Trajectory
 
@@ -156,7 +159,14 @@ class TurnFormat:
         """
         return self._turn_of(step, preceding) + self._reply_to(step, observation)
 
+    def has_tokens(self, step: Step) -> bool:
+        """Whether a step is an action: a turn without text has none where nothing ends it."""
+        said = step.text if step.token_ids is None else step.token_ids
+        return bool(said) or not (_is_open(step) or step.cut)
+
     def _turn_of(self, step: Step, preceding: str) -> list[int]:
+        if step.token_ids is not None:
+            return [*step.token_ids, *([] if _is_open(step) or step.cut else [self.end])]
         return self.turn(step.text, continues_message=_is_open(step), cut=step.cut, preceding=preceding)
 
     def _reply_to(self, step: Step, observation: str) -> list[int]:
@@ -259,6 +269,7 @@ class TurnFormat:
         Raises:
             DataError: no steps; a single turn that does not fit.
         """
+        trajectory = self._with_known_tokens(trajectory)
         steps = trajectory.steps
         if not steps:
             raise DataError(f"{_name(trajectory)} has no steps")
@@ -278,6 +289,17 @@ class TurnFormat:
             pieces.append(piece)
         _pay_for_turns_without_tokens(pieces)
         return [piece.encoded() for piece in pieces if piece.turns]
+
+    @cached_property
+    def digest(self) -> str:
+        """What its tokenizer is recognised by."""
+        return token_digest(self.tokenizer)
+
+    def _with_known_tokens(self, trajectory: Trajectory) -> Trajectory:
+        """The trajectory with the tokens of its turns only where they are of this tokenizer."""
+        if all(step.token_ids is None for step in trajectory.steps) or trajectory.tokenizer == self.digest:
+            return trajectory
+        return replace(trajectory, steps=tuple(replace(step, token_ids=None) for step in trajectory.steps))
 
     def _context_starts(self, trajectory: Trajectory, max_length: int | None) -> list[int]:
         """For each step the one from which its agent was told, later where that is more than `max_length` tokens."""

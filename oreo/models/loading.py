@@ -18,7 +18,7 @@ from torch import nn
 
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.models.hub import check_name
-from oreo.models.reading import parameters_in, reading, refuse_pickle, torch_dtype
+from oreo.models.reading import check_files, parameters_in, reading, torch_dtype
 from oreo.models.value_models import value_class
 
 _PACKAGE = Path(__file__).parent.parent
@@ -96,7 +96,6 @@ def _merged(model: Any, adapter: str) -> Any:
         raise MissingExtra(
             f"{adapter} is a LoRA adapter, which needs peft; install it with: pip install 'oreo-agents[peft]'"
         ) from error
-    refuse_pickle(adapter)
     if not (Path(adapter) / "adapter_model.safetensors").is_file():  # peft would ask the Hub for it
         raise DataError(f"{adapter} holds no adapter_model.safetensors; put the whole adapter there")
     config = PeftConfig.from_pretrained(adapter)
@@ -130,6 +129,7 @@ def load_policy(
 
     name, _ = resolve_checkpoint(path)
     if is_adapter(name):
+        check_files(name)
         if _adapter_config(name).get("task_type") == "TOKEN_CLS":
             raise DataError(_no_policy(name, "the adapter of a value model"))
         model, _ = load_policy(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
@@ -139,9 +139,9 @@ def load_policy(
         check_tokenizer(tokenizer, model, name)
         return _settled(model, device), tokenizer
     with reading(name):
+        check_files(name)
         refuse_no_policy(name, trust_remote_code=trust_remote_code)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-        refuse_pickle(name)
         model, info = AutoModelForCausalLM.from_pretrained(
             name,
             dtype=torch_dtype(dtype),
@@ -156,7 +156,8 @@ def load_policy(
 
 
 def check_tokenizer(tokenizer: Any, model: Any, name: str) -> None:
-    """Refuse a tokenizer that makes ids the model has no row for: they would fail in the middle of an episode.
+    """Refuse a tokenizer that makes ids the model has no row for (they would fail in the middle of an episode), and an
+    end of sequence that no token is.
 
     Raises:
         DataError: so it is.
@@ -168,6 +169,14 @@ def check_tokenizer(tokenizer: Any, model: Any, name: str) -> None:
             f"the tokenizer of {name} has ids up to {largest}, but the model embeds only {embedded} tokens; give it "
             "its own tokenizer, or enlarge it by model.resize_token_embeddings(len(tokenizer)) of transformers"
         )
+    for config in (model.config, getattr(model, "generation_config", None)):
+        ends = getattr(config, "eos_token_id", None)
+        for end in ends if isinstance(ends, list | tuple) else [] if ends is None else [ends]:
+            if not 0 <= int(end) < embedded:
+                raise DataError(
+                    f"eos_token_id is {end} in config.json or generation_config.json of {name}, but the model embeds "
+                    f"only {embedded} tokens; put the model's own there"
+                )
 
 
 def refuse_no_policy(name: str, *, trust_remote_code: bool = False) -> None:
@@ -223,13 +232,14 @@ def load_value(
     policy, value = resolve_checkpoint(path)
     name = value or policy
     if is_adapter(name):
+        check_files(name)
         model = load_value(_base_of(name), dtype=dtype, trust_remote_code=trust_remote_code)
         with reading(name):
             return _settled(_merged(model, name), device)
     with reading(name):
+        check_files(name)
         config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
         config.classifier_dropout = 0.0
-        refuse_pickle(name)
         model, info = value_class(config, name).from_pretrained(
             name, config=config, dtype=torch_dtype(dtype), use_safetensors=True, output_loading_info=True
         )

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.files import replacing
 from oreo.models.activations import Contexts
+from oreo.models.digests import write_digests
 from oreo.models.reading import quiet, reading
 from oreo.models.scorers import Policy
 from oreo.models.value_models import value_class
@@ -218,6 +219,7 @@ def save_adapter(model: Any, adapter: str, base: str, tokenizer: Any | None, fol
         (new / "adapter_config.json").write_text(json.dumps(stored, indent=2, default=str) + "\n", encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save_pretrained(new)
+        write_digests(new)
 
 
 def restore_adapter(model: Any, adapter: str, folder: Path) -> None:

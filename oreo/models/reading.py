@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from oreo.errors import DataError, OreoError, UsageError, did_you_mean
+from oreo.models.digests import check_digests
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -79,13 +80,15 @@ _CONVERT = "AutoModelForCausalLM.from_pretrained({0!r}).save_pretrained(FOLDER) 
 _CONVERT_ADAPTER = "safetensors.torch.save_file(torch.load({0!r}, weights_only=True), {1!r}, {{'format': 'pt'}})"
 
 
-def refuse_pickle(folder: str | os.PathLike[str]) -> None:
-    """Refuse a folder that holds a model's or an adapter's weights as a pickle and not as safetensors.
+def check_files(folder: str | os.PathLike[str]) -> None:
+    """Look at the files of a model or an adapter before they are read.
 
     Raises:
-        DataError: so it is; its line says how to convert them.
+        DataError: its weights are a pickle and no safetensors (the line says how to convert them), or a file is not
+            what was written.
     """
     folder = Path(folder)
+    check_digests(folder)
     for pickled, safe in (("pytorch_model", "model"), ("adapter_model", "adapter_model")):
         files = sorted(folder.glob(f"{pickled}*.bin"))
         if files and not any((folder / f"{safe}.safetensors{end}").is_file() for end in ("", ".index.json")):

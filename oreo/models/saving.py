@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from oreo.errors import DataError
 from oreo.files import replacing
+from oreo.models.digests import write_digests
 from oreo.models.reading import quiet, torch_dtype
 
 
 def save_model(
     model: Any, tokenizer: Any | None, folder: str | os.PathLike[str], weights: dict[str, Tensor] | None = None
 ) -> None:
-    """Write an ordinary transformers folder (safetensors, tokenizer), complete or not at all.
+    """Write an ordinary transformers folder (safetensors, tokenizer, digests), complete or not at all.
 
     Args:
         weights: what to write in place of the model's own, where those are shards.
@@ -29,6 +30,7 @@ def save_model(
         model.save_pretrained(new, state_dict=weights, safe_serialization=True)
         if tokenizer is not None:
             tokenizer.save_pretrained(new)
+        write_digests(new)
 
 
 def digest(source: str | os.PathLike[str] | nn.Module, dtype: str | None = None) -> str:

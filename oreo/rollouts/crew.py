@@ -150,9 +150,12 @@ class Crew:
         if self.waiting is not None:
             self.waiting += reversed(lost + worker.assigned)
         if self.deaths > MOST_DEATHS:
+            some = ", ".join(map(str, sorted(worker.assigned)[:5]))
+            playing = f", playing episodes {some}" if some else ""
             raise EngineError(
-                f"{self.deaths} workers died one after the other, the last with {worker.link.exit_reason()}; what was "
-                "stored stays. Try fewer: each needs its memory (or the environment ends its process)"
+                f"{self.deaths} workers died one after the other in {self.job.rollout.env_id}, the last with "
+                f"{worker.link.exit_reason()}{playing}; what was stored stays. If it wants memory, try fewer workers; "
+                "if the environment ends its process, in a library's own code, --workers 1 --batch-size 1 shows where"
             )
         if self.waiting is None or self.waiting:
             self.start()

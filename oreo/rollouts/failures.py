@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oreo import plugins
 from oreo.envs import text_env
 from oreo.errors import EngineError, OreoError
 
@@ -48,7 +49,7 @@ def _place(error: BaseException, env: gym.Env[str, str] | None, methods: Sequenc
 
     Of an exception that was raised outside of that code, about what it returned: where the method begins.
     """
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != plugins.__file__]
     if env is None:
         return f" ({_shown(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     if isinstance(error, OreoError) and type(env.unwrapped).__module__.startswith("oreo."):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import OreoError, UsageError
+from oreo.plugins import exits_raised
 from oreo.rollouts.failures import describe_failure
 from oreo.rollouts.playing import Playing
 from oreo.rollouts.settings import Rollout
@@ -79,7 +81,7 @@ def play_in_order(
 
         agent = load_agent(agent)
     done: dict[int, Trajectory] = {}
-    stored = set() if into is None else set(into.columns(*_IDENTITY))
+    seeds_before = set() if into is None else {seed for (seed,) in into.columns("seed")}
     indices = None if episodes is None else range(_whole(episodes))
     with closing(play(rollout, agent, indices, on_failure=lambda _, error: _pass_on(error, on_failure))) as playing:
         for index, trajectory in playing:
@@ -88,7 +90,7 @@ def play_in_order(
                 into.append(trajectory)
             if on_episode is not None:
                 on_episode(trajectory)
-    repeated = sum(_identity(trajectory) in stored for trajectory in done.values())
+    repeated = 0 if into is None else _count_repeated(into, list(done.values()), seeds_before)
     if into is not None and repeated:
         warnings.warn(
             f"{repeated} of these {len(done)} episodes were in {into.path} already (the same environment, agent and "
@@ -100,6 +102,16 @@ def play_in_order(
 
 _IDENTITY = ("env_id", "env_kwargs", "agent", "checkpoint", "seed", "game")
 """Columns by which two stored episodes are the same one."""
+
+
+def _count_repeated(buffer: TrajectoryBuffer, new: list[Trajectory], seeds_before: set[int | None]) -> int:
+    """How many of the episodes that a buffer has got were in it before. Of most buffers the seeds say that none was."""
+    suspects = [_identity(trajectory) for trajectory in new if trajectory.seed in seeds_before]
+    if not suspects:
+        return 0
+    before = Counter(buffer.columns(*_IDENTITY))
+    before.subtract(map(_identity, new))
+    return sum(before[identity] > 0 for identity in suspects)
 
 
 def _identity(trajectory: Trajectory) -> tuple[Any, ...]:
@@ -179,7 +191,8 @@ def play(
 
 def _make(rollout: Rollout) -> gym.Env[str, str]:
     try:
-        return rollout.make()
+        with exits_raised():
+            return rollout.make()
     except OreoError:
         raise
     except (Exception, SystemExit) as error:
@@ -189,7 +202,8 @@ def _make(rollout: Rollout) -> gym.Env[str, str]:
 def _close(env: gym.Env[str, str], rollout: Rollout) -> None:
     """What goes wrong here costs no episode."""
     try:
-        env.close()
+        with exits_raised():
+            env.close()
     except (Exception, SystemExit) as error:
         warnings.warn(str(describe_failure(error, "while it was closed", rollout.env_id, env)), stacklevel=2)
 

@@ -19,12 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from oreo.errors import DataError
-from oreo.files import replacing, writing
+from oreo.files import replacing, sha256_of, writing
 from oreo.models.reading import reading
 from oreo.training.devices import set_moments
 
 STATE = "state.json"
-_CHUNK = 1 << 20
 
 
 def save_checkpoint(
@@ -96,7 +95,7 @@ def _check_files(checkpoint: Path, digests: Mapping[str, str]) -> None:
         path = checkpoint / name
         if not path.is_file():
             raise _damaged(path, "is missing")
-        if _digest_of_file(path) != stored:
+        if sha256_of(path) != stored:
             raise _damaged(path, f"is not what was written (its SHA-256 differs from that in {STATE})")
 
 
@@ -111,15 +110,7 @@ def _damaged(path: Path, fault: str) -> DataError:
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder, by its path in it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _digest_of_file(path) for path in files}
-
-
-def _digest_of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:

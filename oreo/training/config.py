@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from oreo.data.filters import parse
 from oreo.errors import UsageError, did_you_mean
 from oreo.field_docs import document_fields
 from oreo.records import ABOVE_0, check_ranges, check_types, check_values
@@ -79,6 +80,9 @@ class TrainConfig:
     """KTO: weight λ_D of won trajectories. arXiv 2402.01306: 1."""
     undesirable_weight: float = 1.0
     """KTO: weight λ_U of lost trajectories. arXiv 2402.01306: 1, and where one outcome is rarer, more for that one."""
+    where: str | None = None
+    """Learn from the trajectories that a condition means, such as "won and steps < 20"; None: from all. See
+    oreo.data.filters."""
     samples_per_game: int | None = None
     """Learn from at most N trajectories of each game, drawn by `seed`; None: from all. See oreo.data.selection."""
     balance: str = "none"
@@ -149,6 +153,8 @@ class TrainConfig:
         object.__setattr__(self, "spec", load_method(self.method))
         for name, choices in _CHOICES.items():
             _one_of(name, getattr(self, name), choices)
+        if self.where is not None:
+            parse(self.where)
         for name in self.trackers:
             _one_of("tracker", name, TRACKERS)
         self._refuse_what_would_do_nothing()

@@ -9,11 +9,13 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from oreo.actions import holds_its_action
 from oreo.data.selection import Episode, game_of, pairs, select
+from oreo.data.views import of_trajectories
 from oreo.encoding.turn_format import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
@@ -128,6 +130,22 @@ def encode_all(
     return _as_rows(encoded, rows, pairs_per_game, seed)
 
 
+def those_meant(trajectories: Any, condition: str) -> Iterable[Trajectory]:
+    """The episodes of a buffer, a view of one, or any iterable that a condition means.
+
+    Raises:
+        DataError: there are none.
+    """
+    if hasattr(trajectories, "where"):
+        meant = trajectories.where(condition)
+    else:
+        trajectories = list(trajectories)
+        meant = of_trajectories(trajectories, condition)
+    if not len(meant):
+        raise DataError(f"none of the {len(trajectories)} trajectories is as told (where: {condition})")
+    return meant
+
+
 def _pieces(
     trajectory: Trajectory, turn_format: TurnFormat, max_length: int | None, overlong: str
 ) -> tuple[list[Encoded], bool]:
@@ -188,6 +206,24 @@ def refuse_without_reward(examples: Sequence[Example], method: str) -> None:
             f"none of the {len(examples)} episodes has a reward, so {method} has nothing to learn; collect with an "
             "agent that wins now and then, or on easier games (--reward signed pays lost ones -1)"
         )
+
+
+def refuse_unknown_tokens(examples: Sequence[Example], vocabulary: int) -> None:
+    """For stored tokens, which may be anybody's numbers.
+
+    Args:
+        vocabulary: tokens that the model has.
+
+    Raises:
+        DataError: it has no such token.
+    """
+    for example in examples:
+        largest = max(int(piece.input_ids.max()) for piece in example.pieces)
+        if largest >= vocabulary:
+            raise DataError(
+                f"the episode of {example.name!r} has the token {largest}, and the model {vocabulary} tokens: its "
+                "token_ids are damaged, or it is another model's tokenizer"
+            )
 
 
 class Rows:

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oreo.encoding.turn_format import INSTRUCTION_KEY, TurnFormat
+from oreo.encoding.turn_format import INSTRUCTION_KEY, Encoded, TurnFormat
 from oreo.errors import UsageError
 from oreo.field_docs import document_settings
 from oreo.files import writing
@@ -43,9 +43,18 @@ from oreo.training.methods.spec import MethodSpec, Update
 from oreo.training.metrics import TrajectoryValues, value_summary
 from oreo.training.modules import build, load_start
 from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
-from oreo.training.rows import Example, Rows, encode_all, fingerprint, refuse_without_reward
+from oreo.training.rows import (
+    Example,
+    Rows,
+    encode_all,
+    fingerprint,
+    refuse_unknown_tokens,
+    refuse_without_reward,
+    those_meant,
+)
 from oreo.training.run_folder import RunFolder, TrainResult, claimed, stored_config
 from oreo.training.schedule import schedule
+from oreo.training.self_check import compare, noting
 from oreo.training.small_models import describe, doubt, small_recipe
 from oreo.trajectory import Trajectory
 
@@ -132,12 +141,17 @@ class Run:
         if config.instruction is not None:
             self.tokenizer.init_kwargs[INSTRUCTION_KEY] = config.instruction
         self.max_length = config.max_length or getattr(start.config.get_text_config(), "max_position_embeddings", None)
+        self.identity = {"start": digest(start)}
+        self.acted: list[Trajectory] = []
+        """Episodes that the starting model played, for the self-check."""
+        self.format = TurnFormat.from_tokenizer(self.tokenizer, config.instruction)
         self.rows = self._encode(data)
+        refuse_unknown_tokens(self.rows.examples, int(start.get_input_embeddings().weight.shape[0]))
         self.value_only_updates = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.total_updates = self.value_only_updates + self.rows.per_epoch * int(config.epochs or 0)
 
         # 3) Where the run stands. The start is known by its weights before `build` below hands them over to be trained.
-        self.identity = {"start": digest(start), "data": fingerprint(self.rows.examples)}
+        self.identity["data"] = fingerprint(self.rows.examples)
         checkpoint = folder.latest_checkpoint() if resume else None
         state = {} if checkpoint is None else read_state(checkpoint)
         if checkpoint is not None:
@@ -165,9 +179,10 @@ class Run:
 
             data = TrajectoryBuffer(data, create=False)
         config = self.config
+        meant = data if config.where is None else those_meant(data, config.where)
         examples = encode_all(
-            data,
-            TurnFormat.from_tokenizer(self.tokenizer, config.instruction),
+            noting(meant, self.identity["start"], self.acted),
+            self.format,
             rows=self.method.rows,
             won_only=self.method.won_only,
             max_length=self.max_length,
@@ -211,6 +226,7 @@ class Run:
         line: dict[str, Any] = {}
         try:
             with self._logging() as log, stop_requests(self.accelerator.num_processes > 1) as requests:
+                checked = self.self_check() if self.updates_made == 0 < self.total_updates else {}
                 while self.updates_made < self.total_updates:
                     began = time.perf_counter()
                     rows = self.rows.of(self.updates_made)
@@ -219,7 +235,8 @@ class Run:
                         metrics |= self.apply(rows, metrics)
                         self.updates_made += 1
                         self.recent.extend(trajectory_values)
-                        line = self.line(rows, metrics, time.perf_counter() - began)
+                        line = self.line(rows, metrics, time.perf_counter() - began) | checked
+                        checked = {}
                         log(line)
                     if self._checkpoint_is_due():
                         self.save()
@@ -233,6 +250,34 @@ class Run:
                     self.save()
             raise
         return self._finish(line)
+
+    def self_check(self) -> dict[str, float]:
+        """Score turns that the starting model has said once more, as training does; for the first line of the log.
+
+        Warns where they are not as likely as they were (oreo.training.self_check).
+        """
+        policy = self.modules.called["policy"]
+
+        def score(pieces: Sequence[Encoded]) -> Tensor:
+            batch = self.micro_batching.batch(pieces)
+            log_probs: Tensor = policy(batch.input_ids, batch.action_mask, kl=False, packing=batch.packing)[0]
+            return log_probs
+
+        compared = compare(self.acted, self.format, score, self.max_length)
+        self.acted.clear()
+        if compared is None:
+            return {}
+        if not compared.agrees and self.main:
+            warnings.warn(
+                f"{compared}, by the very model that said them: template, instruction, dtype or context of training "
+                "are not those of acting (`oreo check-model` tells more)",
+                stacklevel=4,
+            )
+        return {
+            "self_check_turns": float(compared.turns),
+            "self_check_mean": compared.mean,
+            "self_check_largest": compared.largest,
+        }
 
     @property
     def value_only(self) -> bool:

@@ -69,6 +69,18 @@ def test_a_message_without_text_is_none_and_an_empty_one_is_one() -> None:
     assert read({"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}) == [Sample("", None)]
 
 
+@pytest.mark.parametrize(
+    "elsewhere", [{"reasoning_content": "hm"}, {"reasoning": "hm"}, {"refusal": "no"}, {"tool_calls": [{"id": "1"}]}]
+)
+def test_an_empty_text_beside_something_else_that_was_said_is_no_turn(elsewhere: dict[str, Any]) -> None:
+    for content in ("", None):
+        message = {"content": content, **elsewhere}
+        with pytest.raises(ValueError, match="a message without text"):
+            read({"choices": [{"message": message, "finish_reason": "stop"}]})
+    (sample,) = read({"choices": [{"message": {"content": "go", **elsewhere}, "finish_reason": "stop"}]})
+    assert sample.text == "go"
+
+
 def test_halves_of_surrogate_pairs_are_replaced_and_whole_pairs_joined() -> None:
     texts = ["go \ud83d", "\ude00 go", "\ud83d\ude00", "\ude00\ud83d", "plain \U0001f600"]
     read_texts = [sample.text for sample in read({"choices": [{"text": text} for text in texts]})]

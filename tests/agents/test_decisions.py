@@ -38,6 +38,8 @@ class Says:
         ([Decision("look", log_prob="-1")], "log_prob='-1'"),  # type: ignore[arg-type]
         ([Decision("look", imitate=1)], "imitate=1; expected True or False"),  # type: ignore[arg-type]
         ([Decision("look", cut=None)], "cut=None"),  # type: ignore[arg-type]
+        ([Decision("look", token_ids=[5])], r"token_ids=\[5\]; expected a tuple of token ids"),  # type: ignore[arg-type]
+        ([Decision("look", token_ids=(5, -1))], "a tuple of token ids, or None"),
         ([Decision("look", context_start=-1)], "context_start=-1; expected the index of a step"),
         ([Decision("look", candidates=["go"])], r"candidates=\['go'\]; expected a tuple"),  # type: ignore[arg-type]
         ([Decision("look", candidates=(Candidate("go", value=float("inf")),))], "with finite numbers"),

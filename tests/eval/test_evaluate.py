@@ -85,7 +85,7 @@ def test_how_episodes_were_graded_is_stored_counted_and_shown(tmp_path) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))
     console.print(render(evaluation))
     assert "grades: correct 1, no_answer 1, wrong 1" in console.export_text()
-    (wrong,) = TrajectoryBuffer(tmp_path / "buffer").select(grade="wrong")
+    (wrong,) = TrajectoryBuffer(tmp_path / "buffer").where(grade="wrong")
     assert outcome_of(wrong) == "lost: wrong"
 
 
@@ -154,7 +154,7 @@ def test_a_printed_evaluation_is_its_table_and_what_others_wrote_is_text_in_it()
     table = str(summarise([episode]))
     assert table == "\n".join(
         [
-            "[bold]lm[/nope]�[2J · env data=�]0;x�",
+            "[bold]lm[/nope] · env data=",
             "",
             "task type                  won  success   95 % interval  steps  return",
             "──────────────────────────────────────────────────────────────────────",

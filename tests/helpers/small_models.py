@@ -103,6 +103,7 @@ def make_model(folder: Path, kind: str = "llama", seed: int = 0, template: str |
             if parameter.ndim > 1:
                 parameter.mul_(4.0)
     save_model(model, tokenizer(template), folder)
+    (folder / "SHA256SUMS").unlink()  # as a model of others
     return folder
 
 

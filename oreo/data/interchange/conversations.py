@@ -18,7 +18,7 @@ from oreo.trajectory import Step, Trajectory
 
 AGENT, ENVIRONMENT, SYSTEM = "agent", "environment", "system"
 SPEAKERS = {
-    **dict.fromkeys(("gpt", "assistant", "agent", "model", "bot", "chatgpt", "ai"), AGENT),
+    **dict.fromkeys(("gpt", "assistant", "agent", "model", "bot", "chatgpt", "ai", "function_call"), AGENT),
     **dict.fromkeys(("human", "user", "tool", "function", "environment", "observation", "ipython"), ENVIRONMENT),
     **dict.fromkeys(("system", "developer"), SYSTEM),
 }
@@ -99,8 +99,7 @@ def take_apart(messages: Sequence[Message], reading: Reading, instructed: int | 
             if message.extra:
                 observations.setdefault(place, []).append(message.extra)
             continue
-        action = reading.action(message.text)
-        turn = message.text if reading.thoughts and message.text != action else None
+        action, turn = reading.said(message.text)
         steps.append(Step("\n".join(said), action, turn=turn, imitate=message.imitate))
         if message.extra:
             turns[place] = message.extra

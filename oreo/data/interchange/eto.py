@@ -7,26 +7,28 @@ episode is won, out of steps, cut off or lost, and `grade` says which of the las
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from oreo.data.interchange.conversations import AGENT, Message, instructions, take_apart, with_outcome
-from oreo.data.interchange.sharegpt import WHOLE, messages_of, without_prefix
+from oreo.data.interchange.sharegpt import WHOLE, messages_of, rows_of, without_prefix
 from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, joined, number
 from oreo.trajectory import Trajectory
 
+_TRIAL = "trial_"
+"""Begins the last folder of the path of a game."""
 _TASK = "Your task is to:"
 _REFUSED = "Error Input"
 """What ETO answers to a turn without an action."""
-OUT_OF_STEPS, CUT_OFF, LOST = "out of steps", "cut off", "lost"
+OUT_OF_STEPS, CUT_OFF, LOST, INVALID = "out of steps", "cut off", "lost", "invalid"
 """Endings of episodes that are not won, as `grade` has them."""
 
 
 def _read_rollout(row: Any, reading: Reading) -> Iterable[Result]:
     meta = field(row, "meta", dict)
     error = meta.get("error")
-    game = error if isinstance(error, str) and "trial_" in error else ""
+    game = error if isinstance(error, str) and _TRIAL in error else ""
     if error and not game:
         return [SetAside(f"the rollout ended by an error ({str(error).splitlines()[0]:.60})")]
     if meta.get("reward") is None:
@@ -61,7 +63,7 @@ def _ending(meta: dict[str, Any]) -> str:
     """How an episode that is not won ended. OREO's rollouts say of a last turn that it was none: invalid."""
     reason = meta.get("terminate_reason")
     if meta.get("invalid") is True:
-        return "invalid"
+        return INVALID
     if reason is None:
         return CUT_OFF
     return OUT_OF_STEPS if reason == "max_steps" else LOST
@@ -82,9 +84,29 @@ def _with_refusals(trajectory: Trajectory) -> Trajectory:
     return replace(trajectory, steps=tuple(steps))
 
 
+def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
+    for trajectory in trajectories:
+        (row,) = rows_of([trajectory])
+        over = trajectory.won or trajectory.terminated
+        told = trajectory.extra.get("meta")
+        yield {
+            "meta": {
+                **(told if isinstance(told, dict) else {}),
+                "reward": trajectory.episode_return,
+                "steps": len(trajectory),
+                "terminate_reason": "success" if over else None if trajectory.grade == CUT_OFF else "max_steps",
+                "invalid": trajectory.grade == INVALID,
+                "error": trajectory.game if _TRIAL in trajectory.game else None,
+            },
+            "conversations": row["conversations"],
+        }
+
+
 FORMAT = Format(
     name="eto-rollouts",
     about="rollouts of ETO and OREO, a file a task: meta {reward, error, steps, …}, conversations",
     fits=lambda row: has(row, "meta", "conversations") and has(row["meta"], "reward"),
     read=_read_rollout,
+    write=_write,
+    container="files",
 )

@@ -6,10 +6,12 @@ field; formats that are written only say what they hold.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import secrets
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
@@ -19,7 +21,7 @@ from typing import IO, Any
 from oreo.data.interchange.registry import find
 from oreo.data.interchange.spec import Episode, Format, Reading
 from oreo.errors import DataError, OreoError, UsageError
-from oreo.files import HALF, writing
+from oreo.files import HALF
 from oreo.trajectory import Step, Trajectory
 
 
@@ -71,31 +73,33 @@ def export(
             if seen is not None:
                 seen(report.episodes)
 
-    with writing(file):
+    temporary = file.with_name(f"{HALF}{secrets.token_hex(4)}-{file.name}")
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{HALF}{secrets.token_hex(4)}-{file.name}")
-        try:
-            if kind.save is not None:
-                kind.save(counted(), temporary)
-                report.rows = report.episodes
-            elif kind.write is not None and kind.container == "files":
-                report.rows = _write_files(kind.write(counted()), temporary)
-            else:
-                assert kind.write is not None
-                with temporary.open("w", encoding="utf-8") as opened:
-                    report.rows = _write_rows(kind, kind.write(counted()), opened)
-            temporary.rename(file)
-        except BaseException:
-            _remove(temporary)
-            raise
+        if kind.save is not None:
+            kind.save(counted(), temporary)
+            report.rows = report.episodes
+        elif kind.write is not None and kind.container == "files":
+            report.rows = _write_files(kind.write(counted()), temporary)
+        elif kind.write is not None:
+            with temporary.open("w", encoding="utf-8") as opened:
+                report.rows = _write_rows(kind, kind.write(counted()), opened)
+        temporary.rename(file)
+    except BaseException as error:
+        _remove(temporary)
+        if isinstance(error, OSError):
+            raise DataError(f"cannot write {file} ({error.strerror or error}); there is none now") from error
+        raise
     report.lost = dict(sorted(lost.items()))
     return report
 
 
 def _remove(path: Path) -> None:
-    import shutil
-
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(OSError):  # it may not be there, nor its folder
+            path.unlink()
 
 
 def _write_files(rows: Iterable[Any], folder: Path) -> int:

@@ -30,7 +30,7 @@ SOURCE = "imported_from"
 say, the part of a row of several episodes, the game that the source named, the games that fit, and what stood there
 before, of an earlier import."""
 _MOST_NAMED = 1000
-"""Of each kind of thing that the report names."""
+"""Of each kind of thing that the report names; all are counted."""
 
 
 @dataclass
@@ -47,10 +47,14 @@ class Report:
     won: int = 0
     matched: int = 0
     """Episodes that have found their game."""
+    without_game: int = 0
+    """Those whose environment has looked for it in vain."""
+    left_out: int = 0
+    """Rows that could not be read."""
     ambiguous: list[dict[str, Any]] = field(default_factory=list)
-    """Those that several games fit: where, and which."""
+    """Of those without a game, the ones that several fit: where, and which games. The first thousand, as below."""
     unmatched: list[dict[str, Any]] = field(default_factory=list)
-    """Those whose environment has looked for their game in vain: where, and why."""
+    """The others: where, and why."""
     extra: dict[str, int] = field(default_factory=dict)
     """Fields that have no place and went to `extra`, and in how many episodes."""
     set_aside: dict[str, int] = field(default_factory=dict)
@@ -87,9 +91,13 @@ def import_files(
     """
     reading = reading or Reading()
     opened = [(path, find(format) if format else detect(path)) for path in paths]
-    for _, kind in opened:
+    for path, kind in opened:
         if kind.read is None:
             raise UsageError(f"the format {kind.name} is written only; `oreo buffer formats` says which are read")
+        if kind.tells_actions and reading.pattern is not None:
+            raise UsageError(f"the format {kind.name} says itself what the actions are; leave out the action pattern")
+        if kind.opens is not None and not kind.opens(path):
+            raise DataError(f"{path} is not what the format {kind.name} reads: {kind.about}")
     report = Report([str(path) for path, _ in opened], sorted({kind.name for _, kind in opened}))
     plans: list[_Plan] = []
     kwargs: dict[str, dict[str, object]] = {}
@@ -186,6 +194,7 @@ def _unread(report: Report, skip: bool, place: _Place, reason: str) -> None:
         raise DataError(
             f"{place.path}, line {place.line}: {reason}; nothing is stored. --skip leaves out what cannot be read"
         )
+    report.left_out += 1
     if len(report.unread) < _MOST_NAMED:
         report.unread.append({"file": str(place.path), "line": place.line, "reason": reason})
 
@@ -204,8 +213,9 @@ def _checked(place: _Place, result: Episode, match: Match | None, won: bool | No
     if not plan.trajectory.env_id:
         return "nothing says which environment it is from; say --env"
     if not plan.outcome_known:
-        why = f", and it could not be played ({plan.why or 'it went another way in its game'})" if match else ""
-        return f"the format {place.format} does not say whether it was won{why}; say --won or --lost"
+        why = "it went another way in its game than is recorded" if plan.found else plan.why
+        played = f", and playing it does not, either ({why})" if why else ""
+        return f"the format {place.format} does not say whether it was won{played}; say --won or --lost"
     return plan
 
 
@@ -230,11 +240,12 @@ def _count(report: Report, place: _Place, result: Episode, plan: Matched) -> Non
     report.won += plan.trajectory.won
     report.matched += plan.found is True
     where = {"file": str(place.path), "line": place.line}
-    if plan.games and len(report.ambiguous) < _MOST_NAMED:
-        report.ambiguous.append({**where, "games": list(plan.games)})
-    elif plan.found is False and len(report.unmatched) < _MOST_NAMED:
-        facts = {"why": plan.why, "game": result.trajectory.game, "task": plan.trajectory.task}
-        report.unmatched.append(where | facts)
+    if plan.found is False:
+        report.without_game += 1
+        facts: dict[str, Any] = {"why": plan.why, "game": result.trajectory.game, "task": plan.trajectory.task}
+        named, facts = (report.ambiguous, {"games": list(plan.games)}) if plan.games else (report.unmatched, facts)
+        if len(named) < _MOST_NAMED:
+            named.append(where | facts)
     for name in result.trajectory.extra:
         report.extra[name] = report.extra.get(name, 0) + 1
 
@@ -262,7 +273,7 @@ def _digests(buffer: TrajectoryBuffer) -> Counter[str]:
     """The rows that a buffer's episodes are from; a file is read at a time."""
     digests: Counter[str] = Counter()
     for file in buffer.files()[0]:
-        for (extra,) in file.columns(["extra"]):
+        for _, (extra,) in file.columns(["extra"]):
             source = decoded(extra or "{}", "extra").get(SOURCE)
             if isinstance(source, dict) and isinstance(source.get("digest"), str):
                 digests[source["digest"]] += 1

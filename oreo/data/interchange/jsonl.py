@@ -33,7 +33,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         if unknown:
             raise Misfit(f"{where} has the field {unknown[0]}, and a step has {', '.join(sorted(own))}")
         whole = _defaults(Step) | {"observation": ""} | step | {"candidates": _candidates(step, where)}
-        steps.append(_with_numbers(whole))
+        steps.append(_with_numbers(whole if reading.thoughts else whole | {"turn": None}))
     values: dict[str, Any] = {name: row[name] for name in names & set(row) if row[name] is not None}
     for name in _OBJECTS:
         values[name] = json.dumps(_object(values.get(name, {}), name))
@@ -106,5 +106,6 @@ FORMAT = Format(
         has(row, "steps") and isinstance(row["steps"], list) and any(has(s, "action") for s in row["steps"])
     ),
     read=_read,
+    tells_actions=True,
     write=_write,
 )

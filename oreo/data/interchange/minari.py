@@ -99,8 +99,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
     seed = metadata.get("seed")
     steps = []
     for observation, said, reward in zip(seen, actions, rewards, strict=False):
-        action = reading.action(said)
-        turn = said if reading.thoughts and said != action else None
+        action, turn = reading.said(said)
         steps.append(Step(observation, action, reward, turn=turn))
     values = {name: told[name] for name in _OWN if isinstance(told.get(name), str)}
     trajectory = Trajectory(

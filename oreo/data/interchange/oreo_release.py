@@ -58,6 +58,7 @@ MATH = Format(
     about="the OREO paper's maths: prompt, response, reward; the lines of a response are its steps",
     fits=_fits_math,
     read=_read_math,
+    tells_actions=True,
     write=_write_math,
 )
 

@@ -62,4 +62,5 @@ FORMAT = Format(
     about="ReAct text as KnowAgent keeps it: name, result (true, false, 0), traj with lines `> …`",
     fits=lambda row: has(row, "name", "result", "traj") and isinstance(row["traj"], str),
     read=_read,
+    tells_actions=True,
 )

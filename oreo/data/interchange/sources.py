@@ -24,6 +24,8 @@ from oreo.errors import DataError
 MOST_BYTES = 64 << 20
 """Of one row, unpacked."""
 _CHUNK = 1 << 16
+_ROWS_AT_ONCE = 8
+"""Of Parquet."""
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 _MARKS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)|[{}\[\]]', re.DOTALL)
 """What decides where a JSON value ends: strings, as brackets in them count for nothing, and brackets."""
@@ -53,6 +55,8 @@ def rows(path: Path) -> Iterator[Row]:
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder; name the files in it")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is no regular file, and what is imported is read more than once; store it first")
     try:
         with path.open("rb") as raw:
             yield from _rows(path, raw)
@@ -289,7 +293,11 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     number = 0
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(batch_size=64):
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+                # A small file may repeat a long text without end; few rows of it are held, and none is unpacked.
+                if batch.nbytes > MOST_BYTES:
+                    yield Row(number + 1, fault=f"{len(batch)} rows here have more than {MOST_BYTES >> 20} MiB")
+                    return
                 for value in batch.to_pylist():
                     number += 1
                     yield Row(number, value)

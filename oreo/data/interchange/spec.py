@@ -44,18 +44,25 @@ class Reading:
     env: str = ""
     """The environment the episodes are from."""
     pattern: re.Pattern[str] | None = None
-    """How an action is found in a turn: the last match, its first group or all of it. None: as `oreo.actions`."""
+    """How an action is found in a turn: the last match, its first group or all of it; where there is none, all of the
+    turn. None: as `oreo.actions`."""
     thoughts: bool = True
     """False: keep only the actions of turns."""
 
-    def action(self, turn: str) -> str:
-        """The action in a turn; all of it where the pattern is nowhere in it."""
-        if self.pattern is None:
-            return action_of(turn)
-        found = list(self.pattern.finditer(turn))
-        if not found:
-            return turn.strip()
-        return (found[-1][1 if self.pattern.groups else 0] or "").strip()
+    def said(self, text: str) -> tuple[str, str | None]:
+        """The action in a turn, and the turn as it is stored: None where it is the action.
+
+        A turn in which the pattern alone finds the action ends in a line "Action: …", so that whoever is trained on it
+        is understood by the rule that all act by.
+        """
+        action = action_of(text)
+        if self.pattern is not None:
+            matches = list(self.pattern.finditer(text))
+            by_rule, action = action, text.strip()
+            if matches:
+                action = (matches[-1][1 if self.pattern.groups else 0] or "").strip()
+                text = text if action == by_rule else f"{text}\nAction: {action}"
+        return action, text if self.thoughts and text != action else None
 
 
 Result: TypeAlias = Episode | SetAside
@@ -84,6 +91,8 @@ class Format:
     """Whether a file or folder is of that kind."""
     save: Callable[[Iterable[Trajectory], Path], None] | None = None
     """Writes a file or folder of its own kind, in place of `write`."""
+    tells_actions: bool = False
+    """Whether a row says what the actions are, so that they are not looked for in turns."""
     instead_of: tuple[str, ...] = ()
     """Formats that fit the same rows and say less of them."""
     holds: tuple[str, ...] = ()

@@ -154,6 +154,15 @@ def test_the_other_dialect_is_known_by_its_actions(data: Path) -> None:
     assert found.trajectory.dialect == "move" and found.trajectory.won
 
 
+def test_an_action_of_the_other_dialect_that_was_refused_tells_nothing(data: Path) -> None:
+    name = games(data)[0]
+    episode = replace(played(data, name), game=name)
+    first = episode.steps[0]
+    refused = (replace(first, action="move mug 1 to shelf 1"), replace(first, observation="Nothing happens."))
+    told = matched(data, replace(episode, steps=(*refused, *episode.steps[1:]))).trajectory
+    assert told.dialect == "put"
+
+
 def test_generated_games_are_found_by_name(data: Path) -> None:
     env = oreo.envs.make("alfworld", split="generated")
     observation, info = env.reset(seed=5)

@@ -19,8 +19,10 @@ from helpers.commands import GUESS
 from oreo.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents"]
-COMMANDS += ["recipes", "recipes show"]
+COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents", "check-model"]
+COMMANDS += ["recipes", "recipes show", "envs list", "envs info", "envs check", "envs new"]
+COMMANDS += [f"buffer {word}" for word in ("filter", "merge", "split", "dedup", "sample", "head", "verify", "import")]
+COMMANDS += ["buffer export", "buffer formats"]
 COMMANDS += ["buffer info", "buffer check", "buffer translate", "games generate", "games info", "games pack"]
 
 
@@ -74,7 +76,7 @@ def test_every_command_has_help_with_an_example_of_itself(oreo, command: str) ->
 def test_all_commands_are_listed_and_tested_here(oreo) -> None:
     code, out, _ = oreo()
     assert code == 0
-    listed = set(re.findall(r"^  (\w+)  ", out.partition("Commands:")[2], re.MULTILINE))
+    listed = set(re.findall(r"^  ([\w-]+)  ", out.partition("Commands:")[2], re.MULTILINE))
     assert listed == {command.split()[0] for command in COMMANDS}
     assert oreo("--help")[1] == out
 

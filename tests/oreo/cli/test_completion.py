@@ -23,7 +23,8 @@ def offered(words: str) -> list[str]:
 
 def test_commands_and_options_are_completed() -> None:
     assert offered("oreo re") == ["replay", "recipes"]
-    assert offered("oreo buffer ") == ["info", "check", "translate"]
+    assert offered("oreo buffer h") == ["head"]
+    assert {"info", "check", "import", "filter", "verify", "translate"} < set(offered("oreo buffer "))
     assert offered("oreo collect --agent-") == ["--agent-arg"]
 
 

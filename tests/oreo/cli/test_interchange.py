@@ -45,6 +45,7 @@ def test_an_import_tells_what_it_did(file: Path, tmp_path: Path, capsys: pytest.
         (["--format", "sharegtp"], 2, "did you mean 'sharegpt'"),
         (["--format", "trl-sft"], 2, "written only"),
         (["--action-pattern", "("], 2, "no regular expression"),
+        (["--format", "minari"], 1, "is not what the format minari reads"),
         (["--data", "nowhere"], 1, "nowhere"),
         ([], 1, "line 1: nothing says which environment it is from; say --env"),
     ],
@@ -64,9 +65,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Captur
 
 def test_what_is_skipped_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_text(json.dumps({"conversations": CONVERSATION, "reward": 1}) + "\n{\n")
+    bad = {"conversations": [{"from": "\x1b[31mthem", "value": "x"}]}
+    lines = [json.dumps({"conversations": CONVERSATION, "reward": 1}), "{", json.dumps(bad)]
+    path.write_text("\n".join(lines))
     code, out, _ = run(capsys, "import", path, "--into", tmp_path / "b", "--env", "tau2/box", "--skip")
-    assert code == 0 and "unread (1)" in out and "line 2: it is no JSON" in out
+    assert code == 0 and "unread (2)" in out and "line 2: it is no JSON" in out
+    assert "line 3: conversations[0].from is" in out and "\x1b" not in out
 
 
 def test_what_goes_out_comes_in_again(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

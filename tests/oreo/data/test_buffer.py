@@ -71,17 +71,6 @@ def test_appending_goes_on_after_closing(tmp_path: Path) -> None:
     assert names(TrajectoryBuffer(tmp_path)) == ["a", "b"]
 
 
-def test_select_by_columns_and_by_predicate(tmp_path: Path) -> None:
-    with TrajectoryBuffer(tmp_path, episodes_per_shard=2) as buffer:
-        buffer.extend(episode(str(index), won=index % 2 == 0, agent="ab"[index // 3]) for index in range(5))
-        assert [stored.game for stored in buffer.select(won=True)] == ["0", "2", "4"]
-        assert [stored.game for stored in buffer.select(won=True, agent="a")] == ["0", "2"]
-        assert [stored.game for stored in buffer.select(lambda stored: stored.game > "1", won=False)] == ["3"]
-        assert buffer.select(agent="nobody") == []
-        with pytest.raises(TypeError, match="agnet"):
-            buffer.select(agnet="a")
-
-
 def test_info_counts_what_is_there(tmp_path: Path) -> None:
     with TrajectoryBuffer(tmp_path, episodes_per_shard=2) as buffer:
         buffer.extend(episode(str(index), won=index == 0, agent="ab"[index % 2]) for index in range(3))
@@ -194,10 +183,15 @@ def test_a_living_writers_journal_is_left_alone(tmp_path: Path) -> None:
 def test_a_reader_in_the_middle_does_not_notice_a_journal_become_a_shard(tmp_path: Path) -> None:
     buffer = TrajectoryBuffer(tmp_path)
     buffer.extend(episode(str(index)) for index in range(3))
-    files = buffer._files()
+    files = buffer.readable_files()
     buffer.flush()
     assert [episode.game for file in files for episode in file.trajectories()] == ["0", "1", "2"]
-    assert [file.count for file in files] == [3] and files[0].columns(["game"]) == [("0",), ("1",), ("2",)]
+    assert [file.count for file in files] == [3]
+    assert [row for _, row in files[0].columns(["game"])] == [
+        ("0",),
+        ("1",),
+        ("2",),
+    ]
 
 
 def test_a_failed_write_leaves_the_journal_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +276,7 @@ def test_a_bad_shard_is_named_and_the_others_are_read(damage: str, tmp_path: Pat
     with pytest.warns(UserWarning, match=bad.name):
         assert names(buffer) == ["of another shard"]
     with pytest.warns(UserWarning, match=bad.name):
-        assert [stored.game for stored in buffer.select(won=True)] == ["of another shard"]
+        assert [stored.game for stored in buffer.where(won=True)] == ["of another shard"]
     if damage != "flipped":  # which columns other than the ones it needs does not concern info()
         with pytest.warns(UserWarning, match=bad.name):
             assert buffer.info()["by_agent"]["random"]["episodes"] == 1

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oreo.data.checksums import MARK
-from oreo.data.shards import Damaged, ShardFile
+from oreo.data.records import Damaged
+from oreo.data.shards import ShardFile
 from oreo.trajectory import Trajectory
 
 from .episodes import RICH, changed, read, stored
@@ -19,7 +20,7 @@ from .episodes import RICH, changed, read, stored
 def noticed_or_harmless(shard: ShardFile, trajectories: list[Trajectory]) -> bool:
     """Whether the change was noticed; if it was not, nothing else may have come of it."""
     try:
-        columns = ShardFile(shard.path).columns(["seed", "won", "length"])
+        columns = list(ShardFile(shard.path).columns(["seed", "won", "length"]))
         count = ShardFile(shard.path).count
         items = read(shard)
     except Damaged as error:
@@ -29,7 +30,9 @@ def noticed_or_harmless(shard: ShardFile, trajectories: list[Trajectory]) -> boo
         assert shard.path.name in str(warning) and "damaged" in str(warning)
         return True
     assert items == trajectories and count == len(trajectories)
-    assert columns == [(trajectory.seed, trajectory.won, len(trajectory)) for trajectory in trajectories]
+    assert [row for _, row in columns] == [
+        (trajectory.seed, trajectory.won, len(trajectory)) for trajectory in trajectories
+    ]
     return False
 
 

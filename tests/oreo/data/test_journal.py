@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.journal import JournalFile
-from oreo.data.records import NewerVersion, from_record, to_record
+from oreo.data.records import Damaged, NewerVersion, from_record, to_record
+from oreo.data.repair import check, repair
+from oreo.errors import DataError
 
 from .episodes import episode, names, orphan
 
@@ -32,9 +35,9 @@ def line_of(record: Any) -> bytes:
 def test_a_journal_is_read_whole_by_columns_and_by_number(tmp_path: Path) -> None:
     file = JournalFile(orphan(tmp_path, 5))
     assert file.count == 5 and games(file) == list("01234") and file.damage() == []
-    assert file.columns(["game", "length"]) == [(str(number), 2) for number in range(5)]
+    assert list(file.columns(["game", "length"])) == [(number, (str(number), 2)) for number in range(5)]
     assert [file.item(number).game for number in (3, 0, 4)] == ["3", "0", "4"]
-    assert [trajectory.game for trajectory in file.trajectories({"game": "2"})] == ["2"]
+    assert [trajectory.game for trajectory in file.trajectories([2])] == ["2"]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -55,7 +58,7 @@ def test_a_flipped_bit_costs_at_most_the_lines_it_is_in_and_is_named(data: st.Da
         lost = set()
     assert read == [name for name in "0123" if name not in lost]
     assert len(contents.damaged) == (0 if not lost else 2 if len(contents.damaged) == 2 else 1)
-    assert all(f"{path}, line {number + 1}: damaged" in line for line in contents.damaged[:1])
+    assert all(f"{path}, line {number + 1}: damaged" in str(line) for line in contents.damaged[:1])
     assert not contents.torn
 
 
@@ -91,7 +94,7 @@ def test_a_record_that_is_of_another_kind_is_named_by_field(tmp_path: Path) -> N
     assert [from_record(record).game for record in contents.records] == ["0", "x"]
     assert len(contents.damaged) == len(wrong)
     for line, (_, field), number in zip(contents.damaged, wrong, range(2, 9), strict=False):
-        assert f"line {number}: damaged" in line and field.replace("\\", "") in line and "\n" not in line
+        assert f"line {number}: damaged" in str(line) and field.replace("\\", "") in str(line) and "\n" not in str(line)
 
 
 def test_json_that_is_nested_without_end_is_no_record(tmp_path: Path) -> None:
@@ -100,15 +103,40 @@ def test_json_that_is_nested_without_end_is_no_record(tmp_path: Path) -> None:
     assert len(journal.read(tmp_path / "_x.journal").damaged) == 1
 
 
-def test_records_of_a_newer_version_stop_reading_and_stay(tmp_path: Path) -> None:
+def test_records_of_a_newer_version_are_named_and_stay_and_the_others_are_read(tmp_path: Path) -> None:
     path = orphan(tmp_path, 1)
-    path.write_bytes(path.read_bytes() + line_of({**to_record(episode("x")), "mood": "good"}))
-    with pytest.raises(NewerVersion, match="line 2: the field mood"):
-        list(TrajectoryBuffer(tmp_path))
-    with pytest.warns(UserWarning, match="mood"):
-        buffer = TrajectoryBuffer(tmp_path)
-        buffer.append(episode("y"))
-    assert path.exists()
+    newer = line_of({**to_record(episode("x")), "mood": "good"})
+    path.write_bytes(path.read_bytes() + newer + line_of(to_record(episode("z"))) + b"nonsense\n")
+    before = path.read_bytes()
+    with pytest.warns(UserWarning, match="line 2: the field mood is not known to this oreo; install a newer one"):
+        assert names(TrajectoryBuffer(tmp_path)) == ["0", "z"]
+    with pytest.warns(UserWarning, match="mood.*it stays as it is"):
+        TrajectoryBuffer(tmp_path).append(episode("y"))
+    buffer = TrajectoryBuffer(tmp_path, create=False)
+    for look in (check, repair):
+        (errors,) = look(buffer).values()
+        assert [type(error) for error in errors] == [NewerVersion, Damaged]
+    assert path.read_bytes() == before and not (tmp_path / "damaged").exists()
+
+
+def test_what_is_larger_than_any_episode_is_neither_written_nor_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST_BYTES", 4000)
+    path = orphan(tmp_path, 1)
+    long = replace(episode("long"), final_observation="x" * 4000)
+    buffer = TrajectoryBuffer(tmp_path / "other")
+    with pytest.raises(DataError, match="an episode of 0 MB is not stored"):
+        buffer.append(long)
+    buffer.append(episode("short"))
+    assert names(buffer) == ["short"]
+    path.write_bytes(path.read_bytes() + line_of(to_record(long)) + line_of(to_record(episode("z"))))
+    contents = journal.read(path)
+    assert [record["game"] for record in contents.records] == ["0", "z"]
+    assert "line 2: damaged (it has more than" in str(contents.damaged[0])
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(Damaged, match="which no journal has"):
+        journal.read(path)
 
 
 def test_a_line_that_is_being_written_is_no_damage(tmp_path: Path) -> None:

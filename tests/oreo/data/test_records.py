@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -44,8 +45,6 @@ STEP = Step("o", "a")
         ({"steps": (Step("o", b"a"),)}, r"steps\[0\]\.action"),
         ({"steps": (Step("o", "a", reward="1"),)}, r"steps\[0\]\.reward"),
         ({"steps": (Step("o", "a", reward=None),)}, r"steps\[0\]\.reward"),
-        ({"steps": (Step("o", "a", reward=float("nan")),)}, r"steps\[0\]\.reward"),
-        ({"steps": (Step("o", "a", reward=float("inf")),)}, r"steps\[0\]\.reward"),
         ({"steps": (Step("o", "a", reward=10**400),)}, r"steps\[0\]\.reward"),
         ({"steps": (Step("o", "a", reward=np.ones(2)),)}, r"steps\[0\]\.reward"),
         ({"steps": (Step("o", "a", reward=1j),)}, r"steps\[0\]\.reward"),
@@ -55,6 +54,14 @@ STEP = Step("o", "a")
         ({"steps": (Step("o", "a", admissible_commands=("go", None)),)}, r"steps\[0\]\.admissible_commands\[1\]"),
         ({"steps": (Step("o", "a", log_prob="-1"),)}, r"steps\[0\]\.log_prob"),
         ({"steps": (Step("o", "a", value=10**400),)}, r"steps\[0\]\.value"),
+        *(
+            ({"steps": (STEP, Step("o", "a", **{name: number}))}, rf"steps\[1\]\.{name} .* finite number, got {number}")
+            for name in ("reward", "log_prob", "value")
+            for number in (math.nan, math.inf, -math.inf, np.float32("nan"))
+        ),
+        ({"steps": (Step("o", "a", candidates=(Candidate("c", math.nan),)),)}, r"candidates\[0\]\.log_prob"),
+        ({"steps": (Step("o", "a", candidates=(Candidate("c", value=math.inf),)),)}, r"candidates\[0\]\.value"),
+        ({"steps": (Step("o", "a", reward=1e308),) * 2}, "the sum of the rewards of a trajectory is a finite number"),
         ({"steps": (Step("o", "a", candidates=None),)}, r"steps\[0\]\.candidates"),
         ({"steps": (Step("o", "a", candidates=("go",)),)}, r"steps\[0\]\.candidates\[0\]"),
         ({"steps": (Step("o", "a", candidates=(Candidate(3),)),)}, r"steps\[0\]\.candidates\[0\]\.text"),
@@ -85,9 +92,12 @@ STEP = Step("o", "a")
         ({"env_kwargs": {1: "x"}}, "env_kwargs"),
         ({"env_kwargs": {"x": "\ud83d"}}, "env_kwargs"),
         ({"env_kwargs": {"x": 10**5000}}, "env_kwargs"),
+        ({"env_kwargs": {"x": math.nan}}, r"env_kwargs\['x'\] of a trajectory is a finite number, got nan"),
+        ({"env_kwargs": {"x": {"y": [1, -math.inf]}}}, r"env_kwargs\['x'\]\['y'\]\[1\] .* finite number, got -inf"),
         ({"versions": None}, "versions"),
         ({"versions": {"a": 1}}, "versions"),
         ({"grade": None}, "grade"),
+        ({"tokenizer": 3}, "tokenizer"),
         ({"extra": None}, "extra"),
         ({"extra": "{}"}, "extra"),
         ({"extra": {"x": {1, 2}}}, "extra"),
@@ -135,19 +145,52 @@ def test_records_of_earlier_versions_are_read() -> None:
     record = to_record(replace(episode(steps=1), steps=(Step("o", "a", continues_message=True),)))
     (step,) = record["steps"]
     for version, added in (
-        (4, set()),
-        (3, {"continues_message", "cut"}),
-        (2, {"continues_message", "cut"}),
-        (1, {"continues_message", "cut", "context_start"}),
+        (4, {"token_ids"}),
+        (3, {"continues_message", "cut", "token_ids"}),
+        (2, {"continues_message", "cut", "token_ids"}),
+        (1, {"continues_message", "cut", "token_ids", "context_start"}),
     ):
         older = {**record, "steps": [{name: value for name, value in step.items() if name not in added}]}
-        del older["extra"]
+        del older["extra"], older["tokenizer"]
         if version == 3:
             older["steps"][0]["goes_on"] = True
         elif version < 3:
             del older["grade"]
         read = from_record(checked_record(older))
         assert read.steps == (Step("o", "a", continues_message=version >= 3),) and read.extra == {}
+
+
+RECORD = to_record(episode(steps=2))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"terminated": False}, "has ended"),
+        ({"length": 3}, "length is 3, and there are 2 steps"),
+        ({"episode_return": 0.0}, "episode_return is 0.0, and the sum of the rewards is 1.0"),
+        ({"episode_return": math.nan}, "episode_return of a trajectory is a finite number, got nan"),
+        ({"episode_return": "1.0"}, "episode_return of a trajectory is a finite number"),
+        ({"env_kwargs": '{"x": NaN}'}, "env_kwargs is no JSON object"),
+        ({"env_kwargs": '{"x": [-Infinity]}'}, "env_kwargs is no JSON object"),
+        ({"env_kwargs": '{"x": 1e400}'}, "env_kwargs is no JSON object"),
+        ({"steps": [{**RECORD["steps"][0], "reward": math.inf}]}, r"steps\[0\]\.reward of .* finite number, got inf"),
+        (
+            {"steps": [{**RECORD["steps"][0], "log_prob": math.nan}]},
+            r"steps\[0\]\.log_prob of .* finite number, got nan",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        checked_record(json.loads(json.dumps({**RECORD, **wrong})))
+
+
+def test_a_return_that_another_tool_has_rounded_is_that_return() -> None:
+    rewards = (0.1, 0.2, 0.3, -0.05)
+    record = to_record(replace(episode(), steps=tuple(Step("o", "a", reward=reward) for reward in rewards)))
+    for total in (math.fsum(rewards), float(np.float32(sum(rewards)))):
+        assert checked_record({**record, "episode_return": total})["episode_return"] == sum(rewards)
 
 
 @pytest.mark.parametrize("wrong", [None, 3, [], {}, {"steps": None}, {"steps": [3]}, {"steps": []}])

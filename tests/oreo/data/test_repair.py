@@ -46,7 +46,7 @@ def test_check_names_each_altered_shard_and_record_and_changes_nothing(damaged: 
         "short.parquet",
         "x.journal",
     ]
-    lines = [line for lines in damages.values() for line in lines]
+    lines = [str(error) for errors in damages.values() for error in errors]
     assert len(lines) == 4 and "episodes 128 to 255" in lines[1] and "line 2" in lines[3]
     assert sorted(damaged.path.iterdir()) == before
 

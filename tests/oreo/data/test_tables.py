@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oreo.data.records import ADDED
-from oreo.data.shards import Damaged, ShardFile
+from oreo.data.records import ADDED, Damaged
+from oreo.data.shards import ShardFile
 from oreo.data.tables import SCHEMA
 
 from .episodes import RICH, episode, read, stored
@@ -78,8 +79,21 @@ def test_a_missing_value_is_named(name: str, tmp_path: Path) -> None:
         ({"steps": [{"candidates": [{"text": None, "log_prob": None, "value": None}]}]}, "steps.candidates.text"),
         ({"steps": [{"context_start": -1}]}, "steps.context_start"),
         ({"steps": [None]}, "steps lacks 1"),
-        ({"steps": []}, "length of row 0 is 1"),
-        ({"length": 7}, "length of row 0 is 7"),
+        ({"steps": []}, "row 0: length is 1, and there are 0 steps"),
+        ({"length": 7}, "row 0: length is 7, and there are 1 steps"),
+        ({"terminated": False}, "row 0: .* has ended"),
+        ({"episode_return": 0.5}, "row 0: episode_return is 0.5, and the sum of the rewards is 1.0"),
+        ({"episode_return": math.nan}, "episode_return has a number that is not finite"),
+        ({"steps": [{"reward": math.nan}]}, "steps.reward has a number that is not finite"),
+        ({"steps": [{"reward": math.inf}], "episode_return": math.inf}, "a number that is not finite"),
+        ({"steps": [{"log_prob": -math.inf}]}, "steps.log_prob has a number that is not finite"),
+        ({"steps": [{"value": math.nan}]}, "steps.value has a number that is not finite"),
+        (
+            {"steps": [{"candidates": [{"text": "a", "log_prob": None, "value": math.nan}]}]},
+            "steps.candidates.value has a number that is not finite",
+        ),
+        ({"env_kwargs": '{"x": NaN}'}, "env_kwargs is no JSON object"),
+        ({"env_kwargs": '{"x": 1e400}'}, "env_kwargs is no JSON object"),
         ({"env_kwargs": "3"}, "env_kwargs is no JSON object"),
         ({"env_kwargs": "{"}, "env_kwargs is no JSON object"),
         ({"env_kwargs": '{"x": ' + "[" * 50_000 + "]" * 50_000 + "}"}, "env_kwargs is no JSON object"),

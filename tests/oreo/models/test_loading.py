@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,22 @@ def test_a_value_is_refused_as_a_policy_and_the_policy_beside_it_named(folder: P
     (tmp_path / "run" / "value").rename(tmp_path / "alone")
     with pytest.raises(DataError, match="writes no text; name a causal language model"):
         load_policy(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+def test_an_end_of_sequence_that_is_no_token_is_refused(file: str, folder: Path, tmp_path: Path) -> None:
+    model, _ = load_policy(folder)
+    rows = model.get_input_embeddings().weight.shape[0]
+    shutil.copytree(folder, tmp_path / "copy")
+    path = tmp_path / "copy" / file
+    config = json.loads(path.read_text())
+    for end, whole in ((rows - 1, True), ([0, rows - 1], True), (rows, False), (-1, False), ([0, 10**6], False)):
+        path.write_text(json.dumps({**config, "eos_token_id": end}))
+        if whole:
+            load_policy(tmp_path / "copy")
+        else:
+            with pytest.raises(DataError, match=f"eos_token_id is .* embeds only {rows} tokens"):
+                load_policy(tmp_path / "copy")
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model_embeds_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -308,6 +308,9 @@ def test_a_pickled_adapter_is_refused_with_how_to_convert_it_and_the_advice_work
     before, _ = load_policy(policy)
     tensors = load_file(policy / "adapter_model.safetensors")
     (policy / "adapter_model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"adapter_model\.safetensors is missing, and SHA256SUMS lists it"):
+        load_policy(policy)
+    (policy / "SHA256SUMS").unlink()
     with pytest.raises(DataError, match="holds no adapter_model.safetensors"):
         load_policy(policy)
     torch.save(tensors, policy / "adapter_model.bin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 from typing import Any
 
@@ -113,11 +114,13 @@ class Fails(TextEnv):
     def fail_at(self, step: int) -> None:
         if step == self.at:
             kinds = {"KeyError": KeyError("lost\nin two lines"), "SystemExit": SystemExit(7), "nothing": RuntimeError()}
+            if self.error == "os._exit":
+                os._exit(0)
             ours = {"UsageError": UsageError("no such game"), "MissingExtra": MissingExtra("pip install it")}
             raise {**kinds, **ours}[self.error]
 
 
-_LINE = inspect.getsourcelines(Fails.fail_at)[1] + 4
+_LINE = inspect.getsourcelines(Fails.fail_at)[1] + 6
 
 
 @pytest.mark.parametrize(
@@ -135,6 +138,35 @@ def test_an_exception_is_named_with_the_line_that_raised_it(error: str, text: st
     message = str(caught.value)
     place = f"test_failures.py:{_LINE})" if error == "UsageError" else f"test_failures.py, line {_LINE})"
     assert text in message and message.endswith(place) and "\n" not in message
+
+
+def test_one_that_ends_the_process_is_named_and_costs_its_episode_and_no_other() -> None:
+    exit_before, failures = os._exit, []
+    playing = play(
+        Rollout(Fails, {"error": "os._exit"}, max_steps=3),
+        Says(),
+        range(3),
+        on_failure=lambda index, failure: failures.append(str(failure)),
+    )
+    assert list(playing) == [] and len(failures) == 3 and os._exit is exit_before
+    for index, failure in enumerate(failures):
+        assert f"Fails in episode {index}, step 2: Fails.act failed: it ends the program by os._exit(0) (" in failure
+        assert failure.endswith(f"test_failures.py, line {_LINE - 2})")
+    made = play(Rollout(lambda: os._exit(0)), Says(), range(1))
+    with pytest.raises(EngineError, match=r"failed while it was made: SystemExit: os._exit\(0\) .*test_failures.py:\d"):
+        list(made)
+
+
+def test_a_process_that_the_environment_forks_ends_by_it() -> None:
+    class Forks(Fails):
+        def fail_at(self, step: int) -> None:
+            if (child := os.fork()) == 0:
+                os._exit(7)
+            self.status = os.waitpid(child, 0)[1]
+            assert os.waitstatus_to_exitcode(self.status) == 7
+
+    (one,) = rollout(Forks, agent=Says(), episodes=1, max_steps=2)
+    assert len(one) == 2
 
 
 @pytest.mark.parametrize("error", ["UsageError", "MissingExtra"])

@@ -154,3 +154,13 @@ def test_ctrl_c_during_an_update_waits_until_the_update_is_whole() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         done.append("update")
     assert done == ["update"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_alone_each_signal_is_an_interrupt_and_among_several_it_is_noted(stop: signal.Signals) -> None:
+    before = signal.getsignal(stop)
+    with pytest.raises(KeyboardInterrupt), oreo.training.interrupts.stop_requests(several=False):
+        os.kill(os.getpid(), stop)
+    with oreo.training.interrupts.stop_requests(several=True) as requests:
+        os.kill(os.getpid(), stop)
+    assert len(requests) == 1 and signal.getsignal(stop) is before

@@ -13,8 +13,9 @@ import pytest
 from helpers import small_models
 from helpers.small_models import rollouts
 from helpers.training import a_new_run
+from oreo.data.buffer import TrajectoryBuffer
 from oreo.encoding.turn_format import TurnFormat
-from oreo.errors import DataError
+from oreo.errors import DataError, UsageError
 from oreo.models.loading import load_policy
 from oreo.training.config import TrainConfig
 from oreo.training.rows import RowKind, encode_all, epoch_order, with_reward
@@ -66,6 +67,20 @@ def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(st
     assert a_new_run(data[::-1], config, tmp_path).identity == run.identity
     other = dataclasses.replace(config, reward="success")
     assert a_new_run(data, other, tmp_path).identity != run.identity
+
+
+def test_a_condition_chooses_what_is_learnt_from_in_a_buffer_and_in_a_list(start: Path, tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path / "buffer") as buffer:
+        buffer.extend(rollouts())
+    config = TrainConfig(method="sft", model=str(start), where='won and game == "game 1"')
+    meant = [episode for episode in rollouts() if episode.won and episode.game == "game 1"]
+    expected = a_new_run(meant, dataclasses.replace(config, where=None), tmp_path).identity
+    for data in (buffer, tmp_path / "buffer", rollouts(), buffer.where("won").where(game="game 1")):
+        assert a_new_run(data, config, tmp_path).identity == expected  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"none of the 12 trajectories is as told \(where: steps > 99\)"):
+        a_new_run(rollouts(), dataclasses.replace(config, where="steps > 99"), tmp_path)
+    with pytest.raises(UsageError, match="column 1: unknown word 'wonn'"):
+        TrainConfig(where="wonn")
 
 
 def test_dpo_pairs_are_drawn_from_what_was_selected(start: Path, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ HELD: dict[str, set[str]] = {
     "sharegpt": TOLD | OUTCOME | {"game"},
     "messages": TOLD | OUTCOME | {"game", "steps.imitate"},
     "oreo-alfworld": TOLD | OUTCOME,
+    "eto-rollouts": TOLD | OUTCOME,
     "verifiers-results": TOLD | OUTCOME | {"game", "task", "seed", "env_id"},
     "verifiers-traces": TOLD | OUTCOME | {"game", "task", "seed", "env_id", "steps.imitate"},
     "atif": TOLD | OUTCOME | {"game", "task", "seed", "env_id", "steps.imitate"},
@@ -214,6 +215,10 @@ def test_nothing_is_left_of_an_export_that_fails(tmp_path: Path) -> None:
         export([T], tmp_path / "x", "trl-stepwise")
     with pytest.raises(UsageError, match="read only"):
         export([T], tmp_path / "x", "react")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot write .*file/x \("):
+        export([T], tmp_path / "file" / "x", "jsonl")
+    (tmp_path / "file").unlink()
     assert list(tmp_path.iterdir()) == []
     export([T], tmp_path / "x", "jsonl")
     with pytest.raises(UsageError, match="there already"):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oreo.actions import holds_its_action
 from oreo.data.interchange.registry import FORMATS
 from oreo.data.interchange.spec import Episode, Misfit, Reading, SetAside
 from oreo.errors import DataError
@@ -92,7 +93,11 @@ def test_a_reward_is_the_outcome_and_is_paid_for_the_last_turn(reward: Any, won:
 def test_thoughts_may_be_left_out_and_an_action_found_by_a_pattern_of_ones_own() -> None:
     row = {"conversations": said(("human", "o"), ("gpt", "hm [[go]] or [[stay]]"), ("human", "p"), ("gpt", "nothing"))}
     pattern = re.compile(r"\[\[(.*?)\]\]")
-    assert [step.action for step in episode("sharegpt", row, known=False, pattern=pattern).steps] == ["stay", "nothing"]
+    read = episode("sharegpt", row, known=False, pattern=pattern)
+    assert [step.action for step in read.steps] == ["stay", "nothing"]
+    # An agent trained on it says what all agents are understood by.
+    assert [step.turn for step in read.steps] == ["hm [[go]] or [[stay]]\nAction: stay", None]
+    assert all(map(holds_its_action, read.steps))
     read = episode("sharegpt", row, known=False, pattern=pattern, thoughts=False)
     assert [step.turn for step in read.steps] == [None, None]
 
@@ -414,6 +419,11 @@ def test_of_a_plain_row_all_but_actions_may_be_left_out() -> None:
     assert not episode("jsonl", {"steps": [{"action": "a"}]}, known=False).terminated
 
 
+def test_thoughts_of_plain_rows_may_be_left_out_too() -> None:
+    row = {"steps": [{"action": "a", "turn": "Hm.\nAction: a"}], "won": True}
+    assert [episode("jsonl", row, thoughts=keep).steps[0].turn for keep in (True, False)] == ["Hm.\nAction: a", None]
+
+
 def test_rewards_that_are_given_are_kept_as_they_are() -> None:
     steps = [{"action": "a", "reward": 0.25}, {"action": "b"}]
     assert [step.reward for step in episode("jsonl", {"steps": steps, "won": True}).steps] == [0.25, 0.0]
@@ -510,3 +520,19 @@ def test_a_field_that_has_a_name_of_ours_is_kept_beside_it() -> None:
     row = {"conversations": EXPERT, "instruction": "theirs", "turns": 3}
     extra = episode("sharegpt", row, known=False).extra
     assert extra["row.instruction"] == "theirs" and extra["turns"] == 3 and isinstance(extra["instruction"], list)
+
+
+@pytest.mark.parametrize(
+    "meta", [{"terminate_reason": "max_steps"}, {}, {"terminate_reason": "success"}, {"invalid": True}]
+)
+def test_an_ending_is_written_so_that_it_is_read_as_the_same(meta: dict[str, Any]) -> None:
+    read = episode("eto-rollouts", rollout(reward=0, error=PATH, **meta))
+    (again,) = FORMATS["eto-rollouts"].write([read])  # type: ignore[misc]
+    back = episode("eto-rollouts", again)
+    assert (back.grade, back.terminated, back.truncated, back.game) == (
+        read.grade,
+        read.terminated,
+        read.truncated,
+        PATH,
+    )
+    assert back.steps[1:] == read.steps[1:]

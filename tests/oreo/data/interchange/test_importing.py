@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import re
 import signal
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,7 @@ def test_nothing_is_stored_where_something_cannot_be_read(tmp_path: Path) -> Non
     assert not (tmp_path / "b").exists()
     report = import_files([good, bad], tmp_path / "b", reading=TOY, skip=True)
     assert stored(tmp_path / "b") == ["a0", "a1", "a2"]
+    assert report.left_out == 2
     assert [(item["line"], item["reason"][:12]) for item in report.unread] == [(2, "it is no JSO"), (4, "steps is a w")]
 
 
@@ -105,6 +109,12 @@ def test_an_import_that_is_interrupted_goes_on(at: int, tmp_path: Path, monkeypa
     assert stored(into) == ["a0", "a1", "a2", "a3"]
 
 
+def _tell(pipe: int, what: str, done: int) -> None:
+    if what == "storing":
+        with contextlib.suppress(BrokenPipeError):
+            os.write(pipe, b"s")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_an_import_that_is_killed_loses_nothing_and_stores_nothing_twice(tmp_path: Path) -> None:
     count = 300
@@ -113,13 +123,17 @@ def test_an_import_that_is_killed_loses_nothing_and_stores_nothing_twice(tmp_pat
     for attempt in range(4):
         into = tmp_path / f"b{attempt}"
         for _ in range(2):
+            storing, told = os.pipe()
             child = os.fork()
             if child == 0:
                 try:
-                    import_files([file], into, reading=TOY)
+                    import_files([file], into, reading=TOY, seen=partial(_tell, told))
                 finally:
                     os._exit(0)
-            time.sleep(seconds.uniform(0.0, 0.3))
+            os.close(told)
+            os.read(storing, 1)  # comes with the first episode that is stored, or with its end
+            os.close(storing)
+            time.sleep(seconds.uniform(0.0, 0.02))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
         with warnings.catch_warnings():
@@ -166,7 +180,7 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
     def match(trajectory: Trajectory, outcome_known: bool) -> Matched:
         name = trajectory.steps[0].action
         if name == "a1":
-            return Matched(trajectory, outcome_known, games=("g1", "g2"))
+            return Matched(trajectory, outcome_known, False, "2 games fit", ("g1", "g2"))
         if name == "a2":
             return Matched(trajectory, outcome_known, False, "no game begins so")
         told = replace(trajectory, env_id="toy", game="g0", task="t", task_type="k", dialect="put", env_kwargs={"x": 1})
@@ -174,7 +188,9 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
 
     file = lines(tmp_path / "x", *(row(number, game=f"/theirs/{number}") for number in range(3)))
     report = import_files([file], tmp_path / "b", reading=TOY, match=match)
-    assert report.matched == 1 and [item["games"] for item in report.ambiguous] == [["g1", "g2"]]
+    assert (report.matched, report.without_game) == (1, 2) and [item["games"] for item in report.ambiguous] == [
+        ["g1", "g2"]
+    ]
     assert [(item["line"], item["why"]) for item in report.unmatched] == [(3, "no game begins so")]
     found, several, none = TrajectoryBuffer(tmp_path / "b")
     assert (found.game, found.task, found.task_type, found.dialect, found.env_kwargs) == (
@@ -189,6 +205,16 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
         "g2",
     ]
     assert none.game == "/theirs/2"
+
+
+def test_where_playing_does_not_tell_the_outcome_it_says_why(tmp_path: Path) -> None:
+    def match(trajectory: Trajectory, outcome_known: bool) -> Matched:
+        return Matched(trajectory, outcome_known, False, "no game begins so")
+
+    with pytest.raises(
+        DataError, match=r"won, and playing it does not, either \(no game begins so\); say --won or --lost"
+    ):
+        import_files([lines(tmp_path / "x", UNKNOWN)], tmp_path / "b", reading=TOY, match=match)
 
 
 def test_what_was_played_is_surer_than_what_is_said(tmp_path: Path) -> None:
@@ -212,6 +238,28 @@ def read(row, reading):
 MINE = Format("mine", "lines of my own", fits=lambda row: "did" in row, read=read)
 OTHER = 3
 """
+
+
+def test_the_format_that_the_guide_shows_reads_its_rows(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[4] / "docs" / "importing.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "moves.py").write_text(code)
+    moves = {
+        "moves": [["You see a box.", "I think.\nAction: open box"]],
+        "won": True,
+        "end": "It is open.",
+        "level": "box",
+    }
+    file = lines(tmp_path / "x", moves, {**moves, "moves": []})
+    report = import_files([file], tmp_path / "b", format=f"{tmp_path / 'moves.py'}:MOVES", reading=TOY)
+    (episode,) = TrajectoryBuffer(tmp_path / "b")
+    assert episode.steps[0].action == "open box" and episode.game == "box" and report.set_aside == {"nobody moved": 1}
+
+
+def test_a_pattern_that_would_find_nothing_is_refused(tmp_path: Path) -> None:
+    reading = Reading(env="toy", pattern=re.compile("x"))
+    with pytest.raises(UsageError, match="the format jsonl says itself what the actions are"):
+        import_files([lines(tmp_path / "x", row(0))], tmp_path / "b", reading=reading)
 
 
 def test_a_format_of_ones_own_is_one_file(tmp_path: Path) -> None:

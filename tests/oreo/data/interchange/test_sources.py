@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,22 @@ def test_a_folder_and_a_file_that_is_not_there_are_refused(tmp_path: Path) -> No
         list(rows(tmp_path))
     with pytest.raises(DataError, match="cannot read .*nowhere"):
         list(rows(tmp_path / "nowhere"))
+
+
+def test_a_small_parquet_file_that_claims_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_BYTES", 1 << 20)
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["x" * (1 << 19)] * 1000}), path, compression="zstd")
+    assert path.stat().st_size < 1 << 20
+    (row,) = rows(path)
+    assert row.line == 1 and "more than 1 MiB" in row.fault
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_since_it_is_read_but_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="no regular file"):
+        list(rows(tmp_path / "pipe"))
 
 
 def test_parquet_is_read_row_by_row_and_a_damaged_one_named(tmp_path: Path) -> None:
