@@ -239,7 +239,11 @@ def _shown(difference: Difference | None) -> dict[str, Any] | None:
 
 
 def _is_cut(difference: Difference) -> bool:
-    return difference.what == "observation" and difference.stored.strip() in difference.played
+    if difference.what != "observation":
+        return False
+    # Recordings join a text's lines or leave out the blank ones between them: white space tells nothing apart.
+    stored, played = (" ".join(text.split()) for text in (difference.stored, difference.played))
+    return stored in played
 
 
 def _differences(stored: Trajectory, played: Trajectory) -> Iterator[Difference]:

@@ -72,7 +72,9 @@ def test_texts_of_which_a_part_was_recorded_hide_no_other_difference(kitchen: li
     episode = next(one for one in kitchen if one.won and len(one) > 2)
     first = episode.steps[0].observation
     cut = changed(episode, 0, observation=first.partition("\n")[2])
-    for stored, beyond in ((cut, None), (changed(cut, 1, reward=0.5), Difference(1, "reward", 0.5, 0.0))):
+    joined = changed(episode, 0, observation=" ".join(first.split()))  # blank lines left out, say
+    half_price = Difference(1, "reward", 0.5, 0.0)
+    for stored, beyond in ((cut, None), (joined, None), (changed(cut, 1, reward=0.5), half_price)):
         with Verifier() as verifier:
             verdict, _ = verifier.verify(stored)
         assert verdict.difference is not None and verdict.difference.what == "observation"
