@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oreo.cli.options import Data, Json, Where, existing_buffer
+from oreo.cli.options import Json, Where, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.errors import UsageError
 from oreo.progress import Progress
@@ -33,7 +33,15 @@ def import_command(
     env: Annotated[
         str | None, typer.Option(help="The environment the episodes are from. Default: found by what they say.")
     ] = None,
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Where games are looked for: the folder of ALFWorld's, or a pack (default: ALFWORLD_DATA); with --env "
+            "math a source of problems, such as gsm8k:PATH.",
+            show_default=False,
+        ),
+    ] = None,
     pattern: Annotated[
         str | None,
         typer.Option(

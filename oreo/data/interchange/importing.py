@@ -115,11 +115,13 @@ def import_files(
             _count(report, place, result, matched)
             plans.append(_planned(place, matched, kwargs))
     buffer = TrajectoryBuffer(into)  # made now, when everything has been read
-    # What an import finds there, it does not store; so of two into one buffer the second one begins when the first ends.
-    with (
-        alone(buffer.path / _LOCK, lambda: seen and seen("waiting for another import into this buffer", len(plans))),
-        buffer,
-    ):
+
+    def waits() -> None:
+        if seen is not None:
+            seen("waiting for another import into this buffer", len(plans))
+
+    # What an import finds there, it does not store: of two into one buffer, the second begins when the first ends.
+    with alone(buffer.path / _LOCK, waits), buffer:
         before = _digests(buffer)
         for at, (place, result) in enumerate(_all(opened, reading, Report(), skip)):
             if at >= len(plans) or place.digest != plans[at].digest:
