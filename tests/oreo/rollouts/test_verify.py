@@ -81,6 +81,16 @@ def test_texts_of_which_a_part_was_recorded_hide_no_other_difference(kitchen: li
         assert not verdict.reproduces and verdict.beyond_cut_texts == beyond
 
 
+def test_a_grade_of_the_recording_is_kept_where_the_environment_gives_none(kitchen: list[Trajectory]) -> None:
+    graded = replace(kitchen[0], grade="out of steps")
+    with Verifier() as verifier:
+        verdict, played = verifier.verify(graded)
+    assert verdict.reproduces and played is not None and played.grade == "out of steps"
+    with Verifier() as verifier:
+        verdict, played = verifier.verify(replace(graded, won=not graded.won))
+    assert not verdict.reproduces and played is not None and not played.grade  # of an outcome that was another
+
+
 def test_actions_that_do_not_win_are_no_win_whatever_is_claimed(kitchen: list[Trajectory]) -> None:
     won = next(one for one in kitchen if one.won)
     short = replace(won, steps=won.steps[:-1])
