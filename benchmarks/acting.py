@@ -75,7 +75,7 @@ class Generate:
         for row, history in enumerate(histories):
             ids[row, longest - len(history) :] = torch.tensor(history)
             mask[row, longest - len(history) :] = 1
-        said = self.model.generate(
+        generated = self.model.generate(
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             max_new_tokens=self.max_new_tokens,
@@ -83,7 +83,7 @@ class Generate:
             eos_token_id=sorted(self.format.end_ids),
             pad_token_id=self.format.end,
         )[:, longest:].cpu()
-        return [decision(self.format.decode(self._turn(row))) for row in said.tolist()]
+        return [decision(self.format.decode(self._turn(row))) for row in generated.tolist()]
 
     def _turn(self, ids: list[int]) -> list[int]:
         ends = [place for place, token in enumerate(ids) if token in self.format.end_ids]
@@ -116,7 +116,7 @@ def measure(agent: Any, args: argparse.Namespace, device: torch.device) -> tuple
     before, start, worked = held(device), time.perf_counter(), time.process_time()
     played = play(args.episodes, args.turns)
     seconds, worked = time.perf_counter() - start, time.process_time() - worked
-    return seconds, worked, held(device) - before, [[step.action for step in each.steps] for each in played]
+    return seconds, worked, held(device) - before, [[step.action for step in trajectory.steps] for trajectory in played]
 
 
 AGENTS = ("cached", "read anew", "generate", "best of 5", "admissible")

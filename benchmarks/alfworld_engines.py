@@ -162,9 +162,9 @@ def main() -> None:
         "original, remembering": TextWorldEngine(),
         "simulator": Simulator(),
     }
-    said = {}
+    replies = {}
     for name, engine in engines.items():
-        results[name], said[name] = measure(engine, warm_up, games, walks)
+        results[name], replies[name] = measure(engine, warm_up, games, walks)
     table = Table("engine", *MEASURES, title=f"{len(games)} games, {args.steps} steps each")
     for engine_name, seconds in results.items():
         factors = [results["original"][name] / seconds[name] for name in MEASURES]
@@ -172,7 +172,7 @@ def main() -> None:
         table.add_row(engine_name, *cells)
     console = Console()
     console.print(table)
-    same = all(transcript == said["original"] for transcript in said.values())
+    same = all(transcript == replies["original"] for transcript in replies.values())
     if args.resets >= 10:
         console.print(memory_table(draw, args.resets, args.environments))
     console.print("All three said the same." if same else "[bold red]They did not say the same.[/]")

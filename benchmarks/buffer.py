@@ -58,8 +58,8 @@ def episodes(steps: int) -> Iterator[Trajectory]:
         taken = []
         for at in range(length):
             commands = tuple(f"go to cabinet {rng.randint(1, 30)}" for _ in range(10))
-            said = f"You arrive at cabinet {at}. On it, you see a mug {rng.randint(1, 9)}, and a plate {number % 7}."
-            taken.append(Step(said, commands[0], float(won and at == length - 1), None, True, commands, -rng.random()))
+            seen = f"You arrive at cabinet {at}. On it, you see a mug {rng.randint(1, 9)}, and a plate {number % 7}."
+            taken.append(Step(seen, commands[0], float(won and at == length - 1), None, True, commands, -rng.random()))
         yield Trajectory(
             "toy",
             tuple(taken),

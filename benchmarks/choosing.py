@@ -112,8 +112,8 @@ def episodes(row: Row, args: argparse.Namespace) -> dict[int, Trajectory]:
 
 def play_missing(row: Row, args: argparse.Namespace) -> None:
     """Play what is not there; each episode is kept as it ends, and the time they took beside them."""
-    there = episodes(row, args)
-    missing = [index for index in range(args.episodes) if index not in there]
+    complete = episodes(row, args)
+    missing = [index for index in range(args.episodes) if index not in complete]
     if not missing:
         return
     agent = load_agent(args.agent, **{"temperature": args.temperature, **row.settings})
@@ -143,19 +143,19 @@ def taken(row: Row, args: argparse.Namespace) -> dict[str, float]:
 def figures(row: Row, args: argparse.Namespace, evaluation: Evaluation, reference: Evaluation | None) -> dict[str, Any]:
     """A row of results.json."""
     time_taken = taken(row, args)
-    found = {
+    result = {
         "agent": evaluation.agent,
         **asdict(evaluation.overall),
         # None where the process was killed each time before it could say.
         "episodes_per_second": time_taken["episodes"] / time_taken["seconds"] if time_taken["seconds"] else None,
     }
     if reference is None or row.name == REFERENCE:
-        return found
+        return result
     pairs = list(zip(reference.trajectories, evaluation.trajectories, strict=True))
     assert all(one.game == other.game for one, other in pairs)
     won = [one.won for one, _ in pairs], [other.won for _, other in pairs]
     difference, low, high = paired_difference(*won)
-    return found | {
+    return result | {
         f"against_{REFERENCE}": {"difference": difference, "low": low, "high": high, "p": mcnemar_exact(*won)}
     }
 
@@ -165,15 +165,15 @@ def table(results: dict[str, dict[str, Any]], title: str) -> Table:
     drawn.add_column("way to choose", no_wrap=True)
     for column in ("success", "95 % interval", "points above best of 1", "steps", "episodes/s"):
         drawn.add_column(column, justify="right", no_wrap=True)
-    for name, found in results.items():
-        paired, speed = found.get(f"against_{REFERENCE}"), found["episodes_per_second"]
+    for name, result in results.items():
+        paired, speed = result.get(f"against_{REFERENCE}"), result["episodes_per_second"]
         points = [100 * paired[key] for key in ("difference", "low", "high")] if paired else None
         drawn.add_row(
             name,
-            percent(found["success"]),
-            f"{100 * found['low']:.1f} – {percent(found['high'])}",
+            percent(result["success"]),
+            f"{100 * result['low']:.1f} – {percent(result['high'])}",
             "{:+.1f} ({:+.1f} to {:+.1f})".format(*points) if points else "",
-            f"{found['mean_steps']:.1f}",
+            f"{result['mean_steps']:.1f}",
             f"{speed:.2f}" if speed else "",
         )
     return drawn
@@ -199,9 +199,9 @@ def run(args: argparse.Namespace) -> None:
             play_missing(row, args)
     evaluations: dict[str, Evaluation] = {}
     for row in ROWS:
-        there = episodes(row, args)
-        if len(there) == args.episodes:
-            played = [there[index] for index in range(args.episodes)]
+        complete = episodes(row, args)
+        if len(complete) == args.episodes:
+            played = [complete[index] for index in range(args.episodes)]
             evaluations[row.name] = summarise(played, {"max_steps": ALFWORLD.max_steps, "seed": args.seed})
     protocol = next(iter(evaluations.values())).protocol
     reference = evaluations.get(REFERENCE)

@@ -100,7 +100,10 @@ def main() -> None:
     for name in args.experts:
         play(name, games[0], engine)  # import its modules
         episodes = [play(name, game, engine) for game in games]
-        steps, times = [float(each) for each, _ in episodes if each is not None], [each for _, each in episodes]
+        steps, times = (
+            [float(number) for number, _ in episodes if number is not None],
+            [number for _, number in episodes],
+        )
         table.add_row(
             name,
             str(len(games)),

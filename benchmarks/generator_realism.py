@@ -130,16 +130,16 @@ def total_variation(some: Counter[Any], others: Counter[Any]) -> float:
 
 
 def counted(facts: Sequence[Facts], what: Callable[[Facts], list[Any]]) -> Counter[Any]:
-    return Counter(item for each in facts for item in what(each))
+    return Counter(item for game_facts in facts for item in what(game_facts))
 
 
 def apart(real: Sequence[Facts], made: Sequence[Facts], by: Callable[[Facts], list[tuple[Any, Any]]]) -> dict[Any, Any]:
     """First of each pair → (how many real ones, total variation of what follows it)."""
     pairs = counted(real, by), counted(made, by)
     split: list[dict[Any, Counter[Any]]] = [defaultdict(Counter), defaultdict(Counter)]
-    for counts, found in zip(pairs, split, strict=True):
+    for counts, side in zip(pairs, split, strict=True):
         for (first, second), count in counts.items():
-            found[first][second] += count
+            side[first][second] += count
     return {key: (split[0][key].total(), total_variation(split[0][key], split[1][key])) for key in split[0]}
 
 
@@ -153,17 +153,17 @@ def placements(facts: Facts) -> list[tuple[str, str]]:
 
 def distances(real: Sequence[Facts], made: Sequence[Facts]) -> dict[tuple[str, str], float]:
     """(what, which distance) → value."""
-    found: dict[tuple[str, str], float] = {}
+    measured: dict[tuple[str, str], float] = {}
     for name, count in COUNTS.items():
-        found |= of_numbers(name, [count(each) for each in real], [count(each) for each in made])
+        measured |= of_numbers(name, [count(each) for each in real], [count(each) for each in made])
     for name, what in SHARES.items():
-        found[name, "total variation"] = total_variation(counted(real, what), counted(made, what))
+        measured[name, "total variation"] = total_variation(counted(real, what), counted(made, what))
     tv = "total variation, mean over "
-    found["receptacle kinds objects stand in", tv + "object kinds"] = weighted_mean(apart(real, made, placements))
+    measured["receptacle kinds objects stand in", tv + "object kinds"] = weighted_mean(apart(real, made, placements))
     for name, what in (("objects asked for", "asked"), ("targets", "target")):
         pairs = partial(lambda facts, what: [(facts.game.task_type, getattr(facts, what))], what=what)
-        found[name, tv + "task types"] = weighted_mean(apart(real, made, pairs))
-    return found
+        measured[name, tv + "task types"] = weighted_mean(apart(real, made, pairs))
+    return measured
 
 
 def of_numbers(name: str, real: Sequence[float], made: Sequence[float]) -> dict[tuple[str, str], float]:
@@ -218,11 +218,11 @@ def spread(values: Sequence[float]) -> str:
 def rooms_table(real: Sequence[Facts], made: Sequence[Facts]) -> Table:
     table = Table("a room", "real train", "generated", title="Mean (5th to 95th percentile)", title_justify="left")
     for name, count in COUNTS.items():
-        table.add_row(name, *(spread([count(each) for each in side]) for side in (real, made)))
+        table.add_row(name, *(spread([count(facts) for facts in side]) for side in (real, made)))
     for room in ROOMS:
         table.add_section()
         for name in ("receptacles", "objects"):
-            sides = ([COUNTS[name](each) for each in side if each.room == room] for side in (real, made))
+            sides = ([COUNTS[name](facts) for facts in side if facts.room == room] for side in (real, made))
             table.add_row(f"{name}, {room}", *(spread(side) if side else "none" for side in sides))
     return table
 
@@ -263,23 +263,23 @@ def episodes_table(played: dict[str, list[list[Episode]]]) -> Table:
 
 
 def distances_of_play(real: dict[str, list[Episode]], made: dict[str, list[Episode]]) -> dict[tuple[str, str], float]:
-    found: dict[tuple[str, str], float] = {}
+    measured: dict[tuple[str, str], float] = {}
     for name in real:
-        steps = [[each.steps for each in side if each.won] for side in (real[name], made[name])]
-        found |= of_numbers(f"steps of the {name} expert", *steps)
+        steps = [[episode.steps for episode in side if episode.won] for side in (real[name], made[name])]
+        measured |= of_numbers(f"steps of the {name} expert", *steps)
     sides = real["hand-coded"], made["hand-coded"]
-    found |= of_numbers("words and marks", *([len(each.words) for each in side] for side in sides))
-    found["words and marks", "total variation"] = total_variation(
-        *(Counter(word for each in side for word in each.words) for side in sides)
+    measured |= of_numbers("words and marks", *([len(episode.words) for episode in side] for side in sides))
+    measured["words and marks", "total variation"] = total_variation(
+        *(Counter(word for episode in side for word in episode.words) for side in sides)
     )
-    return found
+    return measured
 
 
-def distances_table(found: dict[tuple[str, str], float], chance: dict[tuple[str, str], float]) -> Table:
+def distances_table(measured: dict[tuple[str, str], float], chance: dict[tuple[str, str], float]) -> Table:
     table = Table("what", "distance", title="Distances, generated from real", title_justify="left")
     table.add_column("generated", justify="right")
     table.add_column("chance", justify="right")
-    for (what, name), value in found.items():
+    for (what, name), value in measured.items():
         digits = 1 if "%" in name else 3
         by_chance = chance.get((what, name))
         table.add_row(what, name, f"{value:.{digits}f}", "" if by_chance is None else f"{by_chance:.{digits}f}")
@@ -302,12 +302,12 @@ def main() -> None:
     settings = {} if args.small else REALISTIC
     made = [read(generate_game(index, seed=args.seed, **settings)) for index in range(args.games)]
     shuffled = random.Random(args.seed).sample(real, len(real))
-    sample, rest = shuffled[: min(len(made), len(real) // 2)], shuffled[min(len(made), len(real) // 2) :]
+    sample, others = shuffled[: min(len(made), len(real) // 2)], shuffled[min(len(made), len(real) // 2) :]
 
     experts = {"explorer": False, "hand-coded": True}
-    sides = {"real": sample, "made": made[: len(sample)], "rest": rest[: len(sample)]}
+    sides = {"real": sample, "made": made[: len(sample)], "rest": others[: len(sample)]}
     played = {
-        side: {name: [play(each.game, handcoded) for each in games] for name, handcoded in experts.items()}
+        side: {name: [play(facts.game, handcoded) for facts in games] for name, handcoded in experts.items()}
         for side, games in sides.items()
     }
     console = Console(width=140)
@@ -318,9 +318,9 @@ def main() -> None:
         console.print(shares_table(real, made, "receptacle kinds", 12))
         console.print(placement_table(real, made, 8))
         console.print(episodes_table({name: [played["real"][name], played["made"][name]] for name in experts}))
-    found = distances(real, made) | distances_of_play(played["real"], played["made"])
-    chance = distances(rest, sample) | distances_of_play(played["rest"], played["real"])
-    console.print(distances_table(found, chance))
+    measured = distances(real, made) | distances_of_play(played["real"], played["made"])
+    chance = distances(others, sample) | distances_of_play(played["rest"], played["real"])
+    console.print(distances_table(measured, chance))
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def main_recipes(
     response: dict[str, Any],
 ) -> dict[str, Recipe]:
     """The rows of the main table, by the settings of each."""
-    found = (
+    recipes = (
         Recipe("start", {}, "rejection"),
         Recipe("sft", sft, "rejection", expert=True),
         Recipe("rejection", rejection, "rejection"),
@@ -177,7 +177,7 @@ def main_recipes(
         Recipe("oreo_step", {**oreo, "level": "step"}, "rejection"),
         Recipe("oreo_response", {**oreo, "level": "response", **response}, "rejection"),
     )
-    return {recipe.name: recipe for recipe in found}
+    return {recipe.name: recipe for recipe in recipes}
 
 
 # A response's one residual sums the log-ratios of all tokens: with OREO's rate it fell below the start, and with a
@@ -186,7 +186,7 @@ MAIN = main_recipes(sft=SFT, rejection=REJECTION, dpo=DPO, kto=KTO, oreo=OREO, r
 _OREO, _REJECTION = MAIN["oreo"], MAIN["rejection"]
 SWEEPS = {
     # More episodes, each seen as often: more updates too.
-    "data": [each.vary(f"data_x{share:g}", share=share) for each in (_OREO, _REJECTION) for share in (0.25, 4.0)],
+    "data": [recipe.vary(f"data_x{share:g}", share=share) for recipe in (_OREO, _REJECTION) for share in (0.25, 4.0)],
     # As many updates, of fewer episodes seen more often (warm-up of the value included), or of more seen once.
     "passes": [
         _OREO.vary("quarter_8_passes", share=0.25, epochs=8, value_warmup_epochs=4),
@@ -238,8 +238,8 @@ def collect(recipe: Recipe, seed: int, plan: Plan) -> None:
     """Play what is missing of the recipe's data. Samples of a game are kept apart, since their seeds are equal."""
     games = games_of(recipe, plan)
     for folder, sample in data_folders(recipe, seed, plan):
-        there = stored(folder, seed=seed, episodes=games)
-        missing = [index for index in range(games) if index not in there]
+        episodes = stored(folder, seed=seed, episodes=games)
+        missing = [index for index in range(games) if index not in episodes]
         if not missing:
             continue
         agent = load_agent("expert") if recipe.expert else load_agent(plan.world.model, temperature=1.0)
@@ -262,8 +262,8 @@ def data_folders(recipe: Recipe, seed: int, plan: Plan) -> list[tuple[Path, int]
 def data_of(recipe: Recipe, seed: int, plan: Plan) -> Iterator[Trajectory]:
     """In an order that does not depend on when what was collected."""
     for folder, _ in data_folders(recipe, seed, plan):
-        there = stored(folder, seed=seed, episodes=games_of(recipe, plan))
-        yield from (there[index] for index in sorted(there))
+        episodes = stored(folder, seed=seed, episodes=games_of(recipe, plan))
+        yield from (episodes[index] for index in sorted(episodes))
 
 
 def checkpoint(recipe: Recipe, seed: int, plan: Plan) -> Path | str:
@@ -302,8 +302,8 @@ def play_missing(recipe: Recipe, decoding: str, seed: int, games: str, plan: Pla
 
 def not_played(folder: Path, games: str, plan: Plan) -> list[int]:
     """The held-out games that are not in a folder."""
-    there = stored(folder, seed=GAMES[games], episodes=plan.games)
-    return [index for index in range(plan.games) if index not in there]
+    episodes = stored(folder, seed=GAMES[games], episodes=plan.games)
+    return [index for index in range(plan.games) if index not in episodes]
 
 
 def play_held_out(
@@ -317,8 +317,8 @@ def play_held_out(
 
 def read_held_out(folder: Path, games: str, plan: Plan) -> list[Trajectory] | None:
     """All held-out games, in their order; None where some are missing."""
-    there = stored(folder, seed=GAMES[games], episodes=plan.games)
-    return [without_candidates(there[index]) for index in range(plan.games)] if len(there) == plan.games else None
+    episodes = stored(folder, seed=GAMES[games], episodes=plan.games)
+    return [without_candidates(episodes[index]) for index in range(plan.games)] if len(episodes) == plan.games else None
 
 
 # What came out.
@@ -335,7 +335,7 @@ def read_played(row: Row, games: str, plan: Plan) -> Played:
 
 def seeds_in(folder: Path) -> list[int]:
     """Training seeds that something is there of, also from calls with more of them."""
-    return sorted(int(each.name.removeprefix("seed")) for each in folder.glob("seed*"))
+    return sorted(int(path.name.removeprefix("seed")) for path in folder.glob("seed*"))
 
 
 def wins(played: Played) -> list[list[bool]]:
@@ -348,7 +348,7 @@ def compare(first: Played, second: Played) -> dict[str, Any]:
     won = [[(one.won, other.won) for one, other in zip(*pair, strict=True)] for pair in pairs]
     assert all(one.game == other.game for pair in pairs for one, other in zip(*pair, strict=True))
     difference, low, high = crossed_bootstrap([[other - one for one, other in games] for games in won])
-    flat = [each for games in won for each in games]
+    flat = [pair for games in won for pair in games]
     p = mcnemar_exact([one for one, _ in flat], [other for _, other in flat])
     return {"difference": difference, "low": low, "high": high, "p": p, "seeds": len(pairs)}
 
@@ -362,7 +362,7 @@ def figures(row: Row, rows: dict[Row, Played], plan: Plan) -> dict[str, Any]:
     recipe, played = plan.recipes[row[0]], rows[row]
     success, low, high = crossed_bootstrap(wins(played))
     steps = [len(episode) for episodes in played.values() for episode in episodes]
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "recipe": recipe.name,
         "decoding": row[1],
         "agent": next(iter(played.values()))[0].agent,
@@ -378,8 +378,8 @@ def figures(row: Row, rows: dict[Row, Played], plan: Plan) -> dict[str, Any]:
     # Nothing else chooses; it is a way of sampling.
     reference = (recipe.against, "greedy" if row[1] == "greedy" else "sampled")
     if comparable(reference, row, rows):
-        found["against"] = {"row": " ".join(reference), **compare(rows[reference], played)}
-    return found
+        result["against"] = {"row": " ".join(reference), **compare(rows[reference], played)}
+    return result
 
 
 def value_figures(recipe: Recipe, seed: int, episodes: list[Trajectory], plan: Plan) -> dict[str, Any]:
@@ -394,15 +394,15 @@ def value_figures(recipe: Recipe, seed: int, episodes: list[Trajectory], plan: P
     by_models = diagnostics.soft_bellman_terms(
         episodes, policy, load_value(folder), load_policy(plan.world.model)[0], tokenizer, beta=beta
     )
-    found = {
+    result = {
         "episodes": len(episodes),
         "calibration": asdict(diagnostics.calibration(value, won)),
         "states": diagnostics.states_by_step(value),
         "auc": diagnostics.auc_by_step(value, won),
         "residual": diagnostics.residual_by_step(*by_models),
     }
-    write_json(file, found)
-    return found
+    write_json(file, result)
+    return result
 
 
 def trained_with(recipe: Recipe, seed: int, plan: Plan) -> dict[str, Any]:
@@ -417,19 +417,19 @@ def table(results: Sequence[dict[str, Any]], title: str) -> Table:
     drawn.add_column("method", no_wrap=True)
     for column in ("data", "turns", "success", "95 % interval", "by seed", "points above", "", "p", "steps"):
         drawn.add_column(column, justify="left" if column in ("turns", "points above") else "right", no_wrap=True)
-    for found in results:
-        against = found.get("against")
+    for result in results:
+        against = result.get("against")
         drawn.add_row(
-            found["recipe"],
-            str(found["data"] or ""),
-            found["decoding"],
-            percent(found["success"]),
-            f"{100 * found['low']:.1f} – {percent(found['high'])}",
-            " ".join(f"{100 * success:.1f}" for success in found["by_seed"].values()),
+            result["recipe"],
+            str(result["data"] or ""),
+            result["decoding"],
+            percent(result["success"]),
+            f"{100 * result['low']:.1f} – {percent(result['high'])}",
+            " ".join(f"{100 * success:.1f}" for success in result["by_seed"].values()),
             against["row"] if against else "",
             points(against) if against else "",
             f"{against['p']:.2g}" if against else "",
-            f"{found['mean_steps']:.1f}",
+            f"{result['mean_steps']:.1f}",
         )
     return drawn
 
@@ -442,13 +442,13 @@ def order_table(expected: Sequence[dict[str, Any]]) -> Table:
     drawn = Table(title="The paper's order")
     for column in ("expected", "points", "p", "came out"):
         drawn.add_column(column, no_wrap=True)
-    for each in expected:
-        said = f"{each['better']} above {each['worse']}"
-        drawn.add_row(said, points(each), f"{each['p']:.2g}", each["came_out"])
+    for pair in expected:
+        order = f"{pair['better']} above {pair['worse']}"
+        drawn.add_row(order, points(pair), f"{pair['p']:.2g}", pair["came_out"])
     return drawn
 
 
-def value_table(found: dict[str, dict[int, dict[str, Any]]], steps: Sequence[int]) -> Table:
+def value_table(values: dict[str, dict[int, dict[str, Any]]], steps: Sequence[int]) -> Table:
     drawn = Table(
         title="V on the agents' own sampled test games, means over seeds: expected calibration error, then at step t"
         "\nAUC of V(s_t) for final success | mean square of the soft Bellman residual"
@@ -456,20 +456,20 @@ def value_table(found: dict[str, dict[int, dict[str, Any]]], steps: Sequence[int
     )
     for column in ("method", "error", *(f"t = {step}" for step in steps)):
         drawn.add_column(column, no_wrap=True)
-    for name, figures_of in found.items():
+    for name, figures_of in values.items():
         by_seed = list(figures_of.values())
         cells = [
-            f"{_mean([each['auc'][step : step + 1] for each in by_seed])}"
-            f" | {_mean([each['residual'][step : step + 1] for each in by_seed])}"
+            f"{_mean([of_seed['auc'][step : step + 1] for of_seed in by_seed])}"
+            f" | {_mean([of_seed['residual'][step : step + 1] for of_seed in by_seed])}"
             for step in steps
         ]
-        drawn.add_row(name, _mean([[each["calibration"]["error"]] for each in by_seed]), *cells)
+        drawn.add_row(name, _mean([[of_seed["calibration"]["error"]] for of_seed in by_seed]), *cells)
     return drawn
 
 
-def _mean(found: Sequence[Sequence[float | None]]) -> str:
-    known = [number for each in found for number in each if number is not None]
-    return f"{sum(known) / len(known):.3f}" if known else "-"
+def _mean(columns: Sequence[Sequence[float | None]]) -> str:
+    numbers = [number for column in columns for number in column if number is not None]
+    return f"{sum(numbers) / len(numbers):.3f}" if numbers else "-"
 
 
 # The whole.
@@ -488,9 +488,9 @@ def chosen(plan: Plan) -> list[Recipe]:
 
 def rows_of(recipes: Sequence[Recipe], games: str, plan: Plan) -> dict[Row, Played]:
     """Those that are complete for a seed at least."""
-    wanted = [(each.name, how) for each in recipes for how in plan.decodings_of(each, games)]
-    found = {row: read_played(row, games, plan) for row in wanted}
-    return {row: played for row, played in found.items() if played}
+    wanted = [(recipe.name, how) for recipe in recipes for how in plan.decodings_of(recipe, games)]
+    rows = {row: read_played(row, games, plan) for row in wanted}
+    return {row: played for row, played in rows.items() if played}
 
 
 def run(plan: Plan) -> None:
@@ -521,7 +521,7 @@ def report(plan: Plan) -> None:
     swept = rows_of(list(plan.recipes.values()), "validation", plan)
     results = {row: figures(row, test, plan) for row in test}
     sweeps = {
-        name: {row: figures(row, swept, plan) for row in swept if row[0] in {each.name for each in variants}}
+        name: {row: figures(row, swept, plan) for row in swept if row[0] in {recipe.name for recipe in variants}}
         for name, variants in plan.sweeps.items()
     }
     parents = {row: figures(row, swept, plan) for row in swept if row[0] in plan.main}
@@ -530,8 +530,8 @@ def report(plan: Plan) -> None:
         for worse, better in plan.expected
         if comparable(worse, better, test)
     ]
-    for each in expected:
-        each["came_out"] = "as expected" if each["low"] > 0 else "the other way" if each["high"] < 0 else "undecided"
+    for pair in expected:
+        pair["came_out"] = "as expected" if pair["low"] > 0 else "the other way" if pair["high"] < 0 else "undecided"
     values = {
         name: {seed: value_figures(recipe, seed, episodes, plan) for seed, episodes in test[name, "sampled"].items()}
         for name, recipe in plan.main.items()
@@ -570,10 +570,10 @@ def report(plan: Plan) -> None:
         console.print(order_table(expected))
     if values:
         console.print(value_table(values, plan.shown_steps))
-    for name, found in sweeps.items():
-        compared = {plan.recipes[recipe].against for recipe, _ in found}
-        shown = [each for row, each in parents.items() if row[0] in compared] + list(found.values())
-        if found:
+    for name, swept_results in sweeps.items():
+        compared = {plan.recipes[recipe].against for recipe, _ in swept_results}
+        shown = [result for row, result in parents.items() if row[0] in compared] + list(swept_results.values())
+        if swept_results:
             console.print(table(shown, f"Sweep: {name}. {describe(protocols['validation'])}"))
 
 

@@ -93,7 +93,7 @@ class Cost:
     """B, or N."""
 
     @property
-    def each(self) -> float:
+    def tokens_each(self) -> float:
         return self.tokens / self.problems
 
 
@@ -115,9 +115,9 @@ def play(search: Search, samples: int, seed: int, plan: Plan) -> Cost:
     with Episodes(f"seed {seed}: {search.name}, {cost.samples} samples", len(missing)) as seen:
         for first in range(0, len(missing), BATCH):
             # Noted batch by batch: what an interruption leaves uncounted is a batch at most.
-            batch, said = missing[first : first + BATCH], agent.tokens
+            batch, tokens_before = missing[first : first + BATCH], agent.tokens
             learning.play_held_out(folder / "episodes", agent, batch, seen, seed, "test", plan)
-            cost = Cost(cost.tokens + agent.tokens - said, cost.problems + len(batch), cost.samples)
+            cost = Cost(cost.tokens + agent.tokens - tokens_before, cost.problems + len(batch), cost.samples)
             write_json(file, dataclasses.asdict(cost))
     return cost
 
@@ -130,47 +130,47 @@ def search(plan: Plan, widths: list[int]) -> dict[int, dict[Search, Cost]]:
     """Every search, of each seed: beam search first, then the others at its cost."""
     costs: dict[int, dict[Search, Cost]] = {}
     for seed in range(plan.seeds) if plan.only_seeds is None else plan.only_seeds:
-        found = costs[seed] = {}
+        of_seed = costs[seed] = {}
         one = play(Search("vote", 1), 1, seed, plan)  # one solution, whatever is done with it
         for width in widths:
-            beam = found[Search("beam", width)] = play(Search("beam", width), width, seed, plan)
+            beam = of_seed[Search("beam", width)] = play(Search("beam", width), width, seed, plan)
             for kind in SEARCHES[1:]:
-                samples = max(1, round(beam.each / one.each))
-                found[Search(kind, width)] = play(Search(kind, width), samples, seed, plan)
+                samples = max(1, round(beam.tokens_each / one.tokens_each))
+                of_seed[Search(kind, width)] = play(Search(kind, width), samples, seed, plan)
     return costs
 
 
 def played(search: Search, seeds: list[int], plan: Plan) -> Played:
-    found: Played = {}
+    played: Played = {}
     for seed in seeds:
         episodes = learning.read_held_out(folder_of(search, seed, plan) / "episodes", "test", plan)
         assert episodes is not None, "all were played before"
-        found[seed] = episodes
-    return found
+        played[seed] = episodes
+    return played
 
 
 def figures(costs: dict[int, dict[Search, Cost]], plan: Plan) -> list[dict[str, Any]]:
     """A row for each search: success with its interval, cost, and by how much beam search of that cost is better."""
     seeds, rows = list(costs), []
     beam: Played = {}
-    for each in next(iter(costs.values())):  # each beam search before those of its cost
-        episodes = played(each, seeds, plan)
+    for search in next(iter(costs.values())):  # each beam search before those of its cost
+        episodes = played(search, seeds, plan)
         success, low, high = crossed_bootstrap(learning.wins(episodes))
-        of_seeds = [costs[seed][each] for seed in seeds]
+        of_seeds = [costs[seed][search] for seed in seeds]
         row = {
-            "search": each.kind,
-            "as_beam": each.width,
+            "search": search.kind,
+            "as_beam": search.width,
             "samples": {seed: cost.samples for seed, cost in zip(seeds, of_seeds, strict=True)},
-            "tokens": sum(cost.each for cost in of_seeds) / len(seeds),
+            "tokens": sum(cost.tokens_each for cost in of_seeds) / len(seeds),
             "success": success,
             "low": low,
             "high": high,
             "by_seed": {seed: sum(won) / len(won) for seed, won in zip(seeds, learning.wins(episodes), strict=True)},
             "episodes": len(seeds) * plan.games,
-            "mean_steps": sum(len(each) for of_seed in episodes.values() for each in of_seed)
+            "mean_steps": sum(len(episode) for of_seed in episodes.values() for episode in of_seed)
             / (len(seeds) * plan.games),
         }
-        if each.kind == "beam":
+        if search.kind == "beam":
             beam = episodes
         else:
             row["beam_against_it"] = learning.compare(episodes, beam)

@@ -70,9 +70,9 @@ def full_logits(model: Any, reference: Any, ids: Tensor, mask: Tensor) -> tuple[
     with torch.no_grad():
         theirs = reference(input_ids=ids, use_cache=False).logits[:, :-1].float().log_softmax(-1)
     chosen = ids[:, 1:, None]
-    log_prob, reference_log_prob = (each.gather(-1, chosen)[..., 0] for each in (ours, theirs))
+    log_prob, reference_log_prob = (tensor.gather(-1, chosen)[..., 0] for tensor in (ours, theirs))
     kl = (ours.exp() * (ours - theirs)).sum(-1)
-    first, second, third = (pad(each, (1, 0)) * mask for each in (log_prob, reference_log_prob, kl))
+    first, second, third = (pad(tensor, (1, 0)) * mask for tensor in (log_prob, reference_log_prob, kl))
     return first, second, third
 
 
@@ -202,9 +202,9 @@ def measure(args: argparse.Namespace) -> None:
         update()
         wait(device)
         taken.append((time.perf_counter() - began, time.process_time() - busy))
-    torch.save({name: each.grad.float().cpu() for name, each in model.named_parameters()}, args.gradients)
+    torch.save({name: weight.grad.float().cpu() for name, weight in model.named_parameters()}, args.gradients)
     seconds, cpu = (min(column) for column in zip(*taken, strict=True))
-    found = {
+    result = {
         "loss": float(loss),
         "seconds": seconds,
         "cpu": cpu,
@@ -214,7 +214,7 @@ def measure(args: argparse.Namespace) -> None:
         "tokens": int(lengths.sum()),
         "rate": matrix_rate(args),
     }
-    print(json.dumps(found))
+    print(json.dumps(result))
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -248,20 +248,20 @@ def compare(args: argparse.Namespace) -> None:
         numbers = [results[name][key] for name in names]
         ratios = (number / max(numbers[0], 1e-9) for number in numbers[1:])
         table.add_row(row, *(format(number, form) for number in numbers), *(f"{ratio:.2f}" for ratio in ratios))
-    table.add_row("tokens/s", *(f"{each['tokens'] / each['seconds']:,.0f}" for each in results.values()))
-    table.add_row("loss", *(f"{each['loss']:.6f}" for each in results.values()))
-    rate = max(each["rate"] for each in results.values())
-    shares = (each["flop"] / each["seconds"] / rate for each in results.values())
-    table.add_row("share of matrix rate", *(f"{each:.0%}" for each in shares))
+    table.add_row("tokens/s", *(f"{result['tokens'] / result['seconds']:,.0f}" for result in results.values()))
+    table.add_row("loss", *(f"{result['loss']:.6f}" for result in results.values()))
+    rate = max(result["rate"] for result in results.values())
+    shares = (result["flop"] / result["seconds"] / rate for result in results.values())
+    table.add_row("share of matrix rate", *(f"{part:.0%}" for part in shares))
     Console().print(table)
     full = gradients.pop("full logits")
-    largest = max(float(each.abs().max()) for each in full.values())
-    norm = sum(float(each.double().square().sum()) for each in full.values()) ** 0.5
-    for each, ours in gradients.items():
+    largest = max(float(gradient.abs().max()) for gradient in full.values())
+    norm = sum(float(gradient.double().square().sum()) for gradient in full.values()) ** 0.5
+    for other, ours in gradients.items():
         off = max(float((ours[name] - full[name]).abs().max()) for name in full)
         apart = sum(float((ours[name] - full[name]).double().square().sum()) for name in full) ** 0.5
         print(
-            f"gradients: {each} and full logits differ by {off:.1e} at most, of {largest:.1e}; {apart / norm:.1e} of "
+            f"gradients: {other} and full logits differ by {off:.1e} at most, of {largest:.1e}; {apart / norm:.1e} of "
             "the norm of all"
         )
     print(f"{first['flop'] / first['tokens'] / 1e9:.3f} GFLOP a token; matrix rate {rate / 1e9:,.0f} GFLOP/s")

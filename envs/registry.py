@@ -44,6 +44,37 @@ BUILT_IN = {
     ),
     "oreo/Math-v0": BuiltIn("oreo.envs.math.env:MathEnv", "math", "oreo.envs.math.matching:matcher"),
 }
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Environments of another library, named as `prefix:NAME`."""
+
+    env_class: str
+    """Where its class is, as module:Class."""
+    argument: str
+    """The argument of the class that takes the name."""
+    example: str
+    packages: tuple[str, ...]
+    """What it needs, as pip calls it."""
+    needs: str = ""
+    """What else."""
+
+
+ADAPTERS = {
+    "textworld": Adapter(
+        "oreo.envs.textworld:TextWorldEnv", "game", "textworld:tw-simple", ("textworld",), "MIT licence"
+    ),
+    "gymnasium": Adapter("oreo.envs.gymnasium:GymnasiumEnv", "id", "gymnasium:FrozenLake-v1", ("gymnasium",)),
+    "jericho": Adapter("oreo.envs.jericho:JerichoEnv", "game", "jericho:zork1.z5", ("jericho",), "games of yours"),
+    "scienceworld": Adapter(
+        "oreo.envs.scienceworld:ScienceWorldEnv", "task", "scienceworld:boil", ("scienceworld",), "Java"
+    ),
+    "textarena": Adapter(
+        "oreo.envs.textarena:TextArenaEnv", "id", "textarena:GuessTheNumber-v0", ("textarena",), "word lists of some"
+    ),
+}
+"""By their prefix."""
 SHORT_NAMES = {built_in.short_name: env_id for env_id, built_in in BUILT_IN.items()}
 ENTRY_POINT_GROUP = "oreo.envs"
 
@@ -91,16 +122,33 @@ def make(spec: str, /, *, max_steps: int | None = None, **env_kwargs: Any) -> gy
     _check_limit("max_steps", max_steps)
     spec = SHORT_NAMES.get(spec, spec)
     if is_file(spec):
-        return _make_class(spec, load_class(spec), max_steps, env_kwargs)
+        return make_class(spec, load_class(spec), max_steps, env_kwargs)
     if spec not in BUILT_IN and spec in (offered := entry_points()):
-        return _make_class(spec, load_class(offered[spec]), max_steps, env_kwargs)
+        return make_class(spec, load_class(offered[spec]), max_steps, env_kwargs)
+    if (adapted := adapter(spec)) is not None:
+        name = spec.partition(":")[2]
+        env_class = load_class(adapted.env_class)
+        return make_class(spec, env_class, max_steps, {adapted.argument: name, **env_kwargs})
     if spec in BUILT_IN or ":" not in spec:
         return _make_registered(spec, _registered(spec), max_steps, env_kwargs)
     place, name = split_spec(spec)
     module = load_module(place)
     if not hasattr(module, name.partition(".")[0]) and (registered := _registered_by(module, name)):
         return _make_registered(spec, registered, max_steps, env_kwargs)
-    return _make_class(spec, load_class(spec), max_steps, env_kwargs)
+    return make_class(spec, load_class(spec), max_steps, env_kwargs)
+
+
+def adapter(spec: str) -> Adapter | None:
+    """The adapter that a name such as `textworld:PATH` belongs to.
+
+    Raises:
+        UsageError: nothing stands behind its prefix.
+    """
+    prefix, colon, name = spec.partition(":")
+    adapted = ADAPTERS.get(prefix) if colon else None
+    if adapted is not None and not name:
+        raise UsageError(f"{spec!r} names nothing: expected a name behind it, such as {adapted.example}")
+    return adapted
 
 
 def _check_limit(name: str, limit: Any) -> None:
@@ -192,18 +240,20 @@ def _make_registered(
     return env
 
 
-def _make_class(
+def make_class(
     spec: str, env_class: type[gym.Env[str, str]], max_steps: int | None, env_kwargs: dict[str, Any]
 ) -> gym.Env[str, str]:
+    """Make a text environment of its class, as `make` does, and with the same errors; `spec` is what they call it."""
     from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
-    limit = max_steps if max_steps is not None else getattr(env_class, "max_steps", None)
-    _check_limit(f"{spec}: its max_steps", limit)
-    if limit is None and not hasattr(env_class, "max_steps"):
+    declared = hasattr(env_class, "max_steps")
+    if max_steps is None and not declared:
         raise _no_limit(spec)
     _check_arguments(spec, env_class, env_kwargs)
     with _making(spec):
         env = env_class(**env_kwargs)
+    limit = max_steps if max_steps is not None else getattr(env, "max_steps", None)  # which may follow its arguments
+    _check_limit(f"{spec}: its max_steps", limit)
     env = OrderEnforcing(_check_text(spec, env))
     return env if limit is None else TimeLimit(env, limit)
 

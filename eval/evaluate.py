@@ -104,6 +104,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 32,
     max_steps: int | None = None,
+    step_timeout: float | None = None,
     env_kwargs: dict[str, Any] | None = None,
     into: TrajectoryBuffer | None = None,
     on_episode: Callable[[Trajectory], None] | None = None,
@@ -119,6 +120,7 @@ def evaluate(
         seed: of the draw of games and of all randomness in the episodes.
         batch_size: episodes under way at the same time; changes the speed, not the result.
         max_steps: as for `oreo.make`.
+        step_timeout: seconds that the environment may take for a step or a reset; None: any.
         env_kwargs: arguments of the environment.
         into: keep the episodes here too.
         on_episode: called with each episode as it ends.
@@ -133,7 +135,7 @@ def evaluate(
     acting = _load(agent) if isinstance(agent, str) else agent
     plan = plan_games(env, episodes, games=games, seed=seed, max_steps=max_steps, env_kwargs=env_kwargs)
     played = play_in_order(
-        Rollout(env, env_kwargs or {}, seed, plan.games, batch_size, max_steps),
+        Rollout(env, env_kwargs or {}, seed, plan.games, batch_size, max_steps, step_timeout=step_timeout),
         acting,
         episodes=plan.episodes,
         into=into,

@@ -28,6 +28,7 @@ QUICK: dict[str, list[str]] = {
     "buffer.py": ["--steps", "200"],
     "experts.py": ["--games", "3"],
     "grading.py": ["--plain", "200", "--latex", "3"],
+    "raised.py": ["tiny", "--games", "1", "--dialects", "put", "--ways", "greedy"],
     "train_step.py": (
         "--vocabulary 500 --tokens 256 --length 64 --shortest 60 --shared 40 --repeats 1 "
         "--packed --checkpoint-activations"
@@ -106,9 +107,9 @@ def choose(choosing: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: st
 
 def episodes(folder: Path) -> dict[int | None, Trajectory]:
     """The episodes of a row by their seed; none may be there twice."""
-    found = list(TrajectoryBuffer(folder, create=False))
-    by_seed = {each.seed: each for each in found}
-    assert len(by_seed) == len(found)
+    stored = list(TrajectoryBuffer(folder, create=False))
+    by_seed = {episode.seed: episode for episode in stored}
+    assert len(by_seed) == len(stored)
     return by_seed
 
 
@@ -130,7 +131,10 @@ def test_choosing_has_a_row_and_a_result_for_every_way(
         *("admissible", "admissible_best_of_3", "admissible_best_of_5", "admissible_by_value"),
         *("planner_1", "planner_2", "planner_1_admissible"),
     ]
-    games = {frozenset((each.game, each.task) for each in episodes(into / name).values()) for name in results["rows"]}
+    games = {
+        frozenset((episode.game, episode.task) for episode in episodes(into / name).values())
+        for name in results["rows"]
+    }
     assert len(games) == 1, "all play the same games"
     for name, row in results["rows"].items():
         assert f"│ {name} " in shown
@@ -181,7 +185,9 @@ def test_choosing_plays_what_is_missing_and_nothing_twice(
 
     choose(choosing, monkeypatch, *settings, "--episodes", "5", "--into", tmp_path / "at_once")
     at_once = episodes(tmp_path / "at_once" / "sampled")
-    assert {seed: each.game for seed, each in at_once.items()} == {seed: each.game for seed, each in sampled.items()}
+    assert {seed: episode.game for seed, episode in at_once.items()} == {
+        seed: episode.game for seed, episode in sampled.items()
+    }
 
 
 def test_choosing_refuses_a_folder_of_other_episodes(
@@ -235,8 +241,8 @@ def test_learning_goes_on_after_an_interruption_and_does_nothing_twice(
     learn(monkeypatch)
     log = (into / "seed0" / "models" / "rejection" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in log] == [1, 2], "from the checkpoint"
-    data = [each for sample in range(4) for each in episodes(into / f"seed0/data/sample{sample}").values()]
-    assert len(data) == 8 and len({each.game for each in data}) == 2
+    data = [episode for sample in range(4) for episode in episodes(into / f"seed0/data/sample{sample}").values()]
+    assert len(data) == 8 and len({episode.game for episode in data}) == 2
     results = json.loads((into / "results.json").read_text())
     assert [(row["recipe"], row["decoding"]) for row in results["test"]] == [
         *(("rejection", "greedy"), ("rejection", "sampled")),
@@ -245,11 +251,11 @@ def test_learning_goes_on_after_an_interruption_and_does_nothing_twice(
     games = set()
     for row in results["test"]:
         played = episodes(into / "seed0" / "test" / f"{row['recipe']}_{row['decoding']}")
-        games.add(frozenset(each.game for each in played.values()))
-        assert row["success"] == row["by_seed"]["0"] == sum(each.won for each in played.values()) / 4
+        games.add(frozenset(episode.game for episode in played.values()))
+        assert row["success"] == row["by_seed"]["0"] == sum(episode.won for episode in played.values()) / 4
         assert row["low"] <= row["success"] <= row["high"]
         assert ("against" in row) == (row["recipe"] == "oreo")
-    assert len(games) == 1 and not next(iter(games)) & {each.game for each in data}
+    assert len(games) == 1 and not next(iter(games)) & {episode.game for episode in data}
     assert len(results["expected"]) == 4 and results["training"]["oreo"]["0"]["value_warmup_epochs"] == 1
     assert results["value"]["oreo"]["0"]["states"][0] == 4
     shown = capsys.readouterr().out
@@ -338,8 +344,8 @@ def test_searches_are_compared_at_the_cost_of_beam_search(
     for row in results["rows"]:
         folder = "seed0/searches/oreo_" + row["search"] + ("" if row["search"] == "beam" else "_as_beam")
         played = episodes(into / f"{folder}_{row['as_beam']}" / "episodes")
-        problems.add(frozenset(each.game for each in played.values()))
-        assert row["success"] == sum(each.won for each in played.values()) / 4
+        problems.add(frozenset(episode.game for episode in played.values()))
+        assert row["success"] == sum(episode.won for episode in played.values()) / 4
         beam = beams[row["as_beam"]]
         wanted = beam["as_beam"] if row is beam else max(1, round(4 * beam["tokens"] / one["tokens"]))
         assert row["samples"] == {"0": wanted}
@@ -370,3 +376,21 @@ def test_the_readmes_commands_are_taken_from_the_readme_and_compared_with_their_
     rows = json.loads((tmp_path / "runs" / "results.json").read_text())["rows"]
     assert list(rows) == ["start", "trained", "trained, best of 5"] and rows["start"]["above_start"][0] == 0
     assert all(name in capsys.readouterr().out for name in ["trained, best of 5"])
+
+
+class Played:
+    """An episode of so many steps."""
+
+    def __init__(self, steps: int, won: bool) -> None:
+        self.steps, self.won = steps, won
+
+    def __len__(self) -> int:
+        return self.steps
+
+
+def test_raised_counts_40_steps_in_the_episodes_of_50() -> None:
+    raised = load_script(ROOT / "benchmarks" / "raised.py")
+    played = [Played(40, True), Played(41, True), Played(50, False), Played(50, False)]
+    assert [raised.success(played, steps, interval=False) for steps in (40, 50)] == ["25", "50"]
+    assert raised.success(played, 50) == "50 (15–85)"
+    assert raised.success([], 50) == "–"

@@ -22,12 +22,12 @@ PUBLIC = ["oreo", "oreo.agents", "oreo.envs", "oreo.eval"]
 
 
 def packages_on_disk() -> list[str]:
-    found = []
+    unlisted = []
     for folder, package in FOLDERS.items():
         for init in (ROOT / folder).rglob("__init__.py"):
             inside = init.parent.relative_to(ROOT / folder).parts
-            found.append(".".join((package, *inside)))
-    return sorted(found)
+            unlisted.append(".".join((package, *inside)))
+    return sorted(unlisted)
 
 
 def test_every_package_on_disk_is_listed_for_installation() -> None:

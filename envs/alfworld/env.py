@@ -14,7 +14,14 @@ import numpy as np
 
 from oreo.envs.alfworld.annotations import human_goals, in_human_words
 from oreo.envs.alfworld.data.games import SPLITS, Entry, find_data, load_game, open_split
-from oreo.envs.alfworld.data.selection import FloorPlans, check_floor_plans, check_objects, check_task_types
+from oreo.envs.alfworld.data.selection import (
+    FloorPlans,
+    check_floor_plans,
+    check_objects,
+    check_task_types,
+    split_task_types,
+    without_task_types,
+)
 from oreo.envs.alfworld.dialects import in_dialect, warn_of_the_other_dialect
 from oreo.envs.alfworld.engines.engine import Engine
 from oreo.envs.alfworld.errors import UnknownExpression, UnknownGameLogic
@@ -42,12 +49,14 @@ class ALFWorldEnv(TextEnv):
 
     Args:
         split: "train", "valid_seen" or "valid_unseen" of the real games; "generated" for games made by our generator,
-            "generated_unseen" for such games on floor plans that "generated" never uses.
+            "generated_unseen" for such games on floor plans that "generated" never uses. Each of these followed by
+            "_without_TASK_TYPE" or "_only_TASK_TYPE" is the part of it that holds one type out, or has it alone.
         engine: "simulator", or "textworld", the original. A game whose logic the simulator does not know is played
             on the original, with a warning.
         dialect: "put" ("put X in/on Y") or "move" ("move X to Y"), whatever the data speaks. None: as it is in the
             files, or "put" in generated games.
         task_types: only games of these types (one name or several); None: all six.
+        except_task_types: no games of these types (one name or several): held out of training, to be evaluated on.
         floor_plans: only games in these rooms ("Kitchen", "LivingRoom", "Bedroom", "Bathroom") and floor plans
             ("FloorPlan12" or 12), one or several; None: all.
         objects: only games whose task is about these kinds of objects, such as "Mug", in any case; None: all.
@@ -67,6 +76,7 @@ class ALFWorldEnv(TextEnv):
     """
 
     max_steps = 50
+    splits = (*SPLITS, *GENERATED_SPLITS)
 
     def __init__(
         self,
@@ -74,6 +84,7 @@ class ALFWorldEnv(TextEnv):
         engine: str = "simulator",
         dialect: str | None = None,
         task_types: str | Sequence[str] | None = None,
+        except_task_types: str | Sequence[str] | None = None,
         floor_plans: FloorPlans | None = None,
         objects: str | Sequence[str] | None = None,
         goals: str = "templated",
@@ -84,16 +95,18 @@ class ALFWorldEnv(TextEnv):
         **settings: Any,
     ) -> None:
         super().__init__(render_mode)
-        _check("split", split, (*SPLITS, *GENERATED_SPLITS))
+        base, types = split_task_types(split)
+        _check("split", base, (*SPLITS, *GENERATED_SPLITS))
         _check("engine", engine, ENGINES)
         _check("expert", expert, EXPERTS)
         _check("goals", goals, GOALS)
         if dialect is not None:
             check_dialect(dialect)
-        self.split = split
+        self.split = base
         self.engine = engine
         self.dialect = dialect
-        self.task_types = check_task_types(task_types)
+        asked = [task_type for task_type in check_task_types(task_types) if task_type in types]
+        self.task_types = without_task_types(asked, except_task_types)
         self.expert = expert
         self.goals = goals
         self.games: list[str] | None = None
@@ -102,14 +115,14 @@ class ALFWorldEnv(TextEnv):
         self._place: Path | None = None
         self._settings = settings
         places, kinds = check_floor_plans(floor_plans), check_objects(objects)
-        if split in SPLITS:
-            _check_settings(settings | ({"realistic": True} if realistic else {}), split)
+        if base in SPLITS:
+            _check_settings(settings | ({"realistic": True} if realistic else {}), base)
             self._place = find_data(data).absolute()  # what ALFWORLD_DATA says later is of no concern
-            entries = open_split(self._place, split, self.task_types, places, kinds)
+            entries = open_split(self._place, base, self.task_types, places, kinds)
             self._check_entries(entries)
             self.games = [entry.name for entry in entries]
         else:
-            _check_settings(settings, split)
+            _check_settings(settings, base)
             self._settings = self._generator_settings(realistic, floor_plans=places, objects=kinds, **settings)
             if goals == "human":
                 raise UsageError(f"goals='human': nobody wrote about generated games; choose from {', '.join(SPLITS)}")

@@ -182,9 +182,9 @@ class _Games:
             same = True
             seen = [step.observation for step in trajectory.steps[1:]] + [trajectory.final_observation]
             for number, (step, recorded) in enumerate(zip(trajectory.steps, seen, strict=True), 1):
-                said = simulator.step(step.action)
+                reply = simulator.step(step.action)
                 if recorded or number < len(seen):  # what came after the last action is not recorded everywhere
-                    same = same and _plain(_ARRIVAL.sub("", said)) == _plain(_ARRIVAL.sub("", recorded))
+                    same = same and _plain(_ARRIVAL.sub("", reply)) == _plain(_ARRIVAL.sub("", recorded))
                 if simulator.won:
                     break
         except OreoError:

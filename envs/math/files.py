@@ -7,7 +7,6 @@ type (or subject, as in MATH-500). The answer is in the solution's last \\boxed{
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from oreo.envs.math.answers import final_answer
 from oreo.envs.math.looks import looks_like
 from oreo.envs.math.problems import SPLITS, Problem, by_content
 from oreo.errors import DataError, UsageError
+from oreo.json_text import parse
 
 ROWS = (".jsonl", ".parquet")
 _SHARD = re.compile(r"-\d+(-of-\d+)$")
@@ -133,16 +133,7 @@ def _read(state: tuple[tuple[Path, int, int], ...], fields: Fields, prefix: str)
 def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield every row as (where it stands, row)."""
     if file.suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            rows = pq.read_table(file).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            look = looks_like(_head(file))
-            what = f"it is {look}" if look else str(error).splitlines()[0]
-            raise DataError(f"{file}: not a Parquet file: {what}") from None
-        yield from ((f"{file}, row {number}", row) for number, row in enumerate(rows))
+        yield from _parquet_rows(file)
         return
     look = looks_like(_head(file))
     if look:
@@ -156,7 +147,7 @@ def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     lines = [(str(file), text)] if file.suffix == ".json" else _lines(file, text)
     for where, line in lines:
         try:
-            row = json.loads(line)
+            row = parse(line)
         except ValueError as error:
             raise DataError(f"{where}: not JSON: {error}") from None
         except RecursionError:
@@ -164,6 +155,48 @@ def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected a JSON object with fields, got {line.strip():.40}")
         yield where, row
+
+
+_MOST_TEXT = 1 << 28, 100
+"""Characters of all texts in a Parquet file: as many, or as many for each of its bytes. One text that all rows share
+takes no room there, and as much as it is long for each of them in memory."""
+
+_MOST_ROWS = 1 << 20
+"""Of a file that has not a byte for each."""
+
+
+def _parquet_rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    number, characters = 0, 0
+    least, times = _MOST_TEXT
+    size = file.stat().st_size if file.is_file() else 0
+    most = max(least, times * size)
+    try:
+        names = [field.name for field in pq.read_schema(file) if pa.types.is_string(field.type)]
+        opened = pq.ParquetFile(file, read_dictionary=names)
+        if opened.metadata.num_rows > max(_MOST_ROWS, size):
+            raise DataError(
+                f"{file}: it says it has {opened.metadata.num_rows:,} rows, more than a file of its size holds"
+            )
+        for batch in opened.iter_batches(batch_size=1000):
+            for column in batch.columns:
+                if pa.types.is_dictionary(column.type):
+                    lengths = pc.cast(pc.binary_length(column.dictionary), pa.int64())
+                    characters += pc.sum(lengths.take(column.indices)).as_py() or 0
+            if characters > most:
+                raise DataError(
+                    f"{file}: its texts have more than {most:,} characters, too many for a file of its size"
+                )
+            for row in batch.to_pylist():
+                yield f"{file}, row {number}", row
+                number += 1
+    except (pa.ArrowException, OSError) as error:
+        look = looks_like(_head(file))
+        what = f"it is {look}" if look else str(error).splitlines()[0]
+        raise DataError(f"{file}: not a Parquet file: {what}") from None
 
 
 def _head(file: Path) -> bytes:

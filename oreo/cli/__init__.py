@@ -22,10 +22,10 @@ from oreo.cli.buffer import buffer_app
 from oreo.cli.check_model import check_model
 from oreo.cli.collect import collect
 from oreo.cli.ctrl_c import ctrl_c_once
-from oreo.cli.envs import envs
+from oreo.cli.envs import envs_app
 from oreo.cli.evaluate import evaluate
 from oreo.cli.games import games_app
-from oreo.cli.help import GroupedCommand
+from oreo.cli.help import Commands
 from oreo.cli.iterate import iterate
 from oreo.cli.output import Stopped, show_help
 from oreo.cli.quickstart import quickstart
@@ -39,24 +39,24 @@ from oreo.errors import OreoError, UsageError
 from oreo.progress import is_main_process, print_error
 from oreo.text import clean, short
 
-app = typer.Typer(
+app = Commands(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(cls=GroupedCommand)(quickstart)
-app.command(cls=GroupedCommand)(collect)
-app.command(cls=GroupedCommand)(train)
-app.command("eval", cls=GroupedCommand)(evaluate)
-app.command(cls=GroupedCommand)(iterate)
-app.command(cls=GroupedCommand)(watch)
-app.command(cls=GroupedCommand)(replay)
+app.command()(quickstart)
+app.command()(collect)
+app.command()(train)
+app.command("eval")(evaluate)
+app.command()(iterate)
+app.command()(watch)
+app.command()(replay)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(buffer_app, name="buffer")
 app.add_typer(games_app, name="games")
-app.command(cls=GroupedCommand)(envs)
-app.command(cls=GroupedCommand)(agents)
-app.command("check-model", cls=GroupedCommand)(check_model)
+app.add_typer(envs_app, name="envs")
+app.command()(agents)
+app.command("check-model")(check_model)
 
 
 def _version(asked: bool) -> None:

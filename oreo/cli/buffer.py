@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from oreo.cli import buffer_copies, interchange
+from oreo.cli.help import Commands
 from oreo.cli.options import Data, Json, Where, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs, show_help
 from oreo.cli.verify import verify
 from oreo.progress import Progress
 from oreo.text import one_line
 
-buffer_app = typer.Typer(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
+buffer_app = Commands(help="Look after trajectory buffers.", invoke_without_command=True, callback=show_help)
 buffer_app.command("import")(interchange.import_command)
 buffer_app.command("export")(interchange.export_command)
 buffer_app.command("formats")(interchange.formats)
@@ -115,7 +116,7 @@ def check(
 @buffer_app.command()
 def translate(
     buffer: Annotated[Path, typer.Argument(help="The buffer.")],
-    to: Annotated[str, typer.Option(help="put or move.")],
+    to: Annotated[str, typer.Option(metavar="put|move", help="The dialect they are to be in.")],
     into: Annotated[Path, typer.Option(help="A new buffer for the translated episodes.")],
     data: Data = None,
     json: Json = False,

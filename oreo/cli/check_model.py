@@ -23,7 +23,9 @@ def check_model(
     tolerance: Annotated[
         float | None, typer.Option(min=0.0, help="Nats that a turn may be off on average.", show_default="0.05")
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default: float32.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="float32|bfloat16|float16", help="What it computes in; default: float32.")
+    ] = None,
     device: Device = None,
     seed: Seed = 0,
     json: Json = False,

@@ -20,7 +20,7 @@ from oreo.cli.options import (
     Workers,
 )
 from oreo.cli.output import on_interrupt, print_json, print_pairs
-from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
+from oreo.cli.playing import Failures, OnError, OnErrorOption, StepTimeout, patience, stdout_kept
 from oreo.progress import Episodes
 
 
@@ -31,6 +31,7 @@ def collect(
     agent: AgentName = "expert",
     episodes: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
     world: EnvOptions,
+    step_timeout: StepTimeout = None,
     expert: Expert = None,
     playing: AgentOptions,
     seed: Seed = 0,
@@ -54,6 +55,7 @@ def collect(
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen
       oreo collect --agent expert --noise 0.2 --episodes 500 --into runs/kitchen --resume
     """
+    from oreo.data.buffer import check_place
     from oreo.eval.evaluate import plan_games
     from oreo.experiments.resumable import episodes_per_pass, missing, missing_of_player, refuse_launcher
     from oreo.rollouts.callbacks import Callbacks
@@ -61,12 +63,13 @@ def collect(
     from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo collect", instead="start it once, with --workers N to play in several")
+    check_place(into)
     config, arguments = playing.config(), world.arguments(expert=expert)
     # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
     count = episodes_per_pass(episodes, per_game)[0]
     with stdout_kept():
         games = plan_games(world.env, count, seed=seed, max_steps=world.max_steps, env_kwargs=arguments).games
-    rollout = Rollout(world.env, arguments, seed, games, batch_size, world.max_steps)
+    rollout = Rollout(world.env, arguments, seed, games, batch_size, world.max_steps, step_timeout=step_timeout)
     failures = Failures(on_error, patience(batch_size, workers))
     before = _episodes_in(into)
     with Episodes("collecting", episodes) as progress:

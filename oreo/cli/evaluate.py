@@ -18,7 +18,7 @@ from oreo.cli.options import (
     Seed,
 )
 from oreo.cli.output import on_interrupt, print_json, result_console
-from oreo.cli.playing import Failures, OnError, OnErrorOption, patience, stdout_kept
+from oreo.cli.playing import Failures, OnError, OnErrorOption, StepTimeout, patience, stdout_kept
 from oreo.progress import Episodes
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="How many; default: every game of a real split once, else 200.")
     ] = None,
     world: EnvOptions,
+    step_timeout: StepTimeout = None,
     expert: Expert = None,
     playing: AgentOptions,
     seed: Seed = 0,
@@ -52,7 +53,7 @@ def evaluate(
     from contextlib import nullcontext
 
     from oreo.agents.loading import load_agent
-    from oreo.data.buffer import TrajectoryBuffer
+    from oreo.data.buffer import TrajectoryBuffer, check_place
     from oreo.eval.evaluate import evaluate as run
     from oreo.eval.evaluate import plan_games, render
     from oreo.experiments.resumable import refuse_launcher, refuse_stored
@@ -60,6 +61,8 @@ def evaluate(
     from oreo.rollouts.settings import Rollout
 
     refuse_launcher("oreo eval")
+    if into:
+        check_place(into)
     config, arguments = playing.acting_config(agent), world.arguments(expert=expert)
     with stdout_kept():
         plan = plan_games(world.env, episodes, seed=seed, max_steps=world.max_steps, env_kwargs=arguments)
@@ -88,6 +91,7 @@ def evaluate(
                 seed=seed,
                 batch_size=batch_size,
                 max_steps=world.max_steps,
+                step_timeout=step_timeout,
                 env_kwargs=arguments,
                 into=buffer,
                 on_episode=ended,

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from oreo.cli.help import Commands
 from oreo.cli.options import Data, Json, Seed
 from oreo.cli.output import on_interrupt, print_json, print_pairs, result_console, show_help
 from oreo.errors import UsageError
 from oreo.progress import Progress
 
-games_app = typer.Typer(help="Make ALFWorld games, look after them.", invoke_without_command=True, callback=show_help)
+games_app = Commands(help="Make ALFWorld games, look after them.", invoke_without_command=True, callback=show_help)
 
 
 @games_app.command()
@@ -20,7 +21,7 @@ def generate(
     output: Annotated[Path, typer.Option(help="Folder that becomes an ALFWORLD_DATA.")],
     count: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
     seed: Seed = 0,
-    dialect: Annotated[str, typer.Option(help="put or move.")] = "put",
+    dialect: Annotated[str, typer.Option(metavar="put|move", help="What the games are to say.")] = "put",
     heldout: Annotated[
         bool, typer.Option("--heldout", help="On floor plans kept apart, as split valid_unseen.")
     ] = False,

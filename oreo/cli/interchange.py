@@ -161,7 +161,7 @@ def formats(json: Json = False) -> None:
     described = {}
     for name in names():
         record = find(name)
-        ways = [way for way, there in (("read", record.read), ("written", record.write or record.save)) if there]
+        ways = [way for way, function in (("read", record.read), ("written", record.write or record.save)) if function]
         described[name] = {"about": record.about, "is": ways}
     if json:
         return print_json(described)

@@ -226,6 +226,15 @@ class EnvOptions:
             help="Which games: generated, generated_unseen, train, valid_seen, …", rich_help_panel=ENVIRONMENT
         ),
     ] = None
+    except_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--except",
+            metavar="TASK_TYPE",
+            help="No games of this task type (ALFWorld; repeatable): held out of training, to evaluate on.",
+            rich_help_panel=ENVIRONMENT,
+        ),
+    ] = None
     limit: Annotated[
         int | None,
         typer.Option(
@@ -264,6 +273,7 @@ class EnvOptions:
             own: those that the command has options of its own for.
         """
         options = {"split": self.split, "limit": self.limit, "engine": self.engine, "dialect": self.dialect, **own}
+        options["except_task_types"] = self.except_ or None
         arguments = {name: value for name, value in options.items() if value is not None}
         return arguments | key_values(self.env_arg, "--env-arg")
 

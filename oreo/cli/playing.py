@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from oreo.cli.help import ENVIRONMENT
 from oreo.errors import EngineError, OreoError
 from oreo.progress import print_error
 
@@ -30,6 +31,15 @@ class OnError(str, Enum):
 OnErrorOption = Annotated[
     OnError,
     typer.Option(help="An environment's error ends everything (stop), or its episode, which is left out (skip)."),
+]
+
+StepTimeout = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        help="Seconds that the environment may take for a step or a reset, or its episode has failed. Default: any.",
+        rich_help_panel=ENVIRONMENT,
+    ),
 ]
 
 

@@ -18,7 +18,9 @@ def quickstart(
         Path | None,
         typer.Option(help="Folder for everything it makes.", show_default="runs/quickstart, or runs/quickstart-math"),
     ] = None,
-    env: Annotated[str, typer.Option(help="alfworld, or math for generated problems.")] = "alfworld",
+    env: Annotated[
+        str, typer.Option(metavar="alfworld|math", help="Generated houses, or generated problems.")
+    ] = "alfworld",
     seed: Seed = 0,
     fast: Annotated[bool, typer.Option("--fast", help="Two minutes instead of ten; learns less.")] = False,
 ) -> None:

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from oreo.cli.help import Commands
 from oreo.cli.options import (
     Json,
 )
 from oreo.cli.output import print_json, print_pairs
 
-recipes_app = typer.Typer()
+recipes_app = Commands()
 
 
 @recipes_app.callback(invoke_without_command=True)

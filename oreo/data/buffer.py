@@ -18,6 +18,7 @@ a newer version of this package has written, which is left as it is; a whole buf
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -298,6 +299,31 @@ def _open(path: Path, create: bool) -> None:
     check_version(path / MANIFEST, version)
 
 
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Whether a buffer is at a path, or could be made there: for commands to ask before what takes long. Makes nothing.
+
+    Raises:
+        DataError: what stands there is no buffer, or none can be made there, saying why.
+    """
+    folder = _with_home(path)
+    try:
+        if "\0" in str(folder):
+            raise ValueError("embedded null byte")
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            return _open(folder, create=False)
+        parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        if not parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if max(len(os.fsencode(part)) for part in folder.absolute().parts) > os.pathconf(parent, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"cannot make a buffer at {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
 def _find_folder(path: Path, create: bool) -> None:
     """Raises DataError where there is no folder and none is to be made."""
     if not path.exists():
@@ -308,7 +334,14 @@ def _find_folder(path: Path, create: bool) -> None:
         except OSError as error:
             raise DataError(f"cannot make a buffer at {path}: {error.strerror or error}") from None
     if not path.is_dir():
-        raise DataError(f"{path} is a file; a buffer is a folder")
+        raise DataError(f"{path} is a file; a buffer is a folder{_import_advice(path)}")
+
+
+def _import_advice(path: Path) -> str:
+    """What to do with a file that looks like other people's trajectories."""
+    if path.suffix.lower() not in (".json", ".jsonl", ".parquet"):
+        return ""
+    return f"; trajectories of others are read by `oreo buffer import {path} --into BUFFER`"
 
 
 def _find_manifest(path: Path, create: bool) -> None:
@@ -319,7 +352,8 @@ def _find_manifest(path: Path, create: bool) -> None:
     # Asked again: another process may have made it a buffer between the two questions.
     if (foreign or not create) and not (path / MANIFEST).exists():
         what = "holds other things" if foreign else "is empty"
-        raise DataError(f"{path} is no trajectory buffer: it has no {MANIFEST} and {what}")
+        advice = next(filter(None, map(_import_advice, path.iterdir())), "")
+        raise DataError(f"{path} is no trajectory buffer: it has no {MANIFEST} and {what}{advice}")
     _write_manifest(path)
 
 

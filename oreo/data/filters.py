@@ -207,7 +207,7 @@ class _Parser:
     def _test(self) -> Test:
         if self.takes("known"):
             value = self._bracketed("known")
-            return self._whether(value, lambda known: True)
+            return self._whether(value, lambda content: True)
         value = self._value()
         kind = value.kind
         token = self.next
@@ -219,21 +219,21 @@ class _Parser:
             high = self._literal(kind, value)
             if low > high:
                 raise self.error(token.at, f"nothing is between {low:g} and {high:g}: the smaller number comes first")
-            return self._whether(value, lambda known: low <= known <= high)
+            return self._whether(value, lambda content: low <= content <= high)
         if self.takes("in"):
             choices = self._list(kind, value)
-            return self._whether(value, lambda known: known in choices)
+            return self._whether(value, lambda content: content in choices)
         if self.takes("~"):
             if kind != "text":
                 raise self.error(token.at, f"~ is for texts, and {value} is {_a(kind)}")
             part = self._literal(kind, value)
-            return self._whether(value, lambda known: part in known)
+            return self._whether(value, lambda content: part in content)
         if token.kind == "sign" and token.text in _COMPARISONS:
             self.take()
             if kind == "flag" and token.text not in ("==", "!="):
                 raise self.error(token.at, f"{value} is true or false: write {value}, or not {value}")
             compare, literal = _COMPARISONS[token.text], self._literal(kind, value)
-            return self._whether(value, lambda known: compare(known, literal))
+            return self._whether(value, lambda content: compare(content, literal))
         if kind == "flag":
             return self._whether(value, bool)
         if token.kind == "end" or token.text in ("and", "or", ")"):

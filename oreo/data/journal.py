@@ -20,6 +20,7 @@ from oreo.data.records import Damaged, NewerVersion, checked_record, column_of, 
 from oreo.data.shards import SUFFIX as SHARD_SUFFIX
 from oreo.data.shards import ShardFile, naming, warn_of
 from oreo.errors import DataError
+from oreo.json_text import TooManyValues, check_values, parse
 from oreo.trajectory import Trajectory
 
 try:
@@ -30,6 +31,8 @@ except ImportError:  # Windows: no journal ever counts as an orphan there
 SUFFIX = ".journal"
 MOST_BYTES = 64 << 20
 """Of one line; and a journal that has them becomes a shard, however few its episodes: a reader holds all of it."""
+
+_SHORTEN = "shorten what its steps hold (observations, admissible commands, candidates), or their number"
 
 
 def shard_of(path: Path) -> Path:
@@ -66,9 +69,12 @@ class Journal:
         line = encode(record)
         if len(line) > MOST_BYTES:
             raise DataError(
-                f"an episode of {len(line) >> 20} MB is not stored: at most {MOST_BYTES >> 20} MB; shorten what its "
-                "steps hold (observations, admissible commands, candidates), or their number"
+                f"an episode of {len(line) >> 20} MB is not stored: at most {MOST_BYTES >> 20} MB; {_SHORTEN}"
             )
+        try:
+            check_values(line[9:-1].decode())
+        except TooManyValues as error:
+            raise DataError(f"an episode is not stored where {error}; {_SHORTEN}") from None
         written = 0
         try:
             while written < len(line):
@@ -147,7 +153,9 @@ def read(path: Path) -> Contents:
 
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(text)
+        record = parse(text.decode())
+    except TooManyValues as error:
+        raise DataError(str(error)) from None
     except (ValueError, RecursionError):
         raise DataError("it is no JSON") from None
     return checked_record(record)

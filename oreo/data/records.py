@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from oreo.errors import DataError
+from oreo.json_text import check_values, parse
 from oreo.trajectory import Candidate, Step, Trajectory
 
 VERSION = 5
@@ -98,7 +99,9 @@ def _step_attributes(step: Any, name: str) -> dict[str, Any]:
 def _encoded(value: Any, name: str) -> str:
     """A dict as JSON text that reads back as it was, but for tuples."""
     try:
-        return json.dumps(_json(value, name, dict), ensure_ascii=False)
+        text = json.dumps(_json(value, name, dict), ensure_ascii=False)
+        check_values(text)
+        return text
     except (ValueError, RecursionError) as error:  # more digits than Python writes; a dict that is in itself
         if isinstance(error, DataError):
             raise
@@ -212,7 +215,7 @@ def _step(record: Mapping[str, Any]) -> Step:
 def decoded(text: str, name: str) -> dict[str, Any]:
     """A JSON text that holds an object, of finite numbers."""
     try:
-        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        value = parse(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -74,8 +74,8 @@ def _repair_journal(path: Path) -> None:
 def _repair_shard(path: Path) -> None:
     from oreo.data.tables import to_table
 
-    rest = ShardFile(path).readable()
+    readable = ShardFile(path).readable()
     # Where something is left, the shard keeps its name: at no moment are its whole episodes nowhere.
-    set_aside(path, copy=bool(rest))
-    if rest:
-        shards.write_shard(to_table([to_record(trajectory) for trajectory in rest]), path)
+    set_aside(path, copy=bool(readable))
+    if readable:
+        shards.write_shard(to_table([to_record(trajectory) for trajectory in readable]), path)

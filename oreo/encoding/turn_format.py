@@ -161,8 +161,8 @@ class TurnFormat:
 
     def has_tokens(self, step: Step) -> bool:
         """Whether a step is an action: a turn without text has none where nothing ends it."""
-        said = step.text if step.token_ids is None else step.token_ids
-        return bool(said) or not (_is_open(step) or step.cut)
+        content = step.text if step.token_ids is None else step.token_ids
+        return bool(content) or not (_is_open(step) or step.cut)
 
     def _turn_of(self, step: Step, preceding: str) -> list[int]:
         if step.token_ids is not None:
@@ -376,11 +376,11 @@ class TurnFormat:
             [*before, *map("".join, texts)], add_special_tokens=False, split_special_tokens=False, verbose=False
         )["input_ids"]
         ids_of = dict(zip(before, encoded, strict=False))
-        behind: list[list[int] | None] = []
+        continuations: list[list[int] | None] = []
         for (name, _), ids in zip(texts, encoded[len(before) :], strict=True):
             lead = ids_of[name]
-            behind.append(list(ids[len(lead) :]) if list(ids[: len(lead)]) == list(lead) else None)
-        return behind
+            continuations.append(list(ids[len(lead) :]) if list(ids[: len(lead)]) == list(lead) else None)
+        return continuations
 
     def _plain_ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import nn
 
 from oreo.errors import DataError, MissingExtra, UsageError
 from oreo.models.hub import check_name
-from oreo.models.reading import check_files, parameters_in, reading, torch_dtype
+from oreo.models.reading import check_files, parameters_in, reading, shapes_in, torch_dtype
 from oreo.models.value_models import value_class
 
 _PACKAGE = Path(__file__).parent.parent
@@ -99,11 +99,26 @@ def _merged(model: Any, adapter: str) -> Any:
     if not (Path(adapter) / "adapter_model.safetensors").is_file():  # peft would ask the Hub for it
         raise DataError(f"{adapter} holds no adapter_model.safetensors; put the whole adapter there")
     config = PeftConfig.from_pretrained(adapter)
+    _check_adapter(config, adapter)
     config.task_type = None  # a policy's adapter also fits the body of a value that starts from it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it sets for GPT-2's Conv1D
         merged = PeftModel.from_pretrained(model, adapter, config=config).merge_and_unload()
     return merged.requires_grad_(True)  # peft froze it
+
+
+def _check_adapter(config: Any, adapter: str) -> None:
+    """Raises DataError for an adapter that is no LoRA, or whose ranks are not those of its weights: peft would fetch
+    other adapters, or make factors of any size, before it looks at the weights."""
+    path = Path(adapter) / "adapter_config.json"
+    if str(getattr(config.peft_type, "value", config.peft_type)) != "LORA":
+        raise DataError(f"{path} is of an adapter of type {str(config.peft_type):.40}, and only LORA is read")
+    most = max((max(shape, default=0) for shape in shapes_in(adapter) or ()), default=0)
+    for rank in (config.r, *(config.rank_pattern or {}).values()):
+        if type(rank) is not int or not 0 < rank <= most:
+            raise DataError(f"{path} says a rank is {str(rank):.40}, and no factor beside it has so many rows")
+    if getattr(config, "layer_replication", None):
+        raise DataError(f"{path} asks for copies of layers (layer_replication), which are not made")
 
 
 def load_policy(
@@ -125,7 +140,7 @@ def load_policy(
         DataError: no such model, files or weights that are incomplete, no tokenizer or one with more tokens than the
             model embeds, a value model.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     name, _ = resolve_checkpoint(path)
     if is_adapter(name):
@@ -141,6 +156,8 @@ def load_policy(
     with reading(name):
         check_files(name)
         refuse_no_policy(name, trust_remote_code=trust_remote_code)
+        if not trust_remote_code:
+            _check_size(name, lambda: AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(name)))
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         model, info = AutoModelForCausalLM.from_pretrained(
             name,
@@ -188,9 +205,59 @@ def refuse_no_policy(name: str, *, trust_remote_code: bool = False) -> None:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    if not trust_remote_code:
+        refuse_kernels(config, name)
     for architecture in config.architectures or ():
         if architecture.endswith(_WRITES_NOTHING):
             raise DataError(_no_policy(name, f"a {architecture}"))
+
+
+def refuse_kernels(config: Any, name: str) -> None:
+    """Refuse a model whose config.json asks for an implementation that is fetched from the Hub: it is code.
+
+    Args:
+        config: as transformers reads it, with those of its parts.
+
+    Raises:
+        DataError: so it is.
+    """
+    for key, value in vars(config).items():
+        if key.endswith("_implementation_internal") and "/" in str(value):
+            raise DataError(
+                f"config.json of {name} asks for {key.strip('_').removesuffix('_internal')} {str(value)!r}, which is "
+                "code of the Hub; delete that line, or, if you trust it, set trust_remote_code"
+            )
+        if hasattr(value, "to_dict") and hasattr(value, "model_type"):
+            refuse_kernels(value, name)
+
+
+def _check_size(name: str, make: Callable[[], Any]) -> None:
+    """Refuse a folder whose config.json describes a model that is much larger than the weights beside it: memory for it
+    would be asked for before they are compared.
+
+    Args:
+        make: makes the model, here without memory.
+
+    Raises:
+        DataError: so it is.
+    """
+    stored = parameters_in(name) if Path(name).is_dir() else None
+    if stored is None:
+        return
+    with torch.device("meta"):
+        model = make()
+    described = sum(tensor.numel() for tensors in (model.parameters(), model.buffers()) for tensor in tensors)
+    if described > _PACKED * stored + _BUFFERS:
+        raise DataError(
+            f"{name}: config.json is of a model of {described:,} numbers, and {stored:,} are beside it; put the "
+            "model's own there"
+        )
+
+
+_PACKED = 16
+"""Weights of a quantised model that one stored number may hold, at most."""
+_BUFFERS = 1 << 26
+"""Numbers that a small model may have besides: masks, tables of positions."""
 
 
 def _no_policy(name: str, what: str) -> str:
@@ -239,7 +306,10 @@ def load_value(
     with reading(name):
         check_files(name)
         config = AutoConfig.from_pretrained(name, num_labels=1, trust_remote_code=trust_remote_code)
+        if not trust_remote_code:
+            refuse_kernels(config, name)
         config.classifier_dropout = 0.0
+        _check_size(name, lambda: value_class(config, name)(config))
         model, info = value_class(config, name).from_pretrained(
             name, config=config, dtype=torch_dtype(dtype), use_safetensors=True, output_loading_info=True
         )

@@ -56,7 +56,9 @@ def reading(name: str) -> Iterator[None]:
     except OreoError:
         raise
     except Exception as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        line = _one_line(error)
+        if "ignore_mismatched_sizes" in line:  # and a table, which is not shown
+            line = "its weights have other shapes than its config.json says"
         if "cannot be loaded with `safetensors`" in line:
             raise DataError(_pickled(name, "its weights", _CONVERT.format(name))) from error
         if not Path(name).is_dir():
@@ -71,6 +73,14 @@ def reading(name: str) -> Iterator[None]:
                 "(a download that stopped?), or name another model"
             ) from error
         raise DataError(f"cannot load a model from {name}: {line}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """What an error of others says, in one line: the first, and the second where that is what the first is about."""
+    lines = str(error).strip().splitlines()
+    if not lines or isinstance(error, KeyError):  # which says a key and no more
+        return f"{type(error).__name__} {lines[0] if lines else ''}".strip()
+    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
 
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
@@ -88,7 +98,11 @@ def check_files(folder: str | os.PathLike[str]) -> None:
             what was written.
     """
     folder = Path(folder)
+    for path in sorted(folder.glob("*.json")):
+        if not path.is_file():  # a pipe would be waited for
+            raise DataError(f"{path} is no regular file; put the model's own there")
     check_digests(folder)
+    _check_layers(folder)
     for pickled, safe in (("pytorch_model", "model"), ("adapter_model", "adapter_model")):
         files = sorted(folder.glob(f"{pickled}*.bin"))
         if files and not any((folder / f"{safe}.safetensors{end}").is_file() for end in ("", ".index.json")):
@@ -96,6 +110,26 @@ def check_files(folder: str | os.PathLike[str]) -> None:
             if pickled == safe:
                 convert = _CONVERT_ADAPTER.format(str(files[0]), str(folder / f"{safe}.safetensors"))
             raise DataError(_pickled(str(folder), files[0].name, convert))
+
+
+def _check_layers(folder: Path) -> None:
+    """Refuse a model of more layers than its weights have tensors: transformers makes them all before it looks."""
+    tensors = len(shapes_in(folder) or ())
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return  # an adapter; or the line about it is another's
+    parts = [config, *config.values()] if isinstance(config, dict) else []  # text_config, of models that also see
+    for name, value in ((name, value) for part in parts if isinstance(part, dict) for name, value in part.items()):
+        if name in _LAYERS and type(value) is int and value > tensors > 0:
+            raise DataError(
+                f"{folder / 'config.json'} says {name} is {value}, and the weights beside it are {tensors} tensors; "
+                "put the model's own there"
+            )
+
+
+_LAYERS = frozenset({"num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_attention_layers", "num_experts"})
+"""What models call the number of what they have weights of."""
 
 
 def _pickled(name: str, what: str, convert: str) -> str:
@@ -121,17 +155,23 @@ def damage(folder: str | os.PathLike[str]) -> str | None:
 
 def parameters_in(folder: str | os.PathLike[str]) -> int | None:
     """How many numbers the safetensors of a folder hold, by their headers; None where there are none to read."""
+    shapes = shapes_in(folder)
+    return None if shapes is None else sum(map(math.prod, shapes))
+
+
+def shapes_in(folder: str | os.PathLike[str]) -> list[list[int]] | None:
+    """Of the tensors in the safetensors of a folder, by their headers; None where there are none to read."""
     from safetensors import SafetensorError, safe_open
 
     files = sorted(Path(folder).glob("*.safetensors"))
-    total = 0
+    shapes: list[list[int]] = []
     try:
         for file in files:
             with safe_open(file, framework="pt") as opened:
-                total += sum(math.prod(opened.get_slice(key).get_shape()) for key in opened.keys())
+                shapes += [opened.get_slice(key).get_shape() for key in opened.keys()]
     except (OSError, SafetensorError):
         return None
-    return total if files else None
+    return shapes if files else None
 
 
 def _not_safetensors(path: Path) -> str | None:

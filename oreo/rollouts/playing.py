@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from oreo.agents.agent import Episode
-from oreo.errors import MissingExtra, OreoError, UsageError
+from oreo.errors import EngineError, MissingExtra, OreoError, UsageError
 from oreo.plugins import exits_raised
 from oreo.rollouts.failures import check_reset, check_step, describe_failure
 from oreo.rollouts.settings import Rollout, seeds
@@ -69,6 +69,7 @@ class Playing:
 
     def step(self, decision: Decision) -> None:
         """Take one step. An error of the environment ends the episode and is kept in `failure`."""
+        from oreo.envs.inner_resets import watch_resets
         from oreo.envs.text_env import continues_message, step_limit
 
         episode = self.episode
@@ -82,7 +83,8 @@ class Playing:
         turn = decision.action if decision.turn is None else decision.turn
         continues = continues_message(turn, episode.info.get("stop", ()))
         with self._failing(f"step {len(episode.steps) + 1}", "act", "step"):
-            returned = check_step(episode.env.step(decision.action))
+            with watch_resets(episode.env, _refuse_reset):
+                returned = check_step(episode.env.step(decision.action))
         if self.failure is not None:
             return
         observation, reward, self.terminated, self.truncated, info = returned
@@ -114,10 +116,20 @@ class Playing:
             UsageError: the environment knows no such game or argument, which would be so of every episode.
             MissingExtra: it needs packages that are not installed.
         """
+        from oreo.envs.checking.surroundings import random_state
+
         options = {"game": self.game} if self.game else None
+        before = random_state()
         with self._failing("before its first step", "start", "reset"):
             self.episode.observation, self.episode.info = check_reset(
                 self.episode.env.reset(seed=self.seed, options=options)
+            )
+        after = random_state()
+        for library in [name for name, state in before.items() if after[name] != state]:
+            warnings.warn(  # without a number in it, so that Python shows it once
+                f"{self.rollout.env_id} draws from, or seeds, the global generator of {library} in reset: its episodes "
+                "cannot be played again by their seed; `oreo envs check` says more",
+                stacklevel=2,
             )
         if isinstance(self.failure, UsageError | MissingExtra):
             raise self.failure
@@ -126,8 +138,10 @@ class Playing:
     @contextmanager
     def _failing(self, when: str, *methods: str) -> Iterator[None]:
         """Keep an error of the block, in which these methods of the environment's author are called."""
+        from oreo.envs.deadline import deadline
+
         try:
-            with exits_raised():
+            with deadline(self.rollout.step_timeout, methods[-1]), exits_raised():
                 yield
         except KeyboardInterrupt:
             raise
@@ -137,8 +151,8 @@ class Playing:
             self.failure = describe_failure(error, where, self.rollout.env_id, self.episode.env, methods)
 
     def _tokenizer(self, agent: Agent) -> str:
-        known = any(step.token_ids is not None for step in self.episode.steps)
-        digest = getattr(agent, "tokenizer_digest", "") if known else ""
+        sampled = any(step.token_ids is not None for step in self.episode.steps)
+        digest = getattr(agent, "tokenizer_digest", "") if sampled else ""
         return digest if isinstance(digest, str) else ""
 
     def trajectory(self, agent: Agent) -> Trajectory:
@@ -164,6 +178,13 @@ class Playing:
             versions=dict(_versions()),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
+
+
+def _refuse_reset(name: str) -> None:
+    raise EngineError(
+        f"step calls the environment's own {name}, and what follows would be stored as the same episode: "
+        "end it with done=True (terminated), and whoever plays begins the next"
+    )
 
 
 @cache

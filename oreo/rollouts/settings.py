@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Rollout:
     """Steps after which an episode is truncated; None: as the environment says."""
     sample: int = 0
     """1, 2, …: the same games as 0, with other draws of the agent."""
+    step_timeout: float | None = None
+    """Seconds that the environment may take for a step or a reset, after which its episode has failed; None: any."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.env, str) and not callable(self.env):
@@ -48,6 +50,9 @@ class Rollout:
                 continue
             if isinstance(number, bool) or not isinstance(number, Integral) or int(number) < least:
                 raise UsageError(f"{name} is a whole number of at least {least}, got {number!r}")
+        timeout = self.step_timeout
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, Real) or not timeout > 0):
+            raise UsageError(f"step_timeout is a number of seconds above 0, got {timeout!r}")
         if self.games is not None and not len(self.games):
             raise UsageError("the list of games is empty")
         if isinstance(self.games, str):

@@ -254,8 +254,8 @@ def _differences(stored: Trajectory, played: Trajectory) -> Iterator[Difference]
     for number, (before, now) in enumerate(zip(stored.steps, played.steps, strict=False)):
         for what in ("observation", "admissible_commands", "action_valid", "reward"):
             one, other = getattr(before, what), getattr(now, what)
-            known = what in ("observation", "reward") or one is not None
-            if known and one != other:
+            recorded = what in ("observation", "reward") or one is not None
+            if recorded and one != other:
                 yield Difference(number, what, _plain(one), _plain(other))
     last = len(played)
     if len(played) < len(stored):

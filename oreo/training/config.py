@@ -15,6 +15,7 @@ from oreo.field_docs import document_fields
 from oreo.records import ABOVE_0, check_ranges, check_types, check_values
 from oreo.training.methods.registry import knowing, load_method
 from oreo.training.methods.spec import MethodSpec
+from oreo.training.order import ORDERS
 from oreo.training.recipe import load_recipe
 
 OVERLONG = ("refuse", "split", "drop")
@@ -117,9 +118,10 @@ class TrainConfig:
     micro_tokens: int | None = None
     """Tokens, padding (if any) included, in one forward pass; None: 4,096 on a CPU, 16,384 elsewhere. Weights differ by
     rounding only."""
-    games_together: bool = False
-    """Draw the order of games, and not of rows: samples of a game are learnt from in one update, and the prompt that
-    they share is computed once (with `packed`). The paper does not say; off: all rows in random order."""
+    order: str = "rows"
+    """What is drawn for an epoch: the order of all "rows", or of "games": samples of a game are learnt from in one
+    update, and the prompt that they share is computed once (with `packed`). The paper does not say. See
+    oreo.training.order."""
     packed: bool = True
     """Lay rows end to end without padding, what they begin with alike once (see oreo.models.packing); False: pad them.
     Weights differ by rounding only."""
@@ -228,6 +230,8 @@ class TrainConfig:
         A field that did not exist when that was stored had what is its default now. One that the method does not know
         may have been stored with any value.
         """
+        if other.get("games_together"):  # what order="games" was called
+            other = other | {"order": "games"}
         before = {name: other.get(name, _default(name)) for name in self.to_dict()}
         gone = [
             f"{name}: {other[name]!r} then, and there is no such setting now ({reason})"
@@ -259,6 +263,7 @@ _CHOICES = {
     "reward": REWARDS,
     "balance": BALANCES,
     "lora_models": LORA_MODELS,
+    "order": tuple(ORDERS),
 }
 _RANGE: dict[str, tuple[float, float]] = {
     "epochs": (0, math.inf),

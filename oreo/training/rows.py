@@ -1,17 +1,14 @@
-"""What the rows of the data are: trajectories encoded for a method, and the order in which an epoch takes them."""
+"""What the rows of the data are: trajectories encoded for a method. Their order: oreo.training.order."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
 import hashlib
-import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from oreo.actions import holds_its_action
 from oreo.data.selection import Episode, game_of, pairs, select
@@ -226,33 +223,6 @@ def refuse_unknown_tokens(examples: Sequence[Example], vocabulary: int) -> None:
             )
 
 
-class Rows:
-    """The rows of a run, and which of them each of its updates learns from."""
-
-    def __init__(self, examples: Sequence[Example], *, batch_size: int, seed: int, games_together: bool) -> None:
-        self.examples = examples
-        self.lengths = [[len(piece) for piece in example.pieces] for example in examples]
-        """Tokens of each sequence of each row."""
-        self.games = [example.game for example in examples]
-        self.per_epoch = math.ceil(len(examples) / batch_size)
-        """Updates in one pass over the rows."""
-        self._batch_size, self._seed, self._games_together = batch_size, seed, games_together
-        self._order: tuple[int, list[int]] | None = None
-        """The epoch that rows were last drawn for, and its order: drawn once an epoch and not for each update."""
-
-    def of(self, step: int) -> list[int]:
-        """Indices of the rows of update `step`, from 0."""
-        epoch, index = divmod(step, self.per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            games = self.games if self._games_together else None
-            self._order = epoch, epoch_order(len(self.examples), seed=self._seed, epoch=epoch, games=games)
-        return self._order[1][index * self._batch_size : (index + 1) * self._batch_size]
-
-    def tokens(self, rows: Sequence[int]) -> int:
-        """All tokens of these rows, padding left out."""
-        return sum(sum(self.lengths[row]) for row in rows)
-
-
 def with_reward(trajectory: Trajectory, reward: str) -> Trajectory:
     """The trajectory paid as `oreo.training.config.TrainConfig.reward` says: "stored", "success" or "signed"."""
     if reward == "stored":
@@ -276,18 +246,3 @@ def fingerprint(examples: Sequence[Example]) -> str:
             for array in vars(piece).values():
                 total.update(array.tobytes())
     return total.hexdigest()[:16]
-
-
-def epoch_order(count: int, *, seed: int, epoch: int, games: Sequence[str] | None = None) -> list[int]:
-    """A permutation of 0 … count−1 that depends on (seed, epoch), and on `games`, and nothing else.
-
-    Args:
-        games: the game of each row; rows of a game then stand together, in an order that is drawn like that of games.
-    """
-    order: list[int] = np.random.default_rng((seed, epoch)).permutation(count).tolist()
-    if games is None:
-        return order
-    first: dict[str, int] = {}
-    for place, row in enumerate(order):
-        first.setdefault(games[row], place)
-    return sorted(order, key=lambda row: first[games[row]])

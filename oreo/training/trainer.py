@@ -7,8 +7,9 @@ Updates are counted by how many are made: the first is made where 0 are, and its
 Every update is the exact gradient of one whole batch, however it is cut into micro-batches and processes. Logs are
 JSON lines, and what oreo.training.trackers knows; there is no progress bar here, `on_step` gets each line.
 
-Models and optimisers: oreo.training.modules; data: oreo.training.rows; files: oreo.training.run_folder; metrics:
-oreo.training.batch_metrics; how processes share models: oreo.training.devices.
+Models and optimisers: oreo.training.modules; data: oreo.training.rows, and which of it an update takes:
+oreo.training.order; files: oreo.training.run_folder; metrics: oreo.training.batch_metrics; how processes share models:
+oreo.training.devices.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ from oreo.training.methods.spec import MethodSpec, Update
 from oreo.training.metrics import TrajectoryValues, value_summary
 from oreo.training.modules import build, load_start
 from oreo.training.nonfinite import NonFiniteLoss, keep_batch, not_finite
+from oreo.training.order import Rows
 from oreo.training.rows import (
     Example,
-    Rows,
     encode_all,
     fingerprint,
     refuse_unknown_tokens,
@@ -195,7 +196,7 @@ class Run:
         )
         if self.method.needs_reward:
             refuse_without_reward(examples, self.method.name)
-        return Rows(examples, batch_size=config.batch_size, seed=config.seed, games_together=config.games_together)
+        return Rows(examples, batch_size=config.batch_size, seed=config.seed, order=config.order)
 
     def _refuse_other_identity(self, state: dict[str, Any]) -> None:
         """Raises UsageError where a checkpoint's state is of another starting model or of other data."""

@@ -25,11 +25,11 @@ def make_agent(architecture: str, tokenizer: Any, k: int, **settings: Any) -> Be
 
 def prefix_of(turn_format: TurnFormat, steps: tuple[Step, ...]) -> list[int]:
     """Tokens up to where the last of `steps` chose its turn, put together from the pieces."""
-    ids, behind = turn_format.start(steps[0].observation), ""
+    ids, preceding = turn_format.start(steps[0].observation), ""
     for step, after in zip(steps, steps[1:], strict=False):
-        ids += turn_format.turn(step.text, continues_message=step.continues_message, preceding=behind)
+        ids += turn_format.turn(step.text, continues_message=step.continues_message, preceding=preceding)
         ids += turn_format.between(after.observation, step.text[-1:] if step.continues_message else "")
-        behind = tail(step, after.observation)
+        preceding = tail(step, after.observation)
     return ids
 
 
@@ -39,7 +39,7 @@ def plain(model: Any, ids: list[int]) -> torch.Tensor:
 
 
 def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = ()) -> None:
-    behind = ""
+    preceding = ""
     for index, step in enumerate(trajectory.steps):
         prefix = prefix_of(agent.reader.contexts.format, trajectory.steps[: index + 1])
         assert step.value == pytest.approx(float(plain(agent.value_reader.cache.model, prefix)[-1, 0]), abs=1e-4)
@@ -47,7 +47,7 @@ def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = (
         assert len(texts) == len(set(texts))
         for candidate in step.candidates:
             ids = agent.reader.contexts.format.turn(
-                candidate.text, continues_message=continues_message(candidate.text, stop), preceding=behind
+                candidate.text, continues_message=continues_message(candidate.text, stop), preceding=preceding
             )
             # Before the last token, which ends the turn, whether or not it was reached.
             worth = float(plain(agent.value_reader.cache.model, prefix + ids[:-1])[-1, 0])
@@ -59,7 +59,7 @@ def check(agent: BestOfKAgent, trajectory: Trajectory, stop: tuple[str, ...] = (
             assert candidate.log_prob == pytest.approx(expected, abs=2e-4)
         best = max(step.candidates, key=lambda candidate: candidate.value or 0.0)
         assert (step.text, step.log_prob) == (best.text, best.log_prob)
-        behind = tail(step, (*trajectory.steps, step)[index + 1].observation)
+        preceding = tail(step, (*trajectory.steps, step)[index + 1].observation)
 
 
 @pytest.mark.parametrize(

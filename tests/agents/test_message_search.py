@@ -60,7 +60,7 @@ def make_agent(tokenizer: Any, **settings: Any) -> MessageSearchAgent:
     return MessageSearchAgent(EpisodeReader(policy, tokenizer, value=value, **{"max_new_tokens": 3} | settings), **own)
 
 
-def sampled(agent: Any, ids: list[int], uniform: np.ndarray, behind: str) -> tuple[str, float, int]:
+def sampled(agent: Any, ids: list[int], uniform: np.ndarray, preceding: str) -> tuple[str, float, int]:
     """A turn, token by token: its text, log-probability and number of tokens."""
     tokens: list[int] = []
     total = 0.0
@@ -71,9 +71,9 @@ def sampled(agent: Any, ids: list[int], uniform: np.ndarray, behind: str) -> tup
         if int(token[0, 0]) in agent.reader.contexts.format.end_ids:
             break
         tokens.append(int(token[0, 0]))
-        if any(mark in agent.reader.contexts.format.decode(tokens, behind) for mark in STOP):
+        if any(mark in agent.reader.contexts.format.decode(tokens, preceding) for mark in STOP):
             break
-    return agent.reader.contexts.format.decode(tokens, behind), total, len(tokens)
+    return agent.reader.contexts.format.decode(tokens, preceding), total, len(tokens)
 
 
 def written_out(agent: MessageSearchAgent, trajectory: Any, index: int) -> tuple[list[str], int]:
@@ -186,10 +186,10 @@ def test_beams_enough_for_the_whole_tree_find_the_best_of_all_messages(tokenizer
     for one in {"", *(agent.reader.contexts.format.decode([token], "") for token in tokens)}:
         step = Step("", one, continues_message=continues_message(one, STOP))
         ids = start + agent.reader.contexts.format.step(step, "", "")
-        behind = tail(step, "")
-        for other in {"", *(agent.reader.contexts.format.decode([token], behind) for token in tokens)}:
+        preceding = tail(step, "")
+        for other in {"", *(agent.reader.contexts.format.decode([token], preceding) for token in tokens)}:
             on = continues_message(other, STOP)
-            last = agent.reader.contexts.format.turn(other, continues_message=on, preceding=behind)[:-1]
+            last = agent.reader.contexts.format.turn(other, continues_message=on, preceding=preceding)[:-1]
             told[one, other] = ids + last
     value = values_of(agent, told)
     assert len(value) > 2_000

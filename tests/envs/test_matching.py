@@ -21,8 +21,8 @@ def test_an_environment_is_named_as_everywhere_and_a_misspelled_one_refused() ->
 
 def test_what_no_environment_knows_stays_as_it_is() -> None:
     assert matcher()(EPISODE, True).trajectory == EPISODE
-    said = matcher("tau2/airline")(EPISODE, True)
-    assert said.trajectory.env_id == "tau2/airline" and not said.found and said.trajectory.game == "box 3"
+    result = matcher("tau2/airline")(EPISODE, True)
+    assert result.trajectory.env_id == "tau2/airline" and not result.found and result.trajectory.game == "box 3"
 
 
 def test_an_environment_of_ones_own_finds_its_games(tmp_path: Path) -> None:
@@ -42,5 +42,5 @@ class Boxes(oreo.envs.TextEnv):
         return lambda trajectory, known: Matched(replace(trajectory, game=trajectory.game.upper()), known, found=True)
 """
     )
-    found = matcher(f"{file}:Boxes")(EPISODE, True)
-    assert found.found and found.trajectory.game == "BOX 3" and found.trajectory.env_id == f"{file}:Boxes"
+    result = matcher(f"{file}:Boxes")(EPISODE, True)
+    assert result.found and result.trajectory.game == "BOX 3" and result.trajectory.env_id == f"{file}:Boxes"

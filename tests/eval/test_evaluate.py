@@ -79,7 +79,7 @@ def test_how_episodes_were_graded_is_stored_counted_and_shown(tmp_path) -> None:
 
     with TrajectoryBuffer(tmp_path / "buffer") as buffer:
         evaluation = evaluate("math", Guesses(), env_kwargs={"limit": 3}, max_steps=8, into=buffer)
-        counts = {name: each["episodes"] for name, each in buffer.info()["by_grade"].items()}
+        counts = {name: entry["episodes"] for name, entry in buffer.info()["by_grade"].items()}
     assert evaluation.grades == counts == {"correct": 1, "no_answer": 1, "wrong": 1}
     assert evaluation.to_dict()["grades"] == evaluation.grades
     console = Console(width=80, record=True, file=open("/dev/null", "w"))

@@ -93,8 +93,8 @@ def walks(process: Process) -> list[Walk]:
     def onwards(state: str) -> list[Walk]:
         result = []
         for token, move in process[state].items():
-            rest = [[]] if move.state is None else onwards(move.state)
-            result += [[(state, token), *walk] for walk in rest]
+            tails = [[]] if move.state is None else onwards(move.state)
+            result += [[(state, token), *walk] for walk in tails]
         return result
 
     return onwards(next(iter(process)))

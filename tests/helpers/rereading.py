@@ -35,8 +35,8 @@ def check_against_rereading(
             ((logits / (temperature or 1.0)).log_softmax(-1), start) for start in np.flatnonzero(encoded.step_start)
         ]
     before = [*zip(trajectory.steps, trajectory.steps[1:], strict=False)]
-    behind = ["", *(tail(step, after.observation) for step, after in before)]
-    for step, end, (log_probs, start) in zip(trajectory.steps, behind, starts, strict=True):
+    preceding = ["", *(tail(step, after.observation) for step, after in before)]
+    for step, end, (log_probs, start) in zip(trajectory.steps, preceding, starts, strict=True):
         ids = turn_format.turn(step.text, continues_message=step.continues_message, preceding=end)
         if len(ids) > MAX_NEW_TOKENS:
             ids = ids[:-1]  # cut off: its end was not sampled

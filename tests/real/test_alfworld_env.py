@@ -108,12 +108,12 @@ def test_the_data_can_be_played_in_the_other_dialect(data: Path) -> None:
     other = {"put": "move", "move": "put"}[data.name]
     assert ALFWorldEnv(split="valid_seen", data=data, dialect=data.name).reset(seed=1)[1]["dialect"] == data.name
     translated = ALFWorldEnv(split="valid_seen", data=data, dialect=other)
-    said = [translated.reset(seed=1)[1]["dialect"]]
+    dialects = [translated.reset(seed=1)[1]["dialect"]]
     while not translated.won:
         action = translated.expert_action()
-        said.append(action.split()[0])
+        dialects.append(action.split()[0])
         assert translated.step(action)[4]["action_valid"]
-    assert said[0] == other and other in said
+    assert dialects[0] == other and other in dialects
 
 
 def test_the_hand_coded_expert_wins_nearly_all_games(data: Path) -> None:

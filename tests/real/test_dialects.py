@@ -28,7 +28,7 @@ def test_a_real_game_in_the_other_dialect_is_the_one_published_in_it(folders: di
     entries = open_split(folders[dialect], "valid_seen")
     assert len(entries) == 140
     for entry in entries:
-        game, other = (load_game(folders[each], entry.name) for each in (dialect, OTHER[dialect]))
+        game, other = (load_game(folders[name], entry.name) for name in (dialect, OTHER[dialect]))
         assert in_dialect(game, OTHER[dialect]) == other
         assert in_dialect(other, dialect) == game
 

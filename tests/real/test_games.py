@@ -81,7 +81,7 @@ def test_rooms_and_objects_divide_the_games_among_them(packed: Path) -> None:
 
 
 def test_the_simulator_says_every_sentence_that_people_wrote(packed: Path) -> None:
-    said = 0
+    refusals = 0
     for split in splits():
         env = ALFWorldEnv(split=split, data=packed, goals="human")
         assert env.games is not None
@@ -89,8 +89,8 @@ def test_the_simulator_says_every_sentence_that_people_wrote(packed: Path) -> No
             for number, goal in enumerate(human_goals(load_game(packed, name))):
                 observation, info = env.reset(seed=0, options={"game": name, "goal": number})
                 assert observation.endswith(f"\n\nYour task is to: {goal}") and info["task"] == goal
-                said += 1
-    assert said >= HUMAN_GOALS
+                refusals += 1
+    assert refusals >= HUMAN_GOALS
 
 
 def test_the_original_says_awkward_sentences_alike(packed: Path) -> None:

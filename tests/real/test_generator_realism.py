@@ -40,20 +40,20 @@ def test_words_and_marks_are_counted_as_the_published_figures_of_the_recorded_ex
 
 def test_realistic_games_stay_close_to_the_train_split(realism: Any, real: list[Any]) -> None:
     made = [realism.read(generate_game(index, **REALISTIC)) for index in range(500)]
-    found = realism.distances(real, made)
+    measured = realism.distances(real, made)
     for name in ("receptacles", "objects", "receptacles that open, %", "objects behind doors, %"):
-        assert found[name, "Kolmogorov–Smirnov"] < 0.1
-        assert abs(found[name, "difference of means, %"]) < 6
-    assert found["task types", "total variation"] < 0.07
-    assert found["receptacle kinds objects stand in", "total variation, mean over object kinds"] < 0.08
-    assert found["objects asked for", "total variation"] < 0.15
-    assert found["targets", "total variation"] < 0.12
+        assert measured[name, "Kolmogorov–Smirnov"] < 0.1
+        assert abs(measured[name, "difference of means, %"]) < 6
+    assert measured["task types", "total variation"] < 0.07
+    assert measured["receptacle kinds objects stand in", "total variation, mean over object kinds"] < 0.08
+    assert measured["objects asked for", "total variation"] < 0.15
+    assert measured["targets", "total variation"] < 0.12
 
 
 def test_realistic_rooms_have_the_furniture_of_the_real_ones(realism: Any, real: list[Any]) -> None:
-    known = {facts.game.floor_plan: facts for facts in real}
+    by_plan = {facts.game.floor_plan: facts for facts in real}
     checked = 0
-    for number, facts in enumerate(known.values()):
+    for number, facts in enumerate(by_plan.values()):
         plan = facts.game.floor_plan
         if plan == "FloorPlan420":  # its second basin is called a bathtub's and is a sink's
             continue

@@ -34,8 +34,8 @@ changes: dict[str, Callable[[Fraction], Fraction]] = {
 
 def annotations() -> list[tuple[str, str]]:
     """(expression, value) of every <<expression=value>>."""
-    found = [re.findall(r"<<([^<>=]*)=([^<>=]*)>>", problem["answer"]) for problem in gsm8k_problems()]
-    return [pair for pairs in found for pair in pairs]
+    annotations = [re.findall(r"<<([^<>=]*)=([^<>=]*)>>", problem["answer"]) for problem in gsm8k_problems()]
+    return [pair for pairs in annotations for pair in pairs]
 
 
 def test_every_gold_solution_is_correct_by_its_own_answer() -> None:

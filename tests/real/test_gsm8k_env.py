@@ -81,17 +81,17 @@ def test_the_calculator_answers_every_annotation_with_the_annotated_value() -> N
             env.reset(options={"game": game})
             gold = env.snapshot()[0].problem.solution
             annotated = re.findall(r"<<[^<>]*=([^<>]*)>>", gold)
-            said, turns, done = [], 0, False
+            computed, turns, done = [], 0, False
             while not done:
                 observation, reward, done, _, _ = env.step(env.expert_action())
-                said += [observation.removesuffix(">>")] if observation else []
+                computed += [observation.removesuffix(">>")] if observation else []
                 turns += 1
-            assert reward == 1 and len(said) == len(annotated)
-            assert [calculate(each) for each in said] == [calculate(each) for each in annotated]
-            causes.update(cause(one, other) for one, other in zip(said, annotated, strict=True) if one != other)
+            assert reward == 1 and len(computed) == len(annotated)
+            assert [calculate(text) for text in computed] == [calculate(calculation) for calculation in annotated]
+            causes.update(cause(one, other) for one, other in zip(computed, annotated, strict=True) if one != other)
             without = re.compile(r"=[^<>]*>>")
             assert without.sub("", env.message).split() == without.sub("", gold).split()
-            answered, longest = answered + len(said), max(longest, turns)
+            answered, longest = answered + len(computed), max(longest, turns)
     assert answered == ANNOTATIONS and causes == WRITTEN_DIFFERENTLY
     assert longest <= MathEnv.max_steps, "the step limit leaves room for every solution"
     print(
@@ -99,11 +99,11 @@ def test_the_calculator_answers_every_annotation_with_the_annotated_value() -> N
     )
 
 
-def cause(said: str, annotated: str) -> str:
+def cause(computed: str, annotated: str) -> str:
     if "/" in annotated:
         return "left as a fraction: 3/4=3/4"
     if annotated.endswith("0"):
         return "zeros at the end: 18+9=27.00"
     if annotated.startswith("."):
         return "no zero before the point: 2/10=.2"
-    return f"{Fraction(said)} for {annotated}"
+    return f"{Fraction(computed)} for {annotated}"

@@ -30,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Qwen 2 with grouped heads and tied embeddings, whose tokens are bytes."""
     marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    bpe = Tokenizer(models.BPE(vocab={each: index for index, each in enumerate(alphabet)}, merges=[]))
+    bpe = Tokenizer(models.BPE(vocab={character: index for index, character in enumerate(alphabet)}, merges=[]))
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"[0-9]|[^0-9]+"), "isolated"),
@@ -76,9 +76,9 @@ def test_a_model_with_a_chat_template_collects_trains_and_is_evaluated(model, st
     buffer, trained = tmp_path / "buffer", tmp_path / "trained"
     oreo("collect", *world, "--split", "train", "--agent", model, "--episodes", 40, "--into", buffer)
     stored = list(TrajectoryBuffer(buffer, create=False))
-    assert len(stored) == 40 and len({each.game for each in stored}) <= 20
+    assert len(stored) == 40 and len({episode.game for episode in stored}) <= 20
     if step != "solution":
-        assert any(one.continues_message for each in stored for one in each.steps), (
+        assert any(one.continues_message for episode in stored for one in episode.steps), (
             "a turn ends at a step, the message not"
         )
 

@@ -58,10 +58,10 @@ def test_without_paths_the_right_game_is_found_or_several_are_named(games: Path,
     match = matcher(data=games)
     for name in ("with", "without"):
         import_files([tmp_path / name], tmp_path / f"{name}-games", match=match, won=True)
-    named, found = (list(TrajectoryBuffer(tmp_path / f"{name}-games")) for name in ("with", "without"))
-    for one, other in zip(named, found, strict=True):
+    named, unnamed = (list(TrajectoryBuffer(tmp_path / f"{name}-games")) for name in ("with", "without"))
+    for one, other in zip(named, unnamed, strict=True):
         assert other.game == one.game or one.game in other.extra["imported_from"]["games"]  # type: ignore[operator]
-    assert sum(not trajectory.game for trajectory in found) <= max(1, count // 100)
+    assert sum(not trajectory.game for trajectory in unnamed) <= max(1, count // 100)
 
 
 @pytest.mark.parametrize("source", REACT, ids=lambda path: path.stem)

@@ -60,12 +60,12 @@ def test_it_wins_train_games_and_from_no_state_of_a_recorded_episode_does_the_ep
         simulator.reset(game)
         for command in commands[: number % len(commands)]:
             simulator.step(command)
-        here, plan = simulator.snapshot(), shortest_plan(simulator)
+        snapshot, plan = simulator.snapshot(), shortest_plan(simulator)
         for command in commands[number % len(commands) :]:
             simulator.step(command)
         if simulator.won:
             compared += 1
             assert plan is not None and len(plan) <= len(commands) - number % len(commands), game.name
-        simulator.restore(here)
+        simulator.restore(snapshot)
         check_win(simulator, plan)
     assert compared > 0.9 * (number + 1)

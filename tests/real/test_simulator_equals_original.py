@@ -105,10 +105,10 @@ def busy_command(commands: list[str], rng: random.Random) -> str:
     return rng.choice(doing if doing and rng.random() < 0.6 else commands)
 
 
-def outcome(engine: Engine, said: str) -> dict[str, object]:
+def outcome(engine: Engine, reply: str) -> dict[str, object]:
     facts = [fact for fact in engine.facts() if not fact.startswith("new-axiom@")]
     return {
-        "said": said,
+        "said": reply,
         "commands": engine.admissible_commands(),
         "won": engine.won,
         "valid": engine.valid,
@@ -126,9 +126,9 @@ def steps_until_they_differ(simulator: Simulator, original: Engine, game: Game) 
 
     def step(command: str) -> None:
         walked.append(command)
-        said = simulator.step(command)
-        assert outcome(simulator, said) == outcome(original, original.step(command)), (game.name, walked)
-        explorer.observe(command.strip(), said)
+        reply = simulator.step(command)
+        assert outcome(simulator, reply) == outcome(original, original.step(command)), (game.name, walked)
+        explorer.observe(command.strip(), reply)
 
     for _ in range(STEPS_BEFORE):
         step(busy_command(simulator.admissible_commands(), rng))
@@ -175,11 +175,11 @@ def test_recorded_episodes_replay_word_for_word_and_are_won(
         first, *turns = [turn["value"] for turn in episode["conversations"]]
         assert simulator.reset(game_of(games[episode["gamefile"]], "put")) == first
         for action, recorded in zip(turns[0::2], [*turns[1::2], None], strict=False):
-            said = simulator.step(action)
+            reply = simulator.step(action)
             steps += 1
             assert simulator.valid, (episode["gamefile"], action)
             # Whoever recorded these cut the first sentence off, and the last observation.
-            assert recorded is None or re.sub(r"^You arrive at loc \d+\. ", "", said) == recorded
+            assert recorded is None or re.sub(r"^You arrive at loc \d+\. ", "", reply) == recorded
         assert simulator.won, episode["gamefile"]
     assert replayed >= len(chosen) - 1
     record_property("recorded episodes replayed", replayed)

@@ -55,8 +55,8 @@ def recorded() -> list[Trajectory]:
 @needs_games
 @needs_trajectories
 def test_every_recorded_win_is_one_and_repaired_episodes_reproduce(data: Path) -> None:
-    there = {str(path.relative_to(data)) for path in data.rglob("game.tw-pddl")}
-    episodes = [episode for episode in recorded() if episode.game in there]
+    names = {str(path.relative_to(data)) for path in data.rglob("game.tw-pddl")}
+    episodes = [episode for episode in recorded() if episode.game in names]
     assert len(episodes) >= GAMES
     with Verifier(env_kwargs={"data": str(data)}) as verifier:
         for episode in episodes:

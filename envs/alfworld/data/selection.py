@@ -30,6 +30,41 @@ def check_task_types(task_types: str | Sequence[str] | None) -> tuple[str, ...]:
     return chosen
 
 
+def split_task_types(split: str) -> tuple[str, tuple[str, ...]]:
+    """A split's name as (the split, its task types), for studies of task types that training never sees.
+
+    `train_without_pick_two_obj_and_place` are the games of train of the five other types, and
+    `valid_seen_only_pick_two_obj_and_place` those of valid_seen of this one.
+
+    Raises:
+        UsageError: an unknown task type.
+    """
+    if not isinstance(split, str):
+        return split, TASK_TYPES
+    for word, held_out in (("_without_", True), ("_only_", False)):
+        base, mark, task_type = split.partition(word)
+        if mark:
+            (named,) = check_task_types(task_type)
+            return base, without_task_types(TASK_TYPES, named) if held_out else (named,)
+    return split, TASK_TYPES
+
+
+def without_task_types(task_types: Sequence[str], held_out: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The task types but for those that are held out.
+
+    Raises:
+        UsageError: an unknown one, or none is left.
+    """
+    taken = () if held_out is None else check_task_types(held_out)
+    remaining = tuple(task_type for task_type in task_types if task_type not in taken)
+    if not remaining:
+        raise UsageError(
+            f"no task type is left: task_types, the split and except_task_types={held_out!r} exclude each other; "
+            f"{did_you_mean('', TASK_TYPES)}"
+        )
+    return remaining
+
+
 def check_floor_plans(floor_plans: FloorPlans | None) -> tuple[str, ...] | None:
     """Rooms and floor plans by their full names, each once: `["kitchen", 301]` -> ("Kitchen", "FloorPlan301").
 

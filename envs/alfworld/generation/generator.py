@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def game_by_name(name: str) -> Game:
     return _generate(parse_name(name))
 
 
+@lru_cache(maxsize=128)  # one after the other, several agents play the same games, or one plays them several times
 def _generate(settings: GeneratorSettings) -> Game:
     name = str(settings)
     if settings.expert_steps is not None:

@@ -58,11 +58,11 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         return [SetAside("it has no turn of an agent")]
     extra = checked(row.get("extra") or {}, "extra", dict)
     told = extra.get(INFO)
-    known = isinstance(told, dict) or extra.get("reward") is not None
+    outcome_known = isinstance(told, dict) or extra.get("reward") is not None
     reward = number(extra.get("reward") or 0.0, "extra.reward")
     won = reward >= WHOLE
     agent = checked(row.get("agent") or {}, "agent", dict)
-    rest = {name: value for name, value in extra.items() if name not in (INFO, "reward")}
+    other_fields = {name: value for name, value in extra.items() if name not in (INFO, "reward")}
     trajectory = Trajectory(
         reading.env,
         with_outcome(conversation.steps, reward),
@@ -71,9 +71,9 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         not won,
         won,
         agent=str(agent.get("name") or ""),
-        extra=joined(besides({**row, "extra": rest or None}, "steps"), conversation.extra),
+        extra=joined(besides({**row, "extra": other_fields or None}, "steps"), conversation.extra),
     )
-    return [Episode(with_told(trajectory, told), known)]
+    return [Episode(with_told(trajectory, told), outcome_known)]
 
 
 def _messages(step: Any, where: str) -> list[Message]:
@@ -98,9 +98,11 @@ def _messages(step: Any, where: str) -> list[Message]:
     observation = checked(step.get("observation") or {}, f"{where}.observation", dict)
     for at, result in enumerate(checked(observation.get("results") or [], f"{where}.observation.results", list)):
         place = f"{where}.observation.results[{at}]"
-        said = text_of(field(result, "content", object, place) if has(result, "content") else None, f"{place}.content")
+        answer = text_of(
+            field(result, "content", object, place) if has(result, "content") else None, f"{place}.content"
+        )
         # Told apart from a step of the user's by what is always there, if only as null.
-        messages.append(Message(ENVIRONMENT, said, extra={"result": besides(result, "content")}))
+        messages.append(Message(ENVIRONMENT, answer, extra={"result": besides(result, "content")}))
     return messages
 
 
@@ -126,7 +128,7 @@ def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
             if not message.imitate:
                 step["is_copied_context"] = True
             steps.append(step | {name: value for name, value in extra.items() if name in _STEP})
-        rest = trajectory.extra.get("extra")
+        other_fields = trajectory.extra.get("extra")
         own = trajectory.extra.get("agent")
         agent = own if isinstance(own, dict) else {}
         yield {
@@ -135,7 +137,7 @@ def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
             "agent": {"version": "1", **agent, "name": trajectory.agent or "agent"},
             "steps": steps,
             "extra": {
-                **(json.loads(json.dumps(rest)) if isinstance(rest, dict) else {}),
+                **(json.loads(json.dumps(other_fields)) if isinstance(other_fields, dict) else {}),
                 "reward": trajectory.episode_return,
                 INFO: told_of(trajectory),
             },

@@ -51,10 +51,10 @@ def speaker(role: Any, where: str) -> str:
     Raises:
         Misfit: a role that is not known.
     """
-    known = SPEAKERS.get(role.lower()) if isinstance(role, str) else None
-    if known is None:
+    name = SPEAKERS.get(role.lower()) if isinstance(role, str) else None
+    if name is None:
         raise Misfit(f"{where} is {role!r:.40}, expected one of {', '.join(SPEAKERS)}")
-    return known
+    return name
 
 
 def text_of(content: Any, where: str) -> str:
@@ -89,23 +89,23 @@ def take_apart(messages: Sequence[Message], reading: Reading, instructed: int | 
     if count:
         extra["instruction"] = [_as_record(message) for message in messages[:count]]
     steps: list[Step] = []
-    said: list[str] = []
+    heard: list[str] = []
     turns: dict[str, Any] = {}
     observations: dict[str, Any] = {}
     for message in messages[count:]:
         place = str(len(steps))
         if message.speaker != AGENT:
-            said.append(message.text)
+            heard.append(message.text)
             if message.extra:
                 observations.setdefault(place, []).append(message.extra)
             continue
-        action, turn = reading.said(message.text)
-        steps.append(Step("\n".join(said), action, turn=turn, imitate=message.imitate))
+        action, turn = reading.action_and_turn(message.text)
+        steps.append(Step("\n".join(heard), action, turn=turn, imitate=message.imitate))
         if message.extra:
             turns[place] = message.extra
-        said = []
+        heard = []
     extra |= {name: value for name, value in (("turns", turns), ("observations", observations)) if value}
-    return Conversation(tuple(steps), "\n".join(said), extra)
+    return Conversation(tuple(steps), "\n".join(heard), extra)
 
 
 def instructions(messages: Sequence[Message]) -> int:

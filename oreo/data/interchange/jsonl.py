@@ -37,18 +37,18 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
     values: dict[str, Any] = {name: row[name] for name in names & set(row) if row[name] is not None}
     for name in _OBJECTS:
         values[name] = json.dumps(_object(values.get(name, {}), name))
-    known = "won" in values
+    outcome_known = "won" in values
     values = _defaults(Trajectory) | {"env_id": reading.env, "final_observation": "", "won": False} | values
     values.setdefault("terminated", values["won"])
     values.setdefault("truncated", not values["terminated"])
     values["steps"] = steps
     trajectory = from_record(checked_record(values))
-    if known and not any("reward" in step for step in row["steps"]):
+    if outcome_known and not any("reward" in step for step in row["steps"]):
         trajectory = replace(trajectory, steps=with_outcome(trajectory.steps, float(trajectory.won)))
     more = besides(row, *names, "length", "episode_return")
     if more:
         trajectory = replace(trajectory, extra=joined(more, trajectory.extra))
-    return [Episode(trajectory, known)]
+    return [Episode(trajectory, outcome_known)]
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:

@@ -98,8 +98,8 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
     won = told.get("won")
     seed = metadata.get("seed")
     steps = []
-    for observation, said, reward in zip(seen, actions, rewards, strict=False):
-        action, turn = reading.said(said)
+    for observation, text, reward in zip(seen, actions, rewards, strict=False):
+        action, turn = reading.action_and_turn(text)
         steps.append(Step(observation, action, reward, turn=turn))
     values = {name: told[name] for name in _OWN if isinstance(told.get(name), str)}
     trajectory = Trajectory(

@@ -45,8 +45,8 @@ def _write_math(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
     for trajectory in trajectories:
         steps = trajectory.steps
         prompt = steps[0].observation if steps else trajectory.task
-        said = "".join(("" if at == 0 else step.observation) + step.text for at, step in enumerate(steps))
-        yield {"prompt": prompt, "response": said, "reward": trajectory.episode_return}
+        response = "".join(("" if at == 0 else step.observation) + step.text for at, step in enumerate(steps))
+        yield {"prompt": prompt, "response": response, "reward": trajectory.episode_return}
 
 
 def _fits_math(row: Any) -> bool:
@@ -85,8 +85,8 @@ def _write_alfworld(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, An
     roles = {AGENT: "assistant", ENVIRONMENT: "user"}
     for trajectory in trajectories:
         messages, _ = put_together(trajectory)
-        said = [{"role": roles.get(message.speaker, "system"), "content": message.text} for message in messages]
-        yield {"conversations": said, "reward": trajectory.episode_return}
+        conversation = [{"role": roles.get(message.speaker, "system"), "content": message.text} for message in messages]
+        yield {"conversations": conversation, "reward": trajectory.episode_return}
 
 
 def _fits_alfworld(row: Any) -> bool:

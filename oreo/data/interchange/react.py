@@ -32,13 +32,13 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
     first, *turns = _TURN.split(text)
     observation, thoughts, steps = first.strip(), [], []
     for turn in turns:
-        said, _, answer = turn.partition("\n")
-        said, answer = said.strip(), answer.strip()
-        if _THOUGHT.match(said) and answer.lower() in _HEARD:
-            thoughts.append(said)
+        utterance, _, answer = turn.partition("\n")
+        utterance, answer = utterance.strip(), answer.strip()
+        if _THOUGHT.match(utterance) and answer.lower() in _HEARD:
+            thoughts.append(utterance)
             continue
-        whole = "\n".join([*thoughts, f"Action: {said}"]) if thoughts and reading.thoughts else None
-        steps.append(Step(observation, said, turn=whole))
+        whole = "\n".join([*thoughts, f"Action: {utterance}"]) if thoughts and reading.thoughts else None
+        steps.append(Step(observation, utterance, turn=whole))
         observation, thoughts = answer, []
     if not steps:
         return [SetAside("it has no action")]

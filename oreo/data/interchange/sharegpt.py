@@ -86,15 +86,15 @@ def read_row(row: Any, reading: Reading, instructed: int | None = None) -> Itera
     if not conversation.steps:
         return [SetAside("it has no turn of an agent")]
     game = next((checked(row[name], name, str) for name in _GAME if row.get(name) is not None), "")
-    known = row.get("reward") is not None
-    reward = number(row["reward"], "reward") if known else 0.0
+    outcome_known = row.get("reward") is not None
+    reward = number(row["reward"], "reward") if outcome_known else 0.0
     extra = joined(besides(row, "conversations", "reward", *_GAME), conversation.extra, prefix)
     won = reward >= WHOLE
     steps = with_outcome(conversation.steps, reward)
     trajectory = Trajectory(
         reading.env, steps, conversation.final_observation, won, not won, won, game=game, extra=extra
     )
-    return [Episode(trajectory, known)]
+    return [Episode(trajectory, outcome_known)]
 
 
 def rows_of(trajectories: Iterable[Trajectory], *, loss: bool = False) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from oreo.errors import DataError
+from oreo.json_text import parse
 
 MOST_BYTES = 64 << 20
 """Of one row, unpacked."""
@@ -279,14 +280,14 @@ def _size_of_value(held: bytearray) -> int | None:
 def _parsed(text: bytes) -> tuple[Any, str]:
     """The value of a JSON text, and what is wrong with it."""
     try:
-        return json.loads(text.decode("utf-8")), ""
+        return parse(text.decode("utf-8")), ""
     except UnicodeDecodeError as error:
         return None, f"it is not UTF-8 ({error.reason}, byte {error.start})"
     except RecursionError:
         return None, "it is nested too deeply"
     except json.JSONDecodeError as error:
         return None, f"it is no JSON ({error.msg}, character {error.pos})"
-    except ValueError as error:  # a number of more digits than Python reads
+    except ValueError as error:  # a number of more digits than Python reads, or too many values
         return None, f"it is no JSON that can be read ({str(error).split(';')[0]})"
 
 

@@ -50,7 +50,7 @@ class Reading:
     thoughts: bool = True
     """False: keep only the actions of turns."""
 
-    def said(self, text: str) -> tuple[str, str | None]:
+    def action_and_turn(self, text: str) -> tuple[str, str | None]:
         """The action in a turn, and the turn as it is stored: None where it is the action.
 
         A turn in which the pattern alone finds the action ends in a line "Action: …", so that whoever is trained on it
@@ -186,6 +186,6 @@ def joined(fields: dict[str, Any], *made: dict[str, Any]) -> dict[str, Any]:
     return {f"row.{name}" if name in own else name: value for name, value in fields.items()} | own
 
 
-def besides(row: dict[str, Any], *known: str) -> dict[str, Any]:
+def besides(row: dict[str, Any], *names: str) -> dict[str, Any]:
     """The fields of a row that are not among these and hold something, for `extra`."""
-    return {str(name): plain(value) for name, value in row.items() if name not in known and value is not None}
+    return {str(name): plain(value) for name, value in row.items() if name not in names and value is not None}

@@ -417,3 +417,23 @@ def test_what_is_no_snapshot_is_refused(snapshot: Any) -> None:
     env.reset(seed=0)
     with pytest.raises(UsageError, match="takes what snapshot"):
         env.restore(snapshot)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"except_task_types": ["pick_two_obj_and_place", "look_at_obj_in_light"]},
+        {"split": "generated_without_pick_two_obj_and_place", "except_task_types": "look_at_obj_in_light"},
+    ],
+)
+def test_task_types_that_are_held_out_are_never_played(settings: dict[str, Any]) -> None:
+    env = ALFWorldEnv(**settings)
+    played = {env.reset(seed=seed)[1]["task_type"] for seed in range(40)}
+    assert played == set(TASK_TYPES) - {"pick_two_obj_and_place", "look_at_obj_in_light"}
+
+
+def test_a_task_type_alone_is_a_split_of_its_own() -> None:
+    env = ALFWorldEnv(split="generated_unseen_only_look_at_obj_in_light")
+    assert {env.reset(seed=seed)[1]["task_type"] for seed in range(10)} == {"look_at_obj_in_light"}
+    with pytest.raises(UsageError, match="no task type is left"):
+        ALFWorldEnv(split="generated_only_look_at_obj_in_light", task_types="pick_two_obj_and_place")

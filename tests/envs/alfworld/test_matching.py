@@ -74,9 +74,9 @@ def matched(data: Path | None, trajectory: Trajectory, outcome_known: bool = Tru
 def test_the_last_folders_of_a_path_name_the_game(path: str, data: Path) -> None:
     name = games(data)[0]
     given = path.format(name.replace("/", "\\") if "\\" in path else name)
-    found = matched(data, replace(played(data, name), game=given))
-    told = found.trajectory
-    assert found.found and told.game == name and told.env_kwargs == {"split": "train"}
+    result = matched(data, replace(played(data, name), game=given))
+    told = result.trajectory
+    assert result.found and told.game == name and told.env_kwargs == {"split": "train"}
     assert (told.task_type, told.dialect) == (name.split("/")[2].split("-")[0], "put") and told.task
 
 
@@ -92,9 +92,9 @@ def test_without_a_path_first_observation_and_task_tell(welcome: bool, data: Pat
 
 def test_two_games_that_fit_are_named_and_none_is_taken(data: Path) -> None:
     _, one, other = games(data)
-    found = matched(data, played(data, one))
-    assert not found.found and set(found.games) == {one, other} and found.trajectory.game == ""
-    assert found.trajectory.task and found.trajectory.dialect in ("put", "")
+    result = matched(data, played(data, one))
+    assert not result.found and set(result.games) == {one, other} and result.trajectory.game == ""
+    assert result.trajectory.task and result.trajectory.dialect in ("put", "")
 
 
 def test_of_games_that_begin_alike_the_one_is_taken_in_which_all_is_as_recorded(data: Path, tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_of_games_that_begin_alike_the_one_is_taken_in_which_all_is_as_recorded(
 
 def test_a_game_that_is_not_there_keeps_its_name_and_is_not_found(data: Path) -> None:
     path = "json_2.1.1/valid_seen/pick_and_place_simple-Mug-None-Desk-9/trial_T9/game.tw-pddl"
-    found = matched(data, replace(played(data, games(data)[0]), game=f"/x/{path}"))
-    assert not found.found and not found.games and found.trajectory.game == path
-    assert found.trajectory.task_type == "pick_and_place_simple"
+    result = matched(data, replace(played(data, games(data)[0]), game=f"/x/{path}"))
+    assert not result.found and not result.games and result.trajectory.game == path
+    assert result.trajectory.task_type == "pick_and_place_simple"
 
 
 def test_without_data_what_the_episode_says_itself_is_kept(
@@ -130,8 +130,8 @@ def test_without_data_what_the_episode_says_itself_is_kept(
     episode = played(data, games(data)[0])
     monkeypatch.delenv("ALFWORLD_DATA", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    found = matched(None, episode)
-    assert not found.found and found.trajectory.game == "" and found.trajectory.task and found.trajectory.won
+    result = matched(None, episode)
+    assert not result.found and result.trajectory.game == "" and result.trajectory.task and result.trajectory.won
     with pytest.raises(DataError, match="nowhere"):
         matcher(tmp_path / "nowhere")
 
@@ -150,8 +150,8 @@ def test_an_outcome_that_is_not_known_is_played(data: Path) -> None:
 def test_the_other_dialect_is_known_by_its_actions(data: Path) -> None:
     name = games(data)[0]
     episode = replace(played(data, name), game=name, dialect="put", won=False)
-    found = matched(data, replace(translate(episode, "move"), dialect=""), False)
-    assert found.trajectory.dialect == "move" and found.trajectory.won
+    result = matched(data, replace(translate(episode, "move"), dialect=""), False)
+    assert result.trajectory.dialect == "move" and result.trajectory.won
 
 
 def test_an_action_of_the_other_dialect_that_was_refused_tells_nothing(data: Path) -> None:
@@ -167,9 +167,9 @@ def test_generated_games_are_found_by_name(data: Path) -> None:
     env = oreo.envs.make("alfworld", split="generated")
     observation, info = env.reset(seed=5)
     episode = Trajectory("", (Step(observation, "look"),), "", False, True, False, game=info["game"])
-    found = any_matcher()(episode, True)
-    assert found.found and found.trajectory.env_id == "oreo/ALFWorld-v0"
-    assert found.trajectory.env_kwargs == {"split": "generated"} and found.trajectory.task == info["task"]
+    result = any_matcher()(episode, True)
+    assert result.found and result.trajectory.env_id == "oreo/ALFWorld-v0"
+    assert result.trajectory.env_kwargs == {"split": "generated"} and result.trajectory.task == info["task"]
 
 
 def test_what_is_not_alfworlds_is_left_alone() -> None:

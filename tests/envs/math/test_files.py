@@ -39,6 +39,23 @@ def test_gsm8k_is_a_folder_of_splits_or_a_file_and_ids_are_the_same(tmp_path: Pa
     assert won(f"gsm8k:{tmp_path}") and won(f"gsm8k:{tmp_path}", tool="calculator")
 
 
+@pytest.mark.parametrize(
+    ("rows", "length", "message"),
+    [
+        (1 << 21, 1, r"it says it has 2,097,152 rows"),
+        (2000, 200_000, r"its texts have more than 268,435,456 characters"),
+    ],
+)
+def test_a_small_parquet_file_that_unpacks_to_gigabytes_is_refused(
+    tmp_path: Path, rows: int, length: int, message: str
+) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["1" * length]))
+    pq.write_table(pa.table({"question": column, "answer": column}), tmp_path / "x.parquet", compression="zstd")
+    assert (tmp_path / "x.parquet").stat().st_size < 1 << 20
+    with pytest.raises(DataError, match=message):
+        problems(f"jsonl:{tmp_path / 'x.parquet'}")
+
+
 def test_shards_of_a_split_are_one_and_their_rows_are_counted_through(tmp_path: Path) -> None:
     write(tmp_path / "train-00000-of-00002.parquet", GSM8K[:3])
     write(tmp_path / "train-00001-of-00002.parquet", GSM8K[3:])

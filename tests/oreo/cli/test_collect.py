@@ -82,8 +82,8 @@ def oreo(capfd, monkeypatch, tmp_path) -> Oreo:
 
 def stored(folder: str | Path) -> list[Trajectory]:
     """What is in a buffer, whatever the order in which it came and the time."""
-    episodes = [dataclasses.replace(each, created="") for each in TrajectoryBuffer(folder, create=False)]
-    return sorted(episodes, key=lambda each: (each.seed, repr(each.steps)))
+    episodes = [dataclasses.replace(episode, created="") for episode in TrajectoryBuffer(folder, create=False)]
+    return sorted(episodes, key=lambda episode: (episode.seed, repr(episode.steps)))
 
 
 PLAYING = ["collect", "--env", GUESS, "--agent", "random", "--max-steps", 5, "--json"]

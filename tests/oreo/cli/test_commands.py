@@ -20,8 +20,9 @@ from oreo.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "envs", "agents", "check-model"]
-COMMANDS += ["recipes", "recipes show"]
-COMMANDS += [f"buffer {word}" for word in ("filter", "merge", "split", "dedup", "sample", "head", "verify")]
+COMMANDS += ["recipes", "recipes show", "envs list", "envs info", "envs check", "envs new"]
+COMMANDS += [f"buffer {word}" for word in ("filter", "merge", "split", "dedup", "sample", "head", "verify", "import")]
+COMMANDS += ["buffer export", "buffer formats"]
 COMMANDS += ["buffer info", "buffer check", "buffer translate", "games generate", "games info", "games pack"]
 
 
@@ -212,11 +213,11 @@ def test_several_episodes_of_each_game_differ_in_the_agents_draws(oreo, tmp_path
     assert oreo("collect", *arguments, "--episodes", 3, "--into", "once")[0] == 0
     several = list(TrajectoryBuffer(tmp_path / "several", create=False))
     once = list(TrajectoryBuffer(tmp_path / "once", create=False))
-    by_game = Counter(each.seed for each in several)
-    assert sorted(by_game.values()) == [1, 3, 3] and set(by_game) == {each.seed for each in once}
-    said = {(each.seed, *(step.action for step in each.steps)) for each in several}
-    assert len(said) == 7, "no two episodes of a game are the same"
-    assert said > {(each.seed, *(step.action for step in each.steps)) for each in once}
+    by_game = Counter(episode.seed for episode in several)
+    assert sorted(by_game.values()) == [1, 3, 3] and set(by_game) == {episode.seed for episode in once}
+    played = {(episode.seed, *(step.action for step in episode.steps)) for episode in several}
+    assert len(played) == 7, "no two episodes of a game are the same"
+    assert played > {(episode.seed, *(step.action for step in episode.steps)) for episode in once}
 
 
 def test_several_processes_collect_what_one_collects(oreo, tmp_path) -> None:
@@ -226,7 +227,9 @@ def test_several_processes_collect_what_one_collects(oreo, tmp_path) -> None:
         arguments = ("--agent", "expert", "--noise", 0.3, "--episodes", 12, "--into", workers, "--workers", workers)
         code, printed, _ = oreo("collect", *arguments, "--json")
         assert code == 0 and json.loads(printed)["collected"] == 12
-    alone, together = ({each.seed: each.steps for each in TrajectoryBuffer(tmp_path / name)} for name in ("1", "2"))
+    alone, together = (
+        {episode.seed: episode.steps for episode in TrajectoryBuffer(tmp_path / name)} for name in ("1", "2")
+    )
     assert alone == together and len(alone) == 12
 
 
@@ -288,12 +291,12 @@ def test_ctrl_c_is_one_line_that_says_what_is_kept_and_it_is(tmp_path) -> None:
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, ""), error
-    said = re.fullmatch(r"oreo: stopped; (\d+) episodes are kept in b; the same command with --resume goes on\n", error)
-    assert said, error
+    told = re.fullmatch(r"oreo: stopped; (\d+) episodes are kept in b; the same command with --resume goes on\n", error)
+    assert told, error
     from oreo.data.buffer import TrajectoryBuffer
 
     with TrajectoryBuffer(tmp_path / "b", create=False) as stored:
-        assert len(stored) == int(said[1]) > 0
+        assert len(stored) == int(told[1]) > 0
 
 
 def test_a_reader_who_has_enough_is_no_error(tmp_path) -> None:

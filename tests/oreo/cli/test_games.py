@@ -74,7 +74,7 @@ def test_games_of_a_split_are_drawn_from_the_seed(oreo, tmp_path, monkeypatch) -
     drawn = []
     for seed in (0, 1):
         assert oreo("collect", "--split", "train", "--episodes", 5, "--seed", seed, "--into", f"b{seed}")[0] == 0
-        drawn.append([each.game for each in TrajectoryBuffer(tmp_path / f"b{seed}")])
+        drawn.append([episode.game for episode in TrajectoryBuffer(tmp_path / f"b{seed}")])
         _, printed, _ = oreo("watch", "--agent", "expert", "--split", "train", "--seed", seed, "--delay", 0)
         drawn.append(printed.splitlines()[1])
     assert len(set(drawn[0])) == len(set(drawn[2])) == 5

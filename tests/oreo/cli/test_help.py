@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer.main
 
 from helpers.commands import run_oreo
+from oreo.agents.registry import CHOICES
+from oreo.cli import app
 from oreo.training.recipe import recipe_names
 
 GROUPS = {
@@ -41,5 +46,23 @@ def test_the_help_of_train_names_the_methods_that_small_models_bring_settings_fo
 def test_few_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     run_oreo("eval", "--help")
     shown = capsys.readouterr().out
-    for choices in ("sample|best-of|admissible|plan|beam|best|vote", "simulator|textworld", "put|move"):
+    for choices in ("|".join(CHOICES), "simulator|textworld", "put|move"):
         assert choices in shown
+
+
+def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and group of commands, as what is typed."""
+    group = group or typer.main.get_command(app)
+    yield words
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name))
+
+
+def test_all_commands_write_their_options_in_one_style(capsys: pytest.CaptureFixture[str]) -> None:
+    """Types as they are typed and not as Python has them, defaults without parentheses, sentences to their ends."""
+    several = list(commands())
+    assert ("buffer", "merge") in several and ("games", "generate") in several
+    for words in several:
+        assert run_oreo(*words, "--help") == 0
+        options = capsys.readouterr().out.partition("\n")[2]
+        assert not re.search(r"list\[| range>|<[^<>\n]*\||default: \(|\w\.\.\.$", options, re.MULTILINE), words

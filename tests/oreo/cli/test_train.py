@@ -28,10 +28,10 @@ WRONG_SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "message"), WRONG_SETTINGS, ids=lambda each: " ".join(each)[:30])
+@pytest.mark.parametrize(("settings", "message"), WRONG_SETTINGS, ids=lambda word: " ".join(word)[:30])
 def test_a_wrong_setting_of_training_is_one_line_that_says_what_is_expected(oreo, settings, message) -> None:
     assert oreo("collect", "--env", GUESS, "--agent", "expert", "--episodes", 1, "--into", "b")[0] == 0
-    given = [each for setting in settings for each in ("--set", setting)]
+    given = [word for setting in settings for word in ("--set", setting)]
     code, out, error = oreo("train", "b", "--output", "o", *given)
     assert (code, out, error.count("\n")) == (2, "", 1) and message in error
     assert not Path("o").exists()
@@ -40,7 +40,7 @@ def test_a_wrong_setting_of_training_is_one_line_that_says_what_is_expected(oreo
 @pytest.mark.parametrize("no", ["False", "false", "FALSE"])
 def test_settings_are_switched_off_in_any_case(oreo, no: str) -> None:
     assert oreo("collect", "--env", GUESS, "--agent", "expert", "--episodes", 2, "--into", "b")[0] == 0
-    off = [each for name in ("bf16", "packed", "checkpoint_activations") for each in ("--set", f"{name}={no}")]
+    off = [word for name in ("bf16", "packed", "checkpoint_activations") for word in ("--set", f"{name}={no}")]
     code, _, error = oreo("train", "b", "--method", "sft", "--epochs", 1, "--output", "o", *off, "--json")
     assert code == 0, error
     stored = json.loads(Path("o", "config.json").read_text())

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oreo.data.buffer import MANIFEST, TrajectoryBuffer
+from oreo.data.buffer import MANIFEST, TrajectoryBuffer, check_place
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
 
@@ -133,8 +133,8 @@ def test_a_killed_writer_loses_at_most_the_episode_in_flight(tmp_path: Path) -> 
         if int(line) >= 18:
             break
     os.kill(writer.pid, signal.SIGKILL)
-    rest = writer.communicate()[0].split()
-    stored = int(rest[-1]) + 1 if rest else 19
+    output = writer.communicate()[0].split()
+    stored = int(output[-1]) + 1 if output else 19
     reader = TrajectoryBuffer(tmp_path, create=False)
     seen = names(reader)
     assert seen == [f"a{index:05d}" for index in range(len(seen))]
@@ -241,6 +241,17 @@ def test_a_folder_of_other_things_is_refused(create: bool, tmp_path: Path) -> No
         TrajectoryBuffer(tmp_path / "thesis.tex", create=create)
 
 
+@pytest.mark.parametrize("name", ["eto.json", "chats.jsonl", "train.parquet"])
+def test_what_may_be_trajectories_of_others_is_refused_with_the_command_that_reads_it(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("{}")
+    for path in (tmp_path / name, tmp_path):
+        with pytest.raises(DataError) as error:
+            TrajectoryBuffer(path)
+        assert f"`oreo buffer import {tmp_path / name} --into BUFFER`" in one_line(error)
+
+
 def test_a_newer_buffer_is_refused(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps({"format": "oreo-trajectories", "version": 99}))
     with pytest.raises(DataError, match="schema version 99"):
@@ -320,6 +331,19 @@ def test_a_name_that_no_folder_can_have_gives_one_line(create: bool, name: str, 
     with pytest.raises(DataError) as error:
         TrajectoryBuffer(folder, create=create)
     one_line(error)
+
+
+def test_a_place_is_looked_at_without_making_anything(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    shard_with(tmp_path / "buffer", 1)
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("new", "a/b/new", "empty", "buffer"):
+        check_place(tmp_path / name)
+    for name in ("a" * 300, "a/" + "b" * 256, "zero\0byte", f"buffer/{MANIFEST}", f"buffer/{MANIFEST}/x", "."):
+        with pytest.raises(DataError) as error:
+            check_place(tmp_path / name)
+        one_line(error)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_buffer_whose_name_is_no_unicode_works_as_any_other(tmp_path: Path) -> None:

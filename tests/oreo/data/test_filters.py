@@ -61,8 +61,8 @@ def quoted(text: str) -> str:
 
 def of(word: str, test: Any) -> Any:
     def holds(t: Trajectory, among: list[Trajectory]) -> bool:
-        known = KNOWN[word](t)
-        return known is not None and bool(test(known))
+        content = KNOWN[word](t)
+        return content is not None and bool(test(content))
 
     return holds
 
@@ -75,27 +75,27 @@ def comparisons(kind: str) -> Any:
     values = {"text": few_texts, "number": few_numbers, "flag": st.booleans()}[kind]
     signs = {"==": "__eq__", "!=": "__ne__"} if kind == "flag" else {s: s for s in ("==", "!=", "<", "<=", ">", ">=")}
 
-    def compare(known: Any, sign: str, value: Any) -> bool:
-        order = (known > value) - (known < value)
+    def compare(content: Any, sign: str, value: Any) -> bool:
+        order = (content > value) - (content < value)
         return {"==": order == 0, "!=": order != 0, "<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[
             sign
         ]
 
     plain = st.tuples(st.sampled_from(sorted(signs)), values).map(
-        lambda told: (f"{told[0]} {written(kind, told[1])}", lambda known: compare(known, *told))
+        lambda told: (f"{told[0]} {written(kind, told[1])}", lambda content: compare(content, *told))
     )
     among = st.lists(values, min_size=1, max_size=3).map(
-        lambda told: (f"in [{', '.join(written(kind, one) for one in told)}]", lambda known: known in told)
+        lambda told: (f"in [{', '.join(written(kind, one) for one in told)}]", lambda content: content in told)
     )
     more = []
     if kind == "number":
         more = [
             st.tuples(values, values)
             .map(sorted)
-            .map(lambda told: (f"between {told[0]!r} and {told[1]!r}", lambda known: told[0] <= known <= told[1]))
+            .map(lambda told: (f"between {told[0]!r} and {told[1]!r}", lambda content: told[0] <= content <= told[1]))
         ]
     if kind == "text":
-        more = [values.map(lambda told: (f"~ {quoted(told)}", lambda known: told in known))]
+        more = [values.map(lambda told: (f"~ {quoted(told)}", lambda content: told in content))]
     return st.one_of(plain, among, *more)
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oreo import json_text
 from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.journal import JournalFile
@@ -137,6 +138,29 @@ def test_what_is_larger_than_any_episode_is_neither_written_nor_read(
     path.write_bytes(path.read_bytes() * 2)
     with pytest.raises(Damaged, match="which no journal has"):
         journal.read(path)
+
+
+def test_more_values_than_any_episode_has_are_neither_written_nor_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_text, "MOST_VALUES", 1000)
+    path = orphan(tmp_path, 1)
+    many = replace(episode("many"), steps=episode("many").steps * 100)
+    worded = replace(episode("worded"), final_observation='[{,\\", ' * 2000)  # in a text they are no values
+    buffer = TrajectoryBuffer(tmp_path / "other")
+    with pytest.raises(DataError, match="an episode is not stored where it has more than 1,000 values; shorten"):
+        buffer.append(many)
+    with pytest.raises(DataError, match="env_kwargs of a trajectory cannot be stored as JSON: it has more than 1,000"):
+        buffer.append(replace(episode("kwargs"), env_kwargs={"x": [[]] * 1001}))
+    buffer.append(worded)
+    assert list(buffer) == [worded]
+    lines = [line_of(to_record(many)), line_of({"steps": [], "x": [[]] * 1001}), line_of(to_record(episode("z")))]
+    path.write_bytes(path.read_bytes() + b"".join(lines))
+    contents = journal.read(path)
+    assert [record["game"] for record in contents.records] == ["0", "z"]
+    assert [str(error).split(": ", 1)[1] for error in contents.damaged] == [
+        "damaged (it has more than 1,000 values)"
+    ] * 2
 
 
 def test_a_line_that_is_being_written_is_no_damage(tmp_path: Path) -> None:

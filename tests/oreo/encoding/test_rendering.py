@@ -32,6 +32,8 @@ def of(template: str) -> PreTrainedTokenizerFast:
         "{% for a in range(99999) %}{{ range(99999) | join }}{% endfor %}",
         "{% macro again(n) %}{% for b in range(99999) %}{{ b }}{% endfor %}{% endmacro %}"
         "{% for a in range(99999) %}{% set x = again(a) %}{% endfor %}",
+        "{{ lipsum(n=999999999) }}",
+        "{{ [1] | slice(9999999999) | list }}",  # the compiler works it out, and passes over exceptions
     ],
 )
 def test_a_template_without_end_is_stopped(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +42,53 @@ def test_a_template_without_end_is_stopped(template: str, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match=r"cannot render user and user turns: it takes more than 0\.3 s"):
         rendered(of(template), MESSAGES)
     assert time.monotonic() - begun < 20 and sys.gettrace() is before
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited on Linux")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ messages | tojson(indent=10**9) }}",
+        "{{ 'x' * 10**10 }}",
+        "{{ 'x' | center(9999999999) }}",
+        "{{ 'x' | indent(9999999999, true) }}",
+        "{{ 'x'.ljust(99999999999) }}",
+        "{{ '%9999999999d' % 1 }}",
+        "{{ '{:9999999999}'.format(1) }}",
+        "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+    ],
+)
+def test_a_text_of_gigabytes_is_refused_before_it_is_there(template: str) -> None:
+    import resource
+
+    before, most = resource.getrlimit(resource.RLIMIT_AS), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="cannot render user and user turns: it takes more than 128 MB"):
+        rendered(of(template), MESSAGES)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < most + (200 << 10)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 10**(10**9) }}",
+        "{{ 1 if 3**99999999 > 2 }}",
+        "{% set ns = namespace(x=3) %}{% for i in range(60) %}{% set ns.x = ns.x * ns.x %}{% endfor %}",
+        "{{ ('f' * 9999999) | int(base=16) // 3 }}",
+        "{{ 2 | round(precision=-999999999) }}",
+        "{{ 2.5 | round(999999999, 'ceil') }}",
+    ],
+)
+def test_numbers_that_take_hours_to_compute_with_are_refused(template: str) -> None:
+    with pytest.raises(DataError, match="it computes with numbers that are too large"):
+        rendered(of(template), MESSAGES)
+
+
+def test_a_template_may_count_and_format() -> None:
+    template = (
+        "{{ 7 % 2 }} {{ 3 * 4 }} {{ 'a' + 'b' }} {{ 2**10 }} {{ 2.567 | round(2) }} {{ '-' * 3 }} {{ 9 // 2 - 1 }}"
+    )
+    assert rendered(of(template), MESSAGES) == "1 12 ab 1024 2.57 --- 3"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,52 @@ def test_what_is_no_model_gives_one_clear_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
     with pytest.raises(UsageError, match="float32"):
         load_policy(small_models.make_model(tmp_path / "m"), dtype="float64")
+
+
+def changed(folder: Path, target: Path, **fields: object) -> Path:
+    """A copy of a model with other fields in its config.json."""
+    shutil.copytree(folder, target)
+    (target / "SHA256SUMS").unlink(missing_ok=True)
+    config = json.loads((target / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps(config | fields))
+    return target
+
+
+@pytest.mark.parametrize("load", [load_policy, load_value])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation"])
+def test_a_config_that_asks_for_code_of_the_hub_is_refused(load, key: str, folder: Path, tmp_path: Path) -> None:
+    hostile = changed(folder, tmp_path / "m", **{key: "somebody/kernel:run"})
+    with pytest.raises(DataError, match="asks for .*_implementation 'somebody/kernel:run', which is code of the Hub"):
+        load(hostile)
+    load(changed(folder, tmp_path / "ours", **{key: "eager"}))
+
+
+@pytest.mark.parametrize("load", [load_policy, load_value])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000, and the weights beside it are"),
+        ({"text_config": {"num_layers": 10**9}}, "num_layers is 1000000000"),
+        ({"hidden_size": 10**7}, r"config\.json is of a model of [\d,]{10,} numbers, and [\d,]{5,6} are beside it"),
+        ({"vocab_size": 10**12}, r"config\.json is of a model of [\d,]{15,} numbers"),
+        ({"hidden_size": 32}, "its weights have other shapes than its config.json says"),
+        ({"num_attention_heads": "many"}, "cannot load a model from .*(int|str)"),
+    ],
+)
+def test_a_config_of_another_size_than_its_weights_is_refused_at_once(
+    load, fields: dict[str, object], message: str, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message) as error:
+        load(changed(folder, tmp_path / "m", **fields))
+    assert "\n" not in str(error.value)
+
+
+def test_a_pipe_in_place_of_a_file_is_named(folder: Path, tmp_path: Path) -> None:
+    hostile = changed(folder, tmp_path / "m")
+    (hostile / "tokenizer_config.json").unlink()
+    os.mkfifo(hostile / "tokenizer_config.json")
+    with pytest.raises(DataError, match=r"tokenizer_config\.json is no regular file"):
+        load_policy(hostile)
 
 
 def test_a_value_is_refused_as_a_policy_and_the_policy_beside_it_named(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import re
+import time
 from typing import Any
 
 import gymnasium as gym
@@ -11,8 +14,8 @@ import pytest
 from helpers.dice import Chatter, Dice
 from oreo.agents.agent import Decision
 from oreo.envs.text_env import TextEnv
-from oreo.errors import EngineError, UsageError
-from oreo.rollouts.loop import rollout
+from oreo.errors import EngineError, OreoError, UsageError
+from oreo.rollouts.loop import play_in_order, rollout
 from oreo.rollouts.playing import Playing
 from oreo.rollouts.settings import Rollout, seeds
 
@@ -140,3 +143,45 @@ def test_an_episode_that_nothing_limits_is_said_once_to_go_on(monkeypatch: pytes
     with pytest.warns(UserWarning, match="episode 0 of .*Endless has taken 5 steps and nothing limits them") as told:
         rollout(Endless, agent=Chatter(), episodes=1)
     assert len(told) == 1
+
+
+class Misbehaves(TextEnv):
+    """What it does wrong is its argument."""
+
+    max_steps = 3
+
+    def __init__(self, fault: str, render_mode: str | None = None) -> None:
+        self.fault = fault
+
+    def start(self, rng: np.random.Generator) -> str:
+        if self.fault == "seeds":
+            random.seed(0)
+        return "begin"
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        if self.fault == "hangs":
+            time.sleep(30)
+        if self.fault == "restarts":
+            self.start(self.np_random)
+        return "on", 0.0, False
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"), [("hangs", "step 1: step took longer than 0.1 s"), ("restarts", "step 1: .*own start")]
+)
+def test_what_hangs_or_resets_itself_costs_its_episode_and_is_named(fault: str, message: str) -> None:
+    failures: list[OreoError] = []
+    rollout = Rollout(Misbehaves, {"fault": fault}, step_timeout=0.1)
+    played = play_in_order(rollout, "random", episodes=1, on_failure=failures.append)
+    assert played == [] and re.search(f"Misbehaves in episode 0, {message}", str(failures[0]))
+
+
+def test_an_environment_that_seeds_the_global_generator_is_told_of() -> None:
+    with pytest.warns(UserWarning, match="global generator of random in reset"):
+        assert len(play_in_order(Rollout(Misbehaves, {"fault": "seeds"}), "random", episodes=1)) == 1
+
+
+def test_a_step_timeout_is_a_number_of_seconds() -> None:
+    for timeout in (0, -1, "5", True):
+        with pytest.raises(UsageError, match="step_timeout"):
+            Rollout("alfworld", step_timeout=timeout)  # type: ignore[arg-type]

@@ -126,8 +126,8 @@ def test_nothing_listens_to_the_network() -> None:
     listening = []
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            _, address, _, state, *rest = line.split()
-            if state == "0A" and f"socket:[{rest[5]}]" in ours:
+            _, address, _, state, *columns = line.split()
+            if state == "0A" and f"socket:[{columns[5]}]" in ours:
                 listening.append(address.rpartition(":")[0])
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
     assert len(listening) >= 6 and set(listening) <= loopback

@@ -1,9 +1,8 @@
-"""oreo.training.rows: what the rows of the data are, in which order, and which data is refused."""
+"""oreo.training.rows: what the rows of the data are, and which data is refused."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from oreo.encoding.turn_format import TurnFormat
 from oreo.errors import DataError, UsageError
 from oreo.models.loading import load_policy
 from oreo.training.config import TrainConfig
-from oreo.training.rows import RowKind, encode_all, epoch_order, with_reward
+from oreo.training.rows import RowKind, encode_all, with_reward
 from oreo.training.trainer import train
 
 
@@ -149,23 +148,6 @@ def test_overlong_trajectories_are_refused_split_or_dropped_but_never_cut(start:
 def test_a_step_that_alone_is_too_long_to_split_says_what_would_help(start: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match='alone has .* tokens, 9 allowed.* raise max_length, or choose overlong="drop"'):
         train(small_models.episodes(), model=start, output=tmp_path / "run", max_length=9, overlong="split")
-
-
-def test_every_epoch_is_a_permutation_of_its_own() -> None:
-    orders = [epoch_order(50, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1)]
-    assert all(sorted(order) == list(range(50)) for order in orders)
-    assert len({tuple(order) for order in orders}) == 4 and epoch_order(50, seed=1, epoch=1) == orders[3]
-
-
-def test_epochs_of_whole_games_are_permutations_of_games_and_within_them() -> None:
-    games = ["a", "b", "a", "c", "b", "a", "c"]
-    orders = [epoch_order(7, seed=0, epoch=epoch, games=games) for epoch in range(40)]
-    for order in orders:
-        assert sorted(order) == list(range(7))
-        runs = [game for game, _ in itertools.groupby(order, key=games.__getitem__)]
-        assert sorted(runs) == ["a", "b", "c"]
-    assert len({tuple(games[row] for row in order) for order in orders}) == 6
-    assert len({tuple(row for row in order if games[row] == "a") for order in orders}) == 6
 
 
 def test_without_any_reward_methods_that_learn_from_it_stop_before_the_first_update(

@@ -299,8 +299,8 @@ def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(
         for index, (step, game) in enumerate(zip(steps, games, strict=True))
     ]
     tokens = {}
-    for together in (False, True):
-        config = TrainConfig(model=str(start), batch_size=4, games_together=together)
+    for order in ("rows", "games"):
+        config = TrainConfig(model=str(start), batch_size=4, order=order)
         run = a_new_run(data, config, tmp_path)
         rows = [run.rows.of(index) for index in range(5)]
         assert sorted(row for batch_rows in rows for row in batch_rows) == list(range(20))
@@ -309,6 +309,6 @@ def test_prompts_that_samples_share_are_computed_once_in_updates_of_whole_games(
             for batch_rows in rows
             for micro in run.micro_batching.cut(batch_rows, run.rows.lengths, run.rows.games)
         ]
-        tokens[together] = sum(batch.packing.input_ids.numel() for batch in batches)
-        assert all(len({games[row] for row in batch_rows}) == 1 for batch_rows in rows) == together
-    assert tokens[True] < tokens[False]
+        tokens[order] = sum(batch.packing.input_ids.numel() for batch in batches)
+        assert all(len({games[row] for row in batch_rows}) == 1 for batch_rows in rows) == (order == "games")
+    assert tokens["games"] < tokens["rows"]

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from oreo.envs.alfworld import package_data
-from oreo.envs.alfworld.data.selection import FloorPlans, check_floor_plans, check_objects, check_task_types
+from oreo.envs.alfworld.data.selection import (
+    FloorPlans,
+    check_floor_plans,
+    check_objects,
+    check_task_types,
+    split_task_types,
+    without_task_types,
+)
+from oreo.envs.alfworld.game import TASK_TYPES
 from oreo.envs.alfworld.package_data import room_of
 from oreo.errors import DataError, UsageError
 
@@ -87,3 +95,21 @@ def test_floor_plans_and_objects_select(data: Path) -> None:
         chosen(floor_plans="Bathroom", objects=["mug", "cup"])
     with pytest.raises(UsageError, match=r"no game is about the object 'mugg'; choose from .* .did you mean 'Mug'"):
         chosen(objects="mugg")
+
+
+def test_a_splits_name_may_hold_a_task_type_out_or_have_it_alone() -> None:
+    kind = "pick_two_obj_and_place"
+    others = tuple(task_type for task_type in TASK_TYPES if task_type != kind)
+    assert split_task_types("train") == ("train", TASK_TYPES)
+    assert split_task_types(f"generated_unseen_without_{kind}") == ("generated_unseen", others)
+    assert split_task_types(f"generated_unseen_only_{kind}") == ("generated_unseen", (kind,))
+    with pytest.raises(UsageError, match="unknown task type 'pick_two'"):
+        split_task_types("train_without_pick_two")
+
+
+def test_task_types_are_held_out_unless_none_is_left() -> None:
+    assert without_task_types(TASK_TYPES, None) == TASK_TYPES
+    assert without_task_types(TASK_TYPES, TASK_TYPES[:4]) == TASK_TYPES[4:]
+    for asked, held_out in ((TASK_TYPES[:1], TASK_TYPES[0]), ((), None)):
+        with pytest.raises(UsageError, match="no task type is left"):
+            without_task_types(asked, held_out)

@@ -227,9 +227,9 @@ def test_a_journey_names_the_receptacle_that_is_used_next() -> None:
                 SHELVES.replace("Mug_bar_1 Shelf_bar_1", f"Mug_bar_1 {shelf}"),
             )
         )
-        go, take, *rest = shortest_plan(simulator) or []
+        go, take, *later = shortest_plan(simulator) or []
         assert take.removeprefix("take mug 1 from ") == go.removeprefix("go to ")
-        assert rest == ["go to cabinet 1", "move mug 1 to cabinet 1"]
+        assert later == ["go to cabinet 1", "move mug 1 to cabinet 1"]
 
 
 def step(planner: Planner, simulator: Simulator, command: str) -> None:

@@ -189,10 +189,10 @@ def test_trl_gets_pairs_labels_and_conversations_that_end_with_a_turn(tmp_path: 
         export([T, LOST], tmp_path / name, name)
         read[name] = [row.value for row in rows(tmp_path / name)]
     user, first = {"role": "user", "content": "You see a box."}, {"role": "assistant", "content": T.steps[0].text}
-    rest = [first, {"role": "user", "content": "It has a key."}, {"role": "assistant", "content": "take key"}]
-    assert read["trl-sft"] == [{"messages": [user, *rest]}, {"messages": [user, first]}]
+    messages = [first, {"role": "user", "content": "It has a key."}, {"role": "assistant", "content": "take key"}]
+    assert read["trl-sft"] == [{"messages": [user, *messages]}, {"messages": [user, first]}]
     assert read["trl-kto"][1] == {"prompt": [user], "completion": [first], "label": False}
-    assert read["trl-preference"] == [{"prompt": [user], "chosen": rest, "rejected": [first]}]
+    assert read["trl-preference"] == [{"prompt": [user], "chosen": messages, "rejected": [first]}]
 
 
 def test_stepwise_labels_say_what_paid_in_the_end_and_take_one_message(tmp_path: Path) -> None:

@@ -231,15 +231,15 @@ def test_what_the_environment_says_is_stored_and_two_games_are_named_and_not_gue
         ["g1", "g2"]
     ]
     assert [(item["line"], item["why"]) for item in report.unmatched] == [(3, "no game begins so")]
-    found, several, none = TrajectoryBuffer(tmp_path / "b")
-    assert (found.game, found.task, found.task_type, found.dialect, found.env_kwargs) == (
+    matched, several, none = TrajectoryBuffer(tmp_path / "b")
+    assert (matched.game, matched.task, matched.task_type, matched.dialect, matched.env_kwargs) == (
         "g0",
         "t",
         "k",
         "put",
         {"x": 1},
     )
-    assert found.extra["imported_from"]["game"] == "/theirs/0" and several.extra["imported_from"]["games"] == [
+    assert matched.extra["imported_from"]["game"] == "/theirs/0" and several.extra["imported_from"]["games"] == [
         "g1",
         "g2",
     ]
