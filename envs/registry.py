@@ -42,7 +42,7 @@ BUILT_IN = {
     "oreo/ALFWorld-v0": BuiltIn(
         "oreo.envs.alfworld.env:ALFWorldEnv", "alfworld", "oreo.envs.alfworld.matching:matcher"
     ),
-    "oreo/Math-v0": BuiltIn("oreo.envs.math.env:MathEnv", "math"),
+    "oreo/Math-v0": BuiltIn("oreo.envs.math.env:MathEnv", "math", "oreo.envs.math.matching:matcher"),
 }
 
 

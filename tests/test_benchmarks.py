@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -96,8 +97,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def choosing() -> ModuleType:
-    """benchmarks/choosing.py in this process."""
-    return load_script(ROOT / "benchmarks" / "choosing.py")
+    """benchmarks/choosing.py in this process, where it plays 5 steps at most: nothing here depends on how many."""
+    script: Any = load_script(ROOT / "benchmarks" / "choosing.py")
+    script.ALFWORLD = replace(script.ALFWORLD, max_steps=5)
+    return script
 
 
 def choose(choosing: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:

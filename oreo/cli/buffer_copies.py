@@ -33,7 +33,7 @@ def filter_(buffer: Source, where: Where, into: Into, json: Json = False) -> Non
 
 
 def merge(
-    buffers: Annotated[list[Path], typer.Argument(help="Two buffers or more.")],
+    buffers: Annotated[list[Path], typer.Argument(metavar="BUFFER...", help="Two buffers or more.")],
     into: Into,
     where: Where = None,
     json: Json = False,

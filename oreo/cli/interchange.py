@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oreo.cli.options import Data, Json, existing_buffer
+from oreo.cli.options import Json, Where, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.errors import UsageError
 from oreo.progress import Progress
@@ -20,7 +20,9 @@ _NAMED = 5
 
 
 def import_command(
-    files: Annotated[list[Path], typer.Argument(help="Files, or folders of formats that are folders.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Files, or folders of formats that are folders.")
+    ],
     into: Annotated[Path, typer.Option(help="The buffer; made where there is none.")],
     format: Annotated[
         str | None,
@@ -31,7 +33,15 @@ def import_command(
     env: Annotated[
         str | None, typer.Option(help="The environment the episodes are from. Default: found by what they say.")
     ] = None,
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Where games are looked for: the folder of ALFWorld's, or a pack (default: ALFWORLD_DATA); with --env "
+            "math a source of problems, such as gsm8k:PATH.",
+            show_default=False,
+        ),
+    ] = None,
     pattern: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +126,7 @@ def export_command(
     buffer: Annotated[Path, typer.Argument(help="The buffer.")],
     file: Annotated[Path, typer.Argument(help="A new file; a new folder for formats that are folders.")],
     format: Annotated[str, typer.Option(help="See `oreo buffer formats`, or path/to/file.py:NAME.")],
+    where: Where = None,
     json: Json = False,
 ) -> None:
     """Write a buffer's episodes in another format, and say what that format cannot hold.
@@ -123,11 +134,12 @@ def export_command(
     \b
     Example:
       oreo buffer export runs/kitchen kitchen.json --format sharegpt
+      oreo buffer export runs/kitchen won.jsonl --format messages --where "won and steps < 20"
     """
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.data.interchange.exporting import export
 
-    source = TrajectoryBuffer(existing_buffer(buffer), create=False)
+    source = TrajectoryBuffer(existing_buffer(buffer), create=False).where(where or "").fixed()
     with (
         Progress("exporting", len(source)) as progress,
         on_interrupt(lambda: f"stopped; {file} was not written"),

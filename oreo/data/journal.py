@@ -6,11 +6,12 @@ torn line, the last. While its writer lives the file is locked; a journal that n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,31 @@ def take(path: Path) -> int | None:
         pass
     os.close(file)
     return None
+
+
+@contextlib.contextmanager
+def alone(path: Path, waits: Callable[[], object] | None = None) -> Iterator[None]:
+    """Hold a lock file, which is made, and removed afterwards: one process at a time is in such a block.
+
+    Args:
+        waits: called where another one is, before its end is waited for.
+    """
+    file = None
+    while fcntl is not None and file is None:
+        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waits is not None:
+                waits()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if not os.fstat(file).st_nlink:  # whoever held it has removed it; the next one makes a new file
+            os.close(file)
+            file = None
+    try:
+        yield
+    finally:
+        if file is not None:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            os.close(file)

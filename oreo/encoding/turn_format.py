@@ -322,7 +322,7 @@ class TurnFormat:
                     need = len(self.restart(steps[0].observation, step.observation)) if index else length
                     raise DataError(
                         f"step {index} of {_name(trajectory)} alone has {need + turn} tokens, {max_length} allowed, so "
-                        'nothing is left to split; raise max_length, or choose overlong="drop"'
+                        'nothing is left to split; raise max_length, or choose overlong="drop" (--set overlong=drop)'
                     )
                 wanted, length = shorter, len(self.history(steps[:index], step.observation, shorter))
             start, length = wanted, length + turn
@@ -417,7 +417,7 @@ def check_length(encoded: Encoded, trajectory: Trajectory, max_length: int | Non
     if max_length is not None and len(encoded) > max_length:
         raise DataError(
             f"{_name(trajectory)} has {len(encoded)} tokens, more than the {max_length} allowed; "
-            'raise max_length, or choose overlong="split" or "drop"'
+            'choose overlong="split" or "drop" (--set overlong=split), or raise max_length as far as the model reads'
         )
 
 

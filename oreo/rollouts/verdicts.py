@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from oreo.data.derived import came_from
 from oreo.data.filter_words import CAME_FROM
 from oreo.errors import DataError, UsageError
-from oreo.files import write_text, writing
+from oreo.files import writing
 from oreo.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -94,15 +94,16 @@ def report(path: Path, source: BufferView, *, resume: bool) -> Iterator[Ledger]:
         DataError: it is no report, or one of another buffer.
     """
     _refuse_existing(path, resume)
-    done = _read(path, source) if path.exists() else {}
+    done, whole = _read(path, source) if path.exists() else ({}, 0)
     with writing(path):
-        # Whole lines only: the last may have been under way when its writer was killed.
-        write_text(path, "".join(_line(number, told) for number, told in done.items()))
-    with path.open("a", encoding="utf-8") as file:
+        file = path.open("ab")
+    with file:
+        with writing(path):
+            file.truncate(whole)  # the last line may have been under way when its writer was killed
 
         def add(number: int, told: dict[str, Any], played: Trajectory | None) -> None:
             with writing(path):
-                file.write(_line(number, told))
+                file.write(_line(number, told).encode("utf-8"))
                 file.flush()
 
         yield Ledger(done, add)
@@ -112,9 +113,11 @@ def _line(number: int, told: Mapping[str, Any]) -> str:
     return json.dumps({"episode": number, **told}) + "\n"
 
 
-def _read(path: Path, source: BufferView) -> Verdicts:
+def _read(path: Path, source: BufferView) -> tuple[Verdicts, int]:
+    """The verdicts of a report, and how many bytes its whole lines have."""
     games = dict(source.numbered("game"))
     done: Verdicts = {}
+    whole = 0
     with path.open("rb") as file:
         for line_number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
@@ -127,7 +130,8 @@ def _read(path: Path, source: BufferView) -> Verdicts:
             if games.get(number, (told.get("game"),)) != (told.get("game"),):
                 raise DataError(f"{path}, line {line_number}: it is a report on another buffer than {source.path}")
             done[number] = told
-    return done
+            whole += len(line)
+    return done, whole
 
 
 @contextlib.contextmanager

@@ -213,19 +213,22 @@ def _play(env: gym.Env[str, str], episode: Trajectory, observation: str, info: d
         if terminated or truncated:
             break
     returned = sum(step.reward for step in steps)
-    won = info.get("won")
+    told = info.get("won")
+    won = bool(terminated and returned > 0 if told is None else told)
+    # A grade that the environment does not give is the recording's own, such as "out of steps".
+    grade = str(info["grade"] or "") if "grade" in info else episode.grade if won is episode.won else ""
     return replace(
         episode,
         steps=tuple(steps),
         final_observation=observation,
         terminated=terminated,
         truncated=truncated or not terminated,
-        won=bool(terminated and returned > 0 if won is None else won),
+        won=won,
         task=str(info.get("task", episode.task)),
         task_type=str(info.get("task_type", episode.task_type)),
         game=str(info.get("game", episode.game)),
         dialect=str(info.get("dialect", episode.dialect)),
-        grade=str(info.get("grade") or ""),
+        grade=grade,
     )
 
 
@@ -239,7 +242,11 @@ def _shown(difference: Difference | None) -> dict[str, Any] | None:
 
 
 def _is_cut(difference: Difference) -> bool:
-    return difference.what == "observation" and difference.stored.strip() in difference.played
+    if difference.what != "observation":
+        return False
+    # Recordings join a text's lines or leave out the blank ones between them: white space tells nothing apart.
+    stored, played = (" ".join(text.split()) for text in (difference.stored, difference.played))
+    return stored in played
 
 
 def _differences(stored: Trajectory, played: Trajectory) -> Iterator[Difference]:

@@ -1,6 +1,6 @@
 """Stands in for vLLM 0.32, which needs a GPU: the same names, and really runs the model, through transformers.
 
-Token by token and one request at a time. Sampling parameters and outputs are those that oreo.agents.vllm uses; what it
+Token by token, all requests at once. Sampling parameters and outputs are those that oreo.agents.vllm uses; what it
 does not use is refused, so that nothing is passed over in silence. The tests that play with this play with vLLM itself
 where it is installed.
 """
@@ -100,40 +100,70 @@ class LLM:
         self, prompts: Sequence[dict[str, list[int]]], params: Sequence[SamplingParams], *, use_tqdm: bool = True
     ) -> list[RequestOutput]:
         assert not use_tqdm and len(prompts) == len(params)
-        outputs = []
-        for prompt, asked in zip(prompts, params, strict=True):
-            ids = prompt["prompt_token_ids"]
+        asked = [prompt["prompt_token_ids"] for prompt in prompts]
+        for ids in asked:
             if len(ids) > self._limit:
                 raise ValueError(f"The prompt (length {len(ids)}) is longer than the model's {self._limit}.")
-            outputs.append(RequestOutput(ids, [self._complete(ids, asked, index) for index in range(asked.n)]))
-        return outputs
+        drawn = iter(
+            self._complete([(ids, s, index) for ids, s in zip(asked, params, strict=True) for index in range(s.n)])
+        )
+        return [RequestOutput(ids, [next(drawn) for _ in range(s.n)]) for ids, s in zip(asked, params, strict=True)]
 
     @torch.inference_mode()
-    def _complete(self, prompt: list[int], params: SamplingParams, index: int) -> CompletionOutput:
-        assert params.ignore_eos and params.logprobs == 0 and not params.detokenize and params.max_tokens
-        assert params.seed is not None
-        rng = np.random.default_rng(params.seed + index)
-        ids: list[int] = []
-        logprobs: list[dict[int, Logprob]] = []
-        fed, cache, reason = prompt, None, None
-        while reason is None:
-            output = self._model(input_ids=torch.tensor([fed]), use_cache=True, **{self._cache_argument: cache})
-            cache = getattr(output, self._cache_argument)
-            (token,), (log_prob,) = (
-                choice[0]
-                for choice in draw(
-                    output.logits[:, -1], rng.random((1, 1)), temperature=params.temperature, top_p=params.top_p
-                )
+    def _complete(self, samples: list[tuple[list[int], SamplingParams, int]]) -> list[CompletionOutput]:
+        """A completion of each (prompt, what is asked, its number among those of the prompt).
+
+        Prompts are padded on the left. Rows that have ended stay in the batch until all have, and nothing is drawn of
+        them any more.
+        """
+        for _, params, _ in samples:
+            assert params.ignore_eos and params.logprobs == 0 and not params.detokenize and params.max_tokens
+            assert params.seed is not None
+        rngs = [np.random.default_rng((params.seed or 0) + index) for _, params, index in samples]
+        length = max(len(prompt) for prompt, _, _ in samples)
+        ids = torch.tensor([[0] * (length - len(prompt)) + prompt for prompt, _, _ in samples])
+        mask = torch.tensor([[0] * (length - len(prompt)) + [1] * len(prompt) for prompt, _, _ in samples])
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        entries: list[list[dict[int, Logprob]]] = [[] for _ in samples]
+        reasons: list[str | None] = [None] * len(samples)
+        cache = None
+        while None in reasons:
+            output = self._model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                use_cache=True,
+                **{self._cache_argument: cache},
             )
-            ids.append(int(token))
-            logprobs.append({int(token): Logprob(float(log_prob))})
-            fed = [int(token)]
-            if token in (params.stop_token_ids or ()):
-                reason = "stop"
-            elif len(ids) >= params.max_tokens or len(prompt) + len(ids) >= self._limit:
-                reason = "length"
-        total = math.fsum(entry.logprob for position in logprobs for entry in position.values())
-        return CompletionOutput(index, "", ids, total, logprobs, reason, ids[-1] if reason == "stop" else None)
+            cache = getattr(output, self._cache_argument)
+            ids = torch.zeros(len(samples), 1, dtype=torch.long)
+            for row, (prompt, params, _) in enumerate(samples):
+                if reasons[row] is not None:
+                    continue
+                (token,), (log_prob,) = (
+                    choice[0]
+                    for choice in draw(
+                        output.logits[row : row + 1, -1],
+                        rngs[row].random((1, 1)),
+                        temperature=params.temperature,
+                        top_p=params.top_p,
+                    )
+                )
+                ids[row] = token
+                entries[row].append({int(token): Logprob(float(log_prob))})
+                if token in (params.stop_token_ids or ()):
+                    reasons[row] = "stop"
+                elif len(entries[row]) >= (params.max_tokens or 0) or len(prompt) + len(entries[row]) >= self._limit:
+                    reasons[row] = "length"
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+            positions = positions[:, -1:] + 1
+        return [completion(index, *row) for (_, _, index), *row in zip(samples, entries, reasons, strict=True)]
+
+
+def completion(index: int, logprobs: list[dict[int, Logprob]], reason: str | None) -> CompletionOutput:
+    ids = [token for position in logprobs for token in position]
+    total = math.fsum(entry.logprob for position in logprobs for entry in position.values())
+    return CompletionOutput(index, "", ids, total, logprobs, reason, ids[-1] if reason == "stop" else None)
 
 
 def install(patch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,9 @@ def _read(item: Any, where: str) -> Message:
     if role != _ROLES[who]:
         extra["role"] = role
     calls = item.get("tool_calls")
+    if not calls and item.get("function_call") is not None:  # OpenAI's own before there were tools; one a message
+        extra["content"] = plain(item.get("content"))
+        text = with_action(text, [_call(item["function_call"], f"{where}.function_call")])
     if calls:
         calls = checked(calls, f"{where}.tool_calls", list)
         actions = [_call(call, f"{where}.tool_calls[{at}]") for at, call in enumerate(calls)]
@@ -71,7 +74,7 @@ def write_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
     for message in messages:
         extra = dict(message.extra)
         item: dict[str, Any] = {"role": extra.pop("role", _ROLES[message.speaker]), "content": message.text}
-        if "tool_calls" in extra:
+        if "tool_calls" in extra or "function_call" in extra:
             item["content"] = extra.pop("content", None)
         item |= extra
         if not message.imitate:

@@ -19,6 +19,7 @@ from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.interchange.registry import detect, find
 from oreo.data.interchange.sources import Row, rows
 from oreo.data.interchange.spec import Episode, Format, Reading, SetAside, plain
+from oreo.data.journal import alone
 from oreo.data.records import decoded, to_record
 from oreo.errors import DataError, UsageError
 from oreo.matching import Match, Matched
@@ -29,6 +30,8 @@ SOURCE = "imported_from"
 """What `extra` has of an episode that was imported: file, line, format, digest of the row; where there is something to
 say, the part of a row of several episodes, the game that the source named, the games that fit, and what stood there
 before, of an earlier import."""
+_LOCK = ".import.lock"
+"""In the buffer, while an import stores into it."""
 _MOST_NAMED = 1000
 """Of each kind of thing that the report names; all are counted."""
 
@@ -82,7 +85,7 @@ def import_files(
         match: finds an episode's game; None: episodes stay as they are read.
         won: the outcome of episodes whose source does not say it, and that could not be played.
         skip: leave out rows that cannot be read, which the report then names.
-        seen: called with "reading" or "storing" and the number of episodes so far.
+        seen: called with "reading", "storing" or what is waited for, and the number of episodes so far.
 
     Raises:
         UsageError: a format that there is not, or is not read.
@@ -111,7 +114,14 @@ def import_files(
         else:
             _count(report, place, result, matched)
             plans.append(_planned(place, matched, kwargs))
-    with TrajectoryBuffer(into) as buffer:  # made now, when everything has been read
+    buffer = TrajectoryBuffer(into)  # made now, when everything has been read
+
+    def waits() -> None:
+        if seen is not None:
+            seen("waiting for another import into this buffer", len(plans))
+
+    # What an import finds there, it does not store: of two into one buffer, the second begins when the first ends.
+    with alone(buffer.path / _LOCK, waits), buffer:
         before = _digests(buffer)
         for at, (place, result) in enumerate(_all(opened, reading, Report(), skip)):
             if at >= len(plans) or place.digest != plans[at].digest:

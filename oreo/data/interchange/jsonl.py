@@ -6,7 +6,6 @@ All fields but `steps` may be left out, and of a step all but `action`. What thi
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields, replace
 from typing import Any
@@ -17,8 +16,6 @@ from oreo.data.records import RENAMED, checked_record, from_record, to_record
 from oreo.trajectory import Candidate, Step, Trajectory
 
 _OBJECTS = ("env_kwargs", "extra")
-_MAYBE = ("log_prob", "value")
-_NUMBERS = {str(value): value for value in (math.nan, math.inf, -math.inf)}
 
 
 def _read(row: Any, reading: Reading) -> Iterable[Result]:
@@ -33,7 +30,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         if unknown:
             raise Misfit(f"{where} has the field {unknown[0]}, and a step has {', '.join(sorted(own))}")
         whole = _defaults(Step) | {"observation": ""} | step | {"candidates": _candidates(step, where)}
-        steps.append(_with_numbers(whole if reading.thoughts else whole | {"turn": None}))
+        steps.append(whole if reading.thoughts else whole | {"turn": None})
     values: dict[str, Any] = {name: row[name] for name in names & set(row) if row[name] is not None}
     for name in _OBJECTS:
         values[name] = json.dumps(_object(values.get(name, {}), name))
@@ -63,15 +60,7 @@ def _object(value: Any, name: str) -> dict[str, Any]:
 
 def _candidates(step: dict[str, Any], where: str) -> list[Any]:
     given = checked(step.get("candidates", []), f"{where}.candidates", list)
-    return [_with_numbers(_defaults(Candidate) | item) if isinstance(item, dict) else item for item in given]
-
-
-def _with_numbers(record: dict[str, Any]) -> dict[str, Any]:
-    """With the numbers that JSON has no word for, which `_write` writes as texts."""
-    return {
-        name: _NUMBERS[value] if name in _MAYBE and value in ("nan", "inf", "-inf") else value
-        for name, value in record.items()
-    }
+    return [_defaults(Candidate) | item if isinstance(item, dict) else item for item in given]
 
 
 def _defaults(record: type) -> dict[str, Any]:
@@ -89,14 +78,7 @@ def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
         record = to_record(trajectory)
         del record["length"], record["episode_return"]  # what follows from the steps
         record |= {name: json.loads(record[name]) for name in _OBJECTS}
-        for step in record["steps"]:
-            for numbers in (step, *step["candidates"]):
-                numbers |= {name: str(numbers[name]) for name in _MAYBE if not _is_written(numbers[name])}
         yield record
-
-
-def _is_written(value: float | None) -> bool:
-    return value is None or math.isfinite(value)
 
 
 FORMAT = Format(

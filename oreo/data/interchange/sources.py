@@ -208,9 +208,9 @@ def _line_rows(text: _Text) -> Iterator[Row]:
 def _values(text: _Text, number: int) -> Iterator[Row]:
     """Values over several lines each, counted on from a number."""
     while text.peek():
-        row = _next_value(text, number)
+        row, ends = _next_value(text, number)
         yield row
-        if row.fault:
+        if row.fault or not ends:
             return
         number += 1
 
@@ -220,14 +220,18 @@ def _array_rows(text: _Text) -> Iterator[Row]:
     number = 0
     while (first := text.peek()) != b"]":
         number += 1
-        row = _next_value(text, number) if first else Row(number, fault="the JSON array has no end")
-        yield row
-        if row.fault:
+        row, ends = _next_value(text, number) if first else (Row(number, fault="the JSON array has no end"), False)
+        # Behind a broken element its brackets say where the next one begins. Should they be astray, as where a quote
+        # is missing, nothing wrong is read for it: inside a text the quotes of fields are escaped, and parse as none.
+        following = text.peek() if ends else b""
+        if row.fault and following not in (b",", b"]"):
+            yield row
             return
-        if text.peek() == b",":
+        yield row
+        if following == b",":
             text.drop(1)
-        elif text.peek() != b"]":
-            what = "has no end" if not text.peek() else f"goes on with {bytes(text.held[:20])!r}, and not with , or ]"
+        elif following != b"]":
+            what = "has no end" if not following else f"goes on with {bytes(text.held[:20])!r}, and not with , or ]"
             yield Row(number + 1, fault=f"the JSON array {what}")
             return
     text.drop(1)
@@ -237,19 +241,19 @@ def _array_rows(text: _Text) -> Iterator[Row]:
         raise DataError(f"{text.path} holds an empty JSON array")
 
 
-def _next_value(text: _Text, number: int) -> Row:
-    """The value that the held part begins with, read as far as it takes."""
+def _next_value(text: _Text, number: int) -> tuple[Row, bool]:
+    """The value that the held part begins with, read as far as it takes; and whether it has an end."""
     while True:
         size = _size_of_value(text.held)
         if size is not None:
             value, fault = _parsed(bytes(text.held[:size]))
             text.drop(size)
-            return Row(number, value, fault)
+            return Row(number, value, fault), True
         if len(text.held) > MOST_BYTES:
-            return Row(number, fault=f"it has more than {MOST_BYTES >> 20} MiB, or no end")
+            return Row(number, fault=f"it has more than {MOST_BYTES >> 20} MiB, or no end"), False
         # As much again as there is: what was looked at is looked at once more, and that adds up to twice as much.
         if not text.more(max(_CHUNK, len(text.held))):
-            return Row(number, fault="it ends in the middle of a JSON value")
+            return Row(number, fault="it ends in the middle of a JSON value"), False
 
 
 def _size_of_value(held: bytearray) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -137,7 +138,11 @@ def number(value: Any, name: str) -> float:
         Misfit: it is none.
     """
     checked(value, name, (float, bool))
-    if value != value or value in (float("inf"), float("-inf")):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a float holds
+        raise Misfit(f"{name} is a number of {len(str(abs(value)))} digits, and no float holds it") from None
+    if not finite:
         raise Misfit(f"{name} is {value}, expected a finite number")
     return float(value)
 

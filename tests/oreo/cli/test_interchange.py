@@ -88,3 +88,19 @@ def test_the_formats_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "formats", "--json")
     listed: Any = json.loads(out)
     assert code == 0 and listed["sharegpt"]["is"] == ["read", "written"] and listed["trl-kto"]["is"] == ["written"]
+
+
+def test_an_export_takes_the_episodes_that_a_condition_means(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buffer, out = tmp_path / "b", tmp_path / "out.jsonl"
+    assert run(capsys, "import", file, "--into", buffer, "--env", "tau2/box")[0] == 0
+    export = ("export", buffer, out, "--format", "jsonl", "--json", "--where")
+    code, told, _ = run(capsys, *export, "won")
+    assert code == 0 and json.loads(told)["episodes"] == len(out.read_text().splitlines()) == 1
+    out.unlink()
+    code, told, _ = run(capsys, *export, "steps > 1000")
+    assert code == 0 and json.loads(told)["episodes"] == 0 and out.read_text() == ""
+    out.unlink()
+    code, _, error = run(capsys, *export, "stepz > 0")
+    assert code == 2 and "stepz" in error and not out.exists()

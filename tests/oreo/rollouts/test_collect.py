@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from helpers.gathering import Gathered
 from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.errors import EngineError, OreoError, UsageError
+from oreo.rollouts import processes
 from oreo.rollouts.callbacks import Callbacks
 from oreo.rollouts.collect import collect
 from oreo.rollouts.links import Player
@@ -83,13 +85,23 @@ def test_killed_processes_cost_nothing_and_nothing_is_stored_twice(tmp_path: Pat
     assert len(stored) == 300
 
 
-# Each process that loads a model imports for seconds: two are enough there.
+@pytest.fixture
+def importing_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are forked from one process that has imported what loads a model, which takes each of them five seconds.
+    Those of the experts are started as they are outside of tests."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["oreo.models.loading", "oreo.agents.language_model", "transformers.modeling_utils"])
+    monkeypatch.setattr(processes, "multiprocessing", SimpleNamespace(get_context=lambda method: context))
+
+
 @pytest.mark.parametrize(
     ("agent", "settings", "workers", "episodes"), [("expert", {}, 4, 200), ("tiny", {"max_new_tokens": 8}, 2, 16)]
 )
 def test_one_killed_in_the_middle_loses_nothing_and_nothing_counts_twice(
-    agent: str, settings: dict[str, Any], workers: int, episodes: int, tmp_path: Path
+    agent: str, settings: dict[str, Any], workers: int, episodes: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    if agent == "tiny":
+        request.getfixturevalue("importing_once")
     gathered = Gathered(tmp_path, workers)
     into = tmp_path / "buffer"
     playing: dict[str, Any] = {

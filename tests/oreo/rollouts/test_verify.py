@@ -72,11 +72,23 @@ def test_texts_of_which_a_part_was_recorded_hide_no_other_difference(kitchen: li
     episode = next(one for one in kitchen if one.won and len(one) > 2)
     first = episode.steps[0].observation
     cut = changed(episode, 0, observation=first.partition("\n")[2])
-    for stored, beyond in ((cut, None), (changed(cut, 1, reward=0.5), Difference(1, "reward", 0.5, 0.0))):
+    joined = changed(episode, 0, observation=" ".join(first.split()))  # blank lines left out, say
+    half_price = Difference(1, "reward", 0.5, 0.0)
+    for stored, beyond in ((cut, None), (joined, None), (changed(cut, 1, reward=0.5), half_price)):
         with Verifier() as verifier:
             verdict, _ = verifier.verify(stored)
         assert verdict.difference is not None and verdict.difference.what == "observation"
         assert not verdict.reproduces and verdict.beyond_cut_texts == beyond
+
+
+def test_a_grade_of_the_recording_is_kept_where_the_environment_gives_none(kitchen: list[Trajectory]) -> None:
+    graded = replace(kitchen[0], grade="out of steps")
+    with Verifier() as verifier:
+        verdict, played = verifier.verify(graded)
+    assert verdict.reproduces and played is not None and played.grade == "out of steps"
+    with Verifier() as verifier:
+        verdict, played = verifier.verify(replace(graded, won=not graded.won))
+    assert not verdict.reproduces and played is not None and not played.grade  # of an outcome that was another
 
 
 def test_actions_that_do_not_win_are_no_win_whatever_is_claimed(kitchen: list[Trajectory]) -> None:

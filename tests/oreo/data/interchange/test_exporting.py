@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from oreo.data.interchange.exporting import differing, export, lost_of
 from oreo.data.interchange.registry import FORMATS, detect
 from oreo.data.interchange.sources import rows
-from oreo.data.interchange.spec import Episode, Reading
+from oreo.data.interchange.spec import Reading
 from oreo.errors import DataError, UsageError
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -70,12 +69,12 @@ def test_every_format_that_is_written_and_read_is_among_them() -> None:
     assert both == {*HELD, "jsonl", "oreo-math"}
 
 
-numbers = st.none() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1])
+numbers = st.none() | st.sampled_from([-0.0, 5e-324, 0.1])
 full_steps = st.builds(
     Step,
     observation=st.text(max_size=4),
     action=st.text(max_size=4),
-    reward=st.floats(allow_nan=False, allow_infinity=False),
+    reward=st.floats(-1e300, 1e300),
     turn=st.none() | st.just("t"),
     action_valid=st.none() | st.booleans(),
     admissible_commands=st.none() | st.just(()) | st.just(("a", "b")),
@@ -223,17 +222,6 @@ def test_nothing_is_left_of_an_export_that_fails(tmp_path: Path) -> None:
     export([T], tmp_path / "x", "jsonl")
     with pytest.raises(UsageError, match="there already"):
         export([T], tmp_path / "x", "jsonl")
-
-
-def test_numbers_that_json_has_no_word_for_are_held_by_plain_lines(tmp_path: Path) -> None:
-    steps = tuple(replace(T.steps[0], log_prob=value, value=-math.inf) for value in (math.nan, math.inf, None))
-    odd = replace(T, steps=steps)
-    export([odd], tmp_path / "x", "jsonl")
-    assert "NaN" not in (tmp_path / "x").read_text() and "Infinity" not in (tmp_path / "x").read_text()
-    ((row,), read) = list(rows(tmp_path / "x")), FORMATS["jsonl"].read
-    assert read is not None
-    (result,) = read(row.value, Reading())
-    assert isinstance(result, Episode) and differing(odd, result.trajectory) == set()
 
 
 def test_a_minari_dataset_is_what_the_library_reads(tmp_path: Path) -> None:

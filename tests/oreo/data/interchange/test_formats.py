@@ -243,6 +243,26 @@ def test_a_call_is_the_action_whether_its_arguments_are_an_object_or_a_text(argu
     assert again["messages"][1:] == [{"role": "user", "content": "You see a box."}, *messages[2:]]
 
 
+def test_a_function_call_of_before_there_were_tools_is_the_action_too() -> None:
+    call = {"name": "act", "arguments": '{"command": "open box"}'}
+    messages = [
+        {"role": "user", "content": "You see a box."},
+        {"role": "assistant", "content": None, "function_call": call},
+        {"role": "function", "name": "act", "content": "It has a key."},
+    ]
+    read = episode("messages", {"messages": messages}, known=False)
+    assert read.steps[0].action == '{"name": "act", "arguments": {"command": "open box"}}'
+    (again,) = FORMATS["messages"].write([read])  # type: ignore[misc]
+    assert again["messages"] == messages
+
+
+@pytest.mark.parametrize("reward", [10**400, -(10**400), float("nan"), float("inf")])
+def test_a_reward_that_no_float_holds_is_refused_by_name(reward: Any) -> None:
+    messages = [{"role": "user", "content": "o"}, {"role": "assistant", "content": "a"}]
+    with pytest.raises(Misfit, match="reward is"):
+        results("messages", {"messages": messages, "reward": reward})
+
+
 def test_what_is_no_text_is_refused_by_name() -> None:
     messages = [
         {"role": "user", "content": [{"type": "image_url", "image_url": {}}]},

@@ -10,6 +10,7 @@ import re
 import signal
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.interchange.importing import Report, import_files
 from oreo.data.interchange.spec import Reading
+from oreo.data.journal import alone
 from oreo.errors import DataError, UsageError
 from oreo.matching import Matched
 from oreo.trajectory import Trajectory
@@ -141,6 +143,43 @@ def test_an_import_that_is_killed_loses_nothing_and_stores_nothing_twice(tmp_pat
             before = stored(into) if into.exists() else []
             report = import_files([file], into, reading=TOY)
         assert report.there_already == len(before) and sorted(stored(into)) == sorted(f"a{at}" for at in range(count))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_two_imports_at_the_same_time_store_each_row_once(tmp_path: Path) -> None:
+    file, into = lines(tmp_path / "x", *map(row, range(200))), tmp_path / "b"
+    go_on, go = os.pipe()
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(go)
+                os.read(go_on, 1)  # all begin at once, when the last holder of the other end is gone
+                import_files([file], into, reading=TOY)
+            finally:
+                os._exit(0)
+        children.append(child)
+    os.close(go)
+    for child in children:
+        os.waitpid(child, 0)
+    os.close(go_on)
+    assert stored(into) == [f"a{number}" for number in range(200)]
+    assert not (into / ".import.lock").exists()
+
+
+def test_an_import_says_that_it_waits_for_another_one(tmp_path: Path) -> None:
+    file, into = lines(tmp_path / "x", row(0)), tmp_path / "b"
+    into.mkdir()
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        with alone(into / ".import.lock"):
+            importing = pool.submit(import_files, [file], into, reading=TOY, seen=lambda what, done: said.append(what))
+            while not said or not said[-1].startswith("waiting"):
+                assert not importing.done()
+                time.sleep(0.001)
+        assert importing.result().stored == 1
+    assert said == ["reading", "waiting for another import into this buffer", "storing"]
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:

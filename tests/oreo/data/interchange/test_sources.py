@@ -123,6 +123,7 @@ def test_a_line_that_cannot_be_read_is_named_and_the_next_one_follows(tmp_path: 
         ('[{"a": 1},', "no end"),
         ('[{"a": 1} {"a": 2}]', "goes on with"),
         ('[{"a": 1}, {"a": nope}]', "no JSON"),
+        ('[{"a": 1}, {"a": nope} {"a": 2}]', "no JSON"),
         ('[{"a": 1}] []', "after the JSON array"),
         ('{\n "a": 1\n}\n{\n "a": ', "in the middle"),
     ],
@@ -130,6 +131,27 @@ def test_a_line_that_cannot_be_read_is_named_and_the_next_one_follows(tmp_path: 
 def test_where_an_array_breaks_is_named_after_what_stands_before(text: str, fault: str, tmp_path: Path) -> None:
     first, *_, last = rows(written(tmp_path, text))
     assert first.value == {"a": 1} and fault in last.fault
+
+
+@pytest.mark.parametrize(
+    ("broken", "faults"),
+    [
+        ('{"a": nope}', 1),
+        ('{"a": 1,, }', 1),
+        ('{"a": "a tab\t"}', 1),
+        ("oops", 1),
+        ('{"a": [}', 1),
+        ('{"a": "a quote " too many"}, {"a": 5}, {"a": "\\"{}\\""}', 1),  # ends who knows where, at a bracket
+    ],
+)
+def test_behind_a_broken_element_of_an_array_the_next_ones_follow(broken: str, faults: int, tmp_path: Path) -> None:
+    read = list(rows(written(tmp_path, f'[{{"a": 1}}, {broken}, {{"a": 2}}, {{"a": 3}}]')))
+    assert read[0].value == {"a": 1}
+    assert sum(bool(row.fault) for row in read) >= faults
+    values = [row.value for row in read if not row.fault]
+    assert all(value in ({"a": 1}, {"a": 2}, {"a": 3}, {"a": 5}) for value in values)  # nothing that is not there
+    if "quote" not in broken and "[}" not in broken:
+        assert values == [{"a": 1}, {"a": 2}, {"a": 3}] and [row.line for row in read] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("pack", ["gzip", "xz", "bzip2"])
