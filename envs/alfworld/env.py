@@ -211,17 +211,17 @@ class ALFWorldEnv(TextEnv):
         """The episode as it stands, to be given to `restore` (engine "simulator" only). Step limits do not go back."""
         engine = self._simulator("snapshot")
         now = self._episode()
-        return now.game, engine.snapshot(), now.admissible, now.expert.copy(), self._text
+        return now, engine.snapshot(), now.admissible, now.expert.copy(), self._text
 
     def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot of this environment's game. It can be used any number of times."""
         engine = self._simulator("restore")
         now = self._episode()
-        if not (isinstance(snapshot, tuple) and len(snapshot) == 5 and isinstance(snapshot[0], Game)):
+        if not (isinstance(snapshot, tuple) and len(snapshot) == 5 and isinstance(snapshot[0], _Episode)):
             raise UsageError(f"restore() takes what snapshot() gave, got {type(snapshot).__name__}")
-        game, state, admissible, expert, text = snapshot
-        if game is not now.game:
-            raise UsageError(f"this snapshot is of an earlier episode ({game.name}): restore works within one")
+        episode, state, admissible, expert, text = snapshot
+        if episode is not now:
+            raise UsageError(f"this snapshot is of an earlier episode ({episode.game.name}): restore works within one")
         engine.restore(state)
         now.admissible, now.expert, self._text = admissible, expert.copy(), text
         self.won = engine.won

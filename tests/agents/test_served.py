@@ -148,7 +148,7 @@ def test_messages_in_several_turns_are_for_models_that_are_loaded_here(protocol:
         ),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "api": "chatty"}, "did you mean 'chat'"),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "api": "text"}, "tokenizer"),
-        ("served:m", {"server": "http://127.0.0.1:1/v1", "timeout": 0}, "timeout is 0; expected above 0"),
+        ("served:m", {"server": "http://127.0.0.1:1/v1", "timeout": 0}, "timeout is 0; expected a number above 0"),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "temperature": -1}, "temperature is -1"),
         ("served:m", {"server": "http://127.0.0.1:1/v1", "noise": 0.1}, "noise"),
         ("tiny", {"server": "http://127.0.0.1:1/v1"}, "server does nothing.*served:MODEL"),

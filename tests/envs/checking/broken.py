@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import random
 import sys
@@ -253,7 +254,9 @@ class OtherGame(Sound):
 
 class Leaks(Sound):
     def start(self, rng: np.random.Generator) -> str:
-        vars(self).setdefault("kept", []).append(os.urandom(1 << 18))
+        leak = mmap.mmap(-1, 1 << 18)  # pages of its own: others might come from what this process has freed before
+        leak.write(os.urandom(1 << 18))
+        vars(self).setdefault("kept", []).append(leak)
         return super().start(rng)
 
     def __deepcopy__(self, memo: Any) -> Any:

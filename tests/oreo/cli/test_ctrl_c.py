@@ -99,6 +99,7 @@ def test_a_closed_terminal_and_a_scheduler_stop_as_ctrl_c_does(stop: signal.Sign
         text=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(stop, signal.SIG_DFL),  # these tests may run under nohup, which is obeyed
     )
     until = time.monotonic() + 60
     while not any(path.stat().st_size for path in (tmp_path / "b").glob("_*.journal")):

@@ -158,9 +158,14 @@ def test_ctrl_c_during_an_update_waits_until_the_update_is_whole() -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_alone_each_signal_is_an_interrupt_and_among_several_it_is_noted(stop: signal.Signals) -> None:
-    before = signal.getsignal(stop)
-    with pytest.raises(KeyboardInterrupt), oreo.training.interrupts.stop_requests(several=False):
-        os.kill(os.getpid(), stop)
-    with oreo.training.interrupts.stop_requests(several=True) as requests:
-        os.kill(os.getpid(), stop)
-    assert len(requests) == 1 and signal.getsignal(stop) is before
+    as_it_was = signal.getsignal(stop)
+    before = signal.SIG_DFL if as_it_was == signal.SIG_IGN else as_it_was  # these tests may run under nohup
+    signal.signal(stop, before)
+    try:
+        with pytest.raises(KeyboardInterrupt), oreo.training.interrupts.stop_requests(several=False):
+            os.kill(os.getpid(), stop)
+        with oreo.training.interrupts.stop_requests(several=True) as requests:
+            os.kill(os.getpid(), stop)
+        assert len(requests) == 1 and signal.getsignal(stop) is before
+    finally:
+        signal.signal(stop, as_it_was)
