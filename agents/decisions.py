@@ -89,7 +89,7 @@ def _wrong(decision: Decision) -> tuple[str, str] | None:
     if not (ids is None or (isinstance(ids, tuple) and all(type(token) is int and token >= 0 for token in ids))):
         return "token_ids", "a tuple of token ids, or None"
     if not isinstance(decision.candidates, tuple) or not all(map(_is_candidate, decision.candidates)):
-        return "candidates", "a tuple of oreo.trajectory.Candidate, with finite numbers"
+        return "candidates", "a tuple of oreo.trajectory.Candidate, with finite numbers and a count of 1 or more"
     return None
 
 
@@ -99,6 +99,8 @@ def _is_candidate(value: Any) -> bool:
         and isinstance(value.text, str)
         and _is_log_prob(value.log_prob)
         and _is_number(value.value)
+        and type(value.count) is int
+        and value.count >= 1
     )
 
 
