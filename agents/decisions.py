@@ -82,6 +82,8 @@ def _wrong(decision: Decision) -> tuple[str, str] | None:
     for field in ("imitate", "cut"):
         if not isinstance(getattr(decision, field), bool):
             return field, "True or False"
+    if not isinstance(decision.actor, str):
+        return "actor", _TEXT
     start = decision.context_start
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         return "context_start", "the index of a step"

@@ -197,11 +197,8 @@ def _columns_of(file: File, names: Sequence[str], numbers: np.ndarray | None) ->
     """(number, these columns) of rows of a file; None: of all. Where it is damaged, a warning, and what can be read."""
     if numbers is not None and not len(numbers):
         return
-    wanted = None if numbers is None else set(numbers.tolist())
     try:
-        for number, row in file.columns(names):
-            if wanted is None or number in wanted:
-                yield number, row
+        yield from file.columns(names, None if numbers is None else numbers.tolist())
     except Damaged as error:
         warn_of(error)
 

@@ -1,0 +1,92 @@
+"""The program that owns the terminal: its style, what it begins with, and how it ends."""
+
+from __future__ import annotations
+
+from textual.app import App
+from textual.binding import Binding
+from textual.screen import Screen
+
+_CSS = """
+Screen { layout: vertical; }
+.panes { layout: horizontal; height: 1fr; }
+.-narrow.pair .panes, .-usual.pair .panes { layout: vertical; }
+EpisodePane { width: 1fr; height: 1fr; }
+.pair EpisodePane { border-right: solid $surface-lighten-2; }
+.head, .progress, .status, .columns, .offered { text-wrap: nowrap; text-overflow: ellipsis; }
+.head { height: 2; padding: 0 1; }
+.waiting { height: auto; padding: 1 2; text-style: italic; }
+.body { layout: vertical; height: 1fr; }
+TranscriptPane { height: 1fr; min-height: 3; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
+.side { height: auto; max-height: 50%; }
+.-wide.single .body { layout: horizontal; }
+.-wide.single TranscriptPane { width: 3fr; height: 100%; }
+.-wide.single .side { width: 2fr; height: 100%; max-height: 100%; }
+.candidates, .values, .world, .tokens, .act {
+    border-top: solid $surface-lighten-2; border-title-color: $text-muted; border-title-style: none;
+}
+.candidates { height: auto; max-height: 10; padding: 0; }
+.world, .tokens { height: 1fr; min-height: 4; max-height: 100%; }
+.-narrow .world, .-usual .world, .-narrow .tokens, .-usual .tokens, .pair .world, .pair .tokens { height: 10; }
+.-low .world, .-low .tokens, .-lowest .world, .-lowest .tokens { height: 4; }
+.values { height: auto; padding: 0 1; }
+.-low .values, .-lowest .values { display: none; }
+.-lowest .candidates { display: none; }
+.-lowest .head { height: 1; }
+.-low .side { max-height: 5; }
+.progress { height: 1; padding: 0 1; text-style: bold; }
+.status { height: 1; padding: 0 1; color: $text-muted; }
+.bar { height: 1; }
+.bar Input { width: 1fr; }
+.prompt { width: auto; padding: 0 1; text-style: bold; }
+.result { width: auto; max-width: 60%; padding: 0 1; color: $text-muted; }
+.act { height: auto; max-height: 9; }
+.act Input { width: 1fr; }
+HelpScreen, LogScreen, ExportScreen { align: center middle; }
+.help { width: 90%; max-width: 110; height: 90%; border: round $accent; background: $surface; padding: 0 1; }
+.help Static { height: auto; }
+.dialog { width: 80%; max-width: 90; height: auto; border: round $accent; background: $surface; padding: 0 1; }
+.dialog Static { height: auto; }
+.columns { height: 1; text-style: bold; }
+EpisodeList { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
+Footer { scrollbar-size: 0 0; }
+"""
+
+
+class Program(App[tuple[str, int]]):
+    """Shows one screen; it returns what went wrong and the exit code that it is worth, or None."""
+
+    CSS = _CSS
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "oreo"
+    BINDINGS = [Binding("ctrl+c", "interrupt", "Stop", show=False, priority=True)]
+
+    def __init__(self, first: Screen[None]) -> None:
+        super().__init__()
+        self.first = first
+        self.interrupted = False
+
+    def on_mount(self) -> None:
+        self.theme = "textual-ansi" if self.ansi_color else "textual-dark"
+        self.push_screen(self.first, lambda _: self.exit())
+
+    def action_interrupt(self) -> None:
+        self.interrupted = True
+        self.exit()
+
+
+def run(first: Screen[None]) -> None:
+    """Show a screen until its reader leaves.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C.
+        OreoError: agent or environment could not be made.
+    """
+    from oreo.errors import DataError, UsageError
+
+    program = Program(first)
+    failure = program.run()
+    if program.interrupted:
+        raise KeyboardInterrupt
+    if failure is not None:
+        message, code = failure
+        raise (UsageError if code == UsageError.exit_code else DataError)(message)
