@@ -68,11 +68,11 @@ def advantages(view: View) -> list[float | None]:
     Behind the end of an episode V is 0. None where a value is not known, and at the last step of an episode that goes
     on or was cut off.
     """
-    states: list[float | None] = [step.value for step in view.steps]
     over = bool(view.outcome) and not view.cut_off
+    states: list[float | None] = [*(step.value for step in view.steps), 0.0 if over else None]
     return [
         None if before is None or after is None else step.reward + after - before
-        for step, before, after in zip(view.steps, states, [*states[1:], 0.0 if over else None], strict=True)
+        for step, before, after in zip(view.steps, states, states[1:], strict=False)
     ]
 
 

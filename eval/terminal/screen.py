@@ -158,6 +158,8 @@ def _action(number: int, step: Step, width: int, newest: bool) -> list[Text]:
 def notes(step: Step) -> Iterator[tuple[str, str]]:
     if step.action_valid is False:
         yield "refused", "red"
+    if step.actor == "person":
+        yield "by a person", "magenta"
     if not step.imitate:
         yield "noise", "yellow"
     if step.context_start:

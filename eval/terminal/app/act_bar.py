@@ -81,6 +81,9 @@ class ActBar(Vertical):
         text.rstrip()
         self.offered.update(text)
 
+    def on_resize(self) -> None:
+        self._draw()
+
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         if self._chosen < 0 or event.value != self._choices[self._chosen]:

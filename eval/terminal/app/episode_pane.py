@@ -14,6 +14,7 @@ from oreo.eval.terminal.app.tokens_panel import TokensPanel
 from oreo.eval.terminal.app.transcript_pane import TranscriptPane
 from oreo.eval.terminal.app.value_line import ValueLine
 from oreo.eval.terminal.app.world_panel import WorldPanel
+from oreo.eval.terminal.live.turn_reading import TurnRead
 from oreo.eval.terminal.reading import Reading
 from oreo.eval.terminal.screen import View
 from oreo.eval.terminal.theme import LOST, WON
@@ -53,6 +54,7 @@ class EpisodePane(Vertical):
         super().__init__(classes="episode")
         self.title = name
         self.reading: Reading | None = None
+        self.turns: Sequence[TurnRead] = ()
         self.head = Static("", classes="head")
         self.transcript = TranscriptPane()
         self.candidates = CandidatesPanel()
@@ -95,7 +97,17 @@ class EpisodePane(Vertical):
         self.transcript.show(reading, query)
         self.candidates.show(reading.step, reading.position)
         self.values.show(reading)
-        self.tokens.show(reading.step)
+        self.tokens.show(reading.step, self._turn())
+
+    def show_turns(self, turns: Sequence[TurnRead]) -> None:
+        """Show what the models say of each turn."""
+        self.turns = turns
+        if self.reading is not None:
+            self.tokens.show(self.reading.step, self._turn())
+
+    def _turn(self) -> TurnRead | None:
+        place = 0 if self.reading is None else self.reading.position
+        return self.turns[place - 1] if 0 < place <= len(self.turns) else None
 
     def show_world(self, facts: Sequence[Fact] | str) -> None:
         self.world.show(facts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from oreo.errors import OreoError, UsageError
@@ -15,6 +16,7 @@ from oreo.eval.terminal.live.link import Link
 from oreo.eval.terminal.live.messages import Job, step_from_json, step_to_json
 from oreo.eval.terminal.reading import Reading
 from oreo.eval.terminal.screen import View
+from oreo.eval.terminal.live.turn_reading import TurnRead
 from oreo.eval.terminal.tokens import Token
 from oreo.trajectory import Trajectory
 
@@ -45,12 +47,13 @@ class LiveEpisode:
         self.failure: tuple[str, int] | None = None
         """What went wrong last, and the exit code that it is worth."""
         self.log = ""
-        self.tokens: dict[int, list[Token]] = {}
-        """Of the turns that were asked about, by position."""
+        self.turns: list[TurnRead] = []
+        """The turns as the agent's models read them, where that was asked for."""
         self.on_change: Callable[[], object] = lambda: None
         self.on_trouble: Callable[[str], object] = lambda message: None
         self.on_news: Callable[[str], object] = lambda message: None
         self._stored = trajectory
+        self._game = 0
         self._link: Link | None = None
         self._queue: list[dict[str, Any]] = []
         self._process_at: int | None = None
@@ -70,6 +73,11 @@ class LiveEpisode:
     @property
     def is_over(self) -> bool:
         return self.reading is not None and bool(self.reading.view.outcome)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it was there before it was played here."""
+        return self._stored is not None
 
     @property
     def is_busy(self) -> bool:
@@ -126,6 +134,14 @@ class LiveEpisode:
         """Start the process and the episode."""
         self._ask({"do": "begin"})
 
+    def ask_game(self, by: int) -> None:
+        """Begin another game of the seed, the next or the one before."""
+        if self.is_busy or self._game + by < 0:
+            return
+        self._game += by
+        self.reading, self.trajectory = None, None
+        self._ask({"do": "begin", "episode": self._game})
+
     def ask_agent(self) -> None:
         """Let the agent take a step from where one stands."""
         self._act({"do": "agent"})
@@ -142,14 +158,12 @@ class LiveEpisode:
         self._ask(self._begin_at(self.reading.length))
 
     def ask_tokens(self) -> None:
-        """Have the turn that one stands at token by token."""
-        if self.reading is None or self.is_busy or not self.reading.position or self.why_no_agent:
+        """Have the agent's models read every turn of the episode token by token."""
+        if self.reading is None or self.is_busy or self.why_no_agent or len(self.turns) == self.reading.length:
             return
-        position = self.reading.position
-        if position not in self.tokens:
-            if self._process_at is None or self._process_at < position:
-                self._ask(self._begin_at(self.reading.length))
-            self._ask({"do": "tokens", "position": position})
+        if self._process_at != self.reading.length:
+            self._ask(self._begin_at(self.reading.length))
+        self._ask({"do": "read"})
 
     def _act(self, request: dict[str, Any]) -> None:
         if self.reading is None or self.is_busy:
@@ -230,9 +244,8 @@ class LiveEpisode:
 
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["is"]
-        if kind == "tokens":
-            self.tokens[int(message["position"])] = [Token(**token) for token in message["tokens"]]
-            return
+        if kind == "read":
+            return self._take_turns(message["turns"])
         if kind == "state":
             self._take_state(message)
         elif kind == "stepped":
@@ -253,11 +266,22 @@ class LiveEpisode:
         self._worlds = dict(enumerate(message["worlds"] or ()))
         if self.reading is None or len(steps) != self.reading.length:
             self.reading = Reading(_view(message, steps), len(steps))
-            self.tokens = {}
+            self.turns = []
         if message["differs"] is not None:
             self.on_trouble(
                 f"played again, the world answers otherwise from step {message['differs']} on than it is stored"
             )
+
+    def _take_turns(self, turns: list[dict[str, Any]]) -> None:
+        """What the models say of each turn. Where no value is stored, theirs is shown."""
+        assert self.reading is not None
+        self.turns = [TurnRead(**{**turn, "tokens": tuple(Token(**one) for one in turn["tokens"])}) for turn in turns]
+        view = self.reading.view
+        steps = tuple(
+            replace(step, value=turn.value) if step.value is None else step
+            for step, turn in zip(view.steps, self.turns, strict=True)
+        )
+        self.reading = replace(self.reading, view=replace(view, steps=steps))
 
     def _note_end(self, message: dict[str, Any]) -> None:
         from oreo.data.records import checked_record, from_record
@@ -272,7 +296,7 @@ _WAITING = {
     "begin": "the game is set up …",
     "agent": "the agent thinks …",
     "person": "the world answers …",
-    "tokens": "the models read the turn …",
+    "read": "the models read the turns …",
 }
 
 

@@ -85,6 +85,8 @@ def run(first: Screen[None]) -> None:
 
     program = Program(first)
     failure = program.run()
+    if program.return_code:  # textual has printed the traceback
+        raise SystemExit(program.return_code)
     if program.interrupted:
         raise KeyboardInterrupt
     if failure is not None:

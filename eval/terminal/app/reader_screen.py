@@ -46,6 +46,7 @@ class ReaderScreen(Screen[None]):
         shelf: Shelf | None = None,
         place: int = 0,
         playing: bool = False,
+        person: bool = False,
         delay: float = 0.5,
     ) -> None:
         """Args:
@@ -53,6 +54,7 @@ class ReaderScreen(Screen[None]):
         shelf: what `n`, `N`, `]` and `[` go to.
         place: where on it the first episode stands.
         playing: whether it runs on by itself from the beginning.
+        person: whether a person plays, who is asked for an action whenever there is one to take.
         delay: seconds between two steps then.
         """
         super().__init__(classes="pair" if len(episodes) > 1 else "single")
@@ -60,6 +62,7 @@ class ReaderScreen(Screen[None]):
         self.panes = [EpisodePane() for _ in episodes]
         self.shelf, self.place = shelf, place
         self.playing, self.delay = playing, max(_FASTEST, delay)
+        self.person = person
         self.searched = ""
         self._hit = -1
         self._wants_world = False
@@ -111,10 +114,21 @@ class ReaderScreen(Screen[None]):
         else:
             pane.show(episode.reading, self.searched)
         self._show_world(episode, pane)
-        if episode.tokens is not None and episode.reading is not None:
-            pane.tokens.show_tokens_of(episode.tokens, episode.reading.position)
+        pane.show_turns(episode.turns)
+        if episode.failure is not None and episode.reading is None:
+            self.app.exit(episode.failure)
+            return
         self._tell()
         self._run_on()
+        if self.person and episode.reading is not None and not episode.is_busy:
+            self._ask_person(episode)
+
+    def _ask_person(self, episode: LiveEpisode) -> None:
+        """Have a person who plays type the next action."""
+        if episode.is_over:
+            self.act_bar.close()
+        elif not self.act_bar.display and episode.reading is not None and episode.failure is None:
+            self.act_bar.open(episode.commands, episode.reading.position)
 
     def _show_world(self, episode: LiveEpisode, pane: EpisodePane) -> None:
         if not self._wants_world or episode.reading is None:
@@ -244,6 +258,10 @@ class ReaderScreen(Screen[None]):
         self._turn_over(by, lost=False)
 
     def _turn_over(self, by: int, *, lost: bool) -> None:
+        if self.shelf is None and not lost and not self.episodes[0].is_stored:
+            for episode in self.episodes:
+                episode.ask_game(by)
+            return
         if self.shelf is None:
             self.notify("this episode stands in no list; oreo browse BUFFER has one")
             return
@@ -294,7 +312,7 @@ class ReaderScreen(Screen[None]):
         shown = not self.panes[0].tokens.display
         for episode, pane in zip(self.episodes, self.panes, strict=True):
             pane.tokens.display = shown
-            if shown:
+            if shown and not episode.why_no_agent:
                 episode.ask_tokens()
 
     def action_world(self) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.text import Text
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from oreo.eval.terminal.live.turn_reading import TurnRead
 from oreo.eval.terminal.tokens import Token
 from oreo.text import clean
 from oreo.trajectory import Step
 
-_NOT_STORED = "The tokens of this turn are not stored."
+_NOT_STORED = "The tokens of this turn are not stored; with --agent CHECKPOINT its models read them."
 
 
 def drawn(tokens: Sequence[Token]) -> Text:
@@ -35,22 +36,16 @@ class TokensPanel(VerticalScroll):
         self.content = Static("")
         super().__init__(self.content, classes="tokens")
         self.border_title = "tokens"
-        self.step: Step | None = None
 
-    def show(self, step: Step | None) -> None:
-        """Say what is stored of a step's tokens: their numbers. `show_tokens` says more, where it has been asked."""
-        if step is self.step:
-            return
-        self.step = step
-        if step is None or step.token_ids is None:
-            self.content.update(Text(_NOT_STORED if step else "", style="dim"))
-        else:
-            self.show_tokens([Token(number) for number in step.token_ids])
-
-    def show_tokens_of(self, turns: Mapping[int, Sequence[Token]], position: int) -> None:
-        """Show the tokens of a step, where they are among those that were read."""
-        if position in turns:
-            self.show_tokens(turns[position])
-
-    def show_tokens(self, tokens: Sequence[Token]) -> None:
-        self.content.update(drawn(tokens))
+    def show(self, step: Step | None, turn: TurnRead | None) -> None:
+        """Show a step as the models read it, or what is stored of its tokens: their numbers."""
+        self.border_title = "tokens"
+        if step is None:
+            return self.content.update("")
+        if turn is not None:
+            implicit = "" if turn.implicit is None else f"  implicit advantage β Σ ρ {turn.implicit:+.3f}"
+            self.border_title = f"tokens{implicit}"
+            return self.content.update(drawn(turn.tokens))
+        if step.token_ids is None:
+            return self.content.update(Text(_NOT_STORED, style="dim"))
+        self.content.update(drawn([Token(number) for number in step.token_ids]))

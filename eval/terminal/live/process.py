@@ -1,9 +1,10 @@
 """The process that acts: it reads requests, a line of JSON each, and answers in such lines.
 
     {"do": "begin", "steps": […]}        reset, and take these steps again       → state
+    {"do": "begin", "episode": 3}        another of the games of the seed        → state
     {"do": "agent"}                      the agent takes a step                  → stepped
     {"do": "person", "action": "look"}   a person's step                         → stepped
-    {"do": "tokens", "position": 3}      a turn token by token                   → tokens
+    {"do": "read"}                       every turn token by token               → read
 
 What agent and environment print goes to standard error, which the screen shows in a log. The process ends when the pipe
 to it does.
@@ -11,6 +12,7 @@ to it does.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -69,13 +71,10 @@ def answer(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
     what = asked["do"]
     if what == "begin":
         steps = [step_from_json(step) for step in asked.get("steps", ())]
-        session.begin(steps)
+        session.begin(steps, asked.get("episode"))
         return {"is": "state", **_state(session), "steps": [step_to_json(step) for step in _steps(session)]}
-    if what == "tokens":
-        from oreo.eval.terminal.live.token_reading import read_tokens
-
-        tokens = read_tokens(session, asked["position"])
-        return {"is": "tokens", "position": asked["position"], "tokens": [vars(token) for token in tokens]}
+    if what == "read":
+        return {"is": "read", "turns": [dataclasses.asdict(turn) for turn in session.read_turns()]}
     if what == "agent":
         session.agent_step()
     elif what == "person":

@@ -22,6 +22,8 @@ from oreo.trajectory import Step, Trajectory
 if TYPE_CHECKING:
     import gymnasium as gym
 
+    from oreo.eval.terminal.live.turn_reading import TurnRead
+
 AGENT, PERSON = "agent", "person"
 _HELPED = " with a person"
 
@@ -65,6 +67,7 @@ class Session:
         """Steps that were taken again."""
         self._of_stored = 0
         """Steps that are those of the stored episode."""
+        self._episode = job.episode
         say(f"making {job.env}")
         self._rollout, self._env, self._game = self._prepared()
         if job.agent is not None:
@@ -80,20 +83,8 @@ class Session:
 
         job = self.job
         if self.stored is None:
-            from oreo.eval.evaluate import plan_games
-
-            chosen = None if job.game is None else [job.game]
-            plan = plan_games(
-                job.env,
-                job.episode + 1,
-                games=chosen,
-                seed=job.seed,
-                max_steps=job.max_steps,
-                env_kwargs=job.env_kwargs,
-            )
-            rollout = Rollout(job.env, job.env_kwargs, job.seed, plan.games, 1, job.max_steps, 0, job.step_timeout)
-            games = plan.games or [""]
-            return rollout, rollout.make(), games[job.episode % len(games)]
+            rollout = Rollout(job.env, job.env_kwargs, job.seed, None, 1, job.max_steps, 0, job.step_timeout)
+            return rollout, rollout.make(), self._planned(job.episode)
         from oreo.rollouts.verify import reset_options
 
         kwargs = {name: value for name, value in self.stored.env_kwargs.items() if name != "max_steps"}
@@ -113,17 +104,34 @@ class Session:
         options = reset_options(env, self.stored.game)
         return rollout, env, self.stored.game if options else ""
 
+    def _planned(self, episode: int) -> str:
+        """The game of an episode, "" where the environment draws it from its seed."""
+        from oreo.eval.evaluate import plan_games
+
+        job = self.job
+        chosen = None if job.game is None else [job.game]
+        games = plan_games(
+            job.env, episode + 1, games=chosen, seed=job.seed, max_steps=job.max_steps, env_kwargs=job.env_kwargs
+        ).games
+        return games[episode % len(games)] if games else ""
+
     # What can be asked for.
 
-    def begin(self, steps: Sequence[Step] = ()) -> None:
+    def begin(self, steps: Sequence[Step] = (), episode: int | None = None) -> None:
         """Reset, and take these steps again.
+
+        Args:
+            steps: those of the episode so far, or of one that was stored.
+            episode: which of the games that the seed draws; None: the one of before.
 
         Raises:
             OreoError: the environment failed, or cannot be played so far.
         """
         if self._playing is not None and self._playing.failure is not None:  # what broke is not used again
             self._env = self._rollout.make()
-        playing = Playing.of(self._rollout, self.job.episode, self._env, self._game)
+        if episode is not None and episode != self._episode:
+            self._episode, self._game = episode, self._planned(episode)
+        playing = Playing.of(self._rollout, self._episode, self._env, self._game)
         if self.stored is not None and self.stored.seed is not None:
             playing.seed = self.stored.seed
         playing.reset()
@@ -157,6 +165,16 @@ class Session:
         """Take a step that a person chose. Raises OreoError where the environment failed."""
         self._refuse_end()
         self._take(Decision(action, actor=PERSON))
+
+    def read_turns(self) -> list[TurnRead]:
+        """The turns so far, token by token. Raises as `oreo.eval.terminal.live.turn_reading.read_turns`."""
+        from oreo.eval.terminal.live.turn_reading import read_turns
+
+        if self.agent is None or self.job.agent is None:
+            raise UsageError("name an agent whose models are to read the turns (--agent)")
+        digest = self.stored.tokenizer if self.stored is not None else self._actors().tokenizer_digest
+        episode = self.playing.episode
+        return read_turns(self.agent, self.job.agent, episode.steps, episode.observation, digest)
 
     @property
     def playing(self) -> Playing:

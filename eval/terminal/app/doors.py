@@ -1,0 +1,41 @@
+"""What the commands open: a list, stored episodes, or live ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from oreo.data.buffer import TrajectoryBuffer
+from oreo.eval.terminal.app.list_screen import ListScreen
+from oreo.eval.terminal.app.live_episode import LiveEpisode
+from oreo.eval.terminal.app.program import run
+from oreo.eval.terminal.app.reader_screen import ReaderScreen, stored_episode
+from oreo.eval.terminal.live.messages import Job
+from oreo.eval.terminal.shelf import Shelf
+from oreo.trajectory import Trajectory
+
+JobOf = Callable[[Trajectory | None], Job]
+
+
+def browse(buffer: TrajectoryBuffer, *, condition: str, job: JobOf, delay: float) -> None:
+    """A buffer's episodes as a list; raises what `oreo.eval.terminal.app.program.run` does."""
+    run(ListScreen(buffer, condition=condition, episode=lambda stored: stored_episode(stored, job=job), delay=delay))
+
+
+def replay(shelf: Shelf, place: int, *, job: JobOf, delay: float, playing: bool) -> None:
+    """One stored episode, among others."""
+    episode = stored_episode(shelf.trajectory(place), job=job)
+    run(ReaderScreen([episode], shelf=shelf, place=place, playing=playing, delay=delay))
+
+
+def pair(trajectories: Sequence[Trajectory], *, job: JobOf, delay: float, playing: bool) -> None:
+    """Two stored episodes in step."""
+    run(ReaderScreen([stored_episode(stored, job=job) for stored in trajectories], playing=playing, delay=delay))
+
+
+def live(jobs: Sequence[Job], *, delay: float, playing: bool, person: bool = False) -> None:
+    """One or two live episodes, whose actors are a process each."""
+
+    def episode(job: Job) -> LiveEpisode:
+        return LiveEpisode(job=lambda _: job)
+
+    run(ReaderScreen([episode(job) for job in jobs], playing=playing, person=person, delay=delay))
