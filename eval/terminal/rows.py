@@ -1,8 +1,8 @@
 """The episodes of a buffer as rows of a table, from its columns alone: no step is read but for the values in sight.
 
-    rows = Rows(buffer.where("won"))
-    rows.read(50); rows.read()        # a first screen, then all
-    order = rows.order("steps"); rows.find("apple", order, 0)
+rows = Rows(buffer.where("won"))
+rows.read(50); rows.read()        # a first screen, then all
+order = rows.order("steps"); rows.find("apple", order, 0)
 """
 
 from __future__ import annotations
@@ -101,10 +101,16 @@ class Rows:
         wanted = text.casefold()
         for row in range(len(self._words), len(self)):
             words = [str(self.cells[row][at]) for at in _TEXTS]
-            self._words.append("\n".join([*words, "won" if self.won(row) else "lost", str(self.numbers[row])]).casefold())
+            self._words.append(
+                "\n".join([*words, "won" if self.won(row) else "lost", str(self.numbers[row])]).casefold()
+            )
         count = len(order)
         return next(
-            (place % count for place in range(start, start + by * count, by) if wanted in self._words[order[place % count]]),
+            (
+                place % count
+                for place in range(start, start + by * count, by)
+                if wanted in self._words[order[place % count]]
+            ),
             None,
         )
 

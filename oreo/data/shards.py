@@ -67,9 +67,7 @@ class ShardFile:
         """
         wanted = None if numbers is None else set(numbers)
         with _opened(self.path) as shard:
-            groups = [
-                group for group, rows in enumerate(shard.groups) if numbers is None or _among(numbers, rows)
-            ]
+            groups = [group for group, rows in enumerate(shard.groups) if numbers is None or _among(numbers, rows)]
             for group, rows in self._readable(shard, groups, lambda group: shard.rows(group, names)):
                 for number, row in zip(shard.groups[group], rows, strict=True):
                     if wanted is None or number in wanted:

@@ -138,7 +138,9 @@ def _check_type(name: str, given: pa.DataType, expected: pa.DataType) -> None:
         return _check_type(name, given.value_type, expected.value_type)
     if pa.types.is_struct(expected) and pa.types.is_struct(given):
         given_fields, fields = ([kind.field(at) for at in range(kind.num_fields)] for kind in (given, expected))
-        return _check_fields(f"{name}.", given_fields, fields, added=ADDED_TO_STEPS | ADDED_TO_CANDIDATES, renamed=RENAMED)
+        return _check_fields(
+            f"{name}.", given_fields, fields, added=ADDED_TO_STEPS | ADDED_TO_CANDIDATES, renamed=RENAMED
+        )
     # Other tools write texts and whole numbers of other widths.
     text = pa.types.is_string(expected) and pa.types.is_large_string(given)
     whole = pa.types.is_integer(expected) and pa.types.is_signed_integer(given)

@@ -53,7 +53,7 @@ class CandidatesPanel(Static):
 
     def show(self, step: Step | None, number: int) -> None:
         self.step = step
-        self.display = bool(step and step.candidates)
+        self.set_class(not (step and step.candidates), "empty")
         self.border_title = f"considered at step {number}"
         self._draw()
 

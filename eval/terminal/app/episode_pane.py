@@ -77,7 +77,7 @@ class EpisodePane(Vertical):
         yield self.progress
 
     def on_mount(self) -> None:
-        self.world.display = self.tokens.display = self.values.display = self.candidates.display = False
+        self.world.display = self.tokens.display = False
         if self.reading is not None:
             self.show(self.reading)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -39,7 +40,7 @@ class ExportScreen(ModalScreen[None]):
         path = Path(self.input.value or "episode")
         ending = path.suffix.removeprefix(".")
         after = KINDS[(KINDS.index(ending) + 1) % len(KINDS)] if ending in KINDS else KINDS[0]
-        self.input.value = str(free_name(path.parent, path.stem, after))
+        self.input.value = str(free_name(path.parent, re.sub(r"-\d+$", "", path.stem), after))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

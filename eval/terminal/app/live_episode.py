@@ -14,9 +14,9 @@ from typing import Any
 from oreo.errors import OreoError, UsageError
 from oreo.eval.terminal.live.link import Link
 from oreo.eval.terminal.live.messages import Job, step_from_json, step_to_json
+from oreo.eval.terminal.live.turn_reading import TurnRead
 from oreo.eval.terminal.reading import Reading
 from oreo.eval.terminal.screen import View
-from oreo.eval.terminal.live.turn_reading import TurnRead
 from oreo.eval.terminal.tokens import Token
 from oreo.trajectory import Trajectory
 
@@ -183,6 +183,13 @@ class LiveEpisode:
         self._link = None
         self.on_change = lambda: None
         self.on_trouble = self.on_news = lambda message: None
+
+    async def closed(self) -> None:
+        """End the process and wait until it has."""
+        link = self._link
+        self.close()
+        if link is not None:
+            await link.closed()
 
     # The process.
 

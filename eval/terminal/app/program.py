@@ -33,8 +33,9 @@ TranscriptPane { height: 1fr; min-height: 3; scrollbar-size-vertical: 1; scrollb
 .-lowest .candidates { display: none; }
 .-lowest .head { height: 1; }
 .-low .side { max-height: 5; }
+.empty { display: none; }
 .progress { height: 1; padding: 0 1; text-style: bold; }
-.status { height: 1; padding: 0 1; color: $text-muted; }
+.status { height: 1; padding: 0 1; }
 .bar { height: 1; }
 .bar Input { width: 1fr; }
 .prompt { width: auto; padding: 0 1; text-style: bold; }

@@ -25,6 +25,7 @@ from oreo.eval.terminal.app.value_line import ValueLine
 from oreo.eval.terminal.reading import Reading, next_fall, next_of, refusals
 from oreo.eval.terminal.screen import step_text
 from oreo.eval.terminal.shelf import Shelf, whole
+from oreo.eval.terminal.theme import LOST
 from oreo.eval.terminal.world import facts
 from oreo.text import one_line
 
@@ -89,9 +90,7 @@ class ReaderScreen(Screen[None]):
     def _attend(self, episode: LiveEpisode, pane: EpisodePane) -> None:
         """Show an episode in a pane from now on."""
         episode.on_change = lambda: self._changed(episode, pane)
-        episode.on_trouble = lambda message: self.notify(
-            one_line(message), severity="error", timeout=10, markup=False
-        )
+        episode.on_trouble = lambda message: self.notify(one_line(message), severity="error", timeout=10, markup=False)
         episode.on_news = lambda message: self.notify(one_line(message), timeout=5, markup=False)
         if episode.reading is not None:
             pane.show(episode.reading, self.searched)
@@ -99,9 +98,9 @@ class ReaderScreen(Screen[None]):
             pane.wait_for(episode.waiting_for)
             self.run_worker(episode.begin(), exclusive=False)
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         for episode in self.episodes:
-            episode.close()
+            await episode.closed()
 
     # Showing.
 
@@ -164,6 +163,7 @@ class ReaderScreen(Screen[None]):
     def _tell(self) -> None:
         """The line above the keys: whether it runs on, how fast, and what is being waited for."""
         waiting = next((episode.waiting_for for episode in self.episodes if episode.waiting_for), "")
+        failure = next((episode.failure for episode in self.episodes if episode.failure), None)
         text = Text(no_wrap=True, overflow="ellipsis")
         if self.playing:
             text.append(f"▶ a step every {self.delay:g} s", style="bold")
@@ -171,6 +171,8 @@ class ReaderScreen(Screen[None]):
             text.append("⏸ paused", style="bold")
         if waiting:
             text.append(f" · {one_line(waiting)}")
+        if failure is not None:
+            text.append(f" · ✗ {one_line(failure[0])}", style=f"bold {LOST}")
         if self.shelf is not None:
             text.append(f" · episode {self.shelf.numbers[self.place]}, {self.place + 1} of {len(self.shelf)}", "dim")
         self.status.update(text)
@@ -184,7 +186,7 @@ class ReaderScreen(Screen[None]):
             self._timer = None
         if self.playing and any(episode.has_more for episode in self.episodes):
             self._timer = self.set_timer(self.delay, self._next)
-        elif self.playing and all(episode.is_over for episode in self.episodes):
+        elif self.playing and all(episode.is_over or episode.failure for episode in self.episodes):
             self.playing = False
             self._tell()
 
@@ -239,9 +241,7 @@ class ReaderScreen(Screen[None]):
         self._go_or_say(lambda reading: next_fall(reading.view, reading.position), "no step lost value")
 
     def action_refusal(self) -> None:
-        self._go_or_say(
-            lambda reading: next_of(refusals(reading.view), reading.position), "no action was refused"
-        )
+        self._go_or_say(lambda reading: next_of(refusals(reading.view), reading.position), "no action was refused")
 
     def _go_or_say(self, where: Any, nothing: str) -> None:
         positions = [where(episode.reading) for episode in self.episodes if episode.reading is not None]

@@ -80,7 +80,7 @@ class ValueLine(Static):
     def show(self, reading: Reading) -> None:
         self.reading = reading
         numbers = values(reading.view)
-        self.display = bool(finite(numbers))
+        self.set_class(not finite(numbers), "empty")
         now = numbers[reading.position - 1] if reading.position else None
         gain = advantages(reading.view)[reading.position - 1] if reading.position else None
         self.border_title = "value of each state" + ("" if now is None else f"  V {now:.2f}")

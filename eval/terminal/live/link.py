@@ -97,3 +97,9 @@ class Link:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def closed(self) -> None:
+        """End it and wait until it has."""
+        self.close()
+        if self._process is not None:
+            await self._process.wait()

@@ -92,10 +92,6 @@ class Session:
         limit = job.max_steps or stored_limit
         rollout = Rollout(job.env, kwargs | job.env_kwargs, max_steps=limit, step_timeout=job.step_timeout)
         env = rollout.make()
-        if self.stored.dialect and getattr(env.unwrapped, "dialect", self.stored.dialect) is None:
-            env.close()
-            rollout = replace(rollout, env_kwargs={**rollout.env_kwargs, "dialect": self.stored.dialect})
-            env = rollout.make()
         most = step_limit(env)
         if most is not None and len(self.stored) > most:  # recorded by somebody with another limit
             env.close()
@@ -131,10 +127,13 @@ class Session:
             self._env = self._rollout.make()
         if episode is not None and episode != self._episode:
             self._episode, self._game = episode, self._planned(episode)
-        playing = Playing.of(self._rollout, self._episode, self._env, self._game)
-        if self.stored is not None and self.stored.seed is not None:
-            playing.seed = self.stored.seed
-        playing.reset()
+        playing = self._reset()
+        dialect = "" if self.stored is None else self.stored.dialect
+        if dialect and playing.episode.info.get("dialect", dialect) != dialect:  # the games speak another one by now
+            self._env.close()
+            self._rollout = replace(self._rollout, env_kwargs={**self._rollout.env_kwargs, "dialect": dialect})
+            self._env = self._rollout.make()
+            playing = self._reset()
         self._playing, self.worlds, self.differs, self.again = playing, [], None, len(steps)
         self._of_stored = 0 if self.stored is None else _alike(self.stored.steps, steps)
         self._check()
@@ -205,6 +204,13 @@ class Session:
         self._env.close()
 
     # How.
+
+    def _reset(self) -> Playing:
+        playing = Playing.of(self._rollout, self._episode, self._env, self._game)
+        if self.stored is not None and self.stored.seed is not None:
+            playing.seed = self.stored.seed
+        playing.reset()
+        return playing
 
     def _take(self, decision: Decision) -> None:
         self.playing.step(decision)

@@ -1,4 +1,4 @@
-"""An episode read by an agent's models, token by token: probabilities, values, and what the policy has learnt to prefer.
+"""An episode read by an agent's models, token by token: probabilities, values, and what the policy came to prefer.
 
 Tokens are those that training sees. V after a token is that of the state which it leads to; it is not known after the
 token that ends a turn. The implicit advantage of a turn is β Σ ρ over its tokens, ρ = log π − log π_ref (arXiv
@@ -55,7 +55,9 @@ def read_turns(agent: Any, spec: str, steps: Sequence[Step], observation: str, t
     if reader is None or policy is None:
         raise UsageError(f"agent {agent.name} has no language model in this process that could read a turn")
     turn_format = reader.contexts.format
-    episode = Trajectory("", tuple(steps), observation, terminated=False, truncated=True, won=False, tokenizer=tokenizer)
+    episode = Trajectory(
+        "", tuple(steps), observation, terminated=False, truncated=True, won=False, tokenizer=tokenizer
+    )
     encoded = turn_format.encode(episode)
     batch = collate([encoded], 0).to(device_of(policy))
     value = None if reader.value_reader is None else reader.value_reader.cache.model
