@@ -212,7 +212,8 @@ class ListScreen(Screen[None]):
         try:
             rows = Rows(self._view(condition))
         except OreoError as error:
-            self.filter_bar.tell(one_line(str(error)))
+            self.filter_bar.tell("not understood")
+            self.notify(one_line(str(error)), severity="error", timeout=10, markup=False)
             return
         self.condition, self.rows = condition.strip(), rows
         self.rows.read(_FIRST)
