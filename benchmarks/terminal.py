@@ -4,8 +4,9 @@
     python benchmarks/terminal.py --episodes 10000 --buffer /somewhere/large
 
 Episodes are made up: 15 steps with five candidates and a value each. They are written once, into --buffer or a
-temporary folder; the program then runs in a process of its own, without a terminal (textual's pilot, 80 × 24). Times are
-seconds of the wall clock, moving and finding the mean of ten; `first` counts from the process's begin, imports included.
+temporary folder; the program then runs in a process of its own, without a terminal (textual's pilot, 80 × 24). Times
+are seconds of the wall clock, moving and finding the mean of ten; `first` counts from the process's begin, imports
+included.
 """
 
 from __future__ import annotations
@@ -36,9 +37,7 @@ def episode(number: int, rng: random.Random) -> Trajectory:
     for at in range(STEPS):
         value = rng.random()
         candidates = tuple(Candidate(f"go to cabinet {n}", -1.0 - n, rng.random()) for n in range(5))
-        steps.append(
-            Step(f"You see cabinet {at}, and a mug.", "go to cabinet 0", value=value, candidates=candidates)
-        )
+        steps.append(Step(f"You see cabinet {at}, and a mug.", "go to cabinet 0", value=value, candidates=candidates))
     won = rng.random() < 2 / 3
     return Trajectory(
         env_id="oreo/ALFWorld-v0",
@@ -94,7 +93,9 @@ def measure(path: Path, begun: float) -> dict[str, float]:
 
             screen._find("cabinet 7.", 0, 1)  # the words of all rows are put together once
             taken["move"] = await repeated(lambda number: screen.list.action_page(1))
-            taken["find"] = await repeated(lambda number: screen._find(f"cabinet {299 - number}.", screen.list.place, 1))
+            taken["find"] = await repeated(
+                lambda number: screen._find(f"cabinet {299 - number}.", screen.list.place, 1)
+            )
             taken["find nothing"] = await repeated(lambda number: screen._find("no such words", 0, 1))
             start = time.perf_counter()
             screen._sort(COLUMNS[5].name, reverse=False)

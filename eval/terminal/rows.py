@@ -34,8 +34,8 @@ class Column:
 COLUMNS = (
     Column("no", "", 6, right=True),
     Column("", "won", 1),
-    Column("steps", "length", 5, right=True),
-    Column("return", "episode_return", 6, right=True),
+    Column("steps", "length", 6, right=True),
+    Column("return", "episode_return", 7, right=True),
     Column("type", "task_type", 14),
     Column("task", "task", 0),
     Column("agent", "agent", 18),
@@ -45,6 +45,8 @@ COLUMNS = (
 _STORED = tuple(column.stored for column in COLUMNS if column.stored)
 _WON = _STORED.index("won")
 _TEXTS = tuple(_STORED.index(name) for name in ("task", "task_type", "game", "agent"))
+VALUES = 12
+"""Cells of an episode's values."""
 _MOST_VALUES = 4096
 """Sparklines that are kept."""
 
@@ -131,9 +133,16 @@ class Rows:
         if len(self._values) > _MOST_VALUES:
             self._values.clear()
         for row, values in zip(missing, self._stored_values(missing), strict=True):
-            self._values[row] = sparkline(values)
+            self._values[row] = sparkline(sampled(values, VALUES))
 
     def _stored_values(self, rows: Sequence[int]) -> list[list[float | None]]:
         wanted = sorted(self.numbers[row] for row in rows)
         values = {number: list(row) for number, (row,) in self.view.buffer.columns_at(wanted, "steps.value")}
         return [values.get(self.numbers[row], []) for row in rows]
+
+
+def sampled(values: Sequence[float | None], count: int) -> list[float | None]:
+    """At most so many of the values, the first and the last among them, the others evenly between."""
+    if len(values) <= count:
+        return list(values)
+    return [values[round(at * (len(values) - 1) / (count - 1))] for at in range(count)]

@@ -60,7 +60,8 @@ def _action_lines(
     if step.turn is not None and one_line(step.turn) != one_line(step.action):
         lines += [Line(position, *wrapped) for wrapped in _wrapped(step.turn, width, query, indent, "italic")]
     first, *more = _wrapped(one_line(step.action) or "(nothing)", width - indent - 2, query, 0, "bold cyan")
-    line = Text(f"{position:>3} ", style="dim")
+    line = Text()
+    line.append(f"{position:>3} ", style="dim")
     if valued:
         line.append(f"{_gain(gain):<{_FIGURES}}", style=RISE if (gain or 0) > 0 else FALL if (gain or 0) < 0 else "dim")
     line.append("> ", style="bold cyan")

@@ -13,12 +13,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from oreo.eval.terminal.app.transcript_pane import CONSOLE
-from oreo.eval.terminal.rows import COLUMNS, Column, Rows
+from oreo.eval.terminal.rows import COLUMNS, VALUES, Column, Rows
 from oreo.eval.terminal.screen import crop
 from oreo.eval.terminal.theme import LOST, WON
 
-VALUES = 12
-"""Cells of the sparkline of an episode's values."""
 _OPTIONAL = ("seed", "game", "agent", "return", "type")
 """Columns that a narrow terminal does without, in this order."""
 _LEAST_TASK = 24
@@ -143,6 +141,5 @@ class EpisodeList(ScrollView, inherit_bindings=False):
             text.append_text(cell)
             text.append(" ")
         if sparkline:
-            values = self.rows.values(row) or ""
-            text.append(values if len(values) <= VALUES else values[: VALUES - 1] + "…")
+            text.append(self.rows.values(row) or "")
         return text

@@ -168,7 +168,7 @@ class ReaderScreen(Screen[None]):
         if self.playing:
             text.append(f"▶ a step every {self.delay:g} s", style="bold")
         else:
-            text.append("⏸ paused", style="bold")
+            text.append("■ paused", style="bold")
         if waiting:
             text.append(f" · {one_line(waiting)}")
         if failure is not None:

@@ -60,7 +60,7 @@ def _window(reading: Reading, width: int) -> tuple[int, int, int]:
 
 def _style(present: bool, gain: float | None) -> str:
     colour = RISE if (gain or 0) > 0 else FALL if (gain or 0) < 0 else "default"
-    return f"bold white on {colour}" if present and colour != "default" else f"bold {colour}" if present else colour
+    return "bold bright_white" if present else colour
 
 
 class ValueLine(Static):

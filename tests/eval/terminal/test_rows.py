@@ -10,7 +10,7 @@ import pytest
 from helpers.stored_episodes import KITCHEN, LOST
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.eval.terminal.charts import sparkline
-from oreo.eval.terminal.rows import COLUMNS, Rows
+from oreo.eval.terminal.rows import COLUMNS, Rows, sampled
 
 COLUMN = {column.stored: column for column in COLUMNS}
 
@@ -71,3 +71,9 @@ def test_values_are_those_of_the_episode_in_a_shard_and_in_a_journal(buffer: Tra
     rows.read_values([4, 0])
     assert rows.values(0) == sparkline([step.value for step in KITCHEN.steps])
     assert rows.values(4) == sparkline([step.value for step in LOST.steps]) and rows.values(1) is None
+
+
+def test_of_many_values_the_ends_are_kept_and_as_many_as_have_room() -> None:
+    values = [float(at) for at in range(50)]
+    assert sampled(values, 12)[0] == 0 and sampled(values, 12)[-1] == 49 and len(sampled(values, 12)) == 12
+    assert sampled(values[:5], 12) == values[:5]

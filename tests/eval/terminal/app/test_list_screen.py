@@ -34,9 +34,9 @@ def test_rows_with_outcome_and_values_at_a_glance(screen: ListScreen, watched) -
     async def script(pilot: Pilot) -> None:
         await until(pilot, lambda: "▅" in text_of(pilot))
         lines = shown(pilot)
-        assert lines[0] == "   no▲   steps return type           task                          values"
-        assert lines[1] == "     0 ✓     5      1 pick_c…n_recep cool some tomato.             ▂▅▁▇█"
-        assert lines[2] == "     1 ✗     2      0                find a pen.                   █▁"
+        assert lines[0] == "   no▲    steps  return type           task                        values"
+        assert lines[1] == "     0 ✓      5       1 pick_c…n_recep cool some tomato.           ▂▅▁▇█"
+        assert lines[2] == "     1 ✗      2       0                find a pen.                 █▁"
         assert lines[5].split()[:5] == ["4", "✗", "2", "漢字", "e\u0301"]
         assert "5 episodes, 2 won, 3 lost" in lines[-2]
 

@@ -65,7 +65,7 @@ def test_the_whole_screen_at_a_step(watched) -> None:
             "   0.12 ▄▄▄███▁▁▁██████",
             "        ▲",
             " step 1 of 5  ✓ won, return 1",
-            " ⏸ paused",
+            " ■ paused",
             "space pause → step ← back / search v fall r refusal n lost t tokens w world a ac",
         ]
 
@@ -92,12 +92,12 @@ def test_it_runs_on_by_itself_faster_and_slower_and_a_pause_can_be_seen(watched)
     async def script(pilot: Pilot) -> None:
         assert "▶ a step every 0.5 s" in text_of(pilot)
         await pilot.press("space")
-        assert "⏸ paused" in text_of(pilot)
+        assert "■ paused" in text_of(pilot)
         await pilot.press("minus", *["plus"] * 7)
         assert screen.delay == 1 / 64
         await pilot.press("space")
         await until(pilot, lambda: position(screen) == 5 and not screen.playing)
-        assert "⏸ paused" in text_of(pilot) and "You put the tomato 1." in text_of(pilot)
+        assert "■ paused" in text_of(pilot) and "You put the tomato 1." in text_of(pilot)
         await pilot.press("space")  # from the beginning again
         await until(pilot, lambda: position(screen) == 5 and not screen.playing)
 

@@ -1,4 +1,4 @@
-"""oreo.eval.terminal.live.session: agent and person act in one episode, which can be set back, stored and trained on."""
+"""oreo.eval.terminal.live.session: agent and person act in one episode, which can be set back and stored."""
 
 from __future__ import annotations
 
