@@ -52,7 +52,7 @@ def heading(width: int, column: Column, reverse: bool) -> Text:
     return text
 
 
-class EpisodeList(ScrollView, inherit_bindings=False):
+class EpisodeList(ScrollView):
     """Rows in some order, one of them the present one."""
 
     BINDINGS = [

@@ -53,5 +53,5 @@ class ExportScreen(ModalScreen[None]):
         self.app.notify(f"{path} is written", markup=False)
         self.dismiss()
 
-    def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
+    def action_dismiss(self, result: None = None) -> None:
         self.dismiss()

@@ -30,5 +30,5 @@ class HelpScreen(ModalScreen[None]):
             page.border_title = self.page_title
             yield Static(table)
 
-    def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
+    def action_dismiss(self, result: None = None) -> None:
         self.dismiss()

@@ -78,7 +78,7 @@ class ListScreen(Screen[None]):
         self._draw_heading()
 
     def _view(self, condition: str) -> BufferView:
-        return self.buffer.where(condition).fixed()
+        return self.buffer.where(condition)
 
     # Rows.
 

@@ -31,5 +31,5 @@ class LogScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).scroll_end(animate=False)
 
-    def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
+    def action_dismiss(self, result: None = None) -> None:
         self.dismiss()

@@ -20,10 +20,15 @@ CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True)
 _HERE = Style(color="bright_cyan", bold=True)
 
 
-class TranscriptPane(ScrollView, inherit_bindings=False):
+class TranscriptPane(ScrollView):
     """All lines of an episode; a bar at the left marks the step one stands at."""
 
     BINDINGS = [
+        # What would scroll sideways, or to the ends, goes from step to step.
+        Binding("left", "screen.step(-1)", "Back", show=False),
+        Binding("right", "screen.step(1)", "Step", show=False),
+        Binding("home", "screen.first", "First", show=False),
+        Binding("end", "screen.last", "Last", show=False),
         Binding("up", "scroll_up", "Up", show=False),
         Binding("down", "scroll_down", "Down", show=False),
         Binding("pageup", "page_up", "Page up", show=False),
