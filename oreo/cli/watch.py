@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,16 +17,27 @@ from oreo.cli.options import (
     Expert,
     Paused,
     Seed,
+    existing_buffer,
 )
 from oreo.cli.output import on_interrupt
 from oreo.cli.playing import StepTimeout
-from oreo.cli.screens import Plain, Record, has_program, needs_program
+from oreo.cli.screens import Plain, Record, has_program, needs_program, stored_job
 from oreo.errors import UsageError
 
 
 @with_option_groups
 def watch(
+    place: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A run of oreo train, for its curves; or, with --follow, a buffer. Default: an agent is watched.",
+            show_default=False,
+        ),
+    ] = None,
     *,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="List a buffer's episodes as collect or eval store them elsewhere.")
+    ] = False,
     agent: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,10 +68,15 @@ def watch(
 
     \b
     Example:
+      oreo watch runs/kitchen --follow
       oreo watch --agent checkpoints/kitchen --best-of 5 --split generated_unseen --seed 3
     """
     from oreo.data.buffer import TrajectoryBuffer, check_place
 
+    if place is not None:
+        return _watch_place(place, follow)
+    if follow:
+        raise UsageError("--follow is for a buffer: oreo watch BUFFER --follow")
     agents = agent or ["tiny"]
     if len(agents) > 2:
         raise UsageError(f"--agent is given {len(agents)} times; two can be watched side by side")
@@ -106,3 +123,28 @@ def watch(
         if record is not None and played is not None:
             with TrajectoryBuffer(record) as buffer:
                 buffer.append(played)
+
+
+def _watch_place(place: Path, follow: bool) -> None:
+    """What goes on in a folder: a training run, or a buffer that grows.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from oreo.data.buffer import TrajectoryBuffer
+    from oreo.eval.terminal.run_log import LOG
+
+    if not follow:
+        if not (place.expanduser() / LOG).is_file():
+            raise UsageError(f"{place} is no run of oreo train (it has no {LOG}); of a buffer say --follow")
+        needs_program(f"oreo watch {place}")
+        from oreo.eval.terminal.app.doors import training
+
+        with on_interrupt(lambda: f"stopped watching; {place} is as it was"):
+            return training(place.expanduser())
+    existing_buffer(place)
+    needs_program("--follow")
+    from oreo.eval.terminal.app.doors import browse
+
+    with TrajectoryBuffer(place, create=False) as buffer, on_interrupt(lambda: f"stopped; {place} is as it was"):
+        browse(buffer, condition="", job=stored_job(None, None, {}, None), delay=0.5, follow=True)

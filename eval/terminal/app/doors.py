@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.eval.terminal.app.list_screen import ListScreen
 from oreo.eval.terminal.app.live_episode import LiveEpisode
 from oreo.eval.terminal.app.program import run
 from oreo.eval.terminal.app.reader_screen import ReaderScreen, stored_episode
+from oreo.eval.terminal.app.run_screen import RunScreen
 from oreo.eval.terminal.live.messages import Job
 from oreo.eval.terminal.shelf import Shelf
 from oreo.trajectory import Trajectory
@@ -16,9 +18,18 @@ from oreo.trajectory import Trajectory
 JobOf = Callable[[Trajectory | None], Job]
 
 
-def browse(buffer: TrajectoryBuffer, *, condition: str, job: JobOf, delay: float) -> None:
+def browse(buffer: TrajectoryBuffer, *, condition: str, job: JobOf, delay: float, follow: bool = False) -> None:
     """A buffer's episodes as a list; raises what `oreo.eval.terminal.app.program.run` does."""
-    run(ListScreen(buffer, condition=condition, episode=lambda stored: stored_episode(stored, job=job), delay=delay))
+
+    def episode(stored: Trajectory) -> LiveEpisode:
+        return stored_episode(stored, job=job)
+
+    run(ListScreen(buffer, condition=condition, episode=episode, delay=delay, follow=follow))
+
+
+def training(folder: Path) -> None:
+    """The curves of a training run."""
+    run(RunScreen(folder))
 
 
 def replay(shelf: Shelf, place: int, *, job: JobOf, delay: float, playing: bool) -> None:

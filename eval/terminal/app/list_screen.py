@@ -25,6 +25,8 @@ from oreo.trajectory import Trajectory
 
 _FIRST = 256
 """Rows that are read before anything is drawn."""
+_FOLLOWING = 1.0
+"""Seconds between two looks at a buffer that others write to."""
 _NEXT = 5_000
 """Rows that are read until the list is drawn again."""
 
@@ -41,17 +43,20 @@ class ListScreen(Screen[None]):
         condition: str = "",
         episode: Callable[[Trajectory], LiveEpisode],
         delay: float = 0.5,
+        follow: bool = False,
     ) -> None:
         """Args:
         buffer: whose episodes.
         condition: only those that it means; see `oreo.data.filters`.
         episode: makes a stored episode one to read.
         delay: seconds between two steps of one that runs on by itself.
+        follow: whether episodes that are stored meanwhile appear.
         """
         super().__init__()
         self.buffer, self.condition, self.make_episode, self.delay = buffer, condition, episode, delay
         self.rows = Rows(self._view(condition))
         self.column, self.reverse = COLUMNS[0], False
+        self.follow = follow
         self.columns = Static("", classes="columns")
         self.list = EpisodeList()
         self.status = Static("", classes="status")
@@ -73,6 +78,8 @@ class ListScreen(Screen[None]):
         self.list.focus()
         self._read_on(self.rows)
         self.set_interval(0.1, self._read_values)
+        if self.follow:
+            self.set_interval(_FOLLOWING, self._look_again)
 
     def on_resize(self, event: events.Resize) -> None:
         self._draw_heading()
@@ -88,6 +95,26 @@ class ListScreen(Screen[None]):
         while not rows.complete and rows is self.rows:
             rows.read(_NEXT)
             self.app.call_from_thread(self._grown, rows)
+
+    @work(thread=True, exclusive=True, group="following")
+    def _look_again(self) -> None:
+        """Read the buffer anew where it holds more than is shown: writers' files grow side by side."""
+        if not self.rows.complete:
+            return
+        rows = Rows(self._view(self.condition))
+        rows.read()
+        if len(rows) != len(self.rows):
+            self.app.call_from_thread(self._replace, rows)
+
+    def _replace(self, rows: Rows) -> None:
+        """Go on with what was read anew. Who stands at the last row stays at the last; anybody else at his episode."""
+        place, order = self.list.place, self.list.order
+        number = self.rows.numbers[order[place]] if order else None
+        at_last = not order or place == len(order) - 1
+        self.rows = rows
+        self._show(0)
+        row = None if number is None or at_last else next((r for r, n in enumerate(rows.numbers) if n == number), None)
+        self.list.go_to(len(rows) - 1 if row is None else self.list.order.index(row))
 
     def _grown(self, rows: Rows) -> None:
         if rows is self.rows:
@@ -107,8 +134,8 @@ class ListScreen(Screen[None]):
         lost = sum(not self.rows.won(row) for row in range(len(self.rows)))
         counted = f"{len(self.rows):,} episodes, {len(self.rows) - lost:,} won, {lost:,} lost"
         where = f" · where {one_line(self.condition)}" if self.condition else ""
-        more = "" if self.rows.complete else " · reading …"
-        self.status.update(one_line(f"{self.buffer.path}: {counted}{where}{more}"))
+        more = " · following" * self.follow if self.rows.complete else " · reading …"
+        self.status.update(one_line(f"{counted}{where}{more} · {self.buffer.path}"))
 
     def _read_values(self) -> None:
         """Have the values of the rows in sight read, when these have stayed for a moment."""

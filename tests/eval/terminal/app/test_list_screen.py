@@ -94,3 +94,26 @@ def test_any_size(size: tuple[int, int], screen: ListScreen, watched) -> None:
             assert "find a pen." in text_of(pilot)
 
     watched(screen, script, size)
+
+
+def test_what_is_stored_meanwhile_appears_and_one_stays_where_one_is(tmp_path: Path, watched) -> None:
+    buffer = TrajectoryBuffer(tmp_path / "grows")
+    buffer.extend([KITCHEN, LOST])
+    job = stored_job(None, None, {}, None)
+    screen = ListScreen(
+        TrajectoryBuffer(tmp_path / "grows", create=False),
+        episode=lambda stored: stored_episode(stored, job=job),
+        follow=True,
+    )
+
+    async def script(pilot: Pilot) -> None:
+        await until(pilot, lambda: screen.rows.complete)
+        buffer.append(LOST)
+        await until(pilot, lambda: rows(pilot) == ["0", "1", "2"])
+        assert screen.list.row == 0
+        await pilot.press("end")
+        buffer.append(KITCHEN)
+        await until(pilot, lambda: len(rows(pilot)) == 4)
+        assert screen.list.row == 3
+
+    watched(screen, script, (100, 20))
