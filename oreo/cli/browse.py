@@ -11,7 +11,7 @@ import typer
 from oreo.cli.option_groups import with_option_groups
 from oreo.cli.options import AgentOptions, Delay, Where, existing_buffer
 from oreo.cli.output import on_interrupt
-from oreo.cli.screens import GoesOn, Record, TrustedEnv, needs_program, stored_job
+from oreo.cli.screens import CastFile, GoesOn, Record, TrustedEnv, needs_program, stored_job
 
 
 @with_option_groups
@@ -24,6 +24,7 @@ def browse(
     env: TrustedEnv = None,
     record: Record = None,
     delay: Delay = 0.5,
+    cast: CastFile = None,
 ) -> None:
     """List a buffer's episodes: sort, filter, search, read.
 
@@ -43,4 +44,4 @@ def browse(
         from oreo.eval.terminal.app.doors import browse as run
 
         with on_interrupt(lambda: f"stopped; {buffer} is as it was"):
-            run(stored, condition=where or "", job=stored_job(env, agent, config, record), delay=delay)
+            run(stored, condition=where or "", job=stored_job(env, agent, config, record), delay=delay, cast=cast)

@@ -12,7 +12,7 @@ from oreo.cli.option_groups import with_option_groups
 from oreo.cli.options import EnvOptions, Seed
 from oreo.cli.output import on_interrupt
 from oreo.cli.playing import StepTimeout
-from oreo.cli.screens import Plain, Record, has_program
+from oreo.cli.screens import CastFile, Plain, Record, has_program, needs_program
 
 
 @with_option_groups
@@ -26,6 +26,7 @@ def play(
     seed: Seed = 0,
     record: Record = None,
     plain: Plain = False,
+    cast: CastFile = None,
 ) -> None:
     """Play an episode yourself, and keep it as a demonstration.
 
@@ -41,6 +42,8 @@ def play(
 
     if record is not None:
         check_place(record)
+    if cast is not None:
+        needs_program("--cast")
     job = Job(
         env=world.env,
         env_kwargs=world.arguments(),
@@ -54,7 +57,7 @@ def play(
         if has_program(plain):
             from oreo.eval.terminal.app.doors import live
 
-            live([job], delay=0.5, playing=False, person=True)
+            live([job], delay=0.5, playing=False, person=True, cast=cast)
             return
         from oreo.console import Console
         from oreo.eval.terminal.play import play as run

@@ -17,7 +17,7 @@ from oreo.cli.options import (
     existing_buffer,
 )
 from oreo.cli.output import on_interrupt
-from oreo.cli.screens import GoesOn, Plain, Record, TrustedEnv, has_program, needs_program, stored_job
+from oreo.cli.screens import CastFile, GoesOn, Plain, Record, TrustedEnv, has_program, needs_program, stored_job
 from oreo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def replay(
     delay: Delay = 0.5,
     step: Paused = False,
     plain: Plain = False,
+    cast: CastFile = None,
 ) -> None:
     """See a stored episode again, step by step, and go on from any of its steps.
 
@@ -71,6 +72,8 @@ def replay(
         with on_interrupt(lambda: f"stopped; {buffer} is as it was"):
             if beside is not None:
                 needs_program("--pair")
+            if cast is not None:
+                needs_program("--cast")
             if not has_program(plain):
                 return run(trajectory, delay=delay, paused=step)
             from oreo.eval.terminal.app import doors
@@ -78,10 +81,10 @@ def replay(
 
             job = stored_job(env, agent, config, record)
             if beside is not None:
-                return doors.pair([trajectory, beside], job=job, delay=delay, playing=not step)
+                return doors.pair([trajectory, beside], job=job, delay=delay, playing=not step, cast=cast)
             rows = list(meant.fixed().numbered("won"))
             shelf = Shelf(stored, [number for number, _ in rows], [won for _, (won,) in rows])
-            doors.replay(shelf, episode % count, job=job, delay=delay, playing=not step)
+            doors.replay(shelf, episode % count, job=job, delay=delay, playing=not step, cast=cast)
 
 
 def _same_game(trajectory: Trajectory, buffer: Path) -> Trajectory:

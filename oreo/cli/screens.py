@@ -23,6 +23,12 @@ Record = Annotated[
     Path | None,
     typer.Option(metavar="BUFFER", help="Keep the episodes that end here in this buffer.", show_default=False),
 ]
+CastFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--cast", metavar="FILE", help="Record the session in the terminal as an asciinema cast.", show_default=False
+    ),
+]
 GoesOn = Annotated[
     str | None,
     typer.Option(

@@ -21,7 +21,7 @@ from oreo.cli.options import (
 )
 from oreo.cli.output import on_interrupt
 from oreo.cli.playing import StepTimeout
-from oreo.cli.screens import Plain, Record, has_program, needs_program, stored_job
+from oreo.cli.screens import CastFile, Plain, Record, has_program, needs_program, stored_job
 from oreo.errors import UsageError
 
 
@@ -60,6 +60,7 @@ def watch(
     step: Paused = False,
     record: Record = None,
     plain: Plain = False,
+    cast: CastFile = None,
 ) -> None:
     """Watch an agent play, and take over from it.
 
@@ -84,6 +85,8 @@ def watch(
     arguments = world.arguments(expert=expert)
     if record is not None:
         check_place(record)
+    if cast is not None:
+        needs_program("--cast")
     if len(agents) == 2:
         needs_program("--agent A --agent B")
     with on_interrupt(lambda: "stopped; an episode that has not ended is not kept"):
@@ -105,7 +108,7 @@ def watch(
                 )
                 for name, config in zip(agents, configs, strict=True)
             ]
-            return live(jobs, delay=delay, playing=not step)
+            return live(jobs, delay=delay, playing=not step, cast=cast)
         from oreo.agents.loading import load_agent
         from oreo.eval.terminal.watch import watch as run
 

@@ -18,13 +18,21 @@ from oreo.trajectory import Trajectory
 JobOf = Callable[[Trajectory | None], Job]
 
 
-def browse(buffer: TrajectoryBuffer, *, condition: str, job: JobOf, delay: float, follow: bool = False) -> None:
+def browse(
+    buffer: TrajectoryBuffer,
+    *,
+    condition: str,
+    job: JobOf,
+    delay: float,
+    follow: bool = False,
+    cast: Path | None = None,
+) -> None:
     """A buffer's episodes as a list; raises what `oreo.eval.terminal.app.program.run` does."""
 
     def episode(stored: Trajectory) -> LiveEpisode:
         return stored_episode(stored, job=job)
 
-    run(ListScreen(buffer, condition=condition, episode=episode, delay=delay, follow=follow))
+    run(ListScreen(buffer, condition=condition, episode=episode, delay=delay, follow=follow), cast)
 
 
 def training(folder: Path) -> None:
@@ -32,21 +40,24 @@ def training(folder: Path) -> None:
     run(RunScreen(folder))
 
 
-def replay(shelf: Shelf, place: int, *, job: JobOf, delay: float, playing: bool) -> None:
+def replay(shelf: Shelf, place: int, *, job: JobOf, delay: float, playing: bool, cast: Path | None = None) -> None:
     """One stored episode, among others."""
     episode = stored_episode(shelf.trajectory(place), job=job)
-    run(ReaderScreen([episode], shelf=shelf, place=place, playing=playing, delay=delay))
+    run(ReaderScreen([episode], shelf=shelf, place=place, playing=playing, delay=delay), cast)
 
 
-def pair(trajectories: Sequence[Trajectory], *, job: JobOf, delay: float, playing: bool) -> None:
+def pair(
+    trajectories: Sequence[Trajectory], *, job: JobOf, delay: float, playing: bool, cast: Path | None = None
+) -> None:
     """Two stored episodes in step."""
-    run(ReaderScreen([stored_episode(stored, job=job) for stored in trajectories], playing=playing, delay=delay))
+    episodes = [stored_episode(stored, job=job) for stored in trajectories]
+    run(ReaderScreen(episodes, playing=playing, delay=delay), cast)
 
 
-def live(jobs: Sequence[Job], *, delay: float, playing: bool, person: bool = False) -> None:
+def live(jobs: Sequence[Job], *, delay: float, playing: bool, person: bool = False, cast: Path | None = None) -> None:
     """One or two live episodes, whose actors are a process each."""
 
     def episode(job: Job) -> LiveEpisode:
         return LiveEpisode(job=lambda _: job)
 
-    run(ReaderScreen([episode(job) for job in jobs], playing=playing, person=person, delay=delay))
+    run(ReaderScreen([episode(job) for job in jobs], playing=playing, person=person, delay=delay), cast)

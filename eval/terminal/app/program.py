@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
+
+from oreo.eval.terminal.app.cast import Cast, recording
 
 _CSS = """
 Screen { layout: vertical; }
@@ -61,9 +65,11 @@ class Program(App[tuple[str, int]]):
     TITLE = "oreo"
     BINDINGS = [Binding("ctrl+c", "interrupt", "Stop", show=False, priority=True)]
 
-    def __init__(self, first: Screen[None]) -> None:
+    def __init__(self, first: Screen[None], cast: Cast | None = None) -> None:
         super().__init__()
         self.first = first
+        if cast is not None:
+            self.driver_class = recording(self.driver_class, cast)
         self.interrupted = False
 
     def on_mount(self) -> None:
@@ -75,8 +81,12 @@ class Program(App[tuple[str, int]]):
         self.exit()
 
 
-def run(first: Screen[None]) -> None:
+def run(first: Screen[None], cast: Path | None = None) -> None:
     """Show a screen until its reader leaves.
+
+    Args:
+        first: the screen.
+        cast: a file for a recording of the session.
 
     Raises:
         KeyboardInterrupt: by Ctrl-C.
@@ -84,8 +94,13 @@ def run(first: Screen[None]) -> None:
     """
     from oreo.errors import DataError, UsageError
 
-    program = Program(first)
-    failure = program.run()
+    recorded = None if cast is None else Cast(cast.expanduser())
+    program = Program(first, recorded)
+    try:
+        failure = program.run()
+    finally:
+        if recorded is not None:
+            recorded.close()
     if program.return_code:  # textual has printed the traceback
         raise SystemExit(program.return_code)
     if program.interrupted:

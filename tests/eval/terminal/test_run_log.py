@@ -18,9 +18,9 @@ def test_figures_of_all_updates_that_are_whole(tmp_path: Path) -> None:
     log = read_log(tmp_path)
     assert (log.updates, log.epoch, log.phase) == (4, 1.0, "oreo")
     assert log.figures == {"loss": [1.0, 0.5, 1 / 3, 0.25], "KL to the start": [0.1, 0.2, pytest.approx(0.3), 0.4]}
-    lines = drawn(log, 40).plain.splitlines()
+    lines = [line.rstrip() for line in drawn(log, 40).plain.splitlines()]
     assert lines[0] == "4 updates, epoch 1.00, learning oreo"
-    assert lines[2:6] == ["loss  now 0.25", "  1.00 █", "       █▃", "  0.25 ███▁"]
+    assert lines[2:6] == ["loss  now 0.25", "  1.00 █", "       █▁", "  0.25 ██▄▁"]
 
 
 def test_what_is_no_number_is_a_gap_and_no_log_is_named(tmp_path: Path) -> None:
