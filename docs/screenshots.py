@@ -19,7 +19,7 @@ from oreo.data.buffer import TrajectoryBuffer
 from oreo.eval.terminal.app.list_screen import ListScreen
 from oreo.eval.terminal.app.program import Program
 from oreo.eval.terminal.app.reader_screen import ReaderScreen, stored_episode
-from oreo.eval.terminal.shelf import Shelf
+from oreo.eval.terminal.shelf import of_view
 
 READER, WIDE, LIST = (84, 26), (124, 34), (110, 18)
 """Columns and rows."""
@@ -50,11 +50,10 @@ def main() -> None:
     config = dataclasses.asdict(AgentConfig(choose="best-of", k=5, temperature=0.5))
     job = stored_job(None, args.agent, config, None)
     buffer = TrajectoryBuffer(args.buffer, create=False)
-    rows = list(buffer.where("").numbered("won"))
-    shelf = Shelf(buffer, [number for number, _ in rows], [won for _, (won,) in rows])
+    shelf = of_view(buffer.where(""))
 
     def reader() -> ReaderScreen:
-        episode = stored_episode(shelf.trajectory(args.episode), job=job)
+        episode = stored_episode(shelf.trajectories(args.episode)[0], job=job)
         return ReaderScreen([episode], shelf=shelf, place=args.episode)
 
     listing = ListScreen(buffer, condition="not won", episode=lambda stored: stored_episode(stored, job=job))

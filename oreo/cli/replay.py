@@ -21,19 +21,24 @@ from oreo.cli.screens import CastFile, GoesOn, Plain, Record, TrustedEnv, has_pr
 from oreo.errors import UsageError
 
 if TYPE_CHECKING:
-    from oreo.trajectory import Trajectory
+    from oreo.eval.terminal.shelf import Shelf
 
 
 @with_option_groups
 def replay(
     buffer: Annotated[Path, typer.Argument(help="The buffer.")],
     *,
-    episode: Annotated[int, typer.Option(help="Which one, from 0; -1 is the last.")] = 0,
+    episode: Annotated[
+        int | None, typer.Option(help="Which one, from 0; -1 is the last. Default: 0.", show_default=False)
+    ] = None,
     where: Where = None,
     pair: Annotated[
         Path | None,
         typer.Option(
-            metavar="BUFFER", help="Beside it, in step, an episode of the same game in this buffer.", show_default=False
+            metavar="BUFFER",
+            help="Beside each, in step, the episode of the same game in this buffer; n goes to the next game that one "
+            "won and the other lost.",
+            show_default=False,
         ),
     ] = None,
     agent: GoesOn = None,
@@ -60,46 +65,48 @@ def replay(
     with TrajectoryBuffer(existing_buffer(buffer), create=False) as stored:
         meant = stored.where(where or "")
         count = len(meant)
-        if not -count <= episode < count:
+        number = episode or 0
+        if not -count <= number < count:
             which = "such episodes" if where else "episodes"
             numbers = f", 0 to {count - 1}" if count else ""
-            raise UsageError(f"--episode {episode}: {buffer} holds {count} {which}{numbers}")
-        trajectory = meant[episode]
-        beside = None if pair is None else _same_game(trajectory, pair)
+            raise UsageError(f"--episode {number}: {buffer} holds {count} {which}{numbers}")
         config = {} if agent is None else dataclasses.asdict(playing.acting_config(agent))
         if record is not None:
             check_place(record)
+        if pair is not None:
+            existing_buffer(pair)
+        for option, given in (("--pair", pair), ("--cast", cast)):
+            if given is not None:
+                needs_program(option)
         with on_interrupt(lambda: f"stopped; {buffer} is as it was"):
-            if beside is not None:
-                needs_program("--pair")
-            if cast is not None:
-                needs_program("--cast")
             if not has_program(plain):
-                return run(trajectory, delay=delay, paused=step)
+                return run(meant[number], delay=delay, paused=step)
             from oreo.eval.terminal.app import doors
-            from oreo.eval.terminal.shelf import Shelf
+            from oreo.eval.terminal.shelf import of_view, pairs
 
-            job = stored_job(env, agent, config, record)
-            if beside is not None:
-                return doors.pair([trajectory, beside], job=job, delay=delay, playing=not step, cast=cast)
-            rows = list(meant.fixed().numbered("won"))
-            shelf = Shelf(stored, [number for number, _ in rows], [won for _, (won,) in rows])
-            doors.replay(shelf, episode % count, job=job, delay=delay, playing=not step, cast=cast)
+            shelf, place = of_view(meant), number % count
+            if pair is not None:
+                wanted = None if episode is None else shelf.numbers[place][0]
+                shelf = pairs(meant, TrajectoryBuffer(pair, create=False))
+                place = _place(shelf, wanted, pair)
+            doors.replay(
+                shelf,
+                place,
+                job=stored_job(env, agent, config, record),
+                delay=delay,
+                playing=not step and pair is None,
+                cast=cast,
+            )
 
 
-def _same_game(trajectory: Trajectory, buffer: Path) -> Trajectory:
-    """The first episode of the same game in another buffer.
+def _place(shelf: Shelf, number: int | None, pair: Path) -> int:
+    """Where an episode stands among the pairs; None: the first place.
 
     Raises:
-        UsageError: it holds none.
+        UsageError: nothing has the same game.
     """
-    from oreo.data.buffer import TrajectoryBuffer
-    from oreo.data.filter_words import GAME
-    from oreo.data.selection import game_of, game_of_columns
-
-    with TrajectoryBuffer(existing_buffer(buffer), create=False) as other:
-        wanted = game_of(trajectory)
-        for number, columns in other.where("").numbered(*GAME):
-            if game_of_columns(*columns) == wanted:
-                return other[number]
-    raise UsageError(f"--pair {buffer}: it holds no episode of the game {trajectory.game or trajectory.task!r}")
+    place = next((place for place, (own, _) in enumerate(shelf.numbers) if number in (None, own)), None)
+    if place is None:
+        which = "any of these games" if number is None else f"the game of episode {number}"
+        raise UsageError(f"--pair {pair}: it holds no episode of {which}")
+    return place

@@ -41,17 +41,9 @@ def training(folder: Path) -> None:
 
 
 def replay(shelf: Shelf, place: int, *, job: JobOf, delay: float, playing: bool, cast: Path | None = None) -> None:
-    """One stored episode, among others."""
-    episode = stored_episode(shelf.trajectory(place), job=job)
-    run(ReaderScreen([episode], shelf=shelf, place=place, playing=playing, delay=delay), cast)
-
-
-def pair(
-    trajectories: Sequence[Trajectory], *, job: JobOf, delay: float, playing: bool, cast: Path | None = None
-) -> None:
-    """Two stored episodes in step."""
-    episodes = [stored_episode(stored, job=job) for stored in trajectories]
-    run(ReaderScreen(episodes, playing=playing, delay=delay), cast)
+    """The stored episode at a place of a shelf, or the two of the same game there, in step."""
+    episodes = [stored_episode(stored, job=job) for stored in shelf.trajectories(place)]
+    run(ReaderScreen(episodes, shelf=shelf, place=place, playing=playing, delay=delay), cast)
 
 
 def live(jobs: Sequence[Job], *, delay: float, playing: bool, person: bool = False, cast: Path | None = None) -> None:

@@ -159,9 +159,12 @@ class ListScreen(Screen[None]):
             self.notify("there is no episode to open")
             return
         order = self.list.order
-        shelf = Shelf(self.buffer, [self.rows.numbers[row] for row in order], [self.rows.won(row) for row in order])
+        numbers = [(self.rows.numbers[row],) for row in order]
+        shelf = Shelf((self.buffer,), numbers, [not self.rows.won(row) for row in order])
         place = self.list.place
-        reader = ReaderScreen([self.make_episode(shelf.trajectory(place))], shelf=shelf, place=place, delay=self.delay)
+        reader = ReaderScreen(
+            [self.make_episode(shelf.trajectories(place)[0])], shelf=shelf, place=place, delay=self.delay
+        )
         self.app.push_screen(reader, lambda _: self.list.go_to(reader.place))
 
     def action_sort(self) -> None:

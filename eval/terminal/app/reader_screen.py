@@ -174,7 +174,7 @@ class ReaderScreen(Screen[None]):
         if failure is not None:
             text.append(f" · ✗ {one_line(failure[0])}", style=f"bold {LOST}")
         if self.shelf is not None:
-            text.append(f" · episode {self.shelf.numbers[self.place]}, {self.place + 1} of {len(self.shelf)}", "dim")
+            text.append(f" · episode {self.shelf.numbers[self.place][0]}, {self.place + 1} of {len(self.shelf)}", "dim")
         self.status.update(text)
 
     # Running on.
@@ -252,31 +252,33 @@ class ReaderScreen(Screen[None]):
             self._move_to(position)
 
     def action_failure(self, by: int) -> None:
-        self._turn_over(by, lost=True)
+        self._turn_over(by, marked=True)
 
     def action_episode(self, by: int) -> None:
-        self._turn_over(by, lost=False)
+        self._turn_over(by, marked=False)
 
-    def _turn_over(self, by: int, *, lost: bool) -> None:
-        if self.shelf is None and not lost and not self.episodes[0].is_stored:
+    def _turn_over(self, by: int, *, marked: bool) -> None:
+        if self.shelf is None and not marked and not self.episodes[0].is_stored:
             for episode in self.episodes:
                 episode.ask_game(by)
             return
         if self.shelf is None:
             self.notify("this episode stands in no list; oreo browse BUFFER has one")
             return
-        place = self.shelf.next(self.place, by, lost)
+        place = self.shelf.next(self.place, by, marked)
         if place is None:
-            self.notify(f"no {'lost ' if lost else ''}episode {'behind' if by > 0 else 'before'} this one")
+            what = self.shelf.mark if marked else "episode"
+            self.notify(f"no {what} {'behind' if by > 0 else 'before'} this one")
             return
         self.place = place
-        self.episodes[0].close()
-        trajectory = self.shelf.trajectory(place)
-        self.episodes[0] = self.episodes[0].of_another(trajectory)
-        self._attend(self.episodes[0], self.panes[0])
+        for at, trajectory in enumerate(self.shelf.trajectories(place)):
+            self.episodes[at].close()
+            self.episodes[at] = self.episodes[at].of_another(trajectory)
+            self._attend(self.episodes[at], self.panes[at])
         self._move_to(0)
         if self._wants_world:
-            self.episodes[0].ask_world()
+            for episode in self.episodes:
+                episode.ask_world()
 
     def action_search(self) -> None:
         self.playing = False

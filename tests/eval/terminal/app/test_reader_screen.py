@@ -17,7 +17,7 @@ from oreo.data.buffer import TrajectoryBuffer
 from oreo.eval.terminal.app.live_episode import LiveEpisode
 from oreo.eval.terminal.app.reader_screen import ReaderScreen, stored_episode
 from oreo.eval.terminal.live.messages import Job
-from oreo.eval.terminal.shelf import Shelf
+from oreo.eval.terminal.shelf import of_view, pairs
 from oreo.rollouts.loop import rollout
 from oreo.rollouts.verify import Verifier
 
@@ -60,9 +60,9 @@ def test_the_whole_screen_at_a_step(watched) -> None:
             "▸✓ V 0.50 lp -0.25 ×4  go to countertop 1",
             " ✗ V 0.12 lp -1.50     open fridge 2",
             "─value of each state  V 0.25  advantage of step 1 +0.25─────────────────────────",
-            "   0.88          ▅▅▅███",
-            "           ▄▄▄   ██████",
-            "   0.12 ▄▄▄███▁▁▁██████",
+            "   0.88          ▄▄▄███",
+            "           ▅▅▅   ██████",
+            "   0.12 ▅▅▅███▁▁▁██████",
             "        ▲",
             " step 1 of 5  ✓ won, return 1",
             " ■ paused",
@@ -152,7 +152,7 @@ def test_the_width_is_used_and_candidates_stand_beside_their_values(watched) -> 
 def test_lost_episodes_are_gone_to_by_n_and_all_by_brackets(tmp_path: Path, watched) -> None:
     buffer = TrajectoryBuffer(tmp_path)
     buffer.extend([KITCHEN, LOST, KITCHEN, LOST])
-    shelf = Shelf(buffer, range(4), [True, False, True, False])
+    shelf = of_view(buffer.where(""))
     screen = reader(shelf=shelf)
 
     async def script(pilot: Pilot) -> None:
@@ -200,6 +200,25 @@ def test_two_episodes_go_in_step_and_the_shorter_one_waits(watched) -> None:
     for size in ((120, 30), (80, 24)):
         screen = ReaderScreen([stored_episode(KITCHEN, job=NOBODY), stored_episode(LOST, job=NOBODY)])
         watched(screen, script, size)
+
+
+def test_of_two_buffers_n_goes_to_the_games_that_one_won_and_the_other_lost(tmp_path: Path, watched) -> None:
+    one, other = TrajectoryBuffer(tmp_path / "one"), TrajectoryBuffer(tmp_path / "other")
+    games = [replace(KITCHEN, game=f"game {number}", task=f"task {number}") for number in range(4)]
+    one.extend(games)
+    other.extend([replace(game, won=at % 2 == 0, agent="other") for at, game in enumerate(reversed(games))])
+    shelf = pairs(one.where("steps > 1"), other)
+    assert shelf.numbers == [(0, 3), (1, 2), (2, 1), (3, 0)] and shelf.marked == [True, False, True, False]
+    screen = ReaderScreen([stored_episode(episode, job=NOBODY) for episode in shelf.trajectories(0)], shelf=shelf)
+
+    async def script(pilot: Pilot) -> None:
+        await pilot.press("n")
+        assert screen.place == 2 and text_of(pilot).count("task 2") == 2
+        assert "✓ won" in text_of(pilot) and "✗ lost" in text_of(pilot)
+        await pilot.press("right_square_bracket")
+        assert screen.place == 3
+
+    watched(screen, script, (140, 30))
 
 
 # The process that acts.
