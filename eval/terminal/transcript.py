@@ -12,7 +12,7 @@ from rich.text import Text
 
 from oreo.eval.terminal.reading import advantages, answer
 from oreo.eval.terminal.screen import View, notes, paragraph
-from oreo.eval.terminal.theme import FALL, HIT_BACKGROUND, HIT_COLOR, RISE
+from oreo.eval.terminal.theme import FALL, HIT_BACKGROUND, HIT_COLOR, LOST, RISE
 from oreo.text import one_line
 from oreo.trajectory import Step
 
@@ -64,7 +64,8 @@ def _action_lines(
     line.append(f"{position:>3} ", style="dim")
     if valued:
         line.append(f"{_gain(gain):<{_FIGURES}}", style=RISE if (gain or 0) > 0 else FALL if (gain or 0) < 0 else "dim")
-    line.append("> ", style="bold cyan")
+    # Beside the action, where a narrow terminal still shows it.
+    line.append(*(("✗ ", f"bold {LOST}") if step.action_valid is False else ("> ", "bold cyan")))
     line.append_text(first[0])
     for note, style in notes(step):
         line.append(f"  {note}", style=style)

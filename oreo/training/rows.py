@@ -72,6 +72,7 @@ def encode_all(
     samples_per_game: int | None = None,
     balance: str = "none",
     pairs_per_game: int | None = None,
+    imitate_refused: bool = True,
     seed: int = 0,
 ) -> list[Example]:
     """Encode the trajectories as a method's rows.
@@ -98,6 +99,8 @@ def encode_all(
             continue
         if imitate == "person":
             trajectory = of_person(trajectory)
+        if not imitate_refused:
+            trajectory = without_refused(trajectory)
         pieces, too_long = _pieces(with_reward(trajectory, reward), turn_format, max_length, overlong)
         long += too_long
         if rows is RowKind.TURNS:
@@ -242,6 +245,16 @@ def of_person(trajectory: Trajectory) -> Trajectory:
     """The trajectory with the turns alone to imitate that a person chose; the others are what they answer to."""
     steps = tuple(
         dataclasses.replace(step, imitate=step.imitate and step.actor == "person") for step in trajectory.steps
+    )
+    return dataclasses.replace(trajectory, steps=steps)
+
+
+def without_refused(trajectory: Trajectory) -> Trajectory:
+    """The trajectory with the turns that its environment refused as context alone, not to be imitated."""
+    if all(step.action_valid is not False for step in trajectory.steps):
+        return trajectory
+    steps = tuple(
+        dataclasses.replace(step, imitate=False) if step.action_valid is False else step for step in trajectory.steps
     )
     return dataclasses.replace(trajectory, steps=steps)
 

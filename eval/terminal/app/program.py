@@ -45,6 +45,7 @@ TranscriptPane { height: 1fr; min-height: 3; scrollbar-size-vertical: 1; scrollb
 .prompt { width: auto; padding: 0 1; text-style: bold; }
 .result { width: auto; max-width: 60%; padding: 0 1; color: $text-muted; }
 .act { height: auto; max-height: 9; }
+.-lowest .act { max-height: 4; }
 .act Input { width: 1fr; }
 HelpScreen, LogScreen, ExportScreen { align: center middle; }
 .help { width: 90%; max-width: 110; height: 90%; border: round $accent; background: $surface; padding: 0 1; }

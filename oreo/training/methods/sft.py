@@ -28,9 +28,9 @@ SFT = MethodSpec(
     about="imitates every trajectory",
     loss=imitation,
     rows=RowKind.TURNS,
-    fields=("imitate",),
     weight=tokens,
     reference=False,
+    fields=("imitate", "imitate_refused"),
     defaults={"lr": Setting(2e-5, _APPENDIX), "epochs": Setting(2, _APPENDIX)},
 )
 REJECTION = MethodSpec(
@@ -38,9 +38,9 @@ REJECTION = MethodSpec(
     about="imitates the won trajectories",
     loss=imitation,
     rows=RowKind.TURNS,
-    fields=("imitate",),
     won_only=True,
     weight=tokens,
     reference=False,
+    fields=("imitate", "imitate_refused"),
     defaults={"lr": Setting(2e-5, _APPENDIX), "epochs": Setting(1, _APPENDIX)},
 )

@@ -28,7 +28,7 @@ def test_the_whole_of_an_episode() -> None:
         "Your task is to: cool some tomato.",
         "  1 ▲0.25  > go to countertop 1",
         "    On the countertop 1, you see a tomato 1.",
-        "  2 ▼0.38  > tkae tomato 1  refused",
+        "  2 ▼0.38  ✗ tkae tomato 1  refused",
         "    Nothing happens.",
         "  3 ▲0.62  > take tomato 1",
         "    You pick up the tomato 1.",

@@ -46,7 +46,7 @@ def test_the_whole_screen_at_a_step(watched) -> None:
             " Your task is to: cool some tomato.",
             "▌  1 ▲0.25  > go to countertop 1",
             "▌    On the countertop 1, you see a tomato 1.",
-            "   2 ▼0.38  > tkae tomato 1  refused",
+            "   2 ▼0.38  ✗ tkae tomato 1  refused",
             "     Nothing happens.",
             "   3 ▲0.62  > take tomato 1",
             "     You pick up the tomato 1.",
@@ -66,7 +66,7 @@ def test_the_whole_screen_at_a_step(watched) -> None:
             "        ▲",
             " step 1 of 5  ✓ won, return 1",
             " ■ paused",
-            "space pause → step ← back / search v fall r refusal n lost t tokens w world a ac",
+            "space pause / search v fall r refusal n lost t tokens w world a act u agent e ex",
         ]
 
     watched(reader(), script, (80, 27))
