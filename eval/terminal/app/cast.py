@@ -46,7 +46,7 @@ class Cast:
 def recording(driver: type[Any], cast: Cast) -> type[Any]:
     """A driver of textual's that also records what it writes."""
 
-    class Recording(driver):  # type: ignore[misc]
+    class Recording(driver):
         def write(self, data: str) -> None:
             cast.add(data)
             super().write(data)

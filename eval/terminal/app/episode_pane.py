@@ -15,7 +15,7 @@ from oreo.eval.terminal.app.transcript_pane import TranscriptPane
 from oreo.eval.terminal.app.value_line import ValueLine
 from oreo.eval.terminal.app.world_panel import WorldPanel
 from oreo.eval.terminal.live.turn_reading import TurnRead
-from oreo.eval.terminal.reading import Reading
+from oreo.eval.terminal.reading import Reading, answer
 from oreo.eval.terminal.screen import View
 from oreo.eval.terminal.theme import LOST, WON
 from oreo.eval.terminal.world import Fact
@@ -23,10 +23,12 @@ from oreo.text import one_line
 
 
 def head(view: View) -> Text:
-    """Two lines: the task, and where, which game and who."""
+    """Two lines: the task, and where, which game and who. Where the task is all that is said at first, not twice."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(one_line(view.task) or one_line(view.env_id), style="bold")
-    parts = [view.env_id, view.task_type, view.game, view.agent]
+    asked = one_line(view.task)
+    twice = asked and one_line(answer(view, 0)).startswith(asked)
+    text.append(one_line(view.env_id) if twice or not asked else asked, style="bold")
+    parts = ["" if twice or not asked else view.env_id, view.task_type, view.game, view.agent]
     text.append("\n" + " · ".join(one_line(part) for part in parts if part), style="dim")
     return text
 
@@ -61,6 +63,7 @@ class EpisodePane(Vertical):
         self.tokens = TokensPanel()
         self.world = WorldPanel()
         self.values = ValueLine()
+        self.side = Vertical(classes="side")
         self.progress = Static("", classes="progress")
         self.waiting = Static("loading …", classes="waiting")
 
@@ -69,7 +72,7 @@ class EpisodePane(Vertical):
         yield self.waiting
         with Container(classes="body"):
             yield self.transcript
-            with Vertical(classes="side"):
+            with self.side:
                 yield self.candidates
                 yield self.tokens
                 yield self.world
@@ -98,6 +101,17 @@ class EpisodePane(Vertical):
         self.candidates.show(reading.step, reading.position)
         self.values.show(reading)
         self.tokens.show(reading.step, self._turn())
+        self._fit_side()
+
+    def open(self, panel: TokensPanel | WorldPanel, wanted: bool) -> None:
+        """Show or hide tokens or the world."""
+        panel.display = wanted
+        self._fit_side()
+
+    def _fit_side(self) -> None:
+        """Leave the transcript the whole width where nothing stands beside it at any step."""
+        considered = self.reading is not None and any(step.candidates for step in self.reading.view.steps)
+        self.side.set_class(not (considered or self.tokens.display or self.world.display), "empty")
 
     def show_turns(self, turns: Sequence[TurnRead]) -> None:
         """Show what the models say of each turn."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
 from oreo.eval.terminal.app.cast import Cast, recording
+from oreo.text import one_line
 
 _CSS = """
 Screen { layout: vertical; }
@@ -67,15 +70,21 @@ class Program(App[tuple[str, int]]):
     BINDINGS = [Binding("ctrl+c", "interrupt", "Stop", show=False, priority=True)]
 
     def __init__(self, first: Screen[None], cast: Cast | None = None) -> None:
-        super().__init__()
+        super().__init__(driver_class=None if cast is None else recording(self.get_driver_class(), cast))
         self.first = first
-        if cast is not None:
-            self.driver_class = recording(self.driver_class, cast)
         self.interrupted = False
 
     def on_mount(self) -> None:
-        self.theme = "textual-ansi" if self.ansi_color else "textual-dark"
+        self._showwarning = warnings.showwarning
+        warnings.showwarning = self._notify_of
         self.push_screen(self.first, lambda _: self.exit())
+
+    def on_unmount(self) -> None:
+        warnings.showwarning = self._showwarning
+
+    def _notify_of(self, message: Warning | str, *details: Any, **more: Any) -> None:
+        """A warning, of a damaged file say, would be printed over the screen."""
+        self.call_later(self.notify, one_line(str(message)), severity="warning", timeout=10, markup=False)
 
     def action_interrupt(self) -> None:
         self.interrupted = True

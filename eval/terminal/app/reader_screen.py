@@ -313,14 +313,14 @@ class ReaderScreen(Screen[None]):
     def action_tokens(self) -> None:
         shown = not self.panes[0].tokens.display
         for episode, pane in zip(self.episodes, self.panes, strict=True):
-            pane.tokens.display = shown
+            pane.open(pane.tokens, shown)
             if shown and not episode.why_no_agent:
                 episode.ask_tokens()
 
     def action_world(self) -> None:
         self._wants_world = not self._wants_world
         for episode, pane in zip(self.episodes, self.panes, strict=True):
-            pane.world.display = self._wants_world
+            pane.open(pane.world, self._wants_world)
             if self._wants_world:
                 episode.ask_world()
             self._show_world(episode, pane)
