@@ -9,7 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import Input, Label, Static
+from textual.widgets import Input, Static
 
 from oreo.eval.terminal.matching import completion, nearest
 from oreo.eval.terminal.screen import crop
@@ -20,7 +20,7 @@ _MOST = 6
 
 
 class ActBar(Vertical):
-    """Tab completes, ↓ and ↑ go through what is offered, or through earlier actions where nothing is typed."""
+    """Tab completes, ↓ goes through what is offered; ↑, where nothing is typed, through what was done before."""
 
     class Acted(Message):
         """Enter: this is to be done."""
@@ -34,7 +34,6 @@ class ActBar(Vertical):
 
     def __init__(self) -> None:
         super().__init__(classes="act")
-        self.prompt = Label("> ", classes="prompt")
         self.input = Input(compact=True)
         self.offered = Static("", classes="offered")
         self.commands: tuple[str, ...] = ()
@@ -43,6 +42,8 @@ class ActBar(Vertical):
         """What was typed, without what ↓ and ↑ have put in its place."""
         self._chosen = -1
         self._choices: list[str] = []
+        self._earlier = False
+        """Whether the choices are actions of before, the last one first."""
 
     def compose(self) -> ComposeResult:
         yield self.input
@@ -50,7 +51,7 @@ class ActBar(Vertical):
 
     def on_mount(self) -> None:
         self.display = False
-        self.input.placeholder = "your action; Tab completes, ↓ chooses, Enter acts, Esc leaves"
+        self.input.placeholder = "your action; Tab completes, ↓ chooses, ↑ earlier ones, Esc leaves"
 
     def open(self, commands: Sequence[str], position: int) -> None:
         """Ask for an action after a step."""
@@ -66,8 +67,8 @@ class ActBar(Vertical):
         self.post_message(self.Left())
 
     def _offer(self, typed: str) -> None:
-        self._typed, self._chosen = typed, -1
-        self._choices = nearest(typed, self.commands) if typed or not self.history else [*reversed(self.history)]
+        self._typed, self._chosen, self._earlier = typed, -1, False
+        self._choices = nearest(typed, self.commands)
         self._draw()
 
     def _draw(self) -> None:
@@ -108,8 +109,15 @@ class ActBar(Vertical):
         elif event.key == "tab":
             self.input.value = completion(self._typed or self.input.value, self.commands)
             self.input.cursor_position = len(self.input.value)
-        elif self._choices:
-            self._chosen = (self._chosen + (1 if event.key == "down" else -1)) % len(self._choices)
+        else:
+            self._choose(1 if event.key == "down" else -1)
+
+    def _choose(self, by: int) -> None:
+        """Put the next of what is offered into the line, or the action before the one that stands there."""
+        if by < 0 and self._chosen < 0 and not self._typed and self.history:
+            self._choices, self._earlier = [*reversed(self.history)], True
+        if self._choices:
+            self._chosen = (self._chosen + (-by if self._earlier else by)) % len(self._choices)
             self.input.value = self._choices[self._chosen]
             self.input.cursor_position = len(self.input.value)
             self._draw()

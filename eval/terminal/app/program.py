@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,9 @@ class Program(App[tuple[str, int]]):
     BINDINGS = [Binding("ctrl+c", "interrupt", "Stop", show=False, priority=True)]
 
     def __init__(self, first: Screen[None], cast: Cast | None = None) -> None:
-        super().__init__(driver_class=None if cast is None else recording(self.get_driver_class(), cast))
+        driver = None if cast is None else recording(self.get_driver_class(), cast)
+        # With NO_COLOR textual turns colours into greys, unless they are the terminal's own: then there are none.
+        super().__init__(driver_class=driver, ansi_color=bool(os.environ.get("NO_COLOR")))
         self.first = first
         self.interrupted = False
 

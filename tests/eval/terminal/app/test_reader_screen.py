@@ -308,7 +308,7 @@ def test_a_person_plays_with_completion_and_history(watched, tmp_path: Path) -> 
         assert screen.act_bar.input.value.startswith("go to ")
         await pilot.press("down", "enter")
         await until(pilot, lambda: screen.act_bar.display and position(screen) == 1)
-        await pilot.press("down", "enter")  # what was done before
+        await pilot.press("up", "enter")  # what was done before
         await until(pilot, lambda: screen.act_bar.display and position(screen) == 2)
         await pilot.press(*"look", "enter")
         await until(pilot, lambda: screen.episodes[0].is_over)
