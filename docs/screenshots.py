@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/watching.md: the terminal program on stored episodes, as textual draws it.
+"""Draw the pictures of the README and docs/watching.md: the terminal program on stored episodes, as textual draws it.
 
 python docs/screenshots.py runs/quickstart/held_out/oreo_best_of_5 --agent runs/quickstart/oreo --episode 56
 """
