@@ -17,7 +17,17 @@ from oreo.cli.options import (
     existing_buffer,
 )
 from oreo.cli.output import on_interrupt
-from oreo.cli.screens import CastFile, GoesOn, Plain, Record, TrustedEnv, has_program, needs_program, stored_job
+from oreo.cli.screens import (
+    CastFile,
+    GoesOn,
+    Plain,
+    Record,
+    TrustedEnv,
+    has_program,
+    line_console,
+    needs_program,
+    stored_job,
+)
 from oreo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,7 +90,7 @@ def replay(
                 needs_program(option)
         with on_interrupt(lambda: f"stopped; {buffer} is as it was"):
             if not has_program(plain):
-                return run(meant[number], delay=delay, paused=step)
+                return run(meant[number], delay=delay, paused=step, console=line_console(plain))
             from oreo.eval.terminal.app import doors
             from oreo.eval.terminal.shelf import of_view, pairs
 

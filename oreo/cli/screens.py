@@ -15,6 +15,7 @@ from oreo.cli.help import AGENT
 from oreo.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from oreo.console import Console
     from oreo.eval.terminal.live.messages import Job
     from oreo.trajectory import Trajectory
 
@@ -61,6 +62,13 @@ def has_terminal() -> bool:
 def has_program(plain: bool) -> bool:
     """Whether the terminal program is to be started: there is a terminal, textual, and nobody asked for plain lines."""
     return not plain and has_terminal() and importlib.util.find_spec("textual") is not None
+
+
+def line_console(plain: bool) -> Console | None:
+    """Where lines are printed that somebody asked for; None: wherever, as the terminal allows."""
+    from oreo.console import Console
+
+    return Console(force_terminal=False) if plain else None
 
 
 def needs_program(what: str) -> None:

@@ -21,7 +21,7 @@ from oreo.cli.options import (
 )
 from oreo.cli.output import on_interrupt
 from oreo.cli.playing import StepTimeout
-from oreo.cli.screens import CastFile, Plain, Record, has_program, needs_program, stored_job
+from oreo.cli.screens import CastFile, Plain, Record, has_program, line_console, needs_program, stored_job
 from oreo.errors import UsageError
 
 
@@ -122,6 +122,7 @@ def watch(
             max_steps=world.max_steps,
             env_kwargs=arguments,
             step_timeout=step_timeout,
+            console=line_console(plain),
         )
         if record is not None and played is not None:
             with TrajectoryBuffer(record) as buffer:
