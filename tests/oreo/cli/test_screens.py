@@ -18,8 +18,7 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def sit_at_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("stdin", "stdout"):
         monkeypatch.setattr(sys, name, Terminal())
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -29,7 +28,8 @@ def without_textual(find: Callable[..., object]) -> Callable[..., object]:
     return lambda name, *more: None if name == "textual" else find(name, *more)
 
 
-def test_the_program_needs_a_terminal_textual_and_that_nobody_asks_for_lines(terminal, monkeypatch) -> None:
+def test_the_program_needs_a_terminal_textual_and_that_nobody_asks_for_lines(monkeypatch) -> None:
+    sit_at_terminal(monkeypatch)
     assert has_terminal() and has_program(False) == (importlib.util.find_spec("textual") is not None)
     assert not has_program(True)
     monkeypatch.setattr(importlib.util, "find_spec", without_textual(importlib.util.find_spec))
@@ -40,7 +40,8 @@ def test_the_program_needs_a_terminal_textual_and_that_nobody_asks_for_lines(ter
     assert not has_terminal()
 
 
-def test_a_pipe_at_either_end_is_no_terminal(terminal, monkeypatch) -> None:
+def test_a_pipe_at_either_end_is_no_terminal(monkeypatch) -> None:
+    sit_at_terminal(monkeypatch)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert not has_terminal()
     closed = Terminal()
@@ -49,7 +50,8 @@ def test_a_pipe_at_either_end_is_no_terminal(terminal, monkeypatch) -> None:
     assert not has_terminal()
 
 
-def test_lines_that_were_asked_for_are_printed_as_such_on_a_terminal_too(terminal) -> None:
+def test_lines_that_were_asked_for_are_printed_as_such_on_a_terminal_too(monkeypatch) -> None:
+    sit_at_terminal(monkeypatch)
     console = line_console(True)
     assert console is not None and not console.is_terminal
     assert line_console(False) is None
