@@ -13,6 +13,7 @@ from oreo.cli.options import EnvOptions, Seed
 from oreo.cli.output import on_interrupt
 from oreo.cli.playing import StepTimeout
 from oreo.cli.screens import CastFile, Plain, Record, has_program, needs_program
+from oreo.errors import UsageError
 
 
 @with_option_groups
@@ -59,6 +60,8 @@ def play(
 
             live([job], delay=0.5, playing=False, person=True, cast=cast)
             return
+        if sys.stdin is None:
+            raise UsageError("oreo play reads actions from standard input, which is closed")
         from oreo.console import Console
         from oreo.eval.terminal.play import play as run
 

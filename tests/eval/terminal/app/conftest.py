@@ -1,54 +1,19 @@
-"""The program without a terminal: textual's pilot presses keys, and what is drawn is read as text."""
+"""Tests of the terminal program; without textual there is none."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+import importlib.util
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-pytest.importorskip("textual", reason="textual is not installed")
-
-from textual.pilot import Pilot
-from textual.screen import Screen
-
-from oreo.eval.terminal.app.program import Program
-
-Script = Callable[[Pilot], Awaitable[None]]
-
-
-def shown(pilot: Pilot) -> list[str]:
-    """The lines on the screen."""
-    strips = pilot.app.screen._compositor.render_strips()
-    return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
-
-
-def text_of(pilot: Pilot) -> str:
-    return "\n".join(shown(pilot))
-
-
-async def until(pilot: Pilot, wanted: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for what a process or a thread brings about."""
-    for _ in range(int(seconds / 0.02)):
-        await pilot.pause(0.02)
-        if wanted():
-            return
-    raise AssertionError("it did not come:\n" + text_of(pilot))
+collect_ignore_glob = [] if importlib.util.find_spec("textual") else ["test_*.py"]
 
 
 @pytest.fixture
-def watched() -> Callable[..., Program]:
-    """Run a script of keys on a screen of some size."""
+def watched() -> Callable[..., Any]:
+    """Run a script of keys on a screen: `helpers.pilot.watch`."""
+    from helpers.pilot import watch
 
-    def run(screen: Screen[None], script: Script, size: tuple[int, int] = (80, 24)) -> Program:
-        program = Program(screen)
-
-        async def scripted() -> None:
-            async with program.run_test(size=size, notifications=True) as pilot:
-                await pilot.pause()
-                await script(pilot)
-
-        asyncio.run(scripted())
-        return program
-
-    return run
+    return watch

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from helpers.pilot import shown, text_of, until
 from helpers.stored_episodes import KITCHEN, LOST
 from oreo.cli.screens import stored_job
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.eval.terminal.app.list_screen import ListScreen
 from oreo.eval.terminal.app.reader_screen import ReaderScreen, stored_episode
-
-from .conftest import shown, text_of, until
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from helpers.commands import GUESS
+from helpers.pilot import shown, text_of, until
 from helpers.stored_episodes import KITCHEN, LOST
 from oreo.cli.screens import stored_job
 from oreo.data.buffer import TrajectoryBuffer
@@ -20,8 +21,6 @@ from oreo.eval.terminal.live.messages import Job
 from oreo.eval.terminal.shelf import of_view, pairs
 from oreo.rollouts.loop import rollout
 from oreo.rollouts.verify import Verifier
-
-from .conftest import shown, text_of, until
 
 NOBODY = stored_job(None, None, {}, None)
 
