@@ -99,8 +99,7 @@ class EpisodePane(Vertical):
         self.progress.update(progress(reading))
         self.transcript.show(reading, query)
         self.candidates.show(reading.step, reading.position)
-        self.values.show(reading)
-        self.tokens.show(reading.step, self._turn())
+        self._show_turn()
         self._fit_side()
 
     def open(self, panel: TokensPanel | WorldPanel, wanted: bool) -> None:
@@ -116,8 +115,13 @@ class EpisodePane(Vertical):
     def show_turns(self, turns: Sequence[TurnRead]) -> None:
         """Show what the models say of each turn."""
         self.turns = turns
+        self._show_turn()
+
+    def _show_turn(self) -> None:
         if self.reading is not None:
-            self.tokens.show(self.reading.step, self._turn())
+            turn = self._turn()
+            self.tokens.show(self.reading.step, turn)
+            self.values.show(self.reading, None if turn is None else turn.implicit)
 
     def _turn(self) -> TurnRead | None:
         place = 0 if self.reading is None else self.reading.position

@@ -119,6 +119,8 @@ class ReaderScreen(Screen[None]):
             return
         self._tell()
         self._run_on()
+        if pane.tokens.display and not self.playing and episode.failure is None:
+            episode.ask_tokens()  # of steps that have come since
         if self.person and episode.reading is not None and not episode.is_busy:
             self._ask_person(episode)
 

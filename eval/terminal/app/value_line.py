@@ -77,7 +77,8 @@ class ValueLine(Static):
         super().__init__("", classes="values")
         self.reading: Reading | None = None
 
-    def show(self, reading: Reading) -> None:
+    def show(self, reading: Reading, implicit: float | None = None) -> None:
+        """Show an episode's values, and in words the explicit and the implicit advantage of the present step."""
         self.reading = reading
         numbers = values(reading.view)
         self.set_class(not finite(numbers), "empty")
@@ -85,6 +86,7 @@ class ValueLine(Static):
         gain = advantages(reading.view)[reading.position - 1] if reading.position else None
         self.border_title = "value of each state" + ("" if now is None else f"  V {now:.2f}")
         self.border_title += "" if gain is None else f"  advantage of step {reading.position} {gain:+.2f}"
+        self.border_title += "" if implicit is None else f"  implicit {implicit:+.3f}"
         self._draw()
 
     def on_resize(self) -> None:

@@ -72,8 +72,9 @@ class Link:
                 message = json.loads(answer)
                 if isinstance(message, dict):
                     self.on_message(message)
-        except ValueError as error:  # a longer line, or no JSON
-            self._tell_death(f"what it answered cannot be read: {error}")
+        except Exception as error:  # a longer line, no JSON, or what the screen cannot take: never a silent stop
+            self._tell_death(f"its answer cannot be shown: {type(error).__name__}: {error}")
+            self.close()
             return
         code = await self._process.wait()
         self._tell_death(f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
