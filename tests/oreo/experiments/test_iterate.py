@@ -328,7 +328,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path) -> None:
     while not list((tmp_path / "rounds").rglob("*.journal")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, "")
     assert error.splitlines()[-1] == (
         "oreo: stopped; what was finished is in rounds, and the same command goes on from there"

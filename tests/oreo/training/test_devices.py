@@ -102,7 +102,7 @@ def launch(configuration: str | Path, *arguments: str) -> subprocess.CompletedPr
     command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
     command += ["--config_file", str(CONFIGURATIONS / configuration), "--main_process_port", str(free_port())]
     done = subprocess.run(
-        [*command, *arguments], env={**os.environ, **IN_ALL}, capture_output=True, text=True, timeout=240
+        [*command, *arguments], env={**os.environ, **IN_ALL}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done
