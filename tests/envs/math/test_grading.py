@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from fractions import Fraction
@@ -497,11 +498,15 @@ def test_without_math_verify_numbers_and_words_are_graded_and_formulas_name_the_
         grade(r"\boxed{\sqrt{8}}", r"2\sqrt{2}")
 
 
-@pytest.mark.parametrize("bomb", BOMBS)
-def test_a_bomb_ends_with_the_deadline_and_the_next_answer_is_graded(bomb: str) -> None:
+@pytest.mark.parametrize(("bomb", "gold"), zip(BOMBS, itertools.cycle(["72", r"\sqrt{2}"]), strict=False))
+def test_a_bomb_ends_with_the_deadline(bomb: str, gold: str) -> None:
+    assert grade(f"#### {BOMBS[bomb]}", gold, seconds=0.5).outcome in ("wrong", "timeout")
+
+
+def test_after_a_bomb_the_next_answer_is_graded() -> None:
     for gold in ("72", r"\sqrt{2}"):
-        assert grade(f"#### {BOMBS[bomb]}", gold, seconds=1.0).outcome in ("wrong", "timeout")
-    assert grade(boxed(r"\sqrt{18}"), r"3\sqrt{2}", seconds=60).correct
+        assert grade(f"#### {BOMBS['a tower of powers']}", gold, seconds=0.5).outcome in ("wrong", "timeout")
+        assert grade(boxed(r"\sqrt{18}"), r"3\sqrt{2}", seconds=60).correct
 
 
 def test_a_gold_answer_that_is_a_bomb_is_a_timeout_and_no_more() -> None:

@@ -75,8 +75,8 @@ def test_bombs_in_one_thread_leave_the_others_right() -> None:
         return grade(BOMB, r"\sqrt{2}", seconds=0.5).outcome == "timeout"
 
     with ThreadPoolExecutor(6) as threads:
-        bombs = threads.map(bomb, range(4))
-        others = threads.map(right, range(3, 15))
+        bombs = threads.map(bomb, range(2))
+        others = threads.map(right, range(3, 9))
         assert all(bombs) and all(others)
     assert len(pids()) <= pool.WORKERS and pool._pool.taken == 0
 
