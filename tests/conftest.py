@@ -1,5 +1,7 @@
 """`pytest --all`: the tests that take a sample of the real games take all of them. So does OREO_ALL_GAMES=1.
 
+`pytest --slow`: also the few cases marked `slow`, whose law a quicker case shows as well.
+
 With `-n`, all tests of a file run in one process, and the files that take longest begin first.
 """
 
@@ -51,16 +53,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return LoadFileScheduling(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(os.path.relpath(item.path, TESTS), len(places)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run over all real games instead of a sample (hours)")
+    parser.addoption("--slow", action="store_true", help="run the cases marked slow too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: runs with --slow alone; a quicker case shows the same law")
     # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that press it would hang.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -197,7 +197,12 @@ def by_one(data: Path, runs: dict[str, dict[str, Any]]) -> Callable[[str], Path]
 
 @pytest.mark.parametrize(
     "configuration",
-    ["ddp.yaml", "fsdp2.yaml", *(pytest.param(c, marks=needs_deepspeed) for c in ("zero2.yaml", *ZERO))],
+    [
+        "ddp.yaml",
+        "fsdp2.yaml",
+        *(pytest.param(c, marks=needs_deepspeed) for c in ("zero2.yaml", "stage 3")),
+        pytest.param("stage 1", marks=[needs_deepspeed, pytest.mark.slow]),
+    ],
 )
 def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_loss_and_go_on_with_its_checkpoints(
     configuration: str,

@@ -419,7 +419,7 @@ def read_out(policy: Path, value: Path | None) -> tuple[dict[str, float], dict[A
     [
         ("token", 0.03, False, 400, 0.1, 0.2),
         ("step", 1.0, True, 300, 0.05, 0.01),
-        ("response", 0.1, False, 300, 0.1, 0.05),
+        pytest.param("response", 0.1, False, 300, 0.1, 0.05, marks=pytest.mark.slow),
     ],
 )
 def test_a_transformer_trained_on_a_buffer_reaches_the_closed_form(
