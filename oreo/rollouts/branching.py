@@ -75,7 +75,7 @@ class Beginning:
 
     def repeats(self, steps: int, decision: Decision) -> bool:
         """Whether this is the turn that has to differ and does not."""
-        return steps == len(self.steps) and _text(decision) in self.said
+        return steps == len(self.steps) and text_of(decision) in self.said
 
     def check(self, steps: int, observation: str) -> None:
         """Raises EngineError where the world did not say again what it had said after so many steps."""
@@ -137,7 +137,7 @@ class Branches:
         return Beginning(
             steps=trunk.steps[:step],
             answers=tuple(step.observation for step in trunk.steps[: step + 1]),
-            said=frozenset(_text(episode.steps[step]) for episode in played if len(episode.steps) > step),
+            said=frozenset(text_of(episode.steps[step]) for episode in played if len(episode.steps) > step),
             extra={EXTRA: {"of": name, "step": step}},
         )
 
@@ -155,11 +155,12 @@ def drawn_step(trunk: Trajectory, rng: np.random.Generator) -> int:
 
 def digest(trajectory: Trajectory) -> str:
     """16 hex digits of what was said in an episode, by which its branches name it."""
-    said = "\x00".join(f"{step.observation}\x01{_text(step)}" for step in trajectory.steps)
+    said = "\x00".join(f"{step.observation}\x01{text_of(step)}" for step in trajectory.steps)
     return hashlib.sha256(f"{trajectory.seed}\x00{said}\x00{trajectory.final_observation}".encode()).hexdigest()[:16]
 
 
-def _text(said: Step | Decision) -> str:
+def text_of(said: Step | Decision) -> str:
+    """The whole turn."""
     return said.action if said.turn is None else said.turn
 
 

@@ -12,11 +12,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import OreoError, UsageError
 from oreo.plugins import exits_raised
-from oreo.rollouts.branching import TRIES, Branches
+from oreo.rollouts.branching import TRIES, Beginning, Branches
 from oreo.rollouts.failures import describe_failure
 from oreo.rollouts.playing import Playing
 from oreo.rollouts.settings import Rollout
@@ -139,6 +140,7 @@ def play(
     agent: Agent,
     indices: Iterable[int] | None = None,
     *,
+    beginnings: Callable[[int], Beginning] | None = None,
     on_steps: Callable[[int], object] | None = None,
     on_failure: Callable[[int, OreoError], object] | None = None,
 ) -> Generator[tuple[int, Trajectory], None, None]:
@@ -146,6 +148,7 @@ def play(
 
     Args:
         indices: the episodes to play, asked for one by one as there is room; None: one for each game.
+        beginnings: what an episode begins with, by its index; None: as the rollout's `branching` says.
         on_steps: called after each step of all episodes under way, with their number.
         on_failure: called with the index of an episode that its environment's error has ended, and that error; None:
             the error is raised.
@@ -162,7 +165,9 @@ def play(
             while len(live) < rollout.batch_size and (index := next(coming, None)) is not None:
                 env = free.pop() if free else _make(rollout)
                 live.append(Playing.of(rollout, index, env, games[index % len(games)] if games else ""))
-                live[-1].branch_off(branches)
+                live[-1].branch_off(
+                    partial(beginnings, index) if beginnings else partial(branches.beginning, live[-1].seed)
+                )
                 if not live[-1].over:
                     live[-1].reset()
             if not live:

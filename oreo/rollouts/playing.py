@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from oreo.agents.agent import Episode
 from oreo.errors import EngineError, MissingExtra, OreoError, UsageError
 from oreo.plugins import exits_raised
-from oreo.rollouts.branching import NOTHING, Beginning, Branches, with_extra
+from oreo.rollouts.branching import NOTHING, Beginning, with_extra
 from oreo.rollouts.failures import check_reset, check_step, describe_failure
 from oreo.rollouts.settings import Rollout, seeds
 from oreo.trajectory import Step, Trajectory
@@ -140,10 +140,10 @@ class Playing:
         self.game = str(self.episode.info.get("game", self.game))
         self._check_beginning()
 
-    def branch_off(self, branches: Branches) -> None:
+    def branch_off(self, beginning: Callable[[], Beginning]) -> None:
         """Take what the episode begins with from there. Where that is not to be had, it has failed."""
         with self._failing("before its first step", "start"):
-            self.beginning = branches.beginning(self.seed)
+            self.beginning = beginning()
 
     def _check_beginning(self) -> None:
         steps = len(self.episode.steps)
