@@ -14,7 +14,7 @@ def test_beginnings_come_before_words_and_words_before_letters() -> None:
     assert nearest("go t", COMMANDS) == ["go to fridge 1", "go to drawer 1"]
     assert nearest("go", COMMANDS)[-1] == "take egg 1 from fridge 1"  # its letters, in this order
     assert nearest("fri", COMMANDS) == ["go to fridge 1", "open fridge 1", "take egg 1 from fridge 1"]
-    assert nearest("gtd", COMMANDS) == ["go to drawer 1"]
+    assert nearest("gtdr", COMMANDS) == ["go to drawer 1"]
     assert nearest("Open F", COMMANDS) == ["open fridge 1"]
     assert nearest("", COMMANDS) == COMMANDS and nearest("xyz", COMMANDS) == []
 

@@ -134,7 +134,7 @@ def test_an_environment_that_failed_is_named_and_another_one_is_made(tmp_path: P
     session = Session(Job(f"{tmp_path / 'worlds.py'}:Breaks"))
     session.begin()
     session.person_step("look")
-    with pytest.raises(EngineError, match=r"step 2: KeyError: 'fridge 9'"):
+    with pytest.raises(EngineError, match=r"step 2: Breaks.act failed: KeyError: 'fridge 9'"):
         session.person_step("break")
     session.begin(session.playing.episode.steps[:1])
     session.person_step("look")
