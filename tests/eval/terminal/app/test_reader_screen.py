@@ -124,7 +124,7 @@ def test_search_goes_from_hit_to_hit_and_says_how_many(watched) -> None:
 @pytest.mark.parametrize("size", [(200, 60), (40, 12), (3, 3)])
 def test_any_size_shows_the_step_and_every_key_works_in_it(size: tuple[int, int], watched) -> None:
     screen = reader()
-    keys = "right t w slash x escape question_mark escape l escape a t w home".split()
+    keys = "right t w slash x escape question_mark escape l escape a escape t w home".split()
 
     async def script(pilot: Pilot) -> None:
         await pilot.press(*keys)
