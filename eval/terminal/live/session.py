@@ -83,7 +83,7 @@ class Session:
 
         job = self.job
         if self.stored is None:
-            rollout = Rollout(job.env, job.env_kwargs, job.seed, None, 1, job.max_steps, 0, job.step_timeout)
+            rollout = Rollout(job.env, job.env_kwargs, job.seed, max_steps=job.max_steps, step_timeout=job.step_timeout)
             return rollout, rollout.make(), self._planned(job.episode)
         from oreo.rollouts.verify import reset_options
 

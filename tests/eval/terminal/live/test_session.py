@@ -139,3 +139,11 @@ def test_an_environment_that_failed_is_named_and_another_one_is_made(tmp_path: P
     session.begin(session.playing.episode.steps[:1])
     session.person_step("look")
     assert len(session.playing.episode.steps) == 2
+
+
+def test_a_world_that_takes_too_long_is_named(tmp_path: Path) -> None:
+    (tmp_path / "worlds.py").write_text(BREAKS.replace('raise KeyError("fridge 9")', "__import__('time').sleep(30)"))
+    session = Session(Job(f"{tmp_path / 'worlds.py'}:Breaks", step_timeout=0.2))
+    session.begin()
+    with pytest.raises(EngineError, match=r"step took longer than 0\.2 s"):
+        session.person_step("break")
