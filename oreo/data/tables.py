@@ -150,10 +150,11 @@ def _check_type(name: str, given: pa.DataType, expected: pa.DataType) -> None:
 
 
 def completed(table: pa.Table) -> pa.Table:
-    """With the columns that an earlier version lacks."""
-    for name, value in ADDED.items():
+    """With the columns that an earlier version lacks, null; they are read as `ADDED` says."""
+    for name in ADDED:
         if name not in table.schema.names:
-            table = table.append_column(SCHEMA.field(name), pa.array([value] * table.num_rows, pa.string()))
+            # Made of values, pyarrow would import pandas to look at these, which takes longer than all the rest.
+            table = table.append_column(SCHEMA.field(name), pa.nulls(table.num_rows, pa.string()))
     return table
 
 
@@ -296,8 +297,10 @@ def _values(array: pa.Array, name: str) -> list[Any]:
     if not (pa.types.is_string(array.type) or pa.types.is_dictionary(array.type)):
         return array.to_pylist()
     encoded = array.dictionary_encode() if pa.types.is_string(array.type) else array
-    words = [*encoded.dictionary.to_pylist(), None]
-    return [words[index] for index in encoded.indices.fill_null(len(words) - 1).to_pylist()]
+    words, indices = encoded.dictionary.to_pylist(), encoded.indices.to_pylist()
+    if not encoded.indices.null_count:
+        return [words[index] for index in indices]
+    return [None if index is None else words[index] for index in indices]
 
 
 def _lists(array: pa.ListArray, read: Callable[[pa.Array], list[Any]]) -> list[Any]:
