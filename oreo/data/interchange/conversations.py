@@ -9,7 +9,7 @@ or `extra["observations"]`, by the number of its step.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -164,9 +164,3 @@ def _records(value: Any) -> list[dict[str, Any]]:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def with_outcome(steps: Iterable[Step], reward: float) -> tuple[Step, ...]:
-    """The steps with a reward paid for the last one."""
-    steps = tuple(steps)
-    return (*steps[:-1], replace(steps[-1], reward=reward)) if steps else steps

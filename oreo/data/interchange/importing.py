@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oreo.data.buffer import TrajectoryBuffer
+from oreo.data.interchange.endings import with_outcome
 from oreo.data.interchange.registry import detect, find
 from oreo.data.interchange.sources import Row, rows
 from oreo.data.interchange.spec import Episode, Format, Reading, SetAside, plain
@@ -230,9 +231,7 @@ def _checked(place: _Place, result: Episode, match: Match | None, won: bool | No
 
 
 def _with_outcome(trajectory: Trajectory, won: bool) -> Trajectory:
-    steps = trajectory.steps
-    if steps:
-        steps = (*steps[:-1], replace(steps[-1], reward=float(won)))
+    steps = with_outcome(trajectory.steps, float(won))
     return replace(trajectory, steps=steps, won=won, terminated=won, truncated=not won)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
-from oreo.data.interchange.conversations import with_outcome
+from oreo.data.interchange.endings import with_outcome
 from oreo.data.interchange.spec import Episode, Format, Misfit, Reading, Result, besides, checked, field, has, joined
 from oreo.data.records import RENAMED, checked_record, from_record, to_record
 from oreo.trajectory import Candidate, Step, Trajectory

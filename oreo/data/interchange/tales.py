@@ -13,6 +13,7 @@ from typing import Any
 
 from oreo.data.interchange.chat import read_messages
 from oreo.data.interchange.conversations import take_apart
+from oreo.data.interchange.endings import NO_TURN
 from oreo.data.interchange.spec import (
     Episode,
     Format,
@@ -33,7 +34,7 @@ from oreo.trajectory import Step, Trajectory
 def _read(row: Any, reading: Reading) -> Iterable[Result]:
     conversation = take_apart(read_messages(_list(row, "turns"), "turns"), reading)
     if not conversation.steps:
-        return [SetAside("it has no turn of an agent")]
+        return [SetAside(NO_TURN)]
     score, most = number(field(row, "score", float), "score"), number(field(row, "max_score", float), "max_score")
     won = score >= most > 0
     agent = "/".join(str(row[name]) for name in ("model", "agent_type") if row.get(name))
