@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oreo.cli.options import Json, Where, existing_buffer, key_values
+from oreo.cli.options import Json, Where, Workers, existing_buffer, key_values
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.cli.playing import stdout_kept
 from oreo.errors import UsageError
@@ -41,6 +41,7 @@ def verify(
         list[str] | None,
         typer.Option("--env-arg", metavar="KEY=VALUE", help="In place of what is stored (repeatable)."),
     ] = None,
+    workers: Workers = 1,
     json: Json = False,
 ) -> None:
     """Play stored actions again, and say which episodes come out as they are stored.
@@ -57,6 +58,7 @@ def verify(
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.rollouts import verdicts as ledgers
     from oreo.rollouts.verify import Verifier
+    from oreo.rollouts.verify_workers import Verifiers
 
     if repair is not None and report is not None:
         raise UsageError("give one of --repair and --report: episodes of --repair have their verdict in extra.verified")
@@ -67,7 +69,10 @@ def verify(
         progress = stack.enter_context(Progress("playing again", len(source)))
         stack.enter_context(on_interrupt(lambda: _stopped(progress, repair or report)))
         stack.enter_context(stdout_kept())
-        verifier = stack.enter_context(Verifier(env, key_values(env_arg, "--env-arg")))
+        kwargs = key_values(env_arg, "--env-arg")
+        verifier = stack.enter_context(
+            Verifier(env, kwargs) if workers == 1 else Verifiers(env, kwargs, workers=workers)
+        )
         ledger = ledgers.Ledger()
         if repair is not None:
             ledger = stack.enter_context(ledgers.repaired(repair, source, resume=resume))
