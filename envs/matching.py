@@ -69,7 +69,9 @@ def _hooks(env_ids: Sequence[str], data: str | os.PathLike[str] | None) -> dict[
         short = {name: word for word, name in SHORT_NAMES.items()}
         takers = [short.get(env_id, env_id) for env_id, hook in hooks.items() if hook is not None]
         if takers:  # what is no place of games for one environment is one for another
-            raise UsageError(f"--data {data} holds games of --env {' or '.join(takers)}; say that, too") from refusals[0]
+            raise UsageError(f"--data {data} holds games of --env {' or '.join(takers)}; say that, too") from refusals[
+                0
+            ]
         raise refusals[0]
     return hooks
 

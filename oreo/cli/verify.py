@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json as json_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from oreo.cli.playing import stdout_kept
 from oreo.errors import UsageError
 from oreo.progress import Progress
 from oreo.text import one_line
+
+if TYPE_CHECKING:
+    from oreo.rollouts.verify import Difference
 
 _SHOWN = 20
 """Episodes that do not reproduce, in the report for people."""
@@ -98,9 +101,15 @@ def verify(
 def _told(verdict: dict[str, Any]) -> str:
     if verdict["error"]:
         return f": {verdict['error']}"
-    first = verdict["difference"]
-    stored, played = (_short(first[side]) for side in ("stored", "played"))
-    return f", step {first['step']}: {first['what']} is stored as {stored} and was {played}"
+    from oreo.rollouts.verify import Difference
+
+    return f", {told_difference(Difference(**verdict['difference']))}"
+
+
+def told_difference(first: Difference) -> str:
+    """Where it is, and both sides, shortened."""
+    stored, played = (_short(side) for side in (first.stored, first.played))
+    return f"step {first.step}: {first.what} is stored as {stored} and was {played}"
 
 
 def _short(value: Any) -> str:

@@ -79,7 +79,9 @@ def _messages(step: Any, where: str) -> list[Message]:
         extra |= {"message": text, "tool_calls": calls}
         text = with_action(text, actions)
     copied = step.get("is_copied_context") is True
-    messages = [Message(source, text, not copied, extra)]
+    metrics = step.get("metrics")
+    tokens = metrics.get("completion_token_ids") if isinstance(metrics, dict) and source == AGENT else None
+    messages = [Message(source, text, not copied, extra, tokens)]
     observation = checked(step.get("observation") or {}, f"{where}.observation", dict)
     for at, result in enumerate(checked(observation.get("results") or [], f"{where}.observation.results", list)):
         place = f"{where}.observation.results[{at}]"

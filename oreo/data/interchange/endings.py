@@ -48,6 +48,7 @@ def ended(
     won = (reward or 0.0) >= WHOLE
     terminated = won if over is None else over
     fields, *others = made or ({},)
+    tokens = any(step.token_ids is not None for step in conversation.steps)
     trajectory = Trajectory(
         reading.env,
         with_outcome(conversation.steps, reward or 0.0),
@@ -55,6 +56,7 @@ def ended(
         terminated=terminated,
         truncated=not terminated,
         won=won,
+        tokenizer=reading.tokenizer if tokens else "",
         extra=joined(fields, conversation.extra, *others),
         **facts,
     )

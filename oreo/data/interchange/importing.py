@@ -48,6 +48,8 @@ class Report:
     stored: int = 0
     there_already: int = 0
     steps: int = 0
+    steps_with_tokens: int = 0
+    """Those whose tokens are stored as they were sampled."""
     won: int = 0
     matched: int = 0
     """Episodes that have found their game."""
@@ -246,6 +248,7 @@ def _planned(place: _Place, matched: Matched, kwargs: dict[str, dict[str, object
 def _count(report: Report, place: _Place, result: Episode, plan: Matched) -> None:
     report.episodes += 1
     report.steps += len(result.trajectory)
+    report.steps_with_tokens += sum(step.token_ids is not None for step in result.trajectory.steps)
     report.won += plan.trajectory.won
     report.matched += plan.found is True
     where = {"file": str(place.path), "line": place.line}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,6 +49,11 @@ class Reading:
     turn. None: as `oreo.actions`."""
     thoughts: bool = True
     """False: keep only the actions of turns."""
+    sampled: Callable[[Sequence[int], str], tuple[int, ...] | None] | None = None
+    """The tokens of a turn, of those that a file has of it, and of its text (oreo.encoding.sampled_tokens); None where
+    they are not of it. They are then stored as `Step.token_ids`."""
+    tokenizer: str = ""
+    """The digest of the tokenizer that `sampled` means."""
 
     def action_and_turn(self, text: str) -> tuple[str, str | None]:
         """The action in a turn, and the turn as it is stored: None where it is the action.

@@ -93,7 +93,15 @@ def _message(node: Any, where: str) -> Message:
     sampled = node.get("sampled", "timestamp" not in node)
     if message.speaker == AGENT and not sampled:
         message = replace(message, imitate=False)
-    return replace(message, extra={**message.extra, **tokens})
+    return replace(message, extra={**message.extra, **tokens}, token_ids=_sampled(node))
+
+
+def _sampled(node: dict[str, Any]) -> list[Any] | None:
+    """Of a message's tokens, those that the model made: the others are what a chat template puts around them."""
+    tokens, mask = node.get("token_ids"), node.get("mask")
+    if not isinstance(tokens, list) or not isinstance(mask, list) or len(mask) != len(tokens):
+        return None
+    return [token for token, made in zip(tokens, mask, strict=True) if made is True] or None
 
 
 def _reward(trace: dict[str, Any], where: str) -> float:
