@@ -227,7 +227,10 @@ def main() -> None:
         table.add_column(name, justify="left" if not name else "right")
     for operation in OPERATIONS:
         row = [results[store, operation] for store in STORES]
-        table.add_row(operation, *("" if one is None else f"{one['seconds']:.2f} s, {one['cpu']:.2f}, {one['mib']:.0f}" for one in row))
+        table.add_row(
+            operation,
+            *("" if one is None else f"{one['seconds']:.2f} s, {one['cpu']:.2f}, {one['mib']:.0f}" for one in row),
+        )
     table.add_row("size", *(f"{sizes[store] / 2**20:.1f} MiB" if store in sizes else "" for store in STORES))
     Console(width=100).print(table)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -134,6 +135,20 @@ def checked(value: Any, name: str, kinds: type | tuple[type, ...]) -> Any:
     if not fits or (isinstance(value, bool) and bool not in kinds):
         raise Misfit(f"{name} is {_named(value)}, expected {' or '.join(map(_KINDS.__getitem__, kinds))}")
     return value
+
+
+def parsed(value: Any, name: str) -> Any:
+    """A value; of a text the one that it is the JSON of.
+
+    Raises:
+        Misfit: it is the JSON of none.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise Misfit(f"{name} is a text that is no JSON") from None
 
 
 def number(value: Any, name: str) -> float:

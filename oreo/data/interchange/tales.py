@@ -6,7 +6,6 @@ one; rewards are its differences. An episode is won that has the whole score at 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -27,6 +26,7 @@ from oreo.data.interchange.spec import (
     has,
     joined,
     number,
+    parsed,
 )
 from oreo.trajectory import Step, Trajectory
 
@@ -54,13 +54,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
 
 
 def _list(row: Any, name: str) -> list[Any]:
-    value = field(row, name, (str, list))
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise Misfit(f"{name} is a text that is no JSON") from None
-    return list(checked(value, name, list))
+    return list(checked(parsed(field(row, name, (str, list)), name), name, list))
 
 
 def _paid(steps: tuple[Step, ...], progression: list[Any], score: float) -> tuple[Step, ...]:
