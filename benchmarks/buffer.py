@@ -4,7 +4,8 @@
     python benchmarks/buffer.py --steps 100000
 
 Each operation runs in a process of its own, on files that an earlier one has written; memory is the most that the
-process held, and CPU seconds, of all its threads, hardly depend on what else the machine does. Episodes are made up: 20 steps with ten admissible commands each, 500 games, a third won.
+process held, and CPU seconds, of all its threads, hardly depend on what else the machine does. Episodes are made up: 20
+steps with ten admissible commands each, 500 games, a third won.
 
     append     write all episodes, one by one
     open       open them and say how many there are
