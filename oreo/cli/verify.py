@@ -60,8 +60,7 @@ def verify(
     """
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.rollouts import verdicts as ledgers
-    from oreo.rollouts.verify import Verifier
-    from oreo.rollouts.verify_workers import Verifiers
+    from oreo.rollouts.verify_workers import verifiers
 
     if repair is not None and report is not None:
         raise UsageError("give one of --repair and --report: episodes of --repair have their verdict in extra.verified")
@@ -72,10 +71,7 @@ def verify(
         progress = stack.enter_context(Progress("playing again", len(source)))
         stack.enter_context(on_interrupt(lambda: _stopped(progress, repair or report)))
         stack.enter_context(stdout_kept())
-        kwargs = key_values(env_arg, "--env-arg")
-        verifier = stack.enter_context(
-            Verifier(env, kwargs) if workers == 1 else Verifiers(env, kwargs, workers=workers)
-        )
+        verifier = stack.enter_context(verifiers(env, key_values(env_arg, "--env-arg"), workers))
         ledger = ledgers.Ledger()
         if repair is not None:
             ledger = stack.enter_context(ledgers.repaired(repair, source, resume=resume))

@@ -78,6 +78,11 @@ class Verifiers:
             yield result
 
 
+def verifiers(env: str | None, env_kwargs: Mapping[str, Any], workers: int) -> Verifier | Verifiers:
+    """Here, or in so many processes where they are several."""
+    return Verifier(env, env_kwargs) if workers == 1 else Verifiers(env, env_kwargs, workers=workers)
+
+
 _verifier: Verifier
 """Of a worker."""
 
