@@ -71,7 +71,8 @@ def verify(
         progress = stack.enter_context(Progress("playing again", len(source)))
         stack.enter_context(on_interrupt(lambda: _stopped(progress, repair or report)))
         stack.enter_context(stdout_kept())
-        verifier = stack.enter_context(verifiers(env, key_values(env_arg, "--env-arg"), workers))
+        verifier = verifiers(env, key_values(env_arg, "--env-arg"), workers)
+        stack.enter_context(verifier)
         ledger = ledgers.Ledger()
         if repair is not None:
             ledger = stack.enter_context(ledgers.repaired(repair, source, resume=resume))
