@@ -14,7 +14,7 @@ import pytest
 import oreo.envs
 from helpers.shared_data import SHARED
 from oreo.envs.checking.surroundings import memory, open_files
-from oreo.envs.textworld import without_prompt
+from oreo.envs.story_files import without_prompt
 from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout
 
