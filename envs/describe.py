@@ -75,7 +75,7 @@ def _package(name: str) -> str:
     )
     files = metadata.files(name) or ()
     size = sum(file.size or 0 for file in files)
-    return f"{found['Version']} ({licence}, {size / 1e6:.1f} MB)"
+    return f"{package['Version']} ({licence}, {size / 1e6:.1f} MB)"
 
 
 def _first_episode(made: Any) -> dict[str, Any]:
