@@ -14,7 +14,11 @@ import numpy as np
 from oreo.envs.foreign import ForeignGame, serve_game
 from oreo.envs.foreign_env import RestorableEnv
 from oreo.envs.story_files import story_file, story_files, without_prompt
+from oreo.errors import UsageError
 
+_LONGEST = 198
+"""Bytes of a command that Jericho takes; it cuts longer ones, and fails where that is amid a letter."""
+_TAGGER = "en_core_web_sm"
 _PLAYED = tuple(f".z{number}" for number in range(1, 9))
 
 
@@ -65,6 +69,17 @@ def main() -> None:
     serve_game(prepare, _Player)
 
 
+def _check_tagger() -> None:
+    """Jericho reads the names of things with a model that it would download if need be."""
+    from spacy.util import is_package
+
+    if not is_package(_TAGGER):
+        raise UsageError(
+            f"Jericho lists valid actions with spaCy's model {_TAGGER}, which is not installed: python -m spacy "
+            f"download {_TAGGER}, or play without lists (--env-arg commands=false)"
+        )
+
+
 class _Player:
     def __init__(self) -> None:
         self.env: Any = None
@@ -78,6 +93,8 @@ class _Player:
             self.env.close()
         self.env = jericho.FrotzEnv(file)
         self.supported, self.commands = bool(self.env.is_fully_supported), commands
+        if self.supported and commands:
+            _check_tagger()
         if chance or "seed" not in self.env.bindings:
             self.env.seed(seed)
         text, _ = self.env.reset()
@@ -88,8 +105,9 @@ class _Player:
         return {"path": path} | self._state(text, False)
 
     def step(self, text: str) -> dict[str, Any]:
-        told, _, done, _ = self.env.step(" ".join(text.split()) or "wait")
-        return self._state(told, bool(done))
+        command = " ".join(text.split()) or "wait"
+        told, _, done, _ = self.env.step(command.encode()[:_LONGEST].decode(errors="ignore"))
+        return self._state(told, bool(done) or bool(self.env._emulator_halted()))
 
     def save(self) -> Any:
         return self.env.get_state()
