@@ -87,8 +87,10 @@ class _Player:
             return self._goes_on()
         rewards, closing = self.env.close()
         reason = (closing or {}).get(0, {}).get("reason", "") if isinstance(closing, dict) else ""
-        reward = float((rewards or {}).get(0, 0.0))
-        return {"text": reason or "The game is over.", "score": reward, "done": True, "won": reward >= 1}
+        reward = (rewards or {}).get(0, 0.0)
+        if not isinstance(reward, int | float):  # some games of 0.7 mix up what they report
+            raise TypeError(f"the game's reward is {reward!r}, which is no number")
+        return {"text": reason or "The game is over.", "score": float(reward), "done": True, "won": reward >= 1}
 
     def save(self) -> Any:
         return copy.deepcopy(self.env), self.seen, random.getstate()
