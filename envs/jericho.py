@@ -92,8 +92,9 @@ class _Player:
         if self.env is not None:
             self.env.close()
         self.env = jericho.FrotzEnv(file)
-        self.supported, self.commands = bool(self.env.is_fully_supported), commands
-        if self.supported and commands:
+        self.supported = bool(self.env.is_fully_supported)
+        self.commands = commands and bool(self.env.bindings)  # without its words, no action can be tried out
+        if self.commands:
             _check_tagger()
         if chance or "seed" not in self.env.bindings:
             self.env.seed(seed)
