@@ -6,7 +6,7 @@ import keyword
 import re
 import sys
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from oreo.errors import UsageError
@@ -130,7 +130,7 @@ def write(name: str, folder: Path | None = None) -> Written:
     module = re.sub(r"[\s-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())).lower()
     if not re.fullmatch("[a-z][a-z0-9_]*", module) or keyword.iskeyword(module) or module == "test":
         raise UsageError(f"{name!r}: expected a name such as shop or card-game, which a Python module can have")
-    if module in sys.stdlib_module_names or _is_installed(module):
+    if module in sys.stdlib_module_names or module in packages_distributions():
         raise UsageError(f"{name!r}: there is a module {module} already, which its own would hide; choose another name")
     class_name = "".join(part.capitalize() for part in module.split("_"))
     target = Path(module) if folder is None else folder.expanduser()
@@ -149,9 +149,3 @@ def write(name: str, folder: Path | None = None) -> Written:
     for file, text in texts.items():
         (target / file).write_text(text, encoding="utf-8")
     return Written(target, module, class_name, tuple(target / file for file in texts))
-
-
-def _is_installed(module: str) -> bool:
-    """Whether a package of that name is installed; what stands in the present folder is none."""
-    folders = [folder for folder in sys.path if folder and Path(folder).resolve() != Path.cwd()]
-    return PathFinder.find_spec(module, folders) is not None
