@@ -206,6 +206,22 @@ SWEEPS = {
         _OREO.vary("value_lambda_0.7", value_lambda=0.7),
         _OREO.vary("policy_lambda_0.7", policy_lambda=0.7),
     ],
+    # What the field would try beside it. Imitation by weight takes rejection's rate, whole episodes preferences' ones.
+    "methods": [
+        _REJECTION.vary("refused_left_out", imitate_refused=False),
+        *(_REJECTION.vary(f"rwr_beta_{beta:g}", method="rwr", beta=beta) for beta in (0.2, 0.5)),
+        *(
+            _REJECTION.vary(f"{method}_beta_{beta:g}", method=method, beta=beta, value_lr=1e-3, value_warmup_epochs=1)
+            for method in ("awr", "iql")
+            for beta in (0.1, 0.3)
+        ),
+        *(_REJECTION.vary(f"grpo_lr_{lr:g}", method="grpo", lr=lr) for lr in (1e-4, 1e-3)),
+        *(
+            _REJECTION.vary(f"{method}_lr_{lr:g}", method=method, lr=lr)
+            for method in ("oapl", "tbrm")
+            for lr in (1e-5, 1e-4)
+        ),
+    ],
     "lr": [
         *(_OREO.vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 1e-3, 3e-3)),
         *(_OREO.vary(f"value_lr_{lr:g}", value_lr=lr) for lr in (3e-4, 3e-3)),

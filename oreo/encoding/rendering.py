@@ -8,6 +8,7 @@ template that asks for the date is told the same one every day: what is collecte
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ _TEMPLATE = "<template>"
 
 
 class _Late(BaseException):
-    """The time is over. Jinja's compiler passes over every Exception."""
+    """The time is over. No Exception, since filters may pass over these."""
 
 
 def rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
@@ -55,7 +56,11 @@ def rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
 
 @contextlib.contextmanager
 def _limited() -> Iterator[None]:
-    """Stop a template at the first of its lines, or call of a Python function, that comes when the time is over."""
+    """Stop a template at the first of its lines, or call of a Python function, that comes when the time is over.
+
+    Meanwhile no garbage is collected. What is raised in the functions that a collection calls is passed over, and this
+    watch, like every trace function that has raised, would not be called again.
+    """
     end = time.monotonic() + _SECONDS
 
     def at_line(frame: FrameType, event: str, argument: Any) -> Any:
@@ -67,12 +72,15 @@ def _limited() -> Iterator[None]:
         at_line(frame, event, argument)  # filters are Python of others, and loop as well
         return at_line if frame.f_code.co_filename == _TEMPLATE else None
 
-    before = sys.gettrace()
+    before, collects = sys.gettrace(), gc.isenabled()
+    gc.disable()
     sys.settrace(at_call)
     try:
         yield
     finally:
         sys.settrace(before)
+        if collects:
+            gc.enable()
 
 
 @contextlib.contextmanager
@@ -116,7 +124,8 @@ def _bounded(sandbox: type[Any]) -> type[Any]:
         intercepted_binops = frozenset(sandbox.default_binop_table)
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
+            # Optimized, the compiler works out what is constant, and passes over the errors that this raises.
+            super().__init__(*args, **{**kwargs, "optimized": False})
             rounded = self.filters["round"]
             self.filters["round"] = lambda value, precision=0, method="common": rounded(
                 _small(value), _small(precision, 100), method

@@ -64,8 +64,9 @@ class Policy(nn.Module):
         *,
         reference: Policy | None = None,
         kl: bool = True,
+        normalizer: bool = False,
         packing: Packing | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Score the action tokens of a batch.
 
         Args:
@@ -74,11 +75,14 @@ class Policy(nn.Module):
             attention_mask: [B, T], needed where padding is not on the right.
             reference: π_ref; None leaves its outputs zero.
             kl: whether the KL is wanted; False leaves it zero.
+            normalizer: whether a fourth output is wanted, see below.
             packing: of the same rows; models that `oreo.models.packing.prepare` was called on need it, others cannot
                 use it.
 
         Returns:
             log π(a_t|s_t), log π_ref(a_t|s_t) and KL(π(·|s_t) ‖ π_ref(·|s_t)), each [B, T] float32, zero elsewhere.
+            With `normalizer` also [B] log Σ_a exp z(s, a) of the logits z at the first action of each row, 0 where it
+            has none.
         """
         states = self.states(input_ids, action_mask, attention_mask, packing)
         targets = input_ids[action_mask]
@@ -90,7 +94,12 @@ class Policy(nn.Module):
         log_prob, reference_log_prob, divergence = (
             score.new_zeros(action_mask.shape).masked_scatter(action_mask, score) for score in scores
         )
-        return log_prob, reference_log_prob, divergence
+        if not normalizer:
+            return log_prob, reference_log_prob, divergence
+        rows = action_mask.any(1)
+        firsts = action_mask.sum(1).cumsum(0)[rows] - action_mask.sum(1)[rows]
+        first = self.logits(states[firsts]).logsumexp(-1)
+        return log_prob, reference_log_prob, divergence, first.new_zeros(len(rows)).masked_scatter(rows, first)
 
     def plain_layer(self) -> Layer | None:
         """The output layer, if logits are states times its weight and nothing more."""

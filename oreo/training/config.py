@@ -41,8 +41,10 @@ class TrainConfig:
 
     method: str | MethodSpec = "oreo"
     """A name of oreo.training.methods.registry, `path/to/file.py:NAME`, or a method of your own: a `MethodSpec`, or a
-    loss function alone. "sft" imitates every trajectory, "rejection" the won ones; "dpo" prefers the won to the lost of
-    the same game, "kto" the won to the lost at large; "oreo" and "dqo" learn policy and value from all."""
+    loss function alone. "sft" imitates every trajectory, "rejection" the won ones, "rwr", "awr" and "iql" by what they
+    got; "dpo" prefers the won to the lost of the same game, "kto" the won to the lost at large; "oapl" and "grpo"
+    compare the samples of a game, "tbrm" has its logits for a value; "oreo" and "dqo" learn policy and value from
+    all."""
     model: str = "tiny"
     """The starting policy, and the reference of all but imitation: a folder, "tiny", "tiny-math", or a Hub name."""
     value_model: str | None = None
@@ -52,31 +54,44 @@ class TrainConfig:
     epochs: int | None = None
     """Passes over the data; None: the method's, which for those of the paper is the paper's."""
     value_warmup_epochs: int = 0
-    """OREO, DQO: passes before those in which only the value is trained. Not in the paper; small models need them."""
+    """OREO, DQO, AWR, IQL: passes before those in which only the value is trained. Not in the paper; small models need
+    them."""
     batch_size: int = 128
     """Rows for one update: trajectories, for DPO pairs of them. Paper: 128."""
     lr: float | None = None
     """Peak learning rate of the policy; None: the method's, which for those of the paper is the paper's."""
     value_lr: float | None = None
-    """OREO, DQO: peak learning rate of the value; None: 5e-6 (paper)."""
+    """OREO, DQO, AWR, IQL: peak learning rate of the value; None: 5e-6 (paper)."""
     beta: float | None = None
-    """Weight β of the log-ratio to the starting policy; None: the method's, such as 0.03 (oreo, paper)."""
+    """Weight β of the log-ratio to the starting policy; None: the method's, such as 0.03 (oreo, paper). RWR, AWR, IQL:
+    the temperature of their weights exp(R/β), exp(A/β)."""
     alpha: float | None = None
     """OREO: weight α of the exact KL to the reference. Paper: 0.01 (token), 0.1 (step), 0.3 (response). It outweighs β:
     near the reference the KL is ½ E[ρ²], so at an advantage A the loss is least where ρ = 2βA / (2β² + α), as if β were
     β + α/(2β), at the paper's numbers 0.197."""
     level: str = "token"
     """OREO: what one action is: "token", "step" (a turn) or "response" (the episode). Paper, ALFWorld: token."""
-    value_lambda: float = 1.0
-    """OREO, DQO: λ of the value's target: 1, the whole rest of the episode (paper, equation 7); 0, the value of the
-    state in which the next turn begins; see `oreo.training.losses`. While only the value is trained it is 1."""
-    policy_lambda: float = 1.0
-    """OREO, DQO: λ of the policy's target, likewise. Paper: 1."""
+    value_lambda: float | None = None
+    """OREO, DQO, AWR, IQL: λ of the value's target: 1, the whole rest of the episode (paper, equation 7); 0, the value
+    of the state in which the next turn begins; see `oreo.training.losses`. While only the value is trained it is 1.
+    None: the method's, 1 (oreo, paper)."""
+    policy_lambda: float | None = None
+    """OREO, DQO: λ of the policy's target, likewise; AWR, IQL: of the advantage. None: the method's, 1 (oreo,
+    paper)."""
     gamma: float = 1.0
-    """OREO, DQO: the discount γ of a turn. Paper: none, 1."""
+    """OREO, DQO, AWR, IQL: the discount γ of a turn. Paper: none, 1."""
+    expectile: float | None = None
+    """IQL: τ, between 0 and 1: the larger, the more V is what the better outcomes are; ½ is their mean. None: 0.7."""
+    max_weight: float | None = None
+    """AWR, IQL: the most that a turn may weigh. None: 20 (awr), 100 (iql)."""
+    clip: float | None = None
+    """GRPO: ε, how far a token's ratio to the reference goes on being rewarded. None: 0.2."""
+    imitate_refused: bool = True
+    """Whether SFT, rejection sampling, RWR, AWR and IQL also imitate turns that the environment refused, where that is
+    stored; False: they are context alone. Not in the paper."""
     reward: str = "stored"
-    """OREO, DQO: "stored" rewards, dense ones included; or one at the end: "success", 1 where won, else 0 (paper);
-    "signed", 1 where won, else -1 (an option of the released code)."""
+    """Of methods that learn from rewards: "stored" rewards, dense ones included; or one at the end: "success", 1 where
+    won, else 0 (paper); "signed", 1 where won, else -1 (an option of the released code)."""
     desirable_weight: float = 1.0
     """KTO: weight λ_D of won trajectories. arXiv 2402.01306: 1."""
     undesirable_weight: float = 1.0
@@ -181,7 +196,7 @@ class TrainConfig:
                 )
         if self.lora_r and self.value_model is not None:
             raise UsageError("with lora_r the value is an adapter on the starting model; leave value_model out")
-        if self.level == "response" and self.policy_lambda != 1:
+        if self.level == "response" and self.policy_lambda not in (None, 1):
             raise UsageError(
                 f'policy_lambda is {self.policy_lambda}, but level "response" has nothing to mix; leave it at 1'
             )
@@ -221,6 +236,10 @@ class TrainConfig:
         fields = {name: getattr(self, name) for name in field_names()} | {"method": self._method_name()}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
+    def _when_not_stored(self, name: str) -> Any:
+        """What a field was that did not exist when a run was stored."""
+        return self.spec.default(name, self.level) if name in _FILLED_IN else _default(name)
+
     def _method_name(self) -> str:
         return self.method if isinstance(self.method, str) else self.method.name
 
@@ -232,7 +251,7 @@ class TrainConfig:
         """
         if other.get("games_together"):  # what order="games" was called
             other = other | {"order": "games"}
-        before = {name: other.get(name, _default(name)) for name in self.to_dict()}
+        before = {name: other.get(name, self._when_not_stored(name)) for name in self.to_dict()}
         gone = [
             f"{name}: {other[name]!r} then, and there is no such setting now ({reason})"
             for name, (default, reason) in _GONE.items()
@@ -247,13 +266,16 @@ class TrainConfig:
         ]
 
 
-_FILLED_IN = ("epochs", "lr", "value_lr", "beta", "alpha", "pairs_per_game")
+_FILLED_IN = (
+    *("epochs", "lr", "value_lr", "beta", "alpha", "pairs_per_game"),
+    *("value_lambda", "policy_lambda", "expectile", "max_weight", "clip"),
+)
 """Fields whose None stands for the method's own number."""
 _GONE = {"lambda_": (1.0, "it counted tokens; value_lambda and policy_lambda count turns")}
 """Fields of before: what they were where they did nothing, and why they went."""
 OF_SOME_METHODS = (
     *("value_model", "value_warmup_epochs", "value_lr", "beta", "alpha", "level", "reward"),
-    *("value_lambda", "policy_lambda", "gamma"),
+    *("value_lambda", "policy_lambda", "gamma", "expectile", "max_weight", "clip", "imitate_refused"),
     *("desirable_weight", "undesirable_weight", "pairs_per_game", "balance", "lora_models"),
 )
 """Fields that only some methods know. Given to another, they would do nothing."""
@@ -276,6 +298,9 @@ _RANGE: dict[str, tuple[float, float]] = {
     "value_lambda": (0, 1),
     "policy_lambda": (0, 1),
     "gamma": (0, 1),
+    "expectile": (ABOVE_0, 1),
+    "max_weight": (ABOVE_0, math.inf),
+    "clip": (ABOVE_0, math.inf),
     "desirable_weight": (0, math.inf),
     "undesirable_weight": (0, math.inf),
     "samples_per_game": (1, math.inf),

@@ -148,6 +148,27 @@ def policy_loss(
     return loss, {"policy_loss": loss.detach(), "log_ratio": mean_log_ratio}
 
 
+def lambda_return(
+    reward: Tensor,
+    value: Tensor,
+    action_mask: Tensor,
+    *,
+    step_start: Tensor | None = None,
+    lambda_: float = 1.0,
+    gamma: float = 1.0,
+) -> Tensor:
+    """[B, T] target^λ without a reference (β = 0): the λ-returns of TD(λ), in which a step is a turn; 0 off the mask.
+
+    Args: as in `value_loss`; no gradient flows.
+
+    Raises:
+        UsageError: as `value_loss`.
+    """
+    nothing = torch.zeros_like(value)
+    value, _, reward, mask = _prepare(value.detach(), nothing, reward, action_mask, 0.0)
+    return _target(reward, value, mask, step_start, lambda_, gamma)
+
+
 def nll_loss(log_prob: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Negative log-likelihood, the mean over all marked tokens of the batch (imitation: SFT, rejection sampling).
 

@@ -71,6 +71,7 @@ def encode_all(
     samples_per_game: int | None = None,
     balance: str = "none",
     pairs_per_game: int | None = None,
+    imitate_refused: bool = True,
     seed: int = 0,
 ) -> list[Example]:
     """Encode the trajectories as a method's rows.
@@ -95,6 +96,8 @@ def encode_all(
         won += trajectory.won
         if not trajectory.steps or (won_only and not trajectory.won):
             continue
+        if not imitate_refused:
+            trajectory = without_refused(trajectory)
         pieces, too_long = _pieces(with_reward(trajectory, reward), turn_format, max_length, overlong)
         long += too_long
         if rows is RowKind.TURNS:
@@ -231,6 +234,16 @@ def with_reward(trajectory: Trajectory, reward: str) -> Trajectory:
     paid = 1.0 if trajectory.won else -1.0 if reward == "signed" else 0.0
     steps = tuple(
         dataclasses.replace(step, reward=paid if index == last else 0.0) for index, step in enumerate(trajectory.steps)
+    )
+    return dataclasses.replace(trajectory, steps=steps)
+
+
+def without_refused(trajectory: Trajectory) -> Trajectory:
+    """The trajectory with the turns that its environment refused as context alone, not to be imitated."""
+    if all(step.action_valid is not False for step in trajectory.steps):
+        return trajectory
+    steps = tuple(
+        dataclasses.replace(step, imitate=False) if step.action_valid is False else step for step in trajectory.steps
     )
     return dataclasses.replace(trajectory, steps=steps)
 

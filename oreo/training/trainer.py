@@ -81,8 +81,8 @@ def train(
 
     Args:
         data: a `TrajectoryBuffer`, a path to one, or any iterable of trajectories.
-        method: "sft", "rejection", "dpo", "kto", "dqo" or "oreo"; `path/to/file.py:NAME`, a `MethodSpec` or a loss
-            function of your own (oreo.training.methods.spec); None: the recipe's, else "oreo".
+        method: a name of oreo.training.methods.registry, such as "oreo" or "rejection"; `path/to/file.py:NAME`, a
+            `MethodSpec` or a loss function of your own (oreo.training.methods.spec); None: the recipe's, else "oreo".
         model: the starting policy; see `oreo.models.loading.resolve_checkpoint`.
         output: a new or empty folder; gets policy/, value/, config.json, log.jsonl, and checkpoint/ until done.
         resume: go on where an interrupted run with the same settings and data stopped; begin where nothing is
@@ -148,6 +148,7 @@ class Run:
         self.format = TurnFormat.from_tokenizer(self.tokenizer, config.instruction)
         self.rows = self._encode(data)
         refuse_unknown_tokens(self.rows.examples, int(start.get_input_embeddings().weight.shape[0]))
+        self.surveyed = None if self.method.survey is None else self.method.survey(config, self.rows.examples)
         self.value_only_updates = self.rows.per_epoch * (config.value_warmup_epochs if self.method.value else 0)
         self.total_updates = self.value_only_updates + self.rows.per_epoch * int(config.epochs or 0)
 
@@ -192,6 +193,7 @@ class Run:
             samples_per_game=config.samples_per_game,
             balance=config.balance,
             pairs_per_game=config.pairs_per_game,
+            imitate_refused=config.imitate_refused,
             seed=config.seed,
         )
         if self.method.needs_reward:
@@ -346,6 +348,7 @@ class Run:
             reference=self.modules.reference,
             value_only=self.value_only,
             max_length=self.max_length,
+            surveyed=self.surveyed,
         )
         if self.method.prepare is None:
             return update

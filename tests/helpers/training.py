@@ -14,7 +14,7 @@ from oreo.training.config import TrainConfig
 from oreo.training.run_folder import RunFolder
 from oreo.training.trainer import Run
 
-WITH_VALUE = ("dqo", "oreo")
+WITH_VALUE = ("awr", "dqo", "iql", "oreo")
 FAST = dict(batch_size=5, lr=1e-2, value_lr=1e-2)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from oreo.training.batches import Batch
 from oreo.training.methods.log_ratios import trajectory_log_ratios
-from oreo.training.methods.spec import LossOutcome, MethodSpec, Update
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Update, given
 from oreo.training.preferences import dpo_loss
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example, RowKind
@@ -15,7 +15,7 @@ from oreo.training.rows import Example, RowKind
 def dpo(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
     """A row is a pair: the won trajectory, then the lost one."""
     log_ratios = trajectory_log_ratios(update, batch, examples).view(-1, 2)
-    return LossOutcome(*dpo_loss(log_ratios[:, 0], log_ratios[:, 1], beta=float(update.config.beta or 0.0)))
+    return LossOutcome(*dpo_loss(log_ratios[:, 0], log_ratios[:, 1], beta=given(update.config.beta)))
 
 
 _APPENDIX = "paper, appendix: table of hyper-parameters, ALFWorld"

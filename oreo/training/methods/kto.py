@@ -11,7 +11,7 @@ from torch import Tensor
 from oreo.encoding.turn_format import Encoded
 from oreo.training.batches import Batch
 from oreo.training.methods.log_ratios import trajectory_log_ratios
-from oreo.training.methods.spec import LossOutcome, MethodSpec, Total, Update
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Total, Update, given
 from oreo.training.preferences import kto_loss, kto_reference_point
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example
@@ -27,7 +27,7 @@ def kto(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcom
             log_ratios,
             won,
             update.prepared,
-            beta=float(config.beta or 0.0),
+            beta=given(config.beta),
             desirable_weight=config.desirable_weight,
             undesirable_weight=config.undesirable_weight,
         )

@@ -16,7 +16,7 @@ from torch import Tensor
 from oreo.training.batches import Batch
 from oreo.training.losses import policy_loss, trajectory_mean, value_loss
 from oreo.training.methods.log_ratios import token_log_ratios, whole
-from oreo.training.methods.spec import LossOutcome, MethodSpec, Update
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Update, given
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example
 
@@ -46,25 +46,25 @@ def _soft_bellman(update: Update, batch: Batch, examples: Sequence[Example], *, 
         reward=reward,
         action_mask=mask,
         step_start=step_start,
-        beta=float(config.beta or 0.0),
+        beta=given(config.beta),
         gamma=config.gamma,
     )
     # A target taken from a value that has not learnt yet overshoots, so it first learns from what was received.
-    value_lambda = 1.0 if update.value_only else config.value_lambda
+    value_lambda = 1.0 if update.value_only else given(config.value_lambda)
     loss, metrics = value_loss(value, **terms, lambda_=value_lambda)
     if not update.value_only:
         on_policy, more = policy_loss(
-            value, **terms, level=config.level, lambda_=config.policy_lambda, through_later=through_later
+            value, **terms, level=config.level, lambda_=given(config.policy_lambda), through_later=through_later
         )
         mean_kl = trajectory_mean(kl, mask)
         loss = loss + on_policy
         if config.alpha:
             loss = loss + config.alpha * mean_kl
         metrics |= {**more, "kl": mean_kl.detach()}
-    return LossOutcome(loss, metrics, _first_and_middle(value.detach(), mask))
+    return LossOutcome(loss, metrics, first_and_middle(value.detach(), mask))
 
 
-def _first_and_middle(value: Tensor, action_mask: Tensor) -> Tensor:
+def first_and_middle(value: Tensor, action_mask: Tensor) -> Tensor:
     """[N, 2] V at the first action and at the one in the middle, by count."""
     order = action_mask.cumsum(1)
     middle = (order[:, -1:] + 1) // 2
@@ -87,6 +87,8 @@ OREO = MethodSpec(
         "value_lr": Setting(5e-6, _APPENDIX),
         "epochs": Setting(3, _APPENDIX, code=5),
         "beta": Setting(0.03, _APPENDIX),
+        "value_lambda": Setting(1.0, "equations 7 and 8"),
+        "policy_lambda": Setting(1.0, "equations 7 and 9"),
         "alpha": Setting({"token": 0.01, "step": 0.1, "response": 0.3}, "paper, appendix, by level"),
     },
 )
@@ -102,6 +104,8 @@ DQO = MethodSpec(
         "value_lr": Setting(5e-6, _AS_OREO),
         "epochs": Setting(3, _AS_OREO),
         "beta": Setting(0.03, _AS_OREO),
+        "value_lambda": Setting(1.0, _AS_OREO),
+        "policy_lambda": Setting(1.0, _AS_OREO),
         "alpha": Setting(0.0, "arXiv 2410.09302 has no KL term"),
     },
     fixed={"alpha": "dqo has no KL term; leave alpha out, or train by method 'oreo'"},

@@ -26,6 +26,12 @@ METHODS = {
     "kto": "oreo.training.methods.kto:KTO",
     "rejection": "oreo.training.methods.sft:REJECTION",
     "sft": "oreo.training.methods.sft:SFT",
+    "rwr": "oreo.training.methods.rwr:RWR",
+    "awr": "oreo.training.methods.advantage_weighted:AWR",
+    "iql": "oreo.training.methods.advantage_weighted:IQL",
+    "oapl": "oreo.training.methods.group_baseline:OAPL",
+    "grpo": "oreo.training.methods.group_baseline:GRPO",
+    "tbrm": "oreo.training.methods.tbrm:TBRM",
 }
 ENTRY_POINT_GROUP = "oreo.methods"
 

@@ -26,6 +26,8 @@ COMMON = {
     "lr": Setting(5e-6, "the paper's OREO"),
     "value_lr": Setting(5e-6, "the paper's OREO"),
     "beta": Setting(0.1, "arXiv 2305.18290 (DPO)"),
+    "value_lambda": Setting(1.0, "the paper's OREO"),
+    "policy_lambda": Setting(1.0, "the paper's OREO"),
     "pairs_per_game": Setting(5, "the paper's DPO, ALFWorld"),
 }
 """Defaults of what a method knows and gives no number for."""
@@ -49,6 +51,8 @@ class Update:
     """The longest sequence that models take, in tokens."""
     prepared: Any = None
     """What the method's `prepare` made of the whole batch."""
+    surveyed: Any = None
+    """What the method's `survey` made of all the data."""
 
 
 class LossOutcome(NamedTuple):
@@ -64,6 +68,17 @@ Loss: TypeAlias = "Callable[[Update, Batch, Sequence[Example]], LossOutcome]"
 Total: TypeAlias = "Callable[[Sequence[Example], Callable[[Batch, Sequence[Example]], Tensor]], Tensor]"
 """total(examples, measure): the sum of `measure(batch, rows)`, a scalar, over all micro-batches of these examples and
 all processes, without gradient."""
+
+
+def given(number: float | None) -> float:
+    """A setting that the method knows and that has therefore been filled in."""
+    assert number is not None
+    return number
+
+
+def trajectory_return(example: Example) -> float:
+    """R, the undiscounted sum of the rewards of a row's first trajectory."""
+    return float(sum(piece.reward[piece.action_mask].sum() for piece in example.trajectories[0]))
 
 
 def one_a_row(example: Example) -> int:
@@ -106,6 +121,8 @@ class MethodSpec:
     """How much a row counts in the batch's mean."""
     prepare: Callable[[Update, Sequence[Example], Total], Any] | None = None
     """What it has to know of the whole batch before the first loss; it becomes `Update.prepared`."""
+    survey: Callable[[TrainConfig, Sequence[Example]], Any] | None = None
+    """What it has to know of all rows before the first update; it becomes `Update.surveyed`."""
 
     @classmethod
     def of_loss(cls, loss: Loss) -> MethodSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from datetime import datetime
@@ -33,15 +34,32 @@ def of(template: str) -> PreTrainedTokenizerFast:
         "{% macro again(n) %}{% for b in range(99999) %}{{ b }}{% endfor %}{% endmacro %}"
         "{% for a in range(99999) %}{% set x = again(a) %}{% endfor %}",
         "{{ lipsum(n=999999999) }}",
-        "{{ [1] | slice(9999999999) | list }}",  # the compiler works it out, and passes over exceptions
+        "{{ [1] | slice(9999999999) | list }}",  # a constant, which the compiler would work out
     ],
 )
 def test_a_template_without_end_is_stopped(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "_SECONDS", 0.3)
-    begun, before = time.monotonic(), sys.gettrace()
-    with pytest.raises(DataError, match=r"cannot render user and user turns: it takes more than (0\.3 s|128 MB)"):
+    before = sys.gettrace()
+    with pytest.raises(DataError, match=r"cannot render user and user turns: it takes more than 0\.3 s"):
         rendered(of(template), MESSAGES)
-    assert time.monotonic() - begun < 20 and sys.gettrace() is before
+    assert sys.gettrace() is before
+
+
+def test_the_time_ends_also_where_a_garbage_collection_passes_over_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries such as hypothesis have functions called at each collection, in which the time may run out."""
+    monkeypatch.setattr(rendering, "_SECONDS", 0.3)
+    waits = iter([0.4])
+
+    def callback(phase: str, information: dict[str, int]) -> None:
+        time.sleep(next(waits, 0.0))
+
+    gc.callbacks.append(callback)
+    try:
+        with pytest.raises(DataError, match=r"it takes more than 0\.3 s"):
+            rendered(of("{{ [1] | slice(9999999999) | list }}"), MESSAGES)
+        assert gc.isenabled()
+    finally:
+        gc.callbacks.remove(callback)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited on Linux")

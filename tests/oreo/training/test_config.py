@@ -110,7 +110,7 @@ def test_a_run_stored_with_settings_that_its_method_does_not_know_is_resumed() -
 
 
 def test_a_run_begun_before_an_option_existed_is_resumed_with_its_default() -> None:
-    new = ("value_lambda", "policy_lambda", "gamma", "balance")
+    new = ("value_lambda", "policy_lambda", "gamma", "balance", "expectile", "clip", "imitate_refused")
     stored = {name: value for name, value in TrainConfig().to_dict().items() if name not in new}
     assert not TrainConfig().differences(stored) and not TrainConfig().differences(stored | {"lambda_": 1.0})
     assert TrainConfig(value_lambda=0.5).differences(stored) == ["value_lambda: 1.0 then, 0.5 now"]

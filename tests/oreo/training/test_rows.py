@@ -113,6 +113,23 @@ def test_turns_not_to_be_imitated_are_skipped_by_imitation(start: Path, tmp_path
         train(alone, method="sft", model=start, output=tmp_path / "run")
 
 
+def test_turns_that_the_environment_refused_are_context_where_they_are_not_to_be_imitated(
+    start: Path, tmp_path: Path
+) -> None:
+    """Where that is stored: a turn of which nothing is known is imitated."""
+    (first, *others), valid = small_models.episodes(), (False, True, None)
+    steps = [dataclasses.replace(first.steps[0], action_valid=judged) for judged in valid]
+    data = [dataclasses.replace(first, steps=tuple(steps)), *others]
+    masks = {}
+    for imitate_refused in (True, False):
+        config = TrainConfig(method="sft", model=str(start), imitate_refused=imitate_refused)
+        [piece] = a_new_run(data, config, tmp_path / str(imitate_refused)).rows.examples[0].pieces
+        turn = (piece.step_start & piece.action_mask).cumsum() - 1
+        masks[imitate_refused] = [bool(piece.imitate[piece.action_mask & (turn == at)].all()) for at in range(3)]
+        assert piece.action_mask.sum() == 3 * (turn == 0)[piece.action_mask].sum()
+    assert masks == {True: [True, True, True], False: [False, True, True]}
+
+
 def test_data_that_cannot_be_trained_on_gives_one_clear_line(start: Path, tmp_path: Path) -> None:
     lost = [episode for episode in small_models.episodes() if not episode.won]
     for data, method, message in (

@@ -91,7 +91,7 @@ def test_every_method_lowers_its_own_loss(method: str, start: Path, tmp_path: Pa
     settings: dict[str, Any] = {"epochs": 24, **fast(method), "batch_size": 12}
     train(rollouts(), method=method, model=start, output=tmp_path / "run", **settings)
     lines = log(tmp_path / "run")
-    assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
+    assert lines[-1]["loss"] < (lines[0]["loss"] - 0.1 if method == "grpo" else 0.8 * lines[0]["loss"])
     if method in ("dpo", "kto"):
         assert lines[0]["loss"] == pytest.approx(math.log(2) if method == "dpo" else 0.5, abs=1e-5)
         assert lines[-1]["accuracy"] > 0.8
@@ -151,7 +151,7 @@ def test_cutting_a_batch_into_micro_batches_changes_the_gradient_by_rounding_onl
         )
         norms.append({k: v for k, v in log(output)[0].items() if "norm" in k or "loss" in k or k == "nll"})
     for other in norms[1:]:
-        assert other == pytest.approx(norms[0], rel=1e-4)
+        assert other == pytest.approx(norms[0], rel=1e-4, abs=1e-6)
 
 
 def by_formula(run: Any, method: str) -> torch.Tensor:

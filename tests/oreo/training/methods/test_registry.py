@@ -21,8 +21,6 @@ from oreo.training.trainer import train
 torch.set_num_threads(1)
 
 
-PAPER = ("oreo", "dqo", "dpo", "kto", "rejection", "sft")
-"""Those that arXiv 2412.16145 compares. Others may come, and know what their own tests say."""
 IPO = """
 from oreo.training.methods.log_ratios import trajectory_log_ratios
 from oreo.training.methods.spec import MethodSpec, LossOutcome
@@ -65,18 +63,30 @@ def test_a_method_stands_in_the_registry_under_its_own_name_and_every_number_of_
 
 
 def test_which_method_knows_which_field() -> None:
-    both = ["oreo", "dqo"]
+    both, weighted = ["oreo", "dqo"], ["awr", "iql"]
+    with_value = both + weighted
+    of_returns = ["rwr", "oapl", "grpo", "tbrm"]
     expected = {
-        **dict.fromkeys(("value_model", "value_warmup_epochs", "value_lr", "lora_models", "alpha", "reward"), both),
-        **dict.fromkeys(("value_lambda", "policy_lambda", "gamma"), both),
+        **dict.fromkeys(("value_model", "value_warmup_epochs", "value_lr", "lora_models"), with_value),
+        **dict.fromkeys(("value_lambda", "policy_lambda", "gamma"), with_value),
+        "reward": with_value + of_returns,
+        "alpha": both,
         "level": ["oreo"],
-        "beta": ["oreo", "dqo", "dpo", "kto"],
+        "beta": [*both, "dpo", "kto", *weighted, *of_returns],
+        "max_weight": weighted,
+        "expectile": ["iql"],
+        "clip": ["grpo"],
+        "imitate_refused": ["rejection", "sft", "rwr", *weighted],
         "desirable_weight": ["kto"],
         "undesirable_weight": ["kto"],
         "pairs_per_game": ["dpo"],
-        "balance": ["oreo", "dqo", "dpo", "kto", "sft"],
+        "balance": [*both, "dpo", "kto", "sft", *weighted, *of_returns],
     }
-    assert {name: [one for one in knowing(name) if one in PAPER] for name in OF_SOME_METHODS} == expected
+    known = {name: [one for one in METHODS if built_in(one).knows(name)] for name in OF_SOME_METHODS}
+    assert {name: sorted(methods) for name, methods in known.items()} == {
+        name: sorted(methods) for name, methods in expected.items()
+    }
+    assert all(knowing(name) == methods for name, methods in known.items())
 
 
 def test_a_new_method_is_one_file_and_one_line_and_defaults_refusals_and_messages_follow(
@@ -138,9 +148,5 @@ def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, tmp_p
 
 
 def test_rows_are_turns_trajectories_or_pairs() -> None:
-    kinds = {name: built_in(name).rows for name in PAPER}
-    assert kinds == {
-        **dict.fromkeys(("oreo", "dqo", "kto"), RowKind.TRAJECTORIES),
-        **dict.fromkeys(("sft", "rejection"), RowKind.TURNS),
-        "dpo": RowKind.PAIRS,
-    }
+    kinds = {name: kind for name in METHODS if (kind := built_in(name).rows) is not RowKind.TRAJECTORIES}
+    assert kinds == {"sft": RowKind.TURNS, "rejection": RowKind.TURNS, "dpo": RowKind.PAIRS}
