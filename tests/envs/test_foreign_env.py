@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import os
 import pickle
-import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from oreo.envs.checking.surroundings import children, memory, open_files
+from helpers.resets import assert_fifty_resets_leave_nothing
+from oreo.envs.checking.surroundings import children
 from oreo.envs.foreign import ForeignGame, serve_game
 from oreo.envs.foreign_env import ForeignEnv, RestorableEnv
 from oreo.errors import EngineError, UsageError
@@ -173,14 +173,10 @@ def test_a_copy_wants_a_reset_and_leaves_the_original_alone(env: Stair) -> None:
 
 def test_fifty_resets_take_no_more_memory_files_and_processes(env: Stair) -> None:
     env.reset(seed=0)
-    before = open_files(), children(), memory() or 0
-    for seed in range(50):
-        env.reset(seed=seed)
-        env.step(random.choice(["up", "down"]))
-        env.snapshot()
-    assert (open_files(), children()) == before[:2] and (memory() or 0) - before[2] < 20e6
+    processes = children()
+    assert_fifty_resets_leave_nothing(env, "up")
     env.close()
-    assert children() == (before[1] or 1) - 1
+    assert processes is None or children() == processes - 1
 
 
 def test_one_that_cannot_go_back_offers_no_snapshot() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import oreo.envs
-from oreo.envs.checking.surroundings import children, memory, open_files
+from helpers.resets import assert_fifty_resets_leave_nothing
 from oreo.envs.jericho import JerichoEnv
 from oreo.errors import MissingExtra, UsageError
 
@@ -105,11 +105,7 @@ def test_a_game_that_jericho_does_not_know_has_no_expert_and_goes_back(story: Pa
 def test_fifty_resets_take_no_more_memory_files_and_processes(story: Path) -> None:
     env = oreo.envs.make(f"jericho:{story}")
     env.reset(seed=0)
-    before = open_files(), children(), memory() or 0
-    for seed in range(50):
-        env.reset(seed=seed)
-        env.step("roll")
-    assert (open_files(), children()) == before[:2] and (memory() or 0) - before[2] < 20e6
+    assert_fifty_resets_leave_nothing(env, "roll")
     env.close()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import oreo.envs
-from oreo.envs.checking.surroundings import children, memory, open_files
+from helpers.resets import assert_fifty_resets_leave_nothing
 from oreo.errors import EngineError, MissingExtra, UsageError
 
 GUESS = "GuessTheNumber-v0"
@@ -99,11 +99,7 @@ def test_fifty_resets_take_no_more_memory_files_and_processes() -> None:
     pytest.importorskip("textarena", reason="textarena is not installed")
     env = oreo.envs.make(f"textarena:{GUESS}")
     env.reset(seed=0)
-    before = open_files(), children(), memory() or 0
-    for seed in range(50):
-        env.reset(seed=seed)
-        env.step("[7]")
-    assert (open_files(), children()) == before[:2] and (memory() or 0) - before[2] < 20e6
+    assert_fifty_resets_leave_nothing(env, "[7]")
     env.close()
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import oreo.envs
+from helpers.resets import assert_fifty_resets_leave_nothing
 from helpers.shared_data import SHARED
-from oreo.envs.checking.surroundings import memory, open_files
 from oreo.envs.story_files import without_prompt
 from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout
@@ -88,10 +88,7 @@ def test_snapshots_go_back_and_on_alike() -> None:
 def test_fifty_resets_take_no_more_memory_and_files() -> None:
     env = oreo.envs.make(f"textworld:{SIMPLE}")
     env.reset(seed=0)
-    files, used = open_files(), memory() or 0
-    for seed in range(50):
-        env.reset(seed=seed)
-    assert open_files() == files and (memory() or 0) - used < 60e6  # the library's process is a new one by now
+    assert_fifty_resets_leave_nothing(env, "look", memory_limit=60e6)
     env.close()
 
 
