@@ -127,9 +127,7 @@ def soft_bellman_terms(
         tokenizer: of all three.
         beta: what the policy was trained with.
     Returns:
-        [N, S] values and [N, S] gains.
-    Raises:
-        DataError: an episode that outgrew its agent's context.
+        [N, S] values and [N, S] gains; of an episode that outgrew its agent's context, as it was told of it.
     """
     import torch
 
@@ -140,10 +138,10 @@ def soft_bellman_terms(
     from oreo.training.losses import merge_steps
 
     turn_format = TurnFormat.from_tokenizer(tokenizer)
-    encoded = [turn_format.encode(trajectory) for trajectory in trajectories]
+    pieces = [(index, piece) for index, t in enumerate(trajectories) for piece in turn_format.split(t, None)]
+    encoded = [piece for _, piece in pieces]
     scorer, critic, other = Policy(policy), Value(value), Policy(reference)
-    values: list[list[float]] = [[] for _ in encoded]
-    gains: list[list[float]] = [[] for _ in encoded]
+    of_pieces: list[tuple[list[float], list[float]]] = [([], []) for _ in encoded]
     with torch.inference_mode():
         for rows in micro_batches(range(len(encoded)), [[len(tokens)] for tokens in encoded], _TOKENS):
             batch = collate([encoded[row] for row in rows], int(tokenizer.eos_token_id or 0)).to(device_of(policy))
@@ -153,9 +151,37 @@ def soft_bellman_terms(
             )
             before, gain = critic(batch.input_ids, batch.action_mask), reward - beta * log_ratio
             for place, row in enumerate(rows):
-                values[row] = before[place][start[place]].tolist()
-                gains[row] = gain[place][start[place]].tolist()
+                of_pieces[row] = (before[place][start[place]].tolist(), gain[place][start[place]].tolist())
+    values: list[list[float]] = [[] for _ in trajectories]
+    gains: list[list[float]] = [[] for _ in trajectories]
+    for (index, _), (piece_values, piece_gains) in zip(pieces, of_pieces, strict=True):
+        values[index] += piece_values
+        gains[index] += piece_gains
     return padded(values), padded(gains)
+
+
+def values_after(trajectories: Sequence[Trajectory], value: Any, tokenizer: Any) -> list[float]:
+    """V after the last turn of each, read where candidates are compared: before the token that ends the turn.
+
+    Args: as `soft_bellman_terms`.
+    """
+    import torch
+
+    from oreo.encoding.turn_format import TurnFormat
+    from oreo.models.loading import device_of
+    from oreo.models.scorers import Value
+    from oreo.training.batches import collate, micro_batches
+
+    turn_format = TurnFormat.from_tokenizer(tokenizer)
+    encoded = [turn_format.split(trajectory, None)[-1] for trajectory in trajectories]
+    critic, values = Value(value), [0.0] * len(encoded)
+    with torch.inference_mode():
+        for rows in micro_batches(range(len(encoded)), [[len(tokens)] for tokens in encoded], _TOKENS):
+            batch = collate([encoded[row] for row in rows], int(tokenizer.eos_token_id or 0)).to(device_of(value))
+            of_tokens = critic(batch.input_ids, batch.action_mask)
+            for place, row in enumerate(rows):
+                values[row] = float(of_tokens[place, int(np.flatnonzero(encoded[row].action_mask)[-1])])
+    return values
 
 
 def padded(rows: Sequence[Sequence[float]]) -> np.ndarray:

@@ -42,21 +42,23 @@ def acting_in_one_process(acting: ModuleType, patch: pytest.MonkeyPatch) -> None
     patch.setattr(acting, "multiprocessing", SimpleNamespace(get_context=lambda method: multiprocessing.dummy))
 
 
-def train_step_in_one_process(train_step: ModuleType, patch: pytest.MonkeyPatch) -> None:
-    """It starts itself anew for every formulation."""
+def starts_itself_in_one_process(script: ModuleType, patch: pytest.MonkeyPatch) -> None:
+    """It starts itself anew for everything that it measures."""
 
-    def run(command: list[Any], **options: Any) -> subprocess.CompletedProcess[str]:
-        assert command[:2] == [sys.executable, train_step.__file__] and options == {"stdout": -1, "text": True}
+    def run(command: list[Any], check: bool = False, **options: Any) -> subprocess.CompletedProcess[str]:
+        assert command[:2] == [sys.executable, script.__file__] and options == {"stdout": -1, "text": True}
         with redirect_stdout(io.StringIO()) as printed:
-            code = run_script(train_step, *command[2:])
+            code = run_script(script, *command[2:])
+        assert code == 0 or not check
         return subprocess.CompletedProcess(command, code, printed.getvalue())
 
-    patch.setattr(train_step, "subprocess", SimpleNamespace(run=run, PIPE=subprocess.PIPE))
+    patch.setattr(script, "subprocess", SimpleNamespace(run=run, PIPE=subprocess.PIPE))
 
 
 IN_ONE_PROCESS: dict[str, Callable[[ModuleType, pytest.MonkeyPatch], None]] = {
     "acting.py": acting_in_one_process,
-    "train_step.py": train_step_in_one_process,
+    "buffer.py": starts_itself_in_one_process,
+    "train_step.py": starts_itself_in_one_process,
 }
 
 

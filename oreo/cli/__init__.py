@@ -22,6 +22,7 @@ from oreo.cli.buffer import buffer_app
 from oreo.cli.check_model import check_model
 from oreo.cli.collect import collect
 from oreo.cli.ctrl_c import ctrl_c_once
+from oreo.cli.diagnose import diagnose
 from oreo.cli.envs import envs_app
 from oreo.cli.evaluate import evaluate
 from oreo.cli.games import games_app
@@ -57,6 +58,7 @@ app.add_typer(games_app, name="games")
 app.add_typer(envs_app, name="envs")
 app.command()(agents)
 app.command("check-model")(check_model)
+app.command()(diagnose)
 
 
 def _version(asked: bool) -> None:

@@ -41,6 +41,14 @@ def collect(
     per_game: Annotated[
         int, typer.Option(min=1, help="Episodes of each game, which differ in the agent's draws; DPO needs several.")
     ] = 1,
+    branch: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Of each, play K different turns on from a state that is drawn: K - 1 of K episodes begin as another.",
+            metavar="K",
+        ),
+    ] = 1,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Play what the buffer lacks of these episodes; without it, some are refused."),
@@ -58,6 +66,7 @@ def collect(
     from oreo.data.buffer import check_place
     from oreo.eval.evaluate import plan_games
     from oreo.experiments.resumable import episodes_per_pass, missing, missing_of_player, refuse_launcher
+    from oreo.rollouts.branching import Branching
     from oreo.rollouts.callbacks import Callbacks
     from oreo.rollouts.collect import collect as run
     from oreo.rollouts.settings import Rollout
@@ -66,10 +75,14 @@ def collect(
     check_place(into)
     config, arguments = playing.config(), world.arguments(expert=expert)
     # Of a split's games, in a drawn order: sorted, the first would be all of one task type.
-    count = episodes_per_pass(episodes, per_game)[0]
+    branching = Branching(str(into.expanduser()), per_game, branch) if branch > 1 else None
+    samples = per_game if branching is None else branching.samples
+    count = episodes_per_pass(episodes, samples)[0]
     with stdout_kept():
         games = plan_games(world.env, count, seed=seed, max_steps=world.max_steps, env_kwargs=arguments).games
-    rollout = Rollout(world.env, arguments, seed, games, batch_size, world.max_steps, step_timeout=step_timeout)
+    rollout = Rollout(
+        world.env, arguments, seed, games, batch_size, world.max_steps, branching=branching, step_timeout=step_timeout
+    )
     failures = Failures(on_error, patience(batch_size, workers))
     before = _episodes_in(into)
     with Episodes("collecting", episodes) as progress:
@@ -84,7 +97,7 @@ def collect(
 
         with on_interrupt(message), stdout_kept():
             player = run(
-                missing((), episodes, seed=seed, per_game=per_game),
+                missing((), episodes, seed=seed, per_game=samples),
                 rollout,
                 agent=agent,
                 agent_config=config,
@@ -92,7 +105,7 @@ def collect(
                 workers=workers,
                 ray=ray,
                 callbacks=Callbacks(stored, progress.steps, failures),
-                narrow=missing_of_player(into, rollout, episodes, per_game=per_game, resume=resume),
+                narrow=missing_of_player(into, rollout, episodes, per_game=samples, resume=resume),
             )
     failures.check(progress.done)
     result = {

@@ -12,10 +12,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from oreo.errors import OreoError, UsageError
 from oreo.plugins import exits_raised
+from oreo.rollouts.branching import TRIES, Beginning, Branches
 from oreo.rollouts.failures import describe_failure
 from oreo.rollouts.playing import Playing
 from oreo.rollouts.settings import Rollout
@@ -23,7 +25,7 @@ from oreo.rollouts.settings import Rollout
 if TYPE_CHECKING:
     import gymnasium as gym
 
-    from oreo.agents.agent import Agent
+    from oreo.agents.agent import Agent, Decision
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.trajectory import Trajectory
 
@@ -138,6 +140,7 @@ def play(
     agent: Agent,
     indices: Iterable[int] | None = None,
     *,
+    beginnings: Callable[[int], Beginning] | None = None,
     on_steps: Callable[[int], object] | None = None,
     on_failure: Callable[[int, OreoError], object] | None = None,
 ) -> Generator[tuple[int, Trajectory], None, None]:
@@ -145,28 +148,33 @@ def play(
 
     Args:
         indices: the episodes to play, asked for one by one as there is room; None: one for each game.
+        beginnings: what an episode begins with, by its index; None: as the rollout's `branching` says.
         on_steps: called after each step of all episodes under way, with their number.
         on_failure: called with the index of an episode that its environment's error has ended, and that error; None:
             the error is raised.
     """
-    from oreo.agents.decisions import check_agent, decide
+    from oreo.agents.decisions import check_agent
 
     check_agent(agent, type(agent).__name__)
     free, live = [_make(rollout)], list[Playing]()
     try:
-        games = _games(rollout, free[0])
+        games, branches = _games(rollout, free[0]), Branches(rollout, agent)
         coming = iter(_one_for_each(games) if indices is None else indices)
         while True:
             # 1) Begin episodes while there is room.
             while len(live) < rollout.batch_size and (index := next(coming, None)) is not None:
                 env = free.pop() if free else _make(rollout)
                 live.append(Playing.of(rollout, index, env, games[index % len(games)] if games else ""))
-                live[-1].reset()
+                live[-1].branch_off(
+                    partial(beginnings, index) if beginnings else partial(branches.beginning, live[-1].seed)
+                )
+                if not live[-1].over:
+                    live[-1].reset()
             if not live:
                 return
             # 2) One step of all.
             acting = [playing for playing in live if not playing.over]
-            decisions = decide(agent, [playing.episode for playing in acting]) if acting else []
+            decisions = _decisions(agent, acting)
             for playing, decision in zip(acting, decisions, strict=True):
                 playing.step(decision)
             if on_steps is not None:
@@ -189,6 +197,25 @@ def play(
     finally:
         for env in [*free, *(playing.episode.env for playing in live)]:
             _close(env, rollout)
+
+
+def _decisions(agent: Agent, acting: Sequence[Playing]) -> list[Decision]:
+    """What is done next in each episode: what it begins with, then what the agent says, which in a branch differs."""
+    from oreo.agents.decisions import decide
+
+    decisions = [playing.beginning.given(len(playing.episode.steps)) for playing in acting]
+    asked = [place for place, decision in enumerate(decisions) if decision is None]
+    for _ in range(TRIES):
+        if not asked:
+            break
+        for place, decision in zip(asked, decide(agent, [acting[place].episode for place in asked]), strict=True):
+            decisions[place] = decision
+        asked = [place for place in asked if _repeats(acting[place], decisions[place])]
+    return [decision for decision in decisions if decision is not None]
+
+
+def _repeats(playing: Playing, decision: Decision | None) -> bool:
+    return decision is not None and playing.beginning.repeats(len(playing.episode.steps), decision)
 
 
 def _make(rollout: Rollout) -> gym.Env[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from oreo.agents.agent import Episode
 from oreo.errors import EngineError, MissingExtra, OreoError, UsageError
 from oreo.plugins import exits_raised
+from oreo.rollouts.branching import NOTHING, Beginning, with_extra
 from oreo.rollouts.failures import check_reset, check_step, describe_failure
 from oreo.rollouts.settings import Rollout, seeds
 from oreo.trajectory import Step, Trajectory
@@ -56,6 +57,8 @@ class Playing:
     """Sum of its rewards."""
     failure: OreoError | None = None
     """The environment's error that has ended it."""
+    beginning: Beginning = NOTHING
+    """What it begins with, where it branches off another."""
 
     @classmethod
     def of(cls, rollout: Rollout, index: int, env: gym.Env[str, str], game: str) -> Playing:
@@ -108,6 +111,7 @@ class Playing:
         )
         episode.observation, episode.info = observation, info
         self.returned += reward
+        self._check_beginning()
 
     def reset(self) -> None:
         """Begin the episode, as `step` takes one.
@@ -134,6 +138,18 @@ class Playing:
         if isinstance(self.failure, UsageError | MissingExtra):
             raise self.failure
         self.game = str(self.episode.info.get("game", self.game))
+        self._check_beginning()
+
+    def branch_off(self, beginning: Callable[[], Beginning]) -> None:
+        """Take what the episode begins with from there. Where that is not to be had, it has failed."""
+        with self._failing("before its first step", "start"):
+            self.beginning = beginning()
+
+    def _check_beginning(self) -> None:
+        steps = len(self.episode.steps)
+        if self.failure is None and self.beginning is not NOTHING:
+            with self._failing(f"step {steps}", "act", "step"):
+                self.beginning.check(steps, self.episode.observation)
 
     @contextmanager
     def _failing(self, when: str, *methods: str) -> Iterator[None]:
@@ -158,7 +174,7 @@ class Playing:
     def trajectory(self, agent: Agent) -> Trajectory:
         """What is stored of it."""
         info = self.episode.info
-        return Trajectory(
+        trajectory = Trajectory(
             env_id=self.rollout.env_id,
             env_kwargs=self.rollout.stored_kwargs,
             steps=tuple(self.episode.steps),
@@ -178,6 +194,7 @@ class Playing:
             versions=dict(_versions()),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
+        return with_extra(trajectory, self.beginning)
 
 
 def _refuse_reset(name: str) -> None:

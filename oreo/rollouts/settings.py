@@ -15,6 +15,8 @@ from oreo.errors import UsageError
 if TYPE_CHECKING:
     import gymnasium as gym
 
+    from oreo.rollouts.branching import Branching
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -38,6 +40,8 @@ class Rollout:
     """Steps after which an episode is truncated; None: as the environment says."""
     sample: int = 0
     """1, 2, …: the same games as 0, with other draws of the agent."""
+    branching: Branching | None = None
+    """Which samples begin as others did; None: all are played from the start."""
     step_timeout: float | None = None
     """Seconds that the environment may take for a step or a reset, after which its episode has failed; None: any."""
 

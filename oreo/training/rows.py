@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from oreo.actions import holds_its_action
 from oreo.data.selection import Episode, game_of, pairs, select
 from oreo.data.views import of_trajectories
@@ -45,6 +47,11 @@ class RowKind(enum.Enum):
     """A trajectory, in all its pieces."""
     PAIRS = "pairs"
     """A won and a lost trajectory of one game."""
+    STEP_PAIRS = "step pairs"
+    """Of such a pair the two turns in which they part, in the state that both were in then."""
+
+
+OF_PAIRS = (RowKind.PAIRS, RowKind.STEP_PAIRS)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def encode_all(
         DataError: nothing to learn from; a trajectory longer than `max_length` with overlong="refuse".
         UsageError: see `oreo.data.selection.select`.
     """
-    selecting = samples_per_game is not None or balance != "none" or rows is RowKind.PAIRS
+    selecting = samples_per_game is not None or balance != "none" or rows in OF_PAIRS
     encoded: list[_Encoded] = []
     read = won = long = turns = other_actions = 0
     for trajectory in trajectories:
@@ -175,13 +182,14 @@ def _nothing_to_learn(read: int, won: int, long: int, won_only: bool, max_length
 
 
 def _as_rows(encoded: Sequence[_Encoded], rows: RowKind, pairs_per_game: int | None, seed: int) -> list[Example]:
-    if rows is RowKind.PAIRS:
+    if rows in OF_PAIRS:
         episodes = [trajectory.episode for trajectory in encoded if trajectory.episode is not None]
         both = pairs(episodes, seed=seed, pairs_per_game=pairs_per_game or len(encoded) ** 2)
-        return [
+        examples = [
             Example((encoded[won].pieces, encoded[lost].pieces), True, encoded[won].name, encoded[won].game)
             for won, lost in both
         ]
+        return examples if rows is RowKind.PAIRS else _as_step_pairs(examples)
     if rows is RowKind.TURNS:
         return [
             Example(((piece,),), trajectory.won, trajectory.name, trajectory.game)
@@ -189,6 +197,54 @@ def _as_rows(encoded: Sequence[_Encoded], rows: RowKind, pairs_per_game: int | N
             for piece in trajectory.pieces
         ]
     return [Example((trajectory.pieces,), trajectory.won, trajectory.name, trajectory.game) for trajectory in encoded]
+
+
+def _as_step_pairs(examples: Sequence[Example]) -> list[Example]:
+    """The turns in which pairs part, each once.
+
+    Raises:
+        DataError: no pair parts by what its agents said.
+    """
+    parted: dict[tuple[bytes, bytes], Example] = {}
+    for example in examples:
+        won, lost = example.trajectories
+        if (turns := parting(won, lost)) is not None:
+            key = (turns[0].input_ids.tobytes(), turns[1].input_ids.tobytes())
+            parted.setdefault(key, dataclasses.replace(example, trajectories=((turns[0],), (turns[1],))))
+    if not parted:
+        raise DataError(
+            f"of {len(examples)} pairs none parts by what its agents said: they begin in different states; collect "
+            "several episodes of each game (--per-game), best with --branch"
+        )
+    return list(parted.values())
+
+
+def parting(one: Sequence[Encoded], other: Sequence[Encoded]) -> tuple[Encoded, Encoded] | None:
+    """Of two trajectories the turns by which they part, and what stands before: nothing behind, no other turn marked.
+
+    None where they do not part, or by what the environment said.
+    """
+    for ours, theirs in zip(one, other, strict=False):
+        both = min(len(ours), len(theirs))
+        differing = np.flatnonzero(ours.input_ids[:both] != theirs.input_ids[:both])
+        if not len(differing):
+            if len(ours) == len(theirs):
+                continue
+            return None
+        at = int(differing[0])
+        if not (ours.action_mask[at] and theirs.action_mask[at]):
+            return None
+        return _turn_of(ours, at), _turn_of(theirs, at)
+    return None
+
+
+def _turn_of(piece: Encoded, at: int) -> Encoded:
+    """The sequence up to the end of the turn that the token at `at` is of, which alone is marked."""
+    turn = piece.step_start.cumsum()
+    chosen = piece.action_mask & (turn == turn[at])
+    end = int(np.flatnonzero(chosen)[-1]) + 1
+    marked = {name: getattr(piece, name) * chosen for name in ("action_mask", "step_start", "reward", "imitate")}
+    return Encoded(**{name: marked.get(name, array)[:end] for name, array in vars(piece).items()})
 
 
 def _warn(message: str) -> None:

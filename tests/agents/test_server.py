@@ -142,7 +142,7 @@ def test_a_server_that_asks_for_patience_gets_it(protocol: ProtocolServer) -> No
     protocol.faults, protocol.retry_after = ["429"], "1.2"
     before = time.monotonic()
     rollout(Babble, agent=served(protocol), episodes=1, max_steps=1)
-    assert 1.2 <= time.monotonic() - before < 20
+    assert time.monotonic() - before >= 1.2 and len(protocol.asked) == 2
 
 
 def test_a_server_that_dies_and_comes_back_costs_no_episode_and_adds_none(
@@ -192,11 +192,10 @@ def test_after_the_deadline_the_run_fails_and_keeps_what_had_ended(protocol: Pro
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_a_refusal_fails_at_once_in_one_line_with_the_servers_words(protocol: ProtocolServer, status: int) -> None:
     protocol.faults = [str(status)]
-    before = time.monotonic()
     with pytest.raises(Refused) as failure:
         rollout(Babble, agent=served(protocol), episodes=1)
     assert str(failure.value) == f"rule at {protocol.url} refuses: HTTP {status}: told to say {status}"
-    assert time.monotonic() - before < 20 and len(protocol.asked) == 1
+    assert len(protocol.asked) == 1
 
 
 def test_an_address_without_v1_is_told_of_it(protocol: ProtocolServer) -> None:

@@ -31,7 +31,7 @@ from oreo.models.saving import digest
 from oreo.rollouts.loop import rollout
 from oreo.trajectory import Trajectory
 
-KITCHEN: dict[str, Any] = {"episodes": 8, "max_steps": 20, "env_kwargs": {"split": "generated"}}
+KITCHEN: dict[str, Any] = {"episodes": 4, "max_steps": 20, "env_kwargs": {"split": "generated"}}
 POSITIONS = 240
 """More than some of these episodes have tokens, and fewer than others."""
 VALUED = POSITIONS - 20
@@ -189,7 +189,7 @@ def test_the_most_valuable_of_three_samples_is_said(greedy: Any, checkpoint: Pat
     value = load_value(checkpoint / "value")
     agent, engine = agent_of(greedy, checkpoint, temperature=1.2, valued=True, k=3)
     assert agent.name == "vllm(temperature=1.2, best_of=3)"
-    played = rollout("oreo/ALFWorld-v0", agent=agent, **KITCHEN | {"batch_size": 1, "episodes": 4})
+    played = rollout("oreo/ALFWorld-v0", agent=agent, **KITCHEN | {"batch_size": 1, "episodes": 2})
     steps = [step for trajectory in played for step in trajectory.steps]
     assert {len(outputs) for _, outputs in engine.heard} == {3}
     assert max(len(step.candidates) for step in steps) == 3

@@ -1,11 +1,16 @@
-"""Commands and scripts run in this process: one of their own costs seconds of imports, and proves no more."""
+"""Commands and scripts run in this process, or in a fork of it: one of their own costs seconds of imports, and proves
+no more."""
 
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -30,6 +35,32 @@ def run_oreo(*words: object) -> int:
     """`oreo words`; returns its exit code."""
     with warnings.catch_warnings():  # the command shows warnings in a way of its own
         return exit_code(lambda: main([str(word) for word in words]))
+
+
+def start_oreo(*words: object, cwd: Path) -> ForkProcess:
+    """`oreo words` in a fork of this process, which has torch already; it prints into files `stdout` and `stderr`.
+
+    To be interrupted and killed: a process that imports torch for itself takes five seconds to begin.
+    """
+    process = multiprocessing.get_context("fork").Process(target=_in_a_fork, args=(words, cwd))
+    process.start()
+    return process
+
+
+def _in_a_fork(words: tuple[object, ...], cwd: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(cwd)
+    for number, name in enumerate(["stdout", "stderr"], 1):
+        file = open(cwd / name, "w")  # noqa: SIM115  (until the process ends)
+        os.dup2(file.fileno(), number)
+        setattr(sys, name, file)
+    code = 1
+    try:
+        code = run_oreo(*words)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)  # nothing of pytest's is to end here
 
 
 def load_script(path: Path) -> ModuleType:

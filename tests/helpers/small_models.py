@@ -126,6 +126,16 @@ def rollouts(count: int = 12) -> list[Trajectory]:
     return [replace(episode, game=f"game {index % 4}") for index, episode in enumerate(episodes(count))]
 
 
+def rollouts_of(method: str) -> list[Trajectory]:
+    """What a method can learn from; where turns of one state are compared, samples of a game begin alike."""
+    if method != "step-dpo":
+        return rollouts()
+    return [
+        replace(play, steps=tuple(replace(step, observation=f"see {at}") for at, step in enumerate(play.steps)))
+        for play in rollouts()
+    ]
+
+
 def ids_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
     """Random tokens [3, 11], and which of them are actions: never the first of a row."""
     random = torch.Generator().manual_seed(0)

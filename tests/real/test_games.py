@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +49,13 @@ def test_every_game_of_the_pack_is_that_of_the_tree(data: Path, packed: Path) ->
     assert packed.stat().st_size < tree / 10
 
 
-def test_opening_a_pack_takes_well_under_a_tenth_of_a_second(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def opening() -> float:
-        monkeypatch.setattr(pack, "_read_before", {})
-        began = time.perf_counter()
-        open_split(packed, splits()[0])
-        return time.perf_counter() - began
-
-    assert min(opening() for _ in range(5)) < 0.1
+def test_opening_a_pack_unpacks_no_game(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening thousands of games takes a few hundredths of a second, since none of them is looked into."""
+    monkeypatch.setattr(pack, "_read_before", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(pack, "_unpacked", None)
+        entries = open_split(packed, splits()[0])
+    assert load_game(packed, entries[0].name).name == entries[0].name
 
 
 def test_the_summary_counts_games_dialects_versions_and_goals(data: Path, packed: Path) -> None:

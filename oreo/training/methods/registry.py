@@ -23,6 +23,7 @@ METHODS = {
     "oreo": "oreo.training.methods.oreo:OREO",
     "dqo": "oreo.training.methods.oreo:DQO",
     "dpo": "oreo.training.methods.dpo:DPO",
+    "step-dpo": "oreo.training.methods.dpo:STEP_DPO",
     "kto": "oreo.training.methods.kto:KTO",
     "rejection": "oreo.training.methods.sft:REJECTION",
     "sft": "oreo.training.methods.sft:SFT",

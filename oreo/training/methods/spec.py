@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from oreo.errors import UsageError
 from oreo.training.recipe import Setting
-from oreo.training.rows import Example, RowKind
+from oreo.training.rows import OF_PAIRS, Example, RowKind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,7 +138,7 @@ class MethodSpec:
             or name in _WITH_VALUE
             and self.value
             or name == "pairs_per_game"
-            and self.rows is RowKind.PAIRS
+            and self.rows in OF_PAIRS
             or name == "balance"
             and not self.won_only
         )

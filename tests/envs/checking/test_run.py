@@ -58,7 +58,7 @@ def check(name: str, **settings: Any) -> oreo.envs.checking.report.Report:
 @pytest.fixture(autouse=True)
 def fewer_resets(monkeypatch: pytest.MonkeyPatch) -> None:
     """What leaks leaks as much in each reset; the number of them is no part of any law."""
-    monkeypatch.setattr(checks, "RESETS", 60)
+    monkeypatch.setattr(checks, "RESETS", 30)
     monkeypatch.setattr(checks, "MORE_BLOCKS", 1)
 
 

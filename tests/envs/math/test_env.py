@@ -295,7 +295,7 @@ def test_the_calculator_reads_the_longest_message_at_once() -> None:
     start = time.process_time()
     for piece in ("1", "<<", "<<1", "1=", "(", "= ?", "\\boxed{"):
         say(env, piece * 20_000, piece * 20_000 + "== ?\n")
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 60
 
 
 @pytest.mark.parametrize(("action", "answer"), [("<<48/2 =", "24>>"), ("<<x=", "error>>"), ("<<5$=", "5>>")])

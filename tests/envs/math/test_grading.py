@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
-import time
 from fractions import Fraction
 from typing import Any
 
@@ -498,15 +498,15 @@ def test_without_math_verify_numbers_and_words_are_graded_and_formulas_name_the_
         grade(r"\boxed{\sqrt{8}}", r"2\sqrt{2}")
 
 
-@pytest.mark.parametrize("bomb", BOMBS)
-def test_a_bomb_is_graded_within_the_deadline(bomb: str) -> None:
-    pool.verified.cache_clear()  # so that this line starts a process, which is not what is timed
-    grade(boxed(r"\sqrt{8}"), r"2\sqrt{2}", seconds=60)
+@pytest.mark.parametrize(("bomb", "gold"), zip(BOMBS, itertools.cycle(["72", r"\sqrt{2}"]), strict=False))
+def test_a_bomb_ends_with_the_deadline(bomb: str, gold: str) -> None:
+    assert grade(f"#### {BOMBS[bomb]}", gold, seconds=0.5).outcome in ("wrong", "timeout")
+
+
+def test_after_a_bomb_the_next_answer_is_graded() -> None:
     for gold in ("72", r"\sqrt{2}"):
-        began = time.monotonic()
-        assert grade(f"#### {BOMBS[bomb]}", gold, seconds=1.0).outcome in ("wrong", "timeout")
-        assert time.monotonic() - began < 20  # most of these would take hours; the machine may be busy
-    assert grade(boxed(r"\sqrt{18}"), r"3\sqrt{2}", seconds=60).correct
+        assert grade(f"#### {BOMBS['a tower of powers']}", gold, seconds=0.5).outcome in ("wrong", "timeout")
+        assert grade(boxed(r"\sqrt{18}"), r"3\sqrt{2}", seconds=60).correct
 
 
 def test_a_gold_answer_that_is_a_bomb_is_a_timeout_and_no_more() -> None:

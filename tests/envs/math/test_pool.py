@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from helpers.processes import gone
-from oreo.envs.killable import GRACE
 from oreo.envs.math import pool, verifier
 from oreo.envs.math.grading import grade
 
@@ -76,8 +75,8 @@ def test_bombs_in_one_thread_leave_the_others_right() -> None:
         return grade(BOMB, r"\sqrt{2}", seconds=0.5).outcome == "timeout"
 
     with ThreadPoolExecutor(6) as threads:
-        bombs = threads.map(bomb, range(4))
-        others = threads.map(right, range(3, 15))
+        bombs = threads.map(bomb, range(2))
+        others = threads.map(right, range(3, 9))
         assert all(bombs) and all(others)
     assert len(pids()) <= pool.WORKERS and pool._pool.taken == 0
 
@@ -182,17 +181,17 @@ def test_daemonic_processes_grade_with_processes_of_their_own_which_end_with_the
     assert process.returncode == 0
     workers = [int(word) for word in output.split()]
     assert len(set(workers)) == 3
-    assert gone(workers, 10)
+    assert gone(workers)
 
 
 def test_ctrl_c_during_a_grading_leaves_no_process(script: Path) -> None:
-    process = launch(script, "60")
+    process = launch(script, "1000")
     assert process.stdout is not None
     worker = int(process.stdout.readline())
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) != 0
-    assert gone([worker], 10)
+    assert process.wait(timeout=300) != 0
+    assert gone([worker])
     process.stdout.close()
 
 
@@ -204,7 +203,7 @@ def test_a_process_at_work_ends_soon_after_its_deadline_when_its_parent_was_kill
     process.kill()
     process.wait()
     process.stdout.close()
-    assert gone([worker], 1 + GRACE + 5)
+    assert gone([worker])
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from oreo.envs.killable import GRACE
+from helpers.processes import gone
 from oreo.envs.math import reasoning
 from oreo.envs.math.env import MathEnv
 from oreo.envs.math.problems import SPLITS
@@ -210,18 +210,7 @@ def test_checkers_judge_among_many_files_and_forks_print_nothing_and_end_with_wh
         process.kill()
         process.wait()
         assert process.stdout.read() == process.stderr.read() == ""
-    assert gone(checking, within=2 + GRACE + 5)
-
-
-def gone(pid: int, within: float) -> bool:
-    until = time.monotonic() + within
-    while time.monotonic() < until:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
+    assert gone([checking])
 
 
 @pytest.mark.usefixtures("gym_tasks")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -81,14 +80,12 @@ def test_all_commands_are_listed_and_tested_here(oreo) -> None:
     assert oreo("--help")[1] == out
 
 
-def test_help_costs_less_than_half_a_second() -> None:
-    def cost() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "oreo", "--help"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(cost() for _ in range(3)) < 0.5  # processor time: the machine may be busy with other tests
+def test_help_imports_nothing_that_takes_long() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "oreo", "--help"]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    imported = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert "oreo.cli" in imported and "Commands:" in shown.stdout
+    assert not imported & {"torch", "transformers", "numpy", "gymnasium", "pyarrow", "pandas", "textworld", "sympy"}
 
 
 WRONG_USAGE = [
@@ -207,8 +204,9 @@ def test_json_is_all_there_is_on_standard_output(oreo, buffer: Path) -> None:
 def test_several_episodes_of_each_game_differ_in_the_agents_draws(oreo, tmp_path, workers: int) -> None:
     from oreo.data.buffer import TrajectoryBuffer
 
-    arguments = ["--env", GUESS, "--agent", "random", "--max-steps", 4, "--workers", workers, "--seed", 5, "--json"]
-    code, printed, _ = oreo("collect", *arguments, "--episodes", 7, "--per-game", 3, "--into", "several")
+    arguments = ["--env", GUESS, "--agent", "random", "--max-steps", 4, "--seed", 5, "--json"]
+    more = ["--episodes", 7, "--per-game", 3, "--workers", workers, "--into", "several"]
+    code, printed, _ = oreo("collect", *arguments, *more)
     assert code == 0 and json.loads(printed)["collected"] == 7
     assert oreo("collect", *arguments, "--episodes", 3, "--into", "once")[0] == 0
     several = list(TrajectoryBuffer(tmp_path / "several", create=False))
@@ -284,12 +282,12 @@ def test_ctrl_c_is_one_line_that_says_what_is_kept_and_it_is(tmp_path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     command = ["collect", "--env", "slow.py:Slow", "--episodes", 10_000, "--batch-size", 1, "--into", "b"]
     process = start(*command, cwd=tmp_path)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (tmp_path / "acted").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, ""), error
     told = re.fullmatch(r"oreo: stopped; (\d+) episodes are kept in b; the same command with --resume goes on\n", error)
     assert told, error
@@ -304,5 +302,5 @@ def test_a_reader_who_has_enough_is_no_error(tmp_path) -> None:
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == ""
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     process.stderr.close()

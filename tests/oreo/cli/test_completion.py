@@ -16,7 +16,7 @@ def offered(words: str) -> list[str]:
     environment = {"PYTHONPATH": str(ROOT), "_OREO_COMPLETE": "complete_bash", "COMP_WORDS": words}
     environment["COMP_CWORD"] = str(len(words.split(" ")) - 1)
     command = [sys.executable, "-m", "oreo"]
-    process = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+    process = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0 and process.stderr == ""
     return process.stdout.split()
 

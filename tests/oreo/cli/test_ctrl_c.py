@@ -48,14 +48,14 @@ def interrupted(command: str, cwd: Path, moment: str, again: float) -> tuple[int
             preexec_fn=listening_for_interrupts,
         )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while re.search(rf"\| +{re.escape(module)}\n", log.read_text()) is None:
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
             time.sleep(0.02)
         for pause in (seconds, again):
             time.sleep(pause)
             process.send_signal(signal.SIGINT)
-        return process.wait(60), log.read_text()
+        return process.wait(300), log.read_text()
     finally:
         process.kill()
         process.wait()
@@ -84,7 +84,7 @@ def test_the_exit_code_is_the_same_where_it_came_while_text_was_run(ran_text: bo
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         preexec_fn=listening_for_interrupts,
     )
     assert (process.returncode, process.stdout, process.stderr) == (130, "", "oreo: stopped\n")
@@ -101,12 +101,12 @@ def test_a_closed_terminal_and_a_scheduler_stop_as_ctrl_c_does(stop: signal.Sign
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(stop, signal.SIG_DFL),  # these tests may run under nohup, which is obeyed
     )
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not any(path.stat().st_size for path in (tmp_path / "b").glob("_*.journal")):
         assert time.monotonic() < until and process.poll() is None
         time.sleep(0.05)
     process.send_signal(stop)
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate(timeout=300)[1]
     assert process.returncode == 130 and error.splitlines()[-1].startswith("oreo: stopped"), error
     buffer = TrajectoryBuffer(tmp_path / "b", create=False)
     assert len(buffer) > 0 and buffer.info()["journals"] == 0
@@ -116,7 +116,10 @@ def test_the_first_is_an_interrupt_and_the_next_is_not_heard_while_it_is_dealt_w
     handler = CtrlC()
     with pytest.raises(KeyboardInterrupt):
         handler(signal.SIGINT, None)
-    handler(signal.SIGINT, None)
+    try:
+        handler(signal.SIGINT, None)
+    except KeyboardInterrupt:  # which would end the tests
+        pytest.fail("the second is heard too")
 
 
 def test_long_after_the_first_the_next_ends_the_process_at_once(tmp_path: Path) -> None:
@@ -127,15 +130,15 @@ ctrl_c._PATIENCE = 0.1
 with ctrl_c.ctrl_c_once():
     try:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(60)
+        time.sleep(1000)
     except KeyboardInterrupt:
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(60)
+        time.sleep(1000)
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=50
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300
     )
     assert process.returncode == 130
     assert process.stderr == "oreo: stopped at once; what was stored before is kept\n"

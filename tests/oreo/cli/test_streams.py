@@ -19,7 +19,7 @@ def shell(line: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     return process.returncode, process.stdout, process.stderr
 

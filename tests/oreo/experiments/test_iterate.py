@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from helpers.commands import run_oreo
+from helpers.commands import run_oreo, start_oreo
 from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.selection import Episode
@@ -31,7 +29,6 @@ from oreo.experiments.resumable import (
 )
 from oreo.rollouts.settings import Rollout, seeds
 
-ROOT = Path(__file__).resolve().parents[3]
 LUCK = """
 import time
 from oreo.envs import TextEnv
@@ -151,7 +148,7 @@ def test_rounds_go_on_by_lora_with_a_value_that_begins_anew(tmp_path, luck, mode
 
 
 def test_batch_size_and_workers_change_no_weights(tmp_path, luck) -> None:
-    settings: dict[str, Any] = {"episodes": 8, "per_game": 2, "held_out": 1}
+    settings: dict[str, Any] = {"episodes": 8, "held_out": 1}
     others: dict[str, dict[str, Any]] = {
         "together": {"batch_size": 32},
         "alone": {"batch_size": 1},
@@ -224,7 +221,7 @@ def test_other_settings_in_the_same_folder_are_refused_and_named(tmp_path, luck)
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_missing_is_played_and_nothing_is_played_twice(tmp_path, luck, workers) -> None:
-    def play(into: Path, lacking: Any) -> None:
+    def play(into: Path, lacking: Any, workers: int = 1) -> None:
         rollout = Rollout(luck, seed=3, batch_size=2)
         play_missing(
             lacking,
@@ -244,7 +241,7 @@ def test_what_is_missing_is_played_and_nothing_is_played_twice(tmp_path, luck, w
     play(tmp_path / "half", [(0, [2, 0, 1]), (1, [1])])
     lacking = missing(stored_seeds(tmp_path / "half"), 8, seed=3, per_game=3)
     assert lacking == [(1, [0, 2]), (2, [0, 1])]
-    play(tmp_path / "half", lacking)
+    play(tmp_path / "half", lacking, workers)
     assert missing(stored_seeds(tmp_path / "half"), 8, seed=3, per_game=3) == []
 
     def actions(folder: Path) -> list[Any]:
@@ -269,18 +266,13 @@ def test_killed_while_collecting_and_while_training_it_ends_as_if_left_alone_and
     command += ["--env", "luck.py:Luck", "--batch-size", "2", "--agent-arg", "max_new_tokens=4", "--set", "lr=1e-3"]
     command += ["--set", "epochs=3", "--set", "batch_size=1", "--set", "save_every=1"]
 
-    def start() -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        words = [sys.executable, "-m", "oreo", *command]
-        return subprocess.Popen(words, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE)
-
     def kill_when(happened: Any) -> None:
-        process, deadline = start(), time.monotonic() + 300
+        process, deadline = start_oreo(*command, cwd=tmp_path), time.monotonic() + 300
         while not happened() and time.monotonic() < deadline:
-            assert process.poll() is None
+            assert process.is_alive()
             time.sleep(0.02)
         process.kill()
-        process.communicate()
+        process.join()
 
     def collected() -> list[int | None]:
         marker = output / "round-1" / "buffer" / "_buffer.json"
@@ -315,21 +307,14 @@ def test_killed_while_collecting_and_while_training_it_ends_as_if_left_alone_and
 def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path) -> None:
     (tmp_path / "luck.py").write_text(LUCK.format(seconds=0.2))
     words = ["iterate", "--env", "luck.py:Luck", "--output", "rounds", "--agent-arg", "max_new_tokens=4"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "oreo", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = start_oreo(*words, cwd=tmp_path)
     deadline = time.monotonic() + 300
     while not list((tmp_path / "rounds").rglob("*.journal")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    assert error.splitlines()[-1] == (
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    process.join(300)
+    assert (process.exitcode, (tmp_path / "stdout").read_text()) == (130, "")
+    assert (tmp_path / "stderr").read_text().splitlines()[-1] == (
         "oreo: stopped; what was finished is in rounds, and the same command goes on from there"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import huggingface_hub
@@ -45,10 +44,9 @@ def test_what_is_nearly_a_known_word_is_refused_without_asking(
 
 @pytest.mark.parametrize("load", [load_policy, load_value])
 def test_an_unknown_name_costs_one_question_where_nobody_answers(load: Any, nobody_answers: list[str]) -> None:
-    begun = time.monotonic()
     with pytest.raises(DataError, match=r"no model 'human': .* the Hub cannot be reached \(no route\); expected") as no:
         load("human")
-    assert "\n" not in str(no.value) and nobody_answers == ["human"] and time.monotonic() - begun < 10
+    assert "\n" not in str(no.value) and nobody_answers == ["human"]
 
 
 def test_a_model_that_was_loaded_before_is_not_asked_for(

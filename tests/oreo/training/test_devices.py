@@ -102,7 +102,7 @@ def launch(configuration: str | Path, *arguments: str) -> subprocess.CompletedPr
     command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
     command += ["--config_file", str(CONFIGURATIONS / configuration), "--main_process_port", str(free_port())]
     done = subprocess.run(
-        [*command, *arguments], env={**os.environ, **IN_ALL}, capture_output=True, text=True, timeout=240
+        [*command, *arguments], env={**os.environ, **IN_ALL}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -129,15 +129,26 @@ def assert_same(one: Path, other: Path, start: Path) -> None:
         assert apart < 1e-3 * moved
 
 
-@pytest.mark.parametrize("configuration", ["ddp.yaml", pytest.param("zero3.yaml", marks=needs_deepspeed)])
 def test_two_processes_started_as_the_readme_says_reach_the_weights_of_one_and_only_one_of_them_speaks(
-    configuration: str, data: Path, tmp_path: Path
+    data: Path, tmp_path: Path
 ) -> None:
     train(data / "buffer", method="oreo", model=data / "model", output=tmp_path / "one", **SETTINGS)
     options = ["--epochs", "1", "--batch-size", "5", "--lr", "1e-3", "--value-lr", "1e-3", "--json"]
     command = ["-m", "oreo", "train", str(data / "buffer"), "--model", str(data / "model"), *options]
-    done = launch(configuration, *command, "--output", str(tmp_path / "two"))
+    done = launch("ddp.yaml", *command, "--output", str(tmp_path / "two"))
     assert json.loads(done.stdout)["steps"] == 3
+    assert_same(tmp_path / "one", tmp_path / "two", data / "model")
+    assert json.loads((tmp_path / "two" / "config.json").read_text())["run"]["processes"] == 2
+
+
+@needs_deepspeed
+def test_the_configuration_of_stage_3_reaches_the_weights_of_one_process(
+    data: Path, ranks: Ranks, tmp_path: Path
+) -> None:
+    settings = {"data": str(data / "buffer"), "model": str(data / "model"), "method": "oreo", **SETTINGS}
+    train(**settings, output=tmp_path / "one")
+    two = json.dumps([{**settings, "output": str(tmp_path / "two")}])
+    ranks.run(CONFIGURATIONS / "zero3.yaml", data / "runs.py", two)
     assert_same(tmp_path / "one", tmp_path / "two", data / "model")
     assert json.loads((tmp_path / "two" / "config.json").read_text())["run"]["processes"] == 2
 
@@ -186,7 +197,12 @@ def by_one(data: Path, runs: dict[str, dict[str, Any]]) -> Callable[[str], Path]
 
 @pytest.mark.parametrize(
     "configuration",
-    ["ddp.yaml", "fsdp2.yaml", *(pytest.param(c, marks=needs_deepspeed) for c in ("zero2.yaml", *ZERO))],
+    [
+        "ddp.yaml",
+        "fsdp2.yaml",
+        *(pytest.param(c, marks=needs_deepspeed) for c in ("zero2.yaml", "stage 3")),
+        pytest.param("stage 1", marks=[needs_deepspeed, pytest.mark.slow]),
+    ],
 )
 def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_loss_and_go_on_with_its_checkpoints(
     configuration: str,
@@ -196,7 +212,12 @@ def test_copies_and_shards_reach_the_weights_of_one_process_by_every_kind_of_los
     ranks: Ranks,
     tmp_path: Path,
 ) -> None:
-    names = [name for name in runs if name not in LORA or configuration == "ddp.yaml"]
+    if configuration == "ddp.yaml":
+        names = list(runs)
+    elif configuration in ("fsdp2.yaml", "stage 3"):
+        names = [name for name in runs if name not in ("sft", "oreo", *LORA)]  # those are run again, and resumed
+    else:  # every process has the whole model, as in ddp.yaml
+        names = ["dpo", "gpt2"]
     # Begun by one process.
     with pytest.raises(KeyboardInterrupt):
         train(**runs["oreo"], output=tmp_path / "ours", on_step=stop)

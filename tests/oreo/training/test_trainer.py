@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, 
 
 from helpers import small_models
 from helpers.pairwise import pairwise
-from helpers.small_models import rollouts
+from helpers.small_models import rollouts, rollouts_of
 from helpers.training import FAST, WITH_VALUE, a_new_run, a_run, fast, gradient, log, log_ratio_of, weights
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.models.loading import load_policy
@@ -38,9 +38,9 @@ def test_every_method_trains_every_kind_of_model_into_folders_that_plain_transfo
     model, output = small_models.make_model(tmp_path / "start", kind), tmp_path / "run"
     lines: list[dict[str, Any]] = []
     result = train(
-        rollouts(), method=method, model=model, output=output, epochs=2, on_step=lines.append, **fast(method)
+        rollouts_of(method), method=method, model=model, output=output, epochs=2, on_step=lines.append, **fast(method)
     )
-    count = {"rejection": 8, "dpo": 4 * 2}.get(method, 12)
+    count = {"rejection": 8, "dpo": 4 * 2, "step-dpo": 4}.get(method, 12)
     assert result.steps == len(lines) == 2 * math.ceil(count / 5)
     assert result.metrics == log(output)[-1] == {k: v for k, v in lines[-1].items() if k != "steps"}
     assert result.policy == output / "policy" and (result.value == output / "value") == (method in WITH_VALUE)
@@ -89,11 +89,11 @@ def test_every_kind_with_tied_heads_and_without_with_a_chat_template_and_without
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_lowers_its_own_loss(method: str, start: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"epochs": 24, **fast(method), "batch_size": 12}
-    train(rollouts(), method=method, model=start, output=tmp_path / "run", **settings)
+    train(rollouts_of(method), method=method, model=start, output=tmp_path / "run", **settings)
     lines = log(tmp_path / "run")
     assert lines[-1]["loss"] < (lines[0]["loss"] - 0.1 if method == "grpo" else 0.8 * lines[0]["loss"])
-    if method in ("dpo", "kto"):
-        assert lines[0]["loss"] == pytest.approx(math.log(2) if method == "dpo" else 0.5, abs=1e-5)
+    if method in ("dpo", "step-dpo", "kto"):
+        assert lines[0]["loss"] == pytest.approx(0.5 if method == "kto" else math.log(2), abs=1e-5)
         assert lines[-1]["accuracy"] > 0.8
 
 
@@ -141,7 +141,7 @@ def test_cutting_a_batch_into_micro_batches_changes_the_gradient_by_rounding_onl
     for micro in (1, 90, 100_000):
         output = tmp_path / str(micro)
         train(
-            rollouts(),
+            rollouts_of(method),
             method=method,
             model=start,
             output=output,
@@ -215,7 +215,7 @@ def test_every_methods_gradient_is_the_same_however_the_batch_is_cut(method: str
     extra: dict[str, Any] = {"value_lambda": 0.5, "gamma": 0.9} if method in WITH_VALUE else {}
     gradients = []
     for micro in (1, 90, 100_000):
-        run = a_run(rollouts(), start, tmp_path, micro, method=method, **extra)
+        run = a_run(rollouts_of(method), start, tmp_path, micro, method=method, **extra)
         run.backward(range(len(run.rows.examples)))
         gradients.append({(name, key): g for name in run.modules.models for key, g in gradient(run, name).items()})
     for other in gradients[1:]:

