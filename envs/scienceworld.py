@@ -29,8 +29,8 @@ class ScienceWorldEnv(ForeignEnv):
         oreo.envs.make("scienceworld:boil", split="train", simplifications="easy")
 
     The reward of a step is the change of the score, divided by 100; an episode is won at the full score. The expert
-    follows the task's gold path, as long as the episode does. In the lists of commands, things without a name of their
-    own may be worded otherwise in another process ("blue paint", "blue paint in wood cup"): so it is in the library.
+    follows the task's gold path, as long as the episode does. The library draws anew, at each answer, how the
+    lists of commands word things without a name of their own ("blue paint", "blue paint in wood cup").
 
     Args:
         task: one of the library's 30, such as boil, melt, find-plant or power-component.
