@@ -76,6 +76,9 @@ GAMES = {"test": 10_000, "validation": 20_000}
 # Settings for a model of 0.85 million parameters, which takes far higher rates than those of the paper's billions.
 REJECTION: dict[str, Any] = {"method": "rejection", **ALFWORLD.full.rejection}
 OREO: dict[str, Any] = {"method": "oreo", **ALFWORLD.full.oreo}
+PAPER: dict[str, Any] = {
+    name: value for name, value in OREO.items() if name not in ("value_lambda", "policy_lambda", "alpha")
+}
 # Rejection's, but twice the passes: there is one expert episode for four sampled ones, of which two or three were won.
 SFT: dict[str, Any] = {"method": "sft", "epochs": 4, "batch_size": 64, "lr": 1e-3}
 # Preferences weigh whole episodes, by log-ratios summed over all their tokens, so a step of a given rate moves more
@@ -165,8 +168,9 @@ def main_recipes(
     kto: dict[str, Any],
     oreo: dict[str, Any],
     response: dict[str, Any],
+    paper: dict[str, Any] | None = None,
 ) -> dict[str, Recipe]:
-    """The rows of the main table, by the settings of each."""
+    """The rows of the main table, by the settings of each; `paper`: OREO with the paper's λ and α, if it has others."""
     recipes = (
         Recipe("start", {}, "rejection"),
         Recipe("sft", sft, "rejection", expert=True),
@@ -174,37 +178,38 @@ def main_recipes(
         Recipe("dpo", dpo, "rejection"),
         Recipe("kto", kto, "rejection"),
         Recipe("oreo", oreo, "rejection", chooses=True),
-        Recipe("oreo_step", {**oreo, "level": "step"}, "rejection"),
-        Recipe("oreo_response", {**oreo, "level": "response", **response}, "rejection"),
+        *([] if paper is None else [Recipe("oreo_paper", paper, "rejection", chooses=True)]),
+        Recipe("oreo_step", {**(paper or oreo), "level": "step"}, "rejection"),
+        Recipe("oreo_response", {**(paper or oreo), "level": "response", **response}, "rejection"),
     )
     return {recipe.name: recipe for recipe in recipes}
 
 
 # A response's one residual sums the log-ratios of all tokens: with OREO's rate it fell below the start, and with a
 # third of it.
-MAIN = main_recipes(sft=SFT, rejection=REJECTION, dpo=DPO, kto=KTO, oreo=OREO, response={"lr": 1e-4})
-_OREO, _REJECTION = MAIN["oreo"], MAIN["rejection"]
+MAIN = main_recipes(sft=SFT, rejection=REJECTION, dpo=DPO, kto=KTO, oreo=OREO, paper=PAPER, response={"lr": 1e-4})
+_PAPER, _REJECTION = MAIN["oreo_paper"], MAIN["rejection"]
 SWEEPS = {
     # More episodes, each seen as often: more updates too.
-    "data": [recipe.vary(f"data_x{share:g}", share=share) for recipe in (_OREO, _REJECTION) for share in (0.25, 4.0)],
+    "data": [recipe.vary(f"data_x{share:g}", share=share) for recipe in (_PAPER, _REJECTION) for share in (0.25, 4.0)],
     # As many updates, of fewer episodes seen more often (warm-up of the value included), or of more seen once.
     "passes": [
-        _OREO.vary("quarter_8_passes", share=0.25, epochs=8, value_warmup_epochs=4),
-        _OREO.vary("half_4_passes", share=0.5, epochs=4, value_warmup_epochs=2),
-        _OREO.vary("x1.5_1_pass", share=1.5, epochs=1, value_warmup_epochs=1),
-        _OREO.vary("x3_no_warmup", share=3.0, epochs=1, value_warmup_epochs=0),
+        _PAPER.vary("quarter_8_passes", share=0.25, epochs=8, value_warmup_epochs=4),
+        _PAPER.vary("half_4_passes", share=0.5, epochs=4, value_warmup_epochs=2),
+        _PAPER.vary("x1.5_1_pass", share=1.5, epochs=1, value_warmup_epochs=1),
+        _PAPER.vary("x3_no_warmup", share=3.0, epochs=1, value_warmup_epochs=0),
     ],
-    "beta": [_OREO.vary(f"beta_{beta:g}", beta=beta) for beta in (0.01, 0.1, 0.3)],
-    "alpha": [_OREO.vary(f"alpha_{alpha:g}", alpha=alpha) for alpha in (0.0, 0.1)],
+    "beta": [_PAPER.vary(f"beta_{beta:g}", beta=beta) for beta in (0.01, 0.1, 0.3)],
+    "alpha": [_PAPER.vary(f"alpha_{alpha:g}", alpha=alpha) for alpha in (0.0, 0.1)],
     # A target mixed at turn ends has less noise, and then a smaller weight of the KL may do.
     "lambda": [
         *(
-            _OREO.vary(f"lambda_{lambda_:g}_alpha_{alpha:g}", value_lambda=lambda_, policy_lambda=lambda_, alpha=alpha)
+            _PAPER.vary(f"lambda_{lambda_:g}_alpha_{alpha:g}", value_lambda=lambda_, policy_lambda=lambda_, alpha=alpha)
             for lambda_ in (0.5, 0.7, 0.9)
             for alpha in (0.01, 0.003)
         ),
-        _OREO.vary("value_lambda_0.7", value_lambda=0.7),
-        _OREO.vary("policy_lambda_0.7", policy_lambda=0.7),
+        _PAPER.vary("value_lambda_0.7", value_lambda=0.7),
+        _PAPER.vary("policy_lambda_0.7", policy_lambda=0.7),
     ],
     # What the field would try beside it. Imitation by weight takes rejection's rate, whole episodes preferences' ones.
     "methods": [
@@ -223,8 +228,8 @@ SWEEPS = {
         ),
     ],
     "lr": [
-        *(_OREO.vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 1e-3, 3e-3)),
-        *(_OREO.vary(f"value_lr_{lr:g}", value_lr=lr) for lr in (3e-4, 3e-3)),
+        *(_PAPER.vary(f"lr_{lr:g}", lr=lr) for lr in (5e-4, 1e-3, 3e-3)),
+        *(_PAPER.vary(f"value_lr_{lr:g}", value_lr=lr) for lr in (3e-4, 3e-3)),
     ],
     # Log-ratios of a step or an episode are sums over tokens, as with preferences: less may be more.
     "levels": [

@@ -57,17 +57,17 @@ def _needs(env: str) -> str:
 
 def _package(name: str) -> str:
     try:
-        found: Any = metadata.metadata(name)
+        package: Any = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return "(not installed)"
-    lines = str(found.get("License-Expression") or found.get("License") or "").strip().splitlines()
+    lines = str(package.get("License-Expression") or package.get("License") or "").strip().splitlines()
     licence = (
         lines[0][:40]
         if lines
         else next(
             (
                 entry.rpartition(" :: ")[2]
-                for entry in found.get_all("Classifier") or ()
+                for entry in package.get_all("Classifier") or ()
                 if entry.startswith("License ::")
             ),
             "licence unknown",
@@ -75,7 +75,7 @@ def _package(name: str) -> str:
     )
     files = metadata.files(name) or ()
     size = sum(file.size or 0 for file in files)
-    return f"{found['Version']} ({licence}, {size / 1e6:.1f} MB)"
+    return f"{package['Version']} ({licence}, {size / 1e6:.1f} MB)"
 
 
 def _first_episode(made: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A game of another library, in a process of its own: what it prints, breaks and leaves behind stays there.
 
 `ForeignGame` is the side of the environment: it asks with `ask` and gets dicts of JSON. `serve_game` is the side of the
-library. The process starts at the first question and ends with `close`, with the object, or with this process.
+library. The process starts at the first question and ends with `close`, with the object, or with this process. What
+environments make of it is in foreign_env.py.
 """
 
 from __future__ import annotations
@@ -88,16 +89,27 @@ def serve_game(prepare: Callable[[], None], answers: Callable[[], Any], memory: 
 
     Args:
         prepare: imports the library; an ImportError says what is missing.
-        answers: makes the object, after the imports; its methods take what is asked with and return dicts.
+        answers: makes the object, after the imports; its methods take what is asked with and return dicts. Where it has
+            `save` and `load`, it is also asked for a `snapshot`, and to `restore` one of the same episode by number.
     """
     players: list[Any] = []
+    saved: list[Any] = []
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         del request["seconds"]
         try:
             if not players:
                 players.append(answers())
-            return dict(getattr(players[0], request.pop("do"))(**request))
+            do = request.pop("do")
+            if do == "snapshot":
+                saved.append(players[0].save())
+                return {"number": len(saved) - 1}
+            if do == "restore":
+                players[0].load(saved[request["number"]])
+                return {}
+            if do == "reset":
+                saved.clear()
+            return dict(getattr(players[0], do)(**request))
         except UsageError as error:
             return {"usage": str(error)}
         except (Exception, SystemExit) as error:

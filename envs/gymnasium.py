@@ -105,12 +105,12 @@ class GymnasiumEnv(TextEnv):
         if self.words is None:
             names = ("task", "admissible_commands", "action_valid")
             return {name: self._told[name] for name in names if name in self._told}
-        known: dict[str, Any] = {"task": self.words.task, "action_valid": self._valid}
+        told: dict[str, Any] = {"task": self.words.task, "action_valid": self._valid}
         if self.words.admissible is None:
-            return known | {"admissible_commands": list(self.words.actions)}
+            return told | {"admissible_commands": list(self.words.actions)}
         places = self.words.admissible(self._seen, self._told)
         commands = [self.words.actions[place] for place in places]
-        return known | ({"admissible_commands": commands} if commands else {})
+        return told | ({"admissible_commands": commands} if commands else {})
 
     def expert_action(self) -> str:
         """The action of the highest value, where the environment's transitions are known."""
@@ -159,10 +159,10 @@ def _make(id: str, settings: dict[str, Any]) -> gym.Env[Any, Any]:
 def _words(id: str, words: str | None) -> Words | None:
     if words is None:
         return WORDS.get(id.rpartition(":")[2].rpartition("/")[2].partition("-v")[0])
-    found = load_object(words)
-    if not isinstance(found, Words):
-        raise UsageError(f"{words} is a {type(found).__name__}: expected an oreo.envs.gymnasium.Words")
-    return found
+    table = load_object(words)
+    if not isinstance(table, Words):
+        raise UsageError(f"{words} is a {type(table).__name__}: expected an oreo.envs.gymnasium.Words")
+    return table
 
 
 def _check(id: str, words: Words, actions: gym.Space[Any]) -> None:

@@ -7,12 +7,12 @@ class, which returns a function as `oreo.matching.Match` has it, or None in plac
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 from oreo.envs.registry import BUILT_IN, SHORT_NAMES, entry_points, load_class, names
-from oreo.errors import UsageError, did_you_mean
+from oreo.errors import DataError, OreoError, UsageError, did_you_mean
 from oreo.matching import Match, Matched
 from oreo.plugins import load_object
 from oreo.trajectory import Trajectory
@@ -44,7 +44,7 @@ def matcher(env: str = "", data: str | os.PathLike[str] | None = None) -> Match:
         UsageError: no such environment.
     """
     env_id = check_env(env) if env else ""
-    hooks = {name: _hook(name, data) for name in ([env_id] if env_id else BUILT_IN)}
+    hooks = _hooks([env_id] if env_id else list(BUILT_IN), data)
 
     def match(trajectory: Trajectory, outcome_known: bool) -> Matched:
         own = env_id or trajectory.env_id
@@ -55,6 +55,25 @@ def matcher(env: str = "", data: str | os.PathLike[str] | None = None) -> Match:
         return Matched(replace(trajectory, env_id=own), outcome_known)
 
     return match
+
+
+def _hooks(env_ids: Sequence[str], data: str | os.PathLike[str] | None) -> dict[str, Recognize | None]:
+    hooks: dict[str, Recognize | None] = {}
+    refusals: list[OreoError] = []
+    for env_id in env_ids:
+        try:
+            hooks[env_id] = _hook(env_id, data)
+        except (DataError, UsageError) as refusal:
+            refusals.append(refusal)
+    if refusals:
+        short = {name: word for word, name in SHORT_NAMES.items()}
+        takers = [short.get(env_id, env_id) for env_id, hook in hooks.items() if hook is not None]
+        if takers:  # what is no place of games for one environment is one for another
+            raise UsageError(f"--data {data} holds games of --env {' or '.join(takers)}; say that, too") from refusals[
+                0
+            ]
+        raise refusals[0]
+    return hooks
 
 
 def _hook(env_id: str, data: str | os.PathLike[str] | None) -> Recognize | None:

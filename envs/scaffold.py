@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from oreo.errors import UsageError
@@ -126,8 +128,10 @@ def write(name: str, folder: Path | None = None) -> Written:
         UsageError: a name that no module can have, or a folder that holds a file of these already.
     """
     module = re.sub(r"[\s-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())).lower()
-    if not (module.isidentifier() and module.isascii()) or keyword.iskeyword(module) or module in ("oreo", "test"):
+    if not re.fullmatch("[a-z][a-z0-9_]*", module) or keyword.iskeyword(module) or module == "test":
         raise UsageError(f"{name!r}: expected a name such as shop or card-game, which a Python module can have")
+    if module in sys.stdlib_module_names or module in packages_distributions():
+        raise UsageError(f"{name!r}: there is a module {module} already, which its own would hide; choose another name")
     class_name = "".join(part.capitalize() for part in module.split("_"))
     target = Path(module) if folder is None else folder.expanduser()
     words = {"module": module, "name": class_name, "title": class_name}

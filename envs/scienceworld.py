@@ -13,25 +13,24 @@ from typing import Any
 import numpy as np
 
 from oreo.envs.foreign import ForeignGame, serve_game
-from oreo.envs.text_env import TextEnv
+from oreo.envs.foreign_env import ForeignEnv
 from oreo.errors import MissingExtra, UsageError, did_you_mean
 
 SPLITS = ("train", "dev", "test")
-_INSTALL = "pip install 'oreo-agents[scienceworld]'"
 _NO_LIMIT = 10**9
 """What the library is told for its own step limit: oreo.envs.make sets ours."""
 _JAVAS_MEMORY = 1 << 46
 """Bytes of address space: Java reserves as much as the machine has."""
 
 
-class ScienceWorldEnv(TextEnv):
+class ScienceWorldEnv(ForeignEnv):
     """ScienceWorld: a task of elementary science, its variations as games, splits as published.
 
         oreo.envs.make("scienceworld:boil", split="train", simplifications="easy")
 
     The reward of a step is the change of the score, divided by 100; an episode is won at the full score. The expert
-    follows the task's gold path, as long as the episode does. In the lists of commands, things without a name of their
-    own may be worded otherwise in another process ("blue paint", "blue paint in wood cup"): so it is in the library.
+    follows the task's gold path, as long as the episode does. The library draws anew, at each answer, how the
+    lists of commands word things without a name of their own ("blue paint", "blue paint in wood cup").
 
     Args:
         task: one of the library's 30, such as boil, melt, find-plant or power-component.
@@ -46,6 +45,7 @@ class ScienceWorldEnv(TextEnv):
 
     max_steps = 100
     splits = SPLITS
+    points_of_a_reward = 100.0
 
     def __init__(
         self,
@@ -55,84 +55,42 @@ class ScienceWorldEnv(TextEnv):
         reuse: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        super().__init__(render_mode)
         if split not in SPLITS:
             raise UsageError(f"unknown split {split!r}: {did_you_mean(str(split), SPLITS)}")
         if shutil.which("java") is None:
             raise MissingExtra("ScienceWorld needs Java (1.8 or newer), and there is no command java on this machine")
+        super().__init__(_process(), render_mode)
         self._task, self._simplifications, self._reuse = task, simplifications, reuse
-        self._game = ForeignGame("ScienceWorld", "oreo.envs.scienceworld:main", _INSTALL)
         self.games = [f"{task}-{number}" for number in _variations(task, split)]
         """TASK-VARIATION for each of the split's."""
-        self._name, self._state = "", dict[str, Any]()
-        self._gold: list[str] = []
-        self._on_path = 0
-        self._valid: bool | None = None
 
     def start(self, rng: np.random.Generator, game: str | None = None) -> str:  # type: ignore[override]
         drawn = self.games[int(rng.integers(len(self.games)))]
-        self._state = {}
-        self._name = drawn if game is None else game
-        task, _, variation = self._name.rpartition("-")
+        name = drawn if game is None else game
+        task, _, variation = name.rpartition("-")
         if task != self._task or not variation.isdecimal():
             raise UsageError(f"no game {game!r}: expected {self._task}-VARIATION, such as {self.games[0]}")
         if not self._reuse:
-            self._game.close()
-        self._state = self._game.ask(
-            "reset", task=task, variation=int(variation), simplifications=self._simplifications
-        )
-        self._gold, self._on_path, self._valid = self._state["gold"], 0, None
-        return f"{self._state['task']}\n\n{self._state['text']}"
-
-    def act(self, text: str) -> tuple[str, float, bool]:
-        before = self._now()
-        command = " ".join(text.split())
-        if 0 <= self._on_path < len(self._gold):
-            self._on_path = self._on_path + 1 if command == self._gold[self._on_path] else -1
-        self._state = before | self._game.ask("step", command=command)
-        self._valid = not self._state["text"].startswith("No known action matches that input")
-        self.won = self._state["score"] >= 100
-        reward = (self._state["score"] - before["score"]) / 100
-        return self._state["text"], reward, bool(self._state["done"]) or self.won
+            self.close()
+        text = self.begin(name, task=task, variation=int(variation), simplifications=self._simplifications)
+        return f"{self._state['task']}\n\n{text}"
 
     def info(self) -> dict[str, Any]:
-        now = self._now()
-        return {
-            "task": now["task"],
-            "task_type": self._task,
-            "game": self._name,
-            "admissible_commands": now["commands"],
-            "action_valid": self._valid,
-        }
+        return super().info() | {"task_type": self._task}
 
-    def expert_action(self) -> str:
-        """The next step of the gold path."""
-        self._now()
-        if not 0 <= self._on_path < len(self._gold):
-            raise UsageError(f"the episode of {self._name} has left the gold path, and there is no other expert of it")
-        return self._gold[self._on_path]
 
-    def close(self) -> None:
-        self._game.close()
-        self._state = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_state": {}}  # the process plays the original; a copy wants a reset
-
-    def _now(self) -> dict[str, Any]:
-        if not self._state:
-            raise UsageError("no game is in progress: call reset() first")
-        return self._state
+def _process() -> ForeignGame:
+    return ForeignGame("ScienceWorld", "oreo.envs.scienceworld:main", "pip install 'oreo-agents[scienceworld]'")
 
 
 @lru_cache(maxsize=64)
 def _variations(task: str, split: str) -> list[int]:
     """Asked for once: the answer needs Java."""
-    game = ForeignGame("ScienceWorld", "oreo.envs.scienceworld:main", _INSTALL)
+    process = _process()
     try:
-        return [int(number) for number in game.ask("variations", task=task, split=split)["variations"]]
+        return [int(number) for number in process.ask("variations", task=task, split=split)["variations"]]
     finally:
-        game.close()
+        process.close()
 
 
 # In the process.
@@ -164,15 +122,19 @@ class _Player:
             raise UsageError(f"{task} has {self.env.get_max_variations(task)} variations, and no {variation}")
         self.env.load(task, variation, simplifications, generateGoldPath=True)
         text, info = self.env.reset()
-        gold = [action for action in self.env.get_gold_action_sequence() if not action.startswith("ERROR")]
-        return {"task": self.env.get_task_description(), "gold": gold} | self._state(text, info, False)
+        path = [action for action in self.env.get_gold_action_sequence() if not action.startswith("ERROR")]
+        return {"task": self.env.get_task_description(), "path": path} | self._state(text, info, False)
 
-    def step(self, command: str) -> dict[str, Any]:
-        text, _, done, info = self.env.step(command)
-        return self._state(text, info, done)
+    def step(self, text: str) -> dict[str, Any]:
+        told, _, done, info = self.env.step(" ".join(text.split()))
+        accepted = not told.startswith("No known action matches that input")
+        return {"action_valid": accepted} | self._state(told, info, bool(done))
 
     def _state(self, text: str, info: dict[str, Any], done: bool) -> dict[str, Any]:
-        return {"text": text, "score": int(info["score"]), "done": bool(done), "commands": sorted(set(info["valid"]))}
+        score = int(info["score"])
+        commands = sorted(set(info["valid"]))
+        won = score >= 100
+        return {"text": text, "score": score, "won": won, "done": done or won, "admissible_commands": commands}
 
     def _check(self, task: str) -> None:
         if task not in (tasks := self.env.get_task_names()):

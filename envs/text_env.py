@@ -8,6 +8,7 @@ checked as it comes (plain_values.py). Not here: time limits (gymnasium's TimeLi
 from __future__ import annotations
 
 import inspect
+import signal
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -138,9 +139,9 @@ def _run(env: gym.Env[str, str], method: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(env, method)(*args, **kwargs)
     except OreoError:
         raise
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            raise  # Ctrl-C; where that is ignored, as in worker processes, the author's code has raised it
         file, _ = _place(env, method)
         raise EngineError(f"{type(env).__name__}.{method} failed: {reason(error, file)}") from error
 

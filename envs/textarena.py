@@ -5,18 +5,18 @@ The library plays in a process of its own (foreign.py): it draws from Python's g
 
 from __future__ import annotations
 
+import copy
+import random
 from typing import Any
 
 import numpy as np
 
 from oreo.envs.foreign import ForeignGame, serve_game
-from oreo.envs.text_env import TextEnv
+from oreo.envs.foreign_env import RestorableEnv
 from oreo.errors import UsageError, did_you_mean
 
-_INSTALL = "pip install 'oreo-agents[textarena]'"
 
-
-class TextArenaEnv(TextEnv):
+class TextArenaEnv(RestorableEnv):
     """TextArena's single-player games, such as GuessTheNumber-v0 or TowerOfHanoi-v0.
 
         oreo.envs.make("textarena:GuessTheNumber-v0")
@@ -36,35 +36,15 @@ class TextArenaEnv(TextEnv):
     max_steps = 100
 
     def __init__(self, id: str, render_mode: str | None = None, **settings: Any) -> None:
-        super().__init__(render_mode)
+        process = ForeignGame("TextArena", "oreo.envs.textarena:main", "pip install 'oreo-agents[textarena]'")
+        super().__init__(process, render_mode)
         self._id, self._settings = id, settings
-        self._game = ForeignGame("TextArena", "oreo.envs.textarena:main", _INSTALL)
-        self._playing = False
 
     def start(self, rng: np.random.Generator) -> str:  # type: ignore[override]
-        self._playing = False
-        seed = int(rng.integers(2**31))
-        state = self._game.ask("reset", id=self._id, settings=self._settings, seed=seed)
-        self._playing = True
-        return str(state["text"])
-
-    def act(self, text: str) -> tuple[str, float, bool]:
-        if not self._playing:
-            raise UsageError("no game is in progress: call reset() first")
-        state = self._game.ask("step", action=text)
-        self._playing = not state["done"]
-        self.won = state["done"] and state["reward"] >= 1
-        return state["text"], float(state["reward"]), bool(state["done"])
+        return self.begin("", id=self._id, settings=self._settings, seed=int(rng.integers(2**31)))
 
     def info(self) -> dict[str, Any]:
-        return {"task_type": self._id}
-
-    def close(self) -> None:
-        self._game.close()
-        self._playing = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_playing": False}  # the process plays the original; a copy wants a reset
+        return super().info() | {"task_type": self._id}
 
 
 # In the process.
@@ -99,15 +79,29 @@ class _Player:
         except (AssertionError, ValueError) as error:
             raise UsageError(f"{id} is no game for one player: {' '.join(str(error).split())}") from error
         self.seen = ""
-        return {"text": self._observed(), "reward": 0.0, "done": False}
+        return self._goes_on()
 
-    def step(self, action: str) -> dict[str, Any]:
-        done, _ = self.env.step(action)
+    def step(self, text: str) -> dict[str, Any]:
+        done, _ = self.env.step(text)
         if not done:
-            return {"text": self._observed(), "reward": 0.0, "done": False}
-        rewards, told = self.env.close()
-        reason = (told or {}).get(0, {}).get("reason", "") if isinstance(told, dict) else ""
-        return {"text": reason or "The game is over.", "reward": float((rewards or {}).get(0, 0.0)), "done": True}
+            return self._goes_on()
+        rewards, closing = self.env.close()
+        reason = (closing or {}).get(0, {}).get("reason", "") if isinstance(closing, dict) else ""
+        reward = (rewards or {}).get(0, 0.0)
+        if not isinstance(reward, int | float):  # some games of 0.7 mix up what they report
+            raise TypeError(f"the game's reward is {reward!r}, which is no number")
+        return {"text": reason or "The game is over.", "score": float(reward), "done": True, "won": reward >= 1}
+
+    def save(self) -> Any:
+        return copy.deepcopy(self.env), self.seen, random.getstate()
+
+    def load(self, saved: Any) -> None:
+        env, self.seen, generator = saved
+        self.env = copy.deepcopy(env)
+        random.setstate(generator)
+
+    def _goes_on(self) -> dict[str, Any]:
+        return {"text": self._observed(), "score": 0.0, "done": False, "won": False}
 
     def _observed(self) -> str:
         """What is new: the library tells all that was said so far, each time."""

@@ -14,25 +14,27 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import files, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from oreo.envs.foreign import ForeignGame, serve_game
-from oreo.envs.text_env import TextEnv
+from oreo.envs.foreign_env import RestorableEnv
+from oreo.envs.story_files import story_file, story_files, without_prompt
 from oreo.errors import DataError, EngineError, UsageError, did_you_mean
 
 PLAYED = (".z8", ".z5", ".z6", ".z7", ".z3", ".z4")
 """Endings of what the library plays as it is. A .ulx is made anew from the .json beside it."""
+_EXPECTED = f"which ends in {', '.join(PLAYED)}, or in .ulx with its .json beside it"
 CHALLENGES = ("custom", "tw-simple", "tw-cooking", "tw-coin_collector", "tw-treasure_hunter")
 _LONGEST_MAKING = 300.0
 """Seconds for one game to be made: several on an idle machine."""
 _INSTALL = "pip install 'textworld>=1.7'"
 
 
-class TextWorldEnv(TextEnv):
+class TextWorldEnv(RestorableEnv):
     """TextWorld games: a file, a folder of them, or made on the spot by tw-make.
 
         oreo.envs.make("textworld:games/kitchen.z8")
@@ -58,96 +60,37 @@ class TextWorldEnv(TextEnv):
     def __init__(
         self, game: str, count: int = 10, first_seed: int = 0, render_mode: str | None = None, **options: Any
     ) -> None:
-        super().__init__(render_mode)
+        super().__init__(ForeignGame("TextWorld", "oreo.envs.textworld:main", _INSTALL), render_mode)
         place = Path(game).expanduser()
         self._files: dict[str, Path] = {}
         self._options = [game, *_command_line(options)]
-        self._made = False
-        if place.is_dir():
-            self._files = {file.stem: file for file in _game_files(place)}
-            if not self._files:
-                raise UsageError(f"{place}: no game in it (looked for {', '.join(PLAYED)} and .ulx with its .json)")
-        elif place.exists():
-            _check_playable(place)
-            self._files = {place.stem: place}
-        elif place.suffix or len(place.parts) > 1:
-            raise UsageError(f"{game}: there is no such game file or folder (looked in {Path.cwd()})")
+        if place.exists() or place.suffix or len(place.parts) > 1:
+            self._files = _game_files(place)
         elif game not in CHALLENGES:
             raise UsageError(f"no file, folder or kind of game {game!r}: {did_you_mean(game, CHALLENGES)}")
-        else:
-            self._made = True
         if self._files and options:
             raise UsageError(f"{', '.join(options)}: for games that are made, and {game} is one already")
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise UsageError(f"count={count!r}: expected how many games are made, 1 or more")
+        if isinstance(first_seed, bool) or not isinstance(first_seed, int) or first_seed < 0:
+            raise UsageError(f"first_seed={first_seed!r}: expected a whole number, 0 or more")
         seeds = range(first_seed, first_seed + count)
-        self.games = sorted(self._files) or [f"{game}-{seed}" for seed in seeds]
+        self.games = list(self._files) or [f"{game}-{seed}" for seed in seeds]
         """Names of the games: of the files, or of what is made with the seed at the end."""
-        self._game = ForeignGame("TextWorld", "oreo.envs.textworld:main", _INSTALL)
-        self._name = ""
-        self._state: dict[str, Any] | None = None
-        self._valid: bool | None = None
 
     def start(self, rng: np.random.Generator, game: str | None = None) -> str:  # type: ignore[override]
         drawn = self.games[int(rng.integers(len(self.games)))]
-        self._name = drawn if game is None else game
-        file = self._file(self._name)
-        self._state, self._valid = None, None
-        self._state = self._game.ask("reset", file=str(file))
-        return str(self._state["text"])
-
-    def act(self, text: str) -> tuple[str, float, bool]:
-        before = self._now()
-        self._valid = True if text.strip() in (before["commands"] or ()) else None  # it has other words for some
-        self._state = self._game.ask("step", command=text)
-        self.won = self._state["won"]
-        return self._state["text"], float(self._state["score"] - before["score"]), bool(self._state["done"])
-
-    def info(self) -> dict[str, Any]:
-        now = self._now()
-        known = {"task": now["objective"], "game": self._name, "action_valid": self._valid}
-        return known | ({} if now["commands"] is None else {"admissible_commands": now["commands"]})
-
-    def expert_action(self) -> str:
-        """The next command of a walkthrough from here."""
-        if not (policy := self._now()["policy"]):
-            raise UsageError(f"{self._name} has no walkthrough, so there is no expert of it; choose another agent")
-        return str(policy[0])
-
-    def snapshot(self) -> Any:
-        """The episode as it stands. It is good until the next reset."""
-        return self._name, self._game.ask("snapshot")["number"], self._now(), self._valid, self._text, self.won
-
-    def restore(self, snapshot: Any) -> None:
-        """Go back to a snapshot of this episode."""
-        name, number, state, valid, text, won = snapshot
-        if name != self._name or self._state is None:
-            raise UsageError(f"this snapshot is of an earlier episode ({name}): restore works within one")
-        self._game.ask("restore", number=number)
-        self._state, self._valid, self._text, self.won = state, valid, text, won
-
-    def close(self) -> None:
-        self._game.close()
-        self._state = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_state": None}  # the process plays the original; a copy wants a reset
-
-    def _now(self) -> dict[str, Any]:
-        if self._state is None:
-            raise UsageError("no game is in progress: call reset() first")
-        return self._state
+        name = drawn if game is None else game
+        return self.begin(name, file=str(self._file(name)))
 
     def _file(self, name: str) -> Path:
         """The file that a game is played from; made, or made anew, where there is none yet."""
-        if self._made:
+        if not self._files:
             kind, _, seed = name.rpartition("-")
             if kind != self._options[0] or not seed.isdecimal():
                 raise UsageError(f"no game {name!r}: expected {self._options[0]}-SEED, such as {self.games[0]}")
             return _made(self._options, int(seed))
-        if name not in self._files:
-            raise UsageError(f"no game {name!r}: {did_you_mean(name, self.games[:20])}")
-        file = self._files[name]
+        file = story_file(self._files, name)
         return file if file.suffix in PLAYED else self._compiled(file)
 
     def _compiled(self, file: Path) -> Path:
@@ -159,30 +102,29 @@ class TextWorldEnv(TextEnv):
         target = _cache() / f"{hashlib.sha256(content).hexdigest()[:16]}.z8"
         if not target.exists():
             with _whole(target) as unfinished:
-                self._game.ask("compile", source=str(source), target=str(unfinished))
+                self._process.ask("compile", source=str(source), target=str(unfinished))
         return target
 
 
-def _check_playable(file: Path) -> None:
-    if file.suffix in PLAYED:
-        return
-    if file.suffix == ".ulx" and file.with_suffix(".json").exists():
-        return
-    if file.suffix == ".ulx":
+def _game_files(place: Path) -> dict[str, Path]:
+    """A game, or those of a folder, by their names. A .ulx whose game is there as z-code, too, is passed over."""
+    if place.is_dir():
+        as_z_code = {file.stem for file in place.iterdir() if file.suffix in PLAYED}
+        return story_files(
+            place, lambda file: _playable(file) and (file.suffix != ".ulx" or file.stem not in as_z_code), _EXPECTED
+        )
+    if place.suffix == ".ulx" and place.exists() and not _playable(place):
         raise UsageError(
-            f"{file}: TextWorld 1.7 plays no .ulx, and {file.stem}.json, from which it could be made anew, is not "
+            f"{place}: TextWorld 1.7 plays no .ulx, and {place.stem}.json, from which it could be made anew, is not "
             "beside it"
         )
-    if file.suffix == ".json" and file.with_suffix(".z8").exists():
-        raise UsageError(f"{file}: name the game beside it, {file.with_suffix('.z8').name}")
-    raise UsageError(f"{file}: expected a game, which ends in {', '.join(PLAYED)} or .ulx")
+    if place.suffix == ".json" and place.with_suffix(".z8").exists():
+        raise UsageError(f"{place}: name the game beside it, {place.with_suffix('.z8').name}")
+    return story_files(place, _playable, _EXPECTED)
 
 
-def _game_files(folder: Path) -> list[Path]:
-    playable = [file for file in folder.iterdir() if file.suffix in PLAYED]
-    names = {file.stem for file in playable}
-    made_anew = [file for file in folder.glob("*.ulx") if file.with_suffix(".json").exists()]
-    return sorted(playable + [file for file in made_anew if file.stem not in names])
+def _playable(file: Path) -> bool:
+    return file.suffix in PLAYED or (file.suffix == ".ulx" and file.with_suffix(".json").exists())
 
 
 def _command_line(options: dict[str, Any]) -> list[str]:
@@ -204,9 +146,7 @@ def _made(options: Sequence[str], seed: int) -> Path:
     target = _cache() / f"{options[0]}-{seed}-{key}.z8"
     if target.exists() and target.with_suffix(".json").exists():
         return target
-    command = shutil.which("tw-make", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if command is None:
-        raise EngineError(f"tw-make, which comes with TextWorld, is not there: {_INSTALL}")
+    command = _tw_make()
     with _whole(target) as unfinished:
         line = [sys.executable, command, *options, "--seed", str(seed), "--output", str(unfinished), "--silent"]
         try:
@@ -226,6 +166,15 @@ def _made(options: Sequence[str], seed: int) -> Path:
                 raise UsageError(f"{what}; its options are arguments, such as --env-arg rewards=dense")
             raise EngineError(what)
     return target
+
+
+def _tw_make() -> str:
+    """The library's command: what was installed with it, wherever that is."""
+    installed = [str(file.locate()) for file in files("textworld") or () if file.name == "tw-make"]
+    command = next((file for file in installed if Path(file).exists()), shutil.which("tw-make"))
+    if command is None:
+        raise EngineError(f"tw-make, which comes with TextWorld, is not there: {_INSTALL}")
+    return command
 
 
 class _whole:
@@ -267,17 +216,15 @@ def main() -> None:
 
 
 class _Player:
-    """The library's environment of the game in progress, and copies of it."""
+    """The library's environment of the game in progress."""
 
     def __init__(self) -> None:
         self.env: Any = None
         self.file = ""
-        self.snapshots: list[Any] = []
 
     def reset(self, file: str) -> dict[str, Any]:
         import textworld
 
-        self.snapshots = []
         if file != self.file:
             if self.env is not None:
                 self.env.close()
@@ -286,17 +233,15 @@ class _Player:
         self.env.seed(0)
         return self._state(self.env.reset(), False)
 
-    def step(self, command: str) -> dict[str, Any]:
-        state, _, done = self.env.step(" ".join(command.split()) or "wait")
-        return self._state(state, done)
+    def step(self, text: str) -> dict[str, Any]:
+        state, _, done = self.env.step(" ".join(text.split()) or "wait")
+        return self._state(state, bool(done))
 
-    def snapshot(self) -> dict[str, Any]:
-        self.snapshots.append(self.env.copy())
-        return {"number": len(self.snapshots) - 1}
+    def save(self) -> Any:
+        return self.env.copy()
 
-    def restore(self, number: int) -> dict[str, Any]:
-        self.env = self.snapshots[number].copy()
-        return {}
+    def load(self, saved: Any) -> None:
+        self.env = saved.copy()
 
     def compile(self, source: str, target: str) -> dict[str, Any]:
         from textworld.generator import Game, GameOptions, compile_game
@@ -307,20 +252,13 @@ class _Player:
         return {}
 
     def _state(self, state: Any, done: bool) -> dict[str, Any]:
-        policy = state.get("policy_commands")
         commands = state.get("admissible_commands")
         return {
             "text": without_prompt(state["feedback"] or ""),
             "score": state.get("score") or 0,
             "won": bool(state["won"]) if state.get("won") is not None else None,
-            "done": bool(done),
-            "commands": None if commands is None else list(commands),
-            "policy": list(policy or []),
-            "objective": state.get("objective") or "",
+            "done": done,
+            "task": state.get("objective") or "",
+            "admissible_commands": None if commands is None else list(commands),
+            "path": list(state.get("policy_commands") or []),
         }
-
-
-def without_prompt(feedback: str) -> str:
-    """What a game said, without the line at its end where it waits and shows the room and the number of moves."""
-    said, prompt, _ = feedback.rpartition("\n>")
-    return (said if prompt else feedback).strip()

@@ -26,7 +26,7 @@ FEWER = {
     "iterate": ["--episodes", "3", "--held-out", "2", "--rounds", "1"],
 }
 # Needs a download, or minutes; `oreo quickstart --fast` has its own test.
-NOT_HERE = re.compile(r"oreo quickstart|valid_seen|games info|games pack|served:|vllm:|gsm8k:|alfworld_sft|Qwen/|…")
+NOT_HERE = re.compile(r"oreo quickstart|valid_seen|games info|games pack|served:|vllm:|gsm8k:|/eto|/llm|Qwen/|…")
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -120,7 +120,7 @@ class Bench:
 
     # What is noted.
 
-    def found(self, check: str, what: str, steps: Sequence[str], fix: str, key: str = "") -> None:
+    def note(self, check: str, what: str, steps: Sequence[str], fix: str, key: str = "") -> None:
         """Note a finding, the first of its key."""
         self.findings.setdefault(key or f"{check}: {what}", Finding(check, what, tuple(steps), fix))
 
@@ -153,7 +153,7 @@ class Bench:
         steps = (*before.steps(), shown_action(action))
 
         def inner(name: str) -> None:
-            self.found(
+            self.note(
                 "endings",
                 f"step calls the environment's own {name}: an episode that begins by itself is stored as the end of "
                 "the one before",
@@ -198,14 +198,14 @@ class Bench:
             fix = "mend it where the message says"
         if late:  # once is enough: every other call that hangs would cost as much again
             self.patience = min(self.patience, max(0.2, self.patience / 10))
-        self.found("time" if late else "contract", what, steps, fix, key)
+        self.note("time" if late else "contract", what, steps, fix, key)
         return Fault(key)
 
     def _look_around(self, method: str, steps: Sequence[str], before: dict[str, Any]) -> None:
         after = random_state()
         for library in before:
             if before[library] != after[library]:
-                self.found(
+                self.note(
                     "globals",
                     f"{method} draws from, or seeds, the global generator of {library}",
                     steps,
@@ -213,7 +213,7 @@ class Bench:
                     f"globals {library}",
                 )
         if printed := self.output.new():
-            self.found(
+            self.note(
                 "output",
                 f"{method} prints to standard output: {shown(printed)}",
                 steps,
@@ -227,11 +227,11 @@ class Bench:
             turn = _read(returned, method)
         except ValueError as error:
             what = f"{method}: {error}"
-            self.found("contract", what, steps, "return what the contract asks for (oreo.envs.TextEnv)", what)
+            self.note("contract", what, steps, "return what the contract asks for (oreo.envs.TextEnv)", what)
             raise Fault(what) from None
         self._look_at_texts(turn, steps)
         if turn.commands is not None and not turn.commands and not turn.terminated:
-            self.found(
+            self.note(
                 "commands",
                 "no command is admissible, and the episode goes on",
                 steps,
@@ -243,18 +243,18 @@ class Bench:
     def _look_at_texts(self, turn: Turn, steps: Sequence[str]) -> None:
         texts = {"observation": turn.observation, "task": turn.task, "command": "\0".join(turn.commands or ())}
         for name, text in texts.items():
-            found = _STEERING.search(text.replace("\0", "") if name == "command" else text)
-            if found:
-                self.found(
+            steering = _STEERING.search(text.replace("\0", "") if name == "command" else text)
+            if steering:
+                self.note(
                     "text",
-                    f"the {name} holds the control character {found.group()!r}, which steers terminals",
+                    f"the {name} holds the control character {steering.group()!r}, which steers terminals",
                     steps,
                     "leave colours and cursor movements out of texts",
                     "text steers",
                 )
         size = len(turn.observation.encode())
         if size > CAPACITY - 4:
-            self.found(
+            self.note(
                 "size",
                 f"an observation of {size:,} bytes; vector environments have room for {CAPACITY - 4:,}, most models "
                 "for less",

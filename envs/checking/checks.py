@@ -43,7 +43,7 @@ def other_process_check(bench: Bench, measured: dict[str, Any]) -> None:
     answers = other_process.play(bench.subject.portable, bench.first, bench.patience, bench.ignored)
     for ours, answer in zip(bench.first, answers, strict=True):
         if answer.reason:
-            bench.found(
+            bench.note(
                 "processes",
                 f"in another process: {answer.reason}",
                 ours.steps(),
@@ -51,7 +51,7 @@ def other_process_check(bench: Bench, measured: dict[str, Any]) -> None:
                 "processes: " + answer.reason.partition(":")[0],
             )
         elif answer.difference is not None:
-            bench.found(
+            bench.note(
                 "processes",
                 f"the same seed is another episode in another process: {answer.told}",
                 ours.steps(answer.difference),
@@ -91,7 +91,7 @@ def apart(bench: Bench, measured: dict[str, Any]) -> None:
     for trace, alone in zip(traces, (one, other), strict=True):
         at = bench.difference(_cut(alone, len(trace.turns)), _cut(trace, len(alone.turns)))
         if at is not None:
-            bench.found(
+            bench.note(
                 "apart",
                 f"two environments at a time disturb each other: {bench.differing(alone, trace, at)}",
                 (*(f"{who}.reset" for who in ("one", "other")), *alone.steps(at)),
@@ -119,7 +119,7 @@ def commands(bench: Bench, measured: dict[str, Any]) -> None:
         for number in {0, len(trace.actions) // 2}:
             turn = trace.turns[number]
             if len(set(turn.commands or ())) < len(turn.commands or ()):
-                bench.found(
+                bench.note(
                     "commands", "a command is listed twice", trace.steps(number), "list it once", "commands: twice"
                 )
             for command in [] if turn.terminated else turn.commands or ():
@@ -129,7 +129,7 @@ def commands(bench: Bench, measured: dict[str, Any]) -> None:
                 played = bench.play(trace.seed, env=env, actions=[*trace.actions[:number], command])
                 tried += 1
                 if len(played.actions) == number + 1 and played.turns[-1].valid is False:
-                    bench.found(
+                    bench.note(
                         "commands",
                         f"the admissible command {shown(command)} is refused (action_valid is False)",
                         played.steps(),
@@ -154,7 +154,7 @@ def refused(bench: Bench, measured: dict[str, Any]) -> None:
             at = bench.difference(compared, _cut(without, len(compared.turns)))
             if turns[number + 1].terminated or at is not None:
                 told = "it ends the episode" if at is None else bench.differing(compared, without, at)
-                bench.found(
+                bench.note(
                     "commands",
                     f"a refused action (action_valid is False) changes what follows: {told}",
                     with_it.steps(),
@@ -170,7 +170,7 @@ def endings(bench: Bench, measured: dict[str, Any]) -> None:
     winning = [trace for trace in bench.first if trace.won] or _wins(bench, env, until)
     for trace in [*bench.first, *winning]:
         if trace.turns and trace.turns[0].won and not trace.turns[0].terminated:
-            bench.found(
+            bench.note(
                 "endings",
                 "the episode is won before its first step",
                 shown_steps(trace.seed, ()),
@@ -179,7 +179,7 @@ def endings(bench: Bench, measured: dict[str, Any]) -> None:
             )
             bench.ignored.add("won")
         if trace.won and not any(turn.reward for turn in trace.turns):
-            bench.found(
+            bench.note(
                 "endings",
                 "an episode is won without any reward: nothing is learnt from it",
                 trace.steps(),
@@ -190,7 +190,7 @@ def endings(bench: Bench, measured: dict[str, Any]) -> None:
         bench.play(trace.seed, env=env, actions=trace.actions)
         after = bench.reset(env, trace.seed + 1)
         if after.won and "won at reset" not in bench.findings:
-            bench.found(
+            bench.note(
                 "endings",
                 "an episode that begins after a won one counts as won",
                 (*trace.steps(), *shown_steps(trace.seed + 1, ())),
@@ -229,7 +229,7 @@ def expert(bench: Bench, measured: dict[str, Any]) -> None:
     measured["expert wins"] = f"{won} of {len(traces)}"
     played = [trace for trace in traces if not trace.failed]
     if played and not won:
-        bench.found(
+        bench.note(
             "expert",
             f"its expert wins none of {len(played)} episodes",
             played[0].steps(),
@@ -295,33 +295,33 @@ def copies(bench: Bench, measured: dict[str, Any]) -> None:
 def _compare_copy(
     bench: Bench, how: str, trace: Trace, start: Trace, env: TextEnvironment, twin: TextEnvironment
 ) -> None:
-    rest = trace.actions[len(start.actions) :]
+    remaining = trace.actions[len(start.actions) :]
     fix = "give it __getstate__, or keep what an episode needs in plain attributes"
     futures = []
     for played in (twin, env):
         future = Trace(trace.seed, list(start.actions), list(start.turns))
         if played is twin:
             try:
-                played.step(rest[0]) if rest else None
+                played.step(remaining[0]) if remaining else None
             except OreoError:  # it says that it wants a reset, as copies of ALFWorld do
                 futures.append(bench.play(trace.seed, env=twin, actions=trace.actions))
                 continue
             except Exception as error:
-                bench.found(
+                bench.note(
                     "copies",
                     f"a copy ({how}) fails where its original goes on: {type(error).__name__}: {error}",
-                    (*start.steps(), how, *(f"step({shown(action)})" for action in rest[:1])),
+                    (*start.steps(), how, *(f"step({shown(action)})" for action in remaining[:1])),
                     fix,
                     "copies",
                 )
                 return
             twin = _again(bench, how, trace, start)
             played = twin
-        bench.go_on(future, played, rest)
+        bench.go_on(future, played, remaining)
         futures.append(future)
     for future, whose in zip(futures, ("a copy", "an environment that was copied"), strict=True):
         if (number := bench.difference(trace, future)) is not None:
-            bench.found(
+            bench.note(
                 "copies",
                 f"{whose} ({how}) goes on differently: {bench.differing(trace, future, number)}",
                 (*start.steps(), how, *trace.steps(number)[1 + len(start.actions) :]),
@@ -346,7 +346,7 @@ def games(bench: Bench, measured: dict[str, Any]) -> None:
     for name in {names[0], names[-1]}:
         turn = bench.reset(env, 0, {"game": name})
         if turn.game != name:
-            bench.found(
+            bench.note(
                 "games",
                 f"the game {shown(name)} was asked for, and info['game'] is {shown(turn.game)}",
                 (f"reset(seed=0, options={{'game': {name!r}}})",),
@@ -381,7 +381,7 @@ def growth(bench: Bench, measured: dict[str, Any]) -> None:
             break
     measured["resets"] = resets
     for what, count in grown.items():
-        bench.found(
+        bench.note(
             "growth",
             f"{count:,} more {what} in {counted} resets, the last of {resets}",
             (f"{resets} times: reset(seed=…), 3 steps",),
@@ -399,13 +399,15 @@ def _used() -> dict[str, int]:
 def speed(bench: Bench, measured: dict[str, Any]) -> None:
     """Steps a second, resets included, without looking at anything."""
     env, trace = bench.new(), bench.first[0]
+    env.reset(seed=trace.seed)  # what is loaded at the first use, such as a process of its own, is not counted
     begun, steps = time.perf_counter(), 0
     while time.perf_counter() - begun < 0.5:
         env.reset(seed=trace.seed)
         for action in trace.actions:
             env.step(action)
         steps += len(trace.actions)
-    measured["steps a second"] = round(steps / (time.perf_counter() - begun))
+    rate = steps / (time.perf_counter() - begun)
+    measured["steps a second"] = round(rate) if rate >= 10 else round(rate, 1)
 
 
 def gymnasium_checker(bench: Bench, measured: dict[str, Any]) -> None:
@@ -418,7 +420,7 @@ def gymnasium_checker(bench: Bench, measured: dict[str, Any]) -> None:
         try:
             check_env(env.unwrapped, skip_render_check=True)
         except Exception as error:
-            bench.found(
+            bench.note(
                 "gymnasium",
                 f"gymnasium's checker: {' '.join(str(error).split())[:300]}",
                 ("gymnasium.utils.env_checker.check_env(env.unwrapped)",),
@@ -454,7 +456,7 @@ def _differs(bench: Bench, check: str, one: Trace, other: Trace, when: str, fix:
     number = bench.difference(one, other)
     if number is None:
         return False
-    bench.found(
+    bench.note(
         check,
         f"another episode {when}: {bench.differing(one, other, number)}",
         one.steps(number),
@@ -477,5 +479,5 @@ def words_of(bench: Bench, given: Sequence[str]) -> Sequence[str]:
 
     if getattr(type(with_expert), "expert_action", TextEnv.expert_action) is TextEnv.expert_action:
         return bench.words
-    said = [action for seed in (50, 51) for action in bench.expert_trace(seed, 10).actions]
-    return tuple(dict.fromkeys([*said, *bench.words]))
+    expert_says = [action for seed in (50, 51) for action in bench.expert_trace(seed, 10).actions]
+    return tuple(dict.fromkeys([*expert_says, *bench.words]))

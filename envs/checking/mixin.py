@@ -60,8 +60,10 @@ class EnvironmentTests:
 
 def _test(name: str) -> Any:
     def test(self: EnvironmentTests) -> None:
-        found = [finding for finding in self.report().findings if finding.check == name]
-        assert not found, "\n".join("\n    ".join((one.what, *one.steps, f"to mend it: {one.fix}")) for one in found)
+        findings = [finding for finding in self.report().findings if finding.check == name]
+        assert not findings, "\n".join(
+            "\n    ".join((one.what, *one.steps, f"to mend it: {one.fix}")) for one in findings
+        )
 
     test.__doc__ = f"`oreo.envs.check` finds nothing under {name!r}."
     return test

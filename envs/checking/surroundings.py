@@ -97,7 +97,7 @@ def open_files() -> int | None:
 
 
 def memory() -> int | None:
-    """Bytes of memory that this process and its children have in use; None where the system does not tell."""
+    """Bytes of memory that this process and its descendants have in use; None where the system does not tell."""
     try:
         return sum(_resident(pid) for pid in [os.getpid(), *_children(os.getpid())])
     except OSError:
@@ -105,7 +105,7 @@ def memory() -> int | None:
 
 
 def children() -> int | None:
-    """How many processes this one has started that still run; None where the system does not tell."""
+    """How many processes this one and those have started that still run; None where the system does not tell."""
     try:
         return len(_children(os.getpid()))
     except OSError:
@@ -113,8 +113,14 @@ def children() -> int | None:
 
 
 def _children(pid: int) -> list[int]:
+    """All descendants: a library's process may have one of its own, such as Java's."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
+        own = [int(child) for child in file.read().split()]
+    descendants = list(own)
+    for child in own:
+        with suppress(OSError):  # it has ended in between
+            descendants += _children(child)
+    return descendants
 
 
 def _resident(pid: int) -> int:

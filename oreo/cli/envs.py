@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -168,11 +169,11 @@ def envs_new(
     from oreo.envs.scaffold import write
 
     written = write(name, folder)
-    place = os.path.join(written.folder, f"{written.module}.py")
+    world = shlex.quote(f"{os.path.join(written.folder, written.module)}.py:{written.class_name}")
     result = {
         "files": [str(file) for file in written.files],
-        "try it": f"oreo watch --env {place}:{written.class_name} --agent expert",
-        "check it": f"oreo envs check {place}:{written.class_name}",
+        "try it": f"oreo watch --env {world} --agent expert",
+        "check it": f"oreo envs check {world}",
     }
     if json:
         print_json(result)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from oreo.cli.options import Json, Where, existing_buffer
 from oreo.cli.output import on_interrupt, print_json, print_pairs
+from oreo.cli.playing import stdout_kept
+from oreo.cli.verify import told_difference
 from oreo.errors import UsageError
 from oreo.progress import Progress
 from oreo.text import one_line
 
+if TYPE_CHECKING:
+    from oreo.rollouts.verify import Difference
+
 _NAMED = 5
 """Of each list, in the report that people read; --json has all."""
+_PLAYED = 3
+"""Episodes that are played again after an import, to see whether recordings of this kind are word for word."""
 
 
 def import_command(
@@ -58,6 +66,15 @@ def import_command(
             "--won/--lost", help="How episodes ended whose file does not say it, where playing them does not either."
         ),
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The model that acted: a folder, tiny, … Tokens that a file has of its turns (verifiers, ATIF) are "
+            "then stored as the turns' own, where they are of its tokenizer; else they stay in extra.",
+            show_default=False,
+        ),
+    ] = None,
     skip: Annotated[bool, typer.Option("--skip", help="Leave out what cannot be read, and name it.")] = False,
     json: Json = False,
 ) -> None:
@@ -77,7 +94,7 @@ def import_command(
     for file in files:
         if not file.exists():
             raise UsageError(f"{file}: there is no such file")
-    reading = Reading(pattern=_compiled(pattern), thoughts=thoughts)
+    reading = Reading(pattern=_compiled(pattern), thoughts=thoughts, **_tokens(tokenizer))
     match = matcher(env or "", data)
     with (
         Progress("importing") as progress,
@@ -94,7 +111,31 @@ def import_command(
             seen=lambda what, done: progress.to(done, note=what),
         )
     result = {"buffer": str(into), **asdict(report)}
-    print_json(result) if json else _print_report(result)
+    difference = _difference(into, report.stored) if report.matched else None
+    if json:
+        return print_json({**result, "first_difference": None if difference is None else vars(difference)})
+    _print_report(result)
+    if difference is not None:
+        print(
+            f"What was recorded is not word for word what the game says: {told_difference(difference)}. An agent that "
+            f"is trained on it reads other texts when it plays; to store the game's: oreo buffer verify {into} "
+            f"--repair {into}-played"
+        )
+
+
+def _difference(into: Path, stored: int) -> Difference | None:
+    """What differs first, in some of the episodes that were stored last, when they are played again."""
+    from oreo.data.buffer import TrajectoryBuffer
+    from oreo.rollouts.verify import Verifier
+
+    buffer = TrajectoryBuffer(into, create=False)
+    with stdout_kept(), Verifier() as verifier:
+        for number in range(len(buffer) - min(stored, _PLAYED), len(buffer)):
+            episode = buffer[number]
+            difference = verifier.verify(episode)[0].difference if episode.game else None
+            if difference is not None and difference.what == "observation":
+                return difference
+    return None
 
 
 def _print_report(result: dict[str, Any]) -> None:
@@ -113,6 +154,17 @@ def _print_report(result: dict[str, Any]) -> None:
 
 def _facts(item: dict[str, Any]) -> list[Any]:
     return [value for name, value in item.items() if name not in ("file", "line") and value]
+
+
+def _tokens(model: str | None) -> dict[str, Any]:
+    if model is None:
+        return {}
+    from oreo.agents.completer import load_tokenizer
+    from oreo.encoding.sampled_tokens import sampled_tokens
+    from oreo.encoding.token_digest import token_digest
+
+    tokenizer = load_tokenizer(model, trust_remote_code=False)
+    return {"sampled": partial(sampled_tokens, tokenizer), "tokenizer": token_digest(tokenizer)}
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:

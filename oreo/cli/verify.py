@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json as json_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oreo.cli.options import Json, Where, existing_buffer, key_values
+from oreo.cli.options import Json, Where, Workers, existing_buffer, key_values
 from oreo.cli.output import on_interrupt, print_json, print_pairs
 from oreo.cli.playing import stdout_kept
 from oreo.errors import UsageError
 from oreo.progress import Progress
 from oreo.text import one_line
+
+if TYPE_CHECKING:
+    from oreo.rollouts.verify import Difference
 
 _SHOWN = 20
 """Episodes that do not reproduce, in the report for people."""
@@ -41,6 +44,7 @@ def verify(
         list[str] | None,
         typer.Option("--env-arg", metavar="KEY=VALUE", help="In place of what is stored (repeatable)."),
     ] = None,
+    workers: Workers = 1,
     json: Json = False,
 ) -> None:
     """Play stored actions again, and say which episodes come out as they are stored.
@@ -56,7 +60,7 @@ def verify(
     """
     from oreo.data.buffer import TrajectoryBuffer
     from oreo.rollouts import verdicts as ledgers
-    from oreo.rollouts.verify import Verifier
+    from oreo.rollouts.verify_workers import verifiers
 
     if repair is not None and report is not None:
         raise UsageError("give one of --repair and --report: episodes of --repair have their verdict in extra.verified")
@@ -67,7 +71,8 @@ def verify(
         progress = stack.enter_context(Progress("playing again", len(source)))
         stack.enter_context(on_interrupt(lambda: _stopped(progress, repair or report)))
         stack.enter_context(stdout_kept())
-        verifier = stack.enter_context(Verifier(env, key_values(env_arg, "--env-arg")))
+        verifier = verifiers(env, key_values(env_arg, "--env-arg"), workers)
+        stack.enter_context(verifier)
         ledger = ledgers.Ledger()
         if repair is not None:
             ledger = stack.enter_context(ledgers.repaired(repair, source, resume=resume))
@@ -93,9 +98,15 @@ def verify(
 def _told(verdict: dict[str, Any]) -> str:
     if verdict["error"]:
         return f": {verdict['error']}"
-    first = verdict["difference"]
-    stored, played = (_short(first[side]) for side in ("stored", "played"))
-    return f", step {first['step']}: {first['what']} is stored as {stored} and was {played}"
+    from oreo.rollouts.verify import Difference
+
+    return f", {told_difference(Difference(**verdict['difference']))}"
+
+
+def told_difference(first: Difference) -> str:
+    """Where it is, and both sides, shortened."""
+    stored, played = (_short(side) for side in (first.stored, first.played))
+    return f"step {first.step}: {first.what} is stored as {stored} and was {played}"
 
 
 def _short(value: Any) -> str:

@@ -23,6 +23,8 @@ from typing import IO, Any
 from oreo.errors import DataError
 
 MARK = b"\xffOREO CHECKSUM\xff\xff"
+_STRANGE = 8
+"""Of its bytes, at most so many may differ where a mark is damaged: of a file without one nearly all do."""
 _NUMBER = struct.Struct("<I")
 _END = 8
 """Bytes behind the footer: its length, and "PAR1"."""
@@ -60,22 +62,17 @@ def _chunks(metadata: Any, columns: Iterable[int], groups: Iterable[int] | None 
 def read_checksums(file: IO[bytes]) -> list[int] | None:
     """The CRC-32 of each column chunk of an open file, its footer being whole; None: it has no checksums.
 
+    With a damaged mark, the checksums are what they are: see `mark_is_damaged`.
+
     Raises:
         DataError: the footer is not as it was written.
     """
-    size = file.seek(0, 2)
-    file.seek(max(0, size - _END))
-    end = file.read(_END)
-    if len(end) < _END:
-        return None
-    mark_end = size - _END - int(_NUMBER.unpack(end[:4])[0])
+    mark_end = _mark_end(file)
     fixed = len(MARK) + 2 * _NUMBER.size
-    if mark_end < fixed:
+    if mark_end is None or mark_end < fixed or _differing(file, mark_end) > _STRANGE:
         return None
     file.seek(mark_end - fixed)
     count, checksum = struct.unpack("<II", file.read(8))
-    if file.read(len(MARK)) != MARK:
-        return None
     start = mark_end - fixed - count * _NUMBER.size
     if start < 0:
         raise DataError("its checksums are damaged")
@@ -85,6 +82,26 @@ def read_checksums(file: IO[bytes]) -> list[int] | None:
     if zlib.crc32(file.read(), zlib.crc32(block)) != checksum:
         raise DataError("its footer is not as it was written")
     return list(struct.unpack(f"<{count}I", block[:-4]))
+
+
+def mark_is_damaged(file: IO[bytes]) -> bool:
+    """Whether the mark of an open file's checksums is not as it was written; all else may be."""
+    mark_end = _mark_end(file)
+    return mark_end is not None and mark_end >= len(MARK) and 0 < _differing(file, mark_end) <= _STRANGE
+
+
+def _mark_end(file: IO[bytes]) -> int | None:
+    """Where the footer begins, and a mark would end, as far as the end of the file says."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END))
+    end = file.read(_END)
+    return None if len(end) < _END else size - _END - int(_NUMBER.unpack(end[:4])[0])
+
+
+def _differing(file: IO[bytes], mark_end: int) -> int:
+    """Bytes in which what stands in the place of the mark is none."""
+    file.seek(mark_end - len(MARK))
+    return sum(one != other for one, other in zip(file.read(len(MARK)), MARK, strict=True))
 
 
 def check_group(file: IO[bytes], metadata: Any, checksums: list[int], group: int, columns: Iterable[int]) -> None:

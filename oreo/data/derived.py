@@ -1,19 +1,13 @@
 """Buffers made from other buffers: written whole or not at all, and each episode says where it came from.
 
-    with new_buffer(Path("runs/won")) as target:
-        copy(buffer.where("won"), target)
-
-A new buffer is written under a hidden name beside its own, and renamed at the end. So what is killed leaves nothing
-under the name, and the same command does it again; what it left is then removed.
+with new_buffer(Path("runs/won")) as target:
+    copy(buffer.where("won"), target)
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
-import os
-import secrets
-import shutil
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
@@ -21,18 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from oreo.data import journal
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.filter_words import CAME_FROM, GAME
+from oreo.data.making import making
 from oreo.data.selection import Episode, game_of_columns
 from oreo.data.shards import DamagedWarning
 from oreo.data.views import BufferView
 from oreo.errors import DataError, UsageError
-from oreo.files import writing
 from oreo.trajectory import Trajectory
-
-_LOCK = ".lock"
-"""Held while a new buffer is written."""
 
 
 @contextlib.contextmanager
@@ -43,48 +33,8 @@ def new_buffer(path: Path) -> Iterator[TrajectoryBuffer]:
         UsageError: something of this name is there already.
         DataError: it cannot be written, or what the block reads is damaged.
     """
-    path = path.expanduser()
-    _refuse_existing(path)
-    hidden = path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
-    with writing(path.parent):
-        hidden.mkdir(parents=True)
-        lock = _locked(hidden / _LOCK)
-    _remove_abandoned(path, but=hidden)
-    try:
-        with _only_whole(), TrajectoryBuffer(hidden) as buffer:
-            yield buffer
-        _refuse_existing(path)  # somebody else may have been faster
-        with writing(path):
-            hidden.rename(path)
-            (path / _LOCK).unlink(missing_ok=True)
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
-    finally:
-        os.close(lock)
-
-
-def _refuse_existing(path: Path) -> None:
-    if os.path.lexists(path):
-        raise UsageError(f"{path} is there already; give a new name")
-
-
-def _locked(path: Path) -> int:
-    """A file that appears under its name when it is locked, and stays so until it is closed."""
-    file = os.open(path.with_name(f"{path.name}.new"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
-    if journal.fcntl is not None:
-        journal.fcntl.flock(file, journal.fcntl.LOCK_EX)
-    os.rename(path.with_name(f"{path.name}.new"), path)
-    return file
-
-
-def _remove_abandoned(path: Path, but: Path) -> None:
-    """Remove what killed processes left of a buffer of this name."""
-    for folder in path.parent.iterdir():
-        if folder.name.startswith(f".{path.name}.new-") and folder != but:
-            if (taken := journal.take(folder / _LOCK)) is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(taken)
+    with making(path.expanduser()) as new, _only_whole(), TrajectoryBuffer(new) as buffer:
+        yield buffer
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from oreo.data.checksums import check_group, read_checksums, with_checksums
+from oreo.data.checksums import check_group, mark_is_damaged, read_checksums, with_checksums
 from oreo.data.records import FORMAT, Damaged, NewerVersion, check_version
 from oreo.errors import DataError
 from oreo.trajectory import Trajectory
@@ -107,7 +107,10 @@ class ShardFile:
         """Why not all of it can be read, for each row group or for the whole file; all of it is read for this."""
         try:
             with _opened(self.path) as shard:
-                return [error for error in map(shard.damage, range(len(shard.groups))) if error]
+                errors = [error for error in map(shard.damage, range(len(shard.groups))) if error]
+                if mark_is_damaged(shard.file):
+                    errors.append(Damaged(f"{self.path}: the mark of its checksums is not as it was written"))
+                return errors
         except Damaged as error:
             return [error]
 

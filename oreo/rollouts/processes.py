@@ -28,7 +28,7 @@ class Process:
         context = multiprocessing.get_context("spawn")  # a fork would copy locks and GPU contexts
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_main, args=(theirs, job), daemon=True)
-        with _few_threads(workers), _interrupts_held_back():
+        with few_threads(workers), interrupts_held_back():
             self.process.start()
         theirs.close()  # else the pipe would not end with the process
 
@@ -56,7 +56,7 @@ def _wait(links: Sequence[Process]) -> list[Process]:
 
 
 @contextmanager
-def _few_threads(workers: int) -> Iterator[None]:
+def few_threads(workers: int) -> Iterator[None]:
     """Let processes started in the block share the cores.
 
     With a thread per core in each, they would wait for one another.
@@ -72,7 +72,7 @@ def _few_threads(workers: int) -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
+def interrupts_held_back() -> Iterator[None]:
     """Let a process that is started in the block never see Ctrl-C, from its first instruction on.
 
     It reaches all processes of a terminal, and the first one decides; one that is still importing would print a

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from oreo.trajectory import Trajectory
 if TYPE_CHECKING:
     from oreo.data.views import BufferView
     from oreo.rollouts.verify import Verifier
+    from oreo.rollouts.verify_workers import Verifiers
 
 VERIFIED = "verified"
 """In `Trajectory.extra`: the verdict."""
@@ -40,7 +41,7 @@ class Ledger:
 
 def verify_all(
     source: BufferView,
-    verifier: Verifier,
+    verifier: Verifier | Verifiers,
     ledger: Ledger,
     on_verdict: Callable[[Verdicts], object] = lambda verdicts: None,
 ) -> Verdicts:
@@ -53,11 +54,17 @@ def verify_all(
     numbers = [number for number, _ in source.numbered("won")]
     verdicts = {number: ledger.done[number] for number in numbers if number in ledger.done}
     on_verdict(verdicts)
-    for number, episode in zip(numbers, source, strict=True):
-        if number in verdicts:
-            continue
-        verdict, played = verifier.verify(episode)
-        told = {"game": episode.game, **verdict.to_json()}
+    under_way: deque[tuple[int, str]] = deque()
+
+    def missing() -> Iterator[Trajectory]:
+        for number, episode in zip(numbers, source, strict=True):
+            if number not in ledger.done:
+                under_way.append((number, episode.game))
+                yield episode
+
+    for verdict, played in verifier.verify_each(missing()):
+        number, game = under_way.popleft()
+        told = {"game": game, **verdict.to_json()}
         if played is not None:
             moved = came_from(played, source.path, number)
             played = replace(moved, extra={**moved.extra, VERIFIED: told})

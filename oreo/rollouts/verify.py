@@ -14,7 +14,7 @@ An environment is made by the id that is stored only where that is one of this p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -131,6 +131,10 @@ class Verifier:
                 beyond = difference
                 break
         return Verdict(episode.won, played.won, first, beyond), played
+
+    def verify_each(self, episodes: Iterable[Trajectory]) -> Iterator[tuple[Verdict, Trajectory | None]]:
+        """`verify` of each, in order; oreo.rollouts.verify_workers has the same in several processes."""
+        return map(self.verify, episodes)
 
     def _environment(self, spec: str, episode: Trajectory) -> gym.Env[str, str]:
         from oreo.envs import make

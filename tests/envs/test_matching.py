@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oreo.envs.matching import check_env, matcher
-from oreo.errors import UsageError
+from oreo.errors import DataError, UsageError
 from oreo.trajectory import Step, Trajectory
 
 EPISODE = Trajectory("", (Step("You see a box.", "open box"),), "", True, False, True, game="box 3")
@@ -44,3 +44,14 @@ class Boxes(oreo.envs.TextEnv):
     )
     result = matcher(f"{file}:Boxes")(EPISODE, True)
     assert result.found and result.trajectory.game == "BOX 3" and result.trajectory.env_id == f"{file}:Boxes"
+
+
+def test_data_of_one_environment_names_it_where_none_is_said(tmp_path: Path) -> None:
+    problems = tmp_path / "test.jsonl"
+    problems.write_text('{"question": "What is two plus two, Ann?", "answer": "It is 4.\\n#### 4"}\n')
+    with pytest.raises(UsageError, match=r"--data gsm8k:.* holds games of --env math; say that, too"):
+        matcher(data=f"gsm8k:{problems}")
+    solution = Trajectory("", (Step("What is two plus two, Ann?", "#### 4"),), "", True, False, True)
+    assert matcher("math", f"gsm8k:{problems}")(solution, True).found
+    with pytest.raises(DataError, match="nowhere"):
+        matcher(data=tmp_path / "nowhere")

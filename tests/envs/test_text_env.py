@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +271,21 @@ def test_an_expert_that_gives_no_text_or_fails_is_told_with_its_line(advice: Any
 def test_an_environment_without_an_expert_says_so() -> None:
     with pytest.raises(UsageError, match="Echo has no expert"):
         ask_expert(Echo())
+
+
+class Interrupts(Echo):
+    def act(self, text: str) -> tuple[str, float, bool]:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_is_the_users_but_where_ctrl_c_is_ignored_the_authors_mistake() -> None:
+    env = Interrupts()
+    env.reset(seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        env.step("x")
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the processes of --workers
+    try:
+        with pytest.raises(EngineError, match="Interrupts.act failed"):
+            env.step("x")
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import oreo.envs
-from oreo.envs.textworld import TextWorldEnv, without_prompt
+from oreo.envs.textworld import TextWorldEnv
 from oreo.errors import EngineError, UsageError
 
 
@@ -78,8 +78,3 @@ def test_a_file_that_is_no_game_is_the_librarys_error_in_one_line(tmp_path: Path
 def test_tw_makes_own_complaint_is_told() -> None:
     with pytest.raises(UsageError, match="argument --rewards: invalid choice: 'some'"):
         TextWorldEnv("tw-simple", rewards="some", goal="detailed").reset(seed=0)
-
-
-def test_the_waiting_line_is_no_part_of_what_a_game_says() -> None:
-    assert without_prompt("\nTaken.\n\n>      -= Kitchen =-0/2") == "Taken."
-    assert without_prompt("You read: > 5 apples") == "You read: > 5 apples"

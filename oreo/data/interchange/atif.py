@@ -20,24 +20,19 @@ from oreo.data.interchange.conversations import (
     put_together,
     take_apart,
     text_of,
-    with_outcome,
 )
-from oreo.data.interchange.sharegpt import WHOLE
+from oreo.data.interchange.endings import INFO, ended, told_of
 from oreo.data.interchange.spec import (
-    Episode,
     Format,
     Misfit,
     Reading,
     Result,
-    SetAside,
     besides,
     checked,
     field,
     has,
-    joined,
     number,
 )
-from oreo.data.interchange.verifiers_results import INFO, told_of, with_told
 from oreo.trajectory import Trajectory
 
 VERSION = "ATIF-v1.6"
@@ -53,27 +48,17 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
     messages: list[Message] = []
     for at, step in enumerate(field(row, "steps", list)):
         messages += _messages(step, f"steps[{at}]")
-    conversation = take_apart(messages, reading)
-    if not conversation.steps:
-        return [SetAside("it has no turn of an agent")]
     extra = checked(row.get("extra") or {}, "extra", dict)
-    told = extra.get(INFO)
-    outcome_known = isinstance(told, dict) or extra.get("reward") is not None
-    reward = number(extra.get("reward") or 0.0, "extra.reward")
-    won = reward >= WHOLE
     agent = checked(row.get("agent") or {}, "agent", dict)
     other_fields = {name: value for name, value in extra.items() if name not in (INFO, "reward")}
-    trajectory = Trajectory(
-        reading.env,
-        with_outcome(conversation.steps, reward),
-        conversation.final_observation,
-        won,
-        not won,
-        won,
+    return ended(
+        take_apart(messages, reading),
+        reading,
+        None if extra.get("reward") is None else number(extra["reward"], "extra.reward"),
+        besides({**row, "extra": other_fields or None}, "steps"),
+        told=extra.get(INFO),
         agent=str(agent.get("name") or ""),
-        extra=joined(besides({**row, "extra": other_fields or None}, "steps"), conversation.extra),
     )
-    return [Episode(with_told(trajectory, told), outcome_known)]
 
 
 def _messages(step: Any, where: str) -> list[Message]:
@@ -94,7 +79,9 @@ def _messages(step: Any, where: str) -> list[Message]:
         extra |= {"message": text, "tool_calls": calls}
         text = with_action(text, actions)
     copied = step.get("is_copied_context") is True
-    messages = [Message(source, text, not copied, extra)]
+    metrics = step.get("metrics")
+    tokens = metrics.get("completion_token_ids") if isinstance(metrics, dict) and source == AGENT else None
+    messages = [Message(source, text, not copied, extra, tokens)]
     observation = checked(step.get("observation") or {}, f"{where}.observation", dict)
     for at, result in enumerate(checked(observation.get("results") or [], f"{where}.observation.results", list)):
         place = f"{where}.observation.results[{at}]"

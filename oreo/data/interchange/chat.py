@@ -37,6 +37,7 @@ def _read(item: Any, where: str) -> Message:
     extra = {name: plain(value) for name, value in item.items() if name not in _OWN and value not in (None, [], {})}
     if role != _ROLES[who]:
         extra["role"] = role
+    text = _refused(item, text, extra)
     calls = item.get("tool_calls")
     if not calls and item.get("function_call") is not None:  # OpenAI's own before there were tools; one a message
         extra["content"] = plain(item.get("content"))
@@ -47,6 +48,17 @@ def _read(item: Any, where: str) -> Message:
         extra |= {"content": plain(item.get("content")), "tool_calls": plain(calls)}
         text = with_action(text, actions)
     return Message(who, text, weight is None or weight != 0, extra)
+
+
+def _refused(item: dict[str, Any], text: str, extra: dict[str, Any]) -> str:
+    """What a message says; of one in which OpenAI's model refuses, that. `extra` then keeps the content as it was."""
+    content, refusal = item.get("content"), item.get("refusal")
+    parts = content if isinstance(content, list) else []
+    if any(isinstance(part, dict) and part.get("type") == "refusal" for part in parts):
+        extra["content"] = plain(content)
+    elif not text and isinstance(refusal, str):
+        extra["content"], text = plain(content), refusal
+    return text
 
 
 def with_action(text: str, actions: list[dict[str, Any]]) -> str:
@@ -74,8 +86,8 @@ def write_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
     for message in messages:
         extra = dict(message.extra)
         item: dict[str, Any] = {"role": extra.pop("role", _ROLES[message.speaker]), "content": message.text}
-        if "tool_calls" in extra or "function_call" in extra:
-            item["content"] = extra.pop("content", None)
+        if "content" in extra:
+            item["content"] = extra.pop("content")
         item |= extra
         if not message.imitate:
             item["weight"] = 0

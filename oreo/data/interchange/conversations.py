@@ -9,7 +9,7 @@ or `extra["observations"]`, by the number of its step.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +34,8 @@ class Message:
     imitate: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
     """What else is known of it."""
+    token_ids: Any = None
+    """What a file says are the tokens that were sampled for it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def speaker(role: Any, where: str) -> str:
 
 
 def text_of(content: Any, where: str) -> str:
-    """The text of a message's content: a text, null, or a list of parts that are texts.
+    """The text of a message's content: a text, null, or a list of parts that are texts, or refusals (OpenAI).
 
     Raises:
         Misfit: it holds something else, such as an image.
@@ -71,10 +73,11 @@ def text_of(content: Any, where: str) -> str:
         raise Misfit(f"{where} is {type(content).__name__}, expected a text, null or a list of parts")
     texts = []
     for at, part in enumerate(content):
-        if not isinstance(part, dict) or not isinstance(part.get("text"), str):
+        text = part.get("refusal" if part.get("type") == "refusal" else "text") if isinstance(part, dict) else None
+        if not isinstance(text, str):
             kind = part.get("type") if isinstance(part, dict) else type(part).__name__
             raise Misfit(f"{where}[{at}] is of the type {kind!r:.30}, and only texts have a place in a turn")
-        texts.append(part["text"])
+        texts.append(text)
     return "\n".join(texts)
 
 
@@ -100,7 +103,10 @@ def take_apart(messages: Sequence[Message], reading: Reading, instructed: int | 
                 observations.setdefault(place, []).append(message.extra)
             continue
         action, turn = reading.action_and_turn(message.text)
-        steps.append(Step("\n".join(heard), action, turn=turn, imitate=message.imitate))
+        step = Step("\n".join(heard), action, turn=turn, imitate=message.imitate)
+        if reading.sampled is not None and isinstance(message.token_ids, list):
+            step = replace(step, token_ids=reading.sampled(message.token_ids, step.text))
+        steps.append(step)
         if message.extra:
             turns[place] = message.extra
         heard = []
@@ -164,9 +170,3 @@ def _records(value: Any) -> list[dict[str, Any]]:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def with_outcome(steps: Iterable[Step], reward: float) -> tuple[Step, ...]:
-    """The steps with a reward paid for the last one."""
-    steps = tuple(steps)
-    return (*steps[:-1], replace(steps[-1], reward=reward)) if steps else steps

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from oreo.data.interchange.conversations import AGENT, Message, instructions, take_apart, with_outcome
-from oreo.data.interchange.sharegpt import WHOLE, messages_of, rows_of, without_prefix
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, joined, number
+from oreo.data.interchange.conversations import AGENT, Conversation, Message, instructions, take_apart
+from oreo.data.interchange.endings import WHOLE, ended
+from oreo.data.interchange.sharegpt import messages_of, rows_of, without_prefix
+from oreo.data.interchange.spec import Format, Reading, Result, SetAside, besides, field, has, number
 from oreo.trajectory import Trajectory
 
 _TRIAL = "trial_"
@@ -37,26 +38,19 @@ def _read_rollout(row: Any, reading: Reading) -> Iterable[Result]:
     messages = messages_of(row)
     count = _examples(messages)
     messages, prefix = without_prefix(messages, count)
-    conversation = take_apart(messages, reading, count)
-    if not conversation.steps:
-        return [SetAside("it has no turn of an agent")]
-    won = reward >= WHOLE
-    grade = "" if won else _ending(meta)
+    grade = "" if reward >= WHOLE else _ending(meta)
     facts = besides(meta, "reward", "error" if game else "")
-    trajectory = Trajectory(
-        reading.env,
-        with_outcome(conversation.steps, reward),
-        conversation.final_observation,
-        terminated=won or grade == LOST,
-        truncated=not (won or grade == LOST),
-        won=won,
+    return ended(
+        _with_refusals(take_apart(messages, reading, count)),
+        reading,
+        reward,
+        besides(row, "conversations", "meta"),
+        prefix,
+        {"meta": facts} if facts else {},
+        over=grade in ("", LOST),
         game=game,
         grade=grade,
-        extra=joined(
-            besides(row, "conversations", "meta"), conversation.extra, prefix, {"meta": facts} if facts else {}
-        ),
     )
-    return [Episode(_with_refusals(trajectory))]
 
 
 def _ending(meta: dict[str, Any]) -> str:
@@ -75,13 +69,13 @@ def _examples(messages: list[Message]) -> int:
     return tasks[-1] if tasks else instructions(messages)
 
 
-def _with_refusals(trajectory: Trajectory) -> Trajectory:
-    answers = [step.observation for step in trajectory.steps[1:]] + [trajectory.final_observation]
+def _with_refusals(conversation: Conversation) -> Conversation:
+    seen = [*(step.observation for step in conversation.steps), conversation.final_observation]
     steps = [
         replace(step, action_valid=False) if answer.startswith(_REFUSED) else step
-        for step, answer in zip(trajectory.steps, answers, strict=True)
+        for step, answer in zip(conversation.steps, seen[1:], strict=True)
     ]
-    return replace(trajectory, steps=tuple(steps))
+    return replace(conversation, steps=tuple(steps))
 
 
 def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:

@@ -6,12 +6,8 @@ field; formats that are written only say what they hold.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import secrets
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
@@ -20,8 +16,8 @@ from typing import IO, Any
 
 from oreo.data.interchange.registry import find
 from oreo.data.interchange.spec import Episode, Format, Reading
+from oreo.data.making import making
 from oreo.errors import DataError, OreoError, UsageError
-from oreo.files import HALF
 from oreo.trajectory import Step, Trajectory
 
 
@@ -57,8 +53,6 @@ def export(
     kind = find(format)
     if kind.write is None and kind.save is None:
         raise UsageError(f"the format {kind.name} is read only; `oreo buffer formats` says which are written")
-    if os.path.lexists(file):
-        raise UsageError(f"{file} is there already; give the export a new name")
     report = Report()
     lost: Counter[str] = Counter()
 
@@ -73,33 +67,20 @@ def export(
             if seen is not None:
                 seen(report.episodes)
 
-    temporary = file.with_name(f"{HALF}{secrets.token_hex(4)}-{file.name}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if kind.save is not None:
-            kind.save(counted(), temporary)
-            report.rows = report.episodes
-        elif kind.write is not None and kind.container == "files":
-            report.rows = _write_files(kind.write(counted()), temporary)
-        elif kind.write is not None:
-            with temporary.open("w", encoding="utf-8") as opened:
-                report.rows = _write_rows(kind, kind.write(counted()), opened)
-        temporary.rename(file)
-    except BaseException as error:
-        _remove(temporary)
-        if isinstance(error, OSError):
-            raise DataError(f"cannot write {file} ({error.strerror or error}); there is none now") from error
-        raise
+        with making(file) as new:
+            if kind.save is not None:
+                kind.save(counted(), new)
+                report.rows = report.episodes
+            elif kind.write is not None and kind.container == "files":
+                report.rows = _write_files(kind.write(counted()), new)
+            elif kind.write is not None:
+                with new.open("w", encoding="utf-8") as opened:
+                    report.rows = _write_rows(kind, kind.write(counted()), opened)
+    except OSError as error:
+        raise DataError(f"cannot write {file} ({error.strerror or error}); there is none now") from error
     report.lost = dict(sorted(lost.items()))
     return report
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        with contextlib.suppress(OSError):  # it may not be there, nor its folder
-            path.unlink()
 
 
 def _write_files(rows: Iterable[Any], folder: Path) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oreo.data.buffer import TrajectoryBuffer
+from oreo.data.interchange.endings import with_outcome
 from oreo.data.interchange.registry import detect, find
 from oreo.data.interchange.sources import Row, rows
 from oreo.data.interchange.spec import Episode, Format, Reading, SetAside, plain
@@ -47,6 +48,8 @@ class Report:
     stored: int = 0
     there_already: int = 0
     steps: int = 0
+    steps_with_tokens: int = 0
+    """Those whose tokens are stored as they were sampled."""
     won: int = 0
     matched: int = 0
     """Episodes that have found their game."""
@@ -230,9 +233,7 @@ def _checked(place: _Place, result: Episode, match: Match | None, won: bool | No
 
 
 def _with_outcome(trajectory: Trajectory, won: bool) -> Trajectory:
-    steps = trajectory.steps
-    if steps:
-        steps = (*steps[:-1], replace(steps[-1], reward=float(won)))
+    steps = with_outcome(trajectory.steps, float(won))
     return replace(trajectory, steps=steps, won=won, terminated=won, truncated=not won)
 
 
@@ -247,6 +248,7 @@ def _planned(place: _Place, matched: Matched, kwargs: dict[str, dict[str, object
 def _count(report: Report, place: _Place, result: Episode, plan: Matched) -> None:
     report.episodes += 1
     report.steps += len(result.trajectory)
+    report.steps_with_tokens += sum(step.token_ids is not None for step in result.trajectory.steps)
     report.won += plan.trajectory.won
     report.matched += plan.found is True
     where = {"file": str(place.path), "line": place.line}

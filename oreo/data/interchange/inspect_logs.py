@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from oreo.data.interchange.chat import read_messages
-from oreo.data.interchange.conversations import take_apart, with_outcome
-from oreo.data.interchange.sharegpt import WHOLE
+from oreo.data.interchange.conversations import take_apart
+from oreo.data.interchange.endings import ended
 from oreo.data.interchange.sources import Row
 from oreo.data.interchange.spec import (
-    Episode,
     Format,
     Misfit,
     Reading,
@@ -27,11 +26,9 @@ from oreo.data.interchange.spec import (
     checked,
     field,
     has,
-    joined,
     number,
 )
 from oreo.errors import DataError, MissingExtra
-from oreo.trajectory import Trajectory
 
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _NOT_READ = {"events", "attachments", "store", "events_data", "timelines"}
@@ -72,23 +69,15 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         message = row["error"].get("message") if isinstance(row["error"], dict) else row["error"]
         return [SetAside(f"the sample ended by an error ({(str(message).splitlines() or ['no text'])[0]:.60})")]
     items = [_plain_message(item, at) for at, item in enumerate(field(row, "messages", list))]
-    conversation = take_apart(read_messages(items, "messages"), reading)
-    if not conversation.steps:
-        return [SetAside("it has no turn of an agent")]
     scores = checked(row.get("scores") or {}, "scores", dict)
     name = next(iter(scores), "")
-    reward = _reward(scores[name], f"scores.{name}") if name else 0.0
-    won, cut = reward >= WHOLE, bool(row.get("limit"))
-    trajectory = Trajectory(
-        reading.env,
-        with_outcome(conversation.steps, reward),
-        conversation.final_observation,
-        terminated=not cut,
-        truncated=cut,
-        won=won,
-        extra=joined(besides(row, "messages", *_NOT_READ), conversation.extra),
+    return ended(
+        take_apart(read_messages(items, "messages"), reading),
+        reading,
+        _reward(scores[name], f"scores.{name}") if name else None,
+        besides(row, "messages", *_NOT_READ),
+        over=not row.get("limit"),
     )
-    return [Episode(trajectory, bool(name))]
 
 
 def _plain_message(item: Any, at: int) -> dict[str, Any]:

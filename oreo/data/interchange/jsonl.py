@@ -10,8 +10,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
-from oreo.data.interchange.conversations import with_outcome
-from oreo.data.interchange.spec import Episode, Format, Misfit, Reading, Result, besides, checked, field, has, joined
+from oreo.data.interchange.endings import with_outcome
+from oreo.data.interchange.spec import (
+    Episode,
+    Format,
+    Misfit,
+    Reading,
+    Result,
+    besides,
+    checked,
+    field,
+    has,
+    joined,
+    parsed,
+)
 from oreo.data.records import RENAMED, checked_record, from_record, to_record
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -50,12 +62,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
 
 def _object(value: Any, name: str) -> dict[str, Any]:
     """A dict; also one that is written as a JSON text, as buffers have it."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise Misfit(f"{name} is a text that is no JSON") from None
-    return dict(checked(value, name, dict))
+    return dict(checked(parsed(value, name), name, dict))
 
 
 def _candidates(step: dict[str, Any], where: str) -> list[Any]:

@@ -9,19 +9,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from oreo.data.interchange.chat import read_messages, write_messages
-from oreo.data.interchange.conversations import AGENT, Message, put_together, take_apart, with_outcome
-from oreo.data.interchange.sharegpt import WHOLE
+from oreo.data.interchange.conversations import AGENT, Message, put_together, take_apart
+from oreo.data.interchange.endings import ended
 from oreo.data.interchange.spec import (
-    Episode,
     Format,
     Reading,
     Result,
-    SetAside,
     besides,
     checked,
     field,
     has,
-    joined,
     number,
 )
 from oreo.trajectory import Trajectory
@@ -34,23 +31,14 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         messages = read_messages(row["messages"], "messages")
     else:
         messages = read_messages(field(row, "prompt", object), "prompt") + completion(field(row, "completion", object))
-    conversation = take_apart(messages, reading)
-    if not conversation.steps:
-        return [SetAside("it has no turn of an agent")]
     name = next((name for name in ("reward", "label") if row.get(name) is not None), "")
-    reward = number(row[name], name) if name else 0.0
-    won = reward >= WHOLE
-    trajectory = Trajectory(
-        reading.env,
-        with_outcome(conversation.steps, reward),
-        conversation.final_observation,
-        won,
-        not won,
-        won,
+    return ended(
+        take_apart(messages, reading),
+        reading,
+        number(row[name], name) if name else None,
+        besides(row, "messages", "prompt", "completion", name, *_GAMES),
         game=next((checked(row[key], key, str) for key in _GAMES if row.get(key) is not None), ""),
-        extra=joined(besides(row, "messages", "prompt", "completion", name, *_GAMES), conversation.extra),
     )
-    return [Episode(trajectory, bool(name))]
 
 
 def completion(value: Any) -> list[Message]:

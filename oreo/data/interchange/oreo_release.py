@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, put_together, take_apart, with_outcome
-from oreo.data.interchange.sharegpt import WHOLE, messages_of
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, joined, number
+from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, Conversation, put_together, take_apart
+from oreo.data.interchange.endings import ended
+from oreo.data.interchange.sharegpt import messages_of
+from oreo.data.interchange.spec import Format, Reading, Result, SetAside, besides, field, has, number
 from oreo.trajectory import Step, Trajectory
 
 _MATH = "oreo/Math-v0"
@@ -27,18 +29,14 @@ def _read_math(row: Any, reading: Reading) -> Iterable[Result]:
         return [SetAside("it has no response")]
     last = len(lines) - 1
     steps = [Step("" if at else prompt, line, continues_message=at < last) for at, line in enumerate(lines)]
-    won = reward >= WHOLE
-    trajectory = Trajectory(
-        reading.env or _MATH,
-        with_outcome(steps, reward),
-        "",
-        terminated=True,
-        truncated=False,
-        won=won,
+    return ended(
+        Conversation(tuple(steps), "", {}),
+        reading if reading.env else replace(reading, env=_MATH),
+        reward,
+        besides(row, "prompt", "response", "reward"),
+        over=True,
         task=prompt,
-        extra=besides(row, "prompt", "response", "reward"),
     )
-    return [Episode(trajectory)]
 
 
 def _write_math(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
@@ -65,20 +63,7 @@ MATH = Format(
 
 def _read_alfworld(row: Any, reading: Reading) -> Iterable[Result]:
     reward = number(field(row, "reward", object), "reward")
-    conversation = take_apart(messages_of(row), reading)
-    if not conversation.steps:
-        return [SetAside("it has no turn of an agent")]
-    won = reward >= WHOLE
-    trajectory = Trajectory(
-        reading.env,
-        with_outcome(conversation.steps, reward),
-        conversation.final_observation,
-        won,
-        not won,
-        won,
-        extra=joined(besides(row, "conversations", "reward"), conversation.extra),
-    )
-    return [Episode(trajectory)]
+    return ended(take_apart(messages_of(row), reading), reading, reward, besides(row, "conversations", "reward"))
 
 
 def _write_alfworld(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from oreo.data.interchange.chat import read_messages
-from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, Message, instructions, take_apart, with_outcome
+from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, Message, instructions, take_apart
+from oreo.data.interchange.endings import ended
 from oreo.data.interchange.sharegpt import messages_of, without_prefix
-from oreo.data.interchange.spec import Episode, Format, Reading, Result, SetAside, besides, field, has, joined
-from oreo.trajectory import Trajectory
+from oreo.data.interchange.spec import Format, Reading, Result, besides, field, has
 
 _SIDES = (("chosen", True), ("rejected", False))
 
@@ -24,21 +24,15 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         messages = prompt + _messages(row, side, AGENT)
         count = instructions(messages)
         messages, prefix = without_prefix(messages, count)
-        conversation = take_apart(messages, reading, count)
-        if not conversation.steps:
-            yield SetAside(f"{side} has no turn of an agent")
-            continue
-        trajectory = Trajectory(
-            reading.env,
-            with_outcome(conversation.steps, float(won)),
-            conversation.final_observation,
-            terminated=won,
-            truncated=not won,
-            won=won,
+        yield from ended(
+            take_apart(messages, reading, count),
+            reading,
+            float(won),
+            besides(row, "prompt", "chosen", "rejected"),
+            prefix,
+            {"side": side},
             grade="" if won else "rejected",
-            extra=joined(besides(row, "prompt", "chosen", "rejected"), conversation.extra, prefix, {"side": side}),
         )
-        yield Episode(trajectory)
 
 
 def _messages(row: Any, name: str, who: str) -> list[Message]:

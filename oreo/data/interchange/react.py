@@ -13,10 +13,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from oreo.data.interchange.conversations import with_outcome
+from oreo.data.interchange.conversations import Conversation
+from oreo.data.interchange.endings import ended
 from oreo.data.interchange.eto import CUT_OFF, OUT_OF_STEPS
-from oreo.data.interchange.spec import Episode, Format, Misfit, Reading, Result, SetAside, besides, field, has, joined
-from oreo.trajectory import Step, Trajectory
+from oreo.data.interchange.spec import Format, Misfit, Reading, Result, besides, field, has
+from oreo.trajectory import Step
 
 _TURN = re.compile(r"^> ?", re.MULTILINE)
 _THOUGHT = re.compile(r"[A-Za-z]\w*:")
@@ -40,21 +41,14 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
         whole = "\n".join([*thoughts, f"Action: {utterance}"]) if thoughts and reading.thoughts else None
         steps.append(Step(observation, utterance, turn=whole))
         observation, thoughts = answer, []
-    if not steps:
-        return [SetAside("it has no action")]
-    extra = besides(row, "name", "result", "traj")
-    trajectory = Trajectory(
-        reading.env,
-        with_outcome(steps, float(won)),
-        observation,
-        terminated=won,
-        truncated=not won,
-        won=won,
+    return ended(
+        Conversation(tuple(steps), observation, {"last_thoughts": thoughts} if thoughts else {}),
+        reading,
+        float(won),
+        besides(row, "name", "result", "traj"),
         game=game,
         grade="" if won else OUT_OF_STEPS if result is False else CUT_OFF,
-        extra=joined(extra, {"last_thoughts": thoughts} if thoughts else {}),
     )
-    return [Episode(trajectory)]
 
 
 FORMAT = Format(

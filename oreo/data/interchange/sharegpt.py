@@ -19,10 +19,9 @@ from oreo.data.interchange.conversations import (
     speaker,
     take_apart,
     text_of,
-    with_outcome,
 )
+from oreo.data.interchange.endings import ended
 from oreo.data.interchange.spec import (
-    Episode,
     Format,
     Misfit,
     Reading,
@@ -32,15 +31,12 @@ from oreo.data.interchange.spec import (
     checked,
     field,
     has,
-    joined,
     number,
 )
 from oreo.trajectory import Trajectory
 
 _GAME = ("game_file", "gamefile")
 _PREFIX = "Observation: "
-WHOLE = 1.0
-"""The reward of an episode that is won; what is below it is not."""
 
 
 def messages_of(row: Any, name: str = "conversations") -> list[Message]:
@@ -82,19 +78,14 @@ def read_row(row: Any, reading: Reading, instructed: int | None = None) -> Itera
     messages = messages_of(row)
     count = instructions(messages) if instructed is None else instructed
     messages, prefix = without_prefix(messages, count)
-    conversation = take_apart(messages, reading, count)
-    if not conversation.steps:
-        return [SetAside("it has no turn of an agent")]
-    game = next((checked(row[name], name, str) for name in _GAME if row.get(name) is not None), "")
-    outcome_known = row.get("reward") is not None
-    reward = number(row["reward"], "reward") if outcome_known else 0.0
-    extra = joined(besides(row, "conversations", "reward", *_GAME), conversation.extra, prefix)
-    won = reward >= WHOLE
-    steps = with_outcome(conversation.steps, reward)
-    trajectory = Trajectory(
-        reading.env, steps, conversation.final_observation, won, not won, won, game=game, extra=extra
+    return ended(
+        take_apart(messages, reading, count),
+        reading,
+        None if row.get("reward") is None else number(row["reward"], "reward"),
+        besides(row, "conversations", "reward", *_GAME),
+        prefix,
+        game=next((checked(row[name], name, str) for name in _GAME if row.get(name) is not None), ""),
     )
-    return [Episode(trajectory, outcome_known)]
 
 
 def rows_of(trajectories: Iterable[Trajectory], *, loss: bool = False) -> Iterator[dict[str, Any]]:

@@ -72,6 +72,8 @@ def _rows(path: Path, raw: IO[bytes]) -> Iterator[Row]:
         return (yield from _parquet_rows(path))
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         raise DataError(f"{path} is a zip archive; unpack it and name the files in it")
+    if start == b"version https://":
+        raise DataError(f"{path} is a pointer of Git LFS and not the file that it means; get that by `git lfs pull`")
     if start[:8] == b"\x89HDF\r\n\x1a\n":
         raise DataError(f"{path} is an HDF5 file; of a Minari dataset, name the folder that its `data` folder lies in")
     file = _unpacked(raw, start)

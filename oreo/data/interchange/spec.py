@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,6 +50,11 @@ class Reading:
     turn. None: as `oreo.actions`."""
     thoughts: bool = True
     """False: keep only the actions of turns."""
+    sampled: Callable[[Sequence[int], str], tuple[int, ...] | None] | None = None
+    """The tokens of a turn, of those that a file has of it, and of its text (oreo.encoding.sampled_tokens); None where
+    they are not of it. They are then stored as `Step.token_ids`."""
+    tokenizer: str = ""
+    """The digest of the tokenizer that `sampled` means."""
 
     def action_and_turn(self, text: str) -> tuple[str, str | None]:
         """The action in a turn, and the turn as it is stored: None where it is the action.
@@ -129,6 +135,20 @@ def checked(value: Any, name: str, kinds: type | tuple[type, ...]) -> Any:
     if not fits or (isinstance(value, bool) and bool not in kinds):
         raise Misfit(f"{name} is {_named(value)}, expected {' or '.join(map(_KINDS.__getitem__, kinds))}")
     return value
+
+
+def parsed(value: Any, name: str) -> Any:
+    """A value; of a text the one that it is the JSON of.
+
+    Raises:
+        Misfit: it is the JSON of none.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise Misfit(f"{name} is a text that is no JSON") from None
 
 
 def number(value: Any, name: str) -> float:

@@ -6,13 +6,13 @@ one; rewards are its differences. An episode is won that has the whole score at 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from oreo.data.interchange.chat import read_messages
 from oreo.data.interchange.conversations import take_apart
+from oreo.data.interchange.endings import NO_TURN
 from oreo.data.interchange.spec import (
     Episode,
     Format,
@@ -26,6 +26,7 @@ from oreo.data.interchange.spec import (
     has,
     joined,
     number,
+    parsed,
 )
 from oreo.trajectory import Step, Trajectory
 
@@ -33,7 +34,7 @@ from oreo.trajectory import Step, Trajectory
 def _read(row: Any, reading: Reading) -> Iterable[Result]:
     conversation = take_apart(read_messages(_list(row, "turns"), "turns"), reading)
     if not conversation.steps:
-        return [SetAside("it has no turn of an agent")]
+        return [SetAside(NO_TURN)]
     score, most = number(field(row, "score", float), "score"), number(field(row, "max_score", float), "max_score")
     won = score >= most > 0
     agent = "/".join(str(row[name]) for name in ("model", "agent_type") if row.get(name))
@@ -53,13 +54,7 @@ def _read(row: Any, reading: Reading) -> Iterable[Result]:
 
 
 def _list(row: Any, name: str) -> list[Any]:
-    value = field(row, name, (str, list))
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise Misfit(f"{name} is a text that is no JSON") from None
-    return list(checked(value, name, list))
+    return list(checked(parsed(field(row, name, (str, list)), name), name, list))
 
 
 def _paid(steps: tuple[Step, ...], progression: list[Any], score: float) -> tuple[Step, ...]:

@@ -1,12 +1,14 @@
 """The types of data that TRL's trainers take: conversations, pairs, KTO's labels, stepwise labels. Written only.
 
 `trl-preference` pairs a won with a lost episode of each game, as DPO does here (oreo.data.selection.pairs, at most 5 of
-a game); it holds all episodes at once for that. `trl-stepwise` is for one message in several steps, as in mathematics:
-a step is labelled true where what came of it paid (its return to go is above 0).
+a game); until it knows the pairs, it keeps what is to be written in a temporary file. `trl-stepwise` is for one message
+in several steps, as in mathematics: a step is labelled true where what came of it paid (its return to go is above 0).
 """
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -43,14 +45,24 @@ def _labelled(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
 
 
 def _pairs(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
-    episodes = [trajectory for trajectory in trajectories if trajectory.steps]
-    chosen = pairs([Episode.of(trajectory) for trajectory in episodes], seed=0, pairs_per_game=_PAIRS_PER_GAME)
-    for won, lost in chosen:
-        better, worse = _messages(episodes[won]), _messages(episodes[lost])
-        first = alternating(better, _named(episodes[won]))
-        if better[:first] != worse[:first]:
-            raise Misfit(f"{_named(episodes[won])}: its won and its lost episode do not begin alike")
-        yield {"prompt": better[:first], "chosen": better[first:], "rejected": worse[first:]}
+    episodes, places = [], []
+    with tempfile.TemporaryFile() as file:
+        for trajectory in trajectories:
+            if trajectory.steps:
+                episodes.append(Episode.of(trajectory))
+                places.append(file.tell())
+                file.write(json.dumps([_named(trajectory), _messages(trajectory)]).encode() + b"\n")
+
+        def kept(number: int) -> Any:
+            file.seek(places[number])
+            return json.loads(file.readline())
+
+        for won, lost in pairs(episodes, seed=0, pairs_per_game=_PAIRS_PER_GAME):
+            (name, better), (_, worse) = kept(won), kept(lost)
+            first = alternating(better, name)
+            if better[:first] != worse[:first]:
+                raise Misfit(f"{name}: its won and its lost episode do not begin alike")
+            yield {"prompt": better[:first], "chosen": better[first:], "rejected": worse[first:]}
 
 
 def _stepwise(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:

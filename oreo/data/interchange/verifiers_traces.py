@@ -15,10 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from oreo.data.interchange.chat import read_messages, write_messages
-from oreo.data.interchange.conversations import AGENT, Message, put_together, take_apart, with_outcome
-from oreo.data.interchange.sharegpt import WHOLE
+from oreo.data.interchange.conversations import AGENT, Conversation, Message, put_together, take_apart
+from oreo.data.interchange.endings import INFO, ended, told_of
 from oreo.data.interchange.spec import (
-    Episode,
     Format,
     Misfit,
     Reading,
@@ -28,10 +27,8 @@ from oreo.data.interchange.spec import (
     checked,
     field,
     has,
-    joined,
     number,
 )
-from oreo.data.interchange.verifiers_results import INFO, told_of, with_told
 from oreo.trajectory import Trajectory
 
 _TOKENS = ("token_ids", "mask", "logprobs", "advantages")
@@ -68,30 +65,13 @@ def _branches(row: dict[str, Any], trace: dict[str, Any], where: str, reading: R
         while (above := parents[path[-1]]) is not None:
             path.append(above)
         messages = [_message(nodes[at], f"{where}.nodes[{at}]") for at in reversed(path)]
-        conversation = take_apart(messages, reading)
-        if not conversation.steps:
-            yield SetAside("a branch has no turn of an agent")
-            continue
         info = checked(trace.get("info") or {}, f"{where}.info", dict)
         extra = {name: value for name, value in besides(row, "traces").items() if value not in ([], {})}
         kept = {**trace, "info": {name: value for name, value in info.items() if name != INFO} or None}
         extra["trace"] = besides(kept, "nodes", "ok", "task") | {"leaf": leaf}
-        steps = tuple(
-            step if (logged := _log_prob(conversation.extra, at)) is None else replace(step, log_prob=logged)
-            for at, step in enumerate(with_outcome(conversation.steps, reward))
-        )
-        won = reward >= WHOLE
         cut = trace.get("is_timeout") is True or trace.get("stop_condition") in _CUT
-        trajectory = Trajectory(
-            reading.env,
-            steps,
-            conversation.final_observation,
-            terminated=not cut,
-            truncated=cut,
-            won=won,
-            extra=joined(extra, conversation.extra),
-        )
-        yield Episode(with_told(trajectory, info.get(INFO)))
+        conversation = _with_log_probs(take_apart(messages, reading))
+        yield from ended(conversation, reading, reward, extra, over=not cut, told=info.get(INFO))
 
 
 _CUT = ("max_turns", "max_turns_reached", "max_total_tokens", "max_output_tokens", "max_input_tokens", "context_length")
@@ -113,7 +93,15 @@ def _message(node: Any, where: str) -> Message:
     sampled = node.get("sampled", "timestamp" not in node)
     if message.speaker == AGENT and not sampled:
         message = replace(message, imitate=False)
-    return replace(message, extra={**message.extra, **tokens})
+    return replace(message, extra={**message.extra, **tokens}, token_ids=_sampled(node))
+
+
+def _sampled(node: dict[str, Any]) -> list[Any] | None:
+    """Of a message's tokens, those that the model made: the others are what a chat template puts around them."""
+    tokens, mask = node.get("token_ids"), node.get("mask")
+    if not isinstance(tokens, list) or not isinstance(mask, list) or len(mask) != len(tokens):
+        return None
+    return [token for token, made in zip(tokens, mask, strict=True) if made is True] or None
 
 
 def _reward(trace: dict[str, Any], where: str) -> float:
@@ -127,9 +115,15 @@ def _reward(trace: dict[str, Any], where: str) -> float:
     return total
 
 
-def _log_prob(extra: dict[str, Any], at: int) -> float | None:
-    values = extra.get("turns", {}).get(str(at), {}).get("logprobs")
-    return float(sum(values)) if values and all(isinstance(value, int | float) for value in values) else None
+def _with_log_probs(conversation: Conversation) -> Conversation:
+    """What the tokens of a turn are told of is a log-probability of the turn: their sum."""
+    turns = conversation.extra.get("turns", {})
+    steps = []
+    for at, step in enumerate(conversation.steps):
+        values = turns.get(str(at), {}).get("logprobs")
+        told = values and all(isinstance(value, int | float) for value in values)
+        steps.append(replace(step, log_prob=float(sum(values))) if told else step)
+    return replace(conversation, steps=tuple(steps))
 
 
 def _write(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:

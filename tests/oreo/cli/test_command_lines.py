@@ -50,6 +50,7 @@ CHEAP = {
     "buffer verify": ["nowhere"],
     "buffer translate": ["nowhere", "--to", "move", "--into", "c"],
     "check-model": ["nowhere"],
+    "diagnose": ["nowhere"],
     "games generate": ["--count", "1", "--output", "g"],
     "games info": ["--data", "nowhere"],
     "games pack": ["--data", "nowhere", "--output", "p"],

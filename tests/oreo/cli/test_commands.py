@@ -18,8 +18,21 @@ from helpers.commands import GUESS
 from oreo.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = ["quickstart", "collect", "train", "eval", "iterate", "watch", "replay", "play", "browse", "envs", "agents"]
-COMMANDS += ["check-model"]
+COMMANDS = [
+    "quickstart",
+    "collect",
+    "train",
+    "eval",
+    "iterate",
+    "watch",
+    "replay",
+    "play",
+    "browse",
+    "envs",
+    "agents",
+    "check-model",
+    "diagnose",
+]
 COMMANDS += ["recipes", "recipes show", "envs list", "envs info", "envs check", "envs new"]
 COMMANDS += [f"buffer {word}" for word in ("filter", "merge", "split", "dedup", "sample", "head", "verify", "import")]
 COMMANDS += ["buffer export", "buffer formats"]

@@ -87,6 +87,19 @@ def test_a_new_environment_is_sound_and_its_own_test_passes(
     assert code == 2 and "is there already; nothing was written" in error
 
 
+def test_a_new_one_hides_no_module_that_is_there_and_its_commands_can_be_typed(
+    oreo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("json", "numpy", "oreo"):  # a file of that name would be imported in its place
+        code, _, error = oreo("envs", "new", name)
+        assert code == 2 and f"there is a module {name} already" in error
+    assert oreo("envs", "new", "_shop")[0] == 2  # no name of a package
+    code, out, _ = oreo("envs", "new", "shop", "--folder", "my worlds", "--json")
+    assert code == 0 and json.loads(out)["check it"] == "oreo envs check 'my worlds/shop.py:Shop'"
+    assert oreo("envs", "new", "shop")[0] == 0  # the one in the present folder is no hindrance
+
+
 def test_every_environment_is_listed_with_its_short_name_its_class_and_its_arguments(oreo: Any) -> None:
     code, out, _ = oreo("envs", "--json")
     listed = json.loads(out)

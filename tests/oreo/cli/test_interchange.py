@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from oreo.cli import main
 from oreo.data.buffer import TrajectoryBuffer
+from oreo.rollouts.loop import rollout
 
 CONVERSATION = [{"from": "human", "value": "You see a box."}, {"from": "gpt", "value": "open box"}]
 
@@ -104,3 +106,54 @@ def test_an_export_takes_the_episodes_that_a_condition_means(
     out.unlink()
     code, _, error = run(capsys, *export, "stepz > 0")
     assert code == 2 and "stepz" in error and not out.exists()
+
+
+def test_tokens_of_the_model_that_acted_are_stored_as_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from oreo.agents.completer import load_tokenizer
+    from oreo.encoding.token_digest import token_digest
+
+    tokenizer = load_tokenizer("tiny", trust_remote_code=False)
+    words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("go", " to", " desk 1")]
+    ids = [token for word in words for token in word]
+    say = {"message": {"role": "assistant", "content": tokenizer.decode(ids)}, "sampled": True}
+    nodes = [
+        {"parent": None, "message": {"role": "user", "content": "You see a desk 1."}},
+        {"parent": 0, **say, "token_ids": [*ids, tokenizer.eos_token_id], "mask": [True] * (len(ids) + 1)},
+    ]
+    traces = tmp_path / "traces.jsonl"
+    traces.write_text(json.dumps({"traces": [{"nodes": nodes, "rewards": {}, "ok": True}]}) + "\n")
+    command = ["import", traces, "--env", "tau2/airline", "--json", "--into"]
+    code, out, _ = run(capsys, *command, tmp_path / "a", "--tokenizer", "tiny")
+    (episode,) = TrajectoryBuffer(tmp_path / "a", create=False)
+    assert code == 0 and json.loads(out)["steps_with_tokens"] == 1
+    assert episode.steps[0].token_ids == tuple(ids) and episode.tokenizer == token_digest(tokenizer)
+    run(capsys, *command, tmp_path / "b")
+    (episode,) = TrajectoryBuffer(tmp_path / "b", create=False)
+    assert episode.steps[0].token_ids is None and episode.tokenizer == ""
+    code, out, error = run(capsys, *command, tmp_path / "c", "--tokenizer", tmp_path / "nowhere")
+    assert (code, out) == (1, "") and error.count("\n") == 1 and "nowhere" in error
+
+
+def test_recordings_that_are_not_word_for_word_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    played = rollout("oreo/ALFWorld-v0", agent="expert", episodes=2)
+    with TrajectoryBuffer(tmp_path / "a") as buffer:
+        buffer.extend(played)
+    with TrajectoryBuffer(tmp_path / "b") as buffer:
+        for episode in played:
+            steps = [
+                replace(step, observation=step.observation.replace("You arrive at ", "")) for step in episode.steps
+            ]
+            buffer.append(replace(episode, steps=tuple(steps)))
+    for name in "ab":
+        run(capsys, "export", tmp_path / name, tmp_path / f"{name}.json", "--format", "sharegpt")
+    code, out, error = run(capsys, "import", tmp_path / "a.json", "--into", tmp_path / "same")
+    assert code == 0 and "matched            2" in out and "word for word" not in out, error
+    code, out, _ = run(capsys, "import", tmp_path / "b.json", "--into", tmp_path / "other")
+    assert code == 0 and "step 1: observation is stored as" in out
+    assert f"oreo buffer verify {tmp_path / 'other'} --repair {tmp_path / 'other'}-played" in out
+    code, out, _ = run(capsys, "import", tmp_path / "b.json", "--into", tmp_path / "json", "--json")
+    assert code == 0 and json.loads(out)["first_difference"]["what"] == "observation"
+    code, out, _ = run(capsys, "import", tmp_path / "b.json", "--into", tmp_path / "json", "--json")
+    assert code == 0 and json.loads(out)["first_difference"] is None  # nothing was stored

@@ -44,9 +44,22 @@ def test_every_bit_of_the_footer_is_checked_when_a_shard_is_opened(tmp_path: Pat
     places = sorted({*range(block - 40, block + 40), *range(block, len(whole), 7), *range(len(whole) - 8, len(whole))})
     for number, at in enumerate(places):
         changed(shard.path, whole, at, whole[at] ^ 1 << number % 8)
+        assert ShardFile(shard.path).damage()
         silent += not noticed_or_harmless(ShardFile(shard.path), [RICH])
-    # A change of the mark itself makes it a file without checksums, and one that is read as it was written.
+    # With a change of the mark itself it is read as it was written, and named by whoever looks for damage.
     assert silent == len(MARK)
+
+
+def test_a_damaged_mark_is_named_and_what_it_marks_still_checked(tmp_path: Path) -> None:
+    shard = stored(tmp_path, [RICH])
+    whole = shard.path.read_bytes()
+    changed(shard.path, whole, whole.index(MARK), 0)
+    (error,) = ShardFile(shard.path).damage()
+    assert "the mark of its checksums" in str(error) and ShardFile(shard.path).readable() == [RICH]
+    half = bytearray(shard.path.read_bytes())
+    half[20] ^= 1  # and the data as well
+    shard.path.write_bytes(half)
+    assert len(ShardFile(shard.path).damage()) == 2 and ShardFile(shard.path).readable() == []
 
 
 def test_every_changed_byte_of_the_data_is_noticed(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_workers_share_the_cores_unless_the_user_has_said_how(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if before is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", before)
-    with module._few_threads(2):
+    with module.few_threads(2):
         assert os.environ["OMP_NUM_THREADS"] == inside
     assert os.environ.get("OMP_NUM_THREADS") == before
 
@@ -52,7 +52,7 @@ def test_ctrl_c_waits_while_a_worker_starts_also_where_another_thread_would_take
     handler = signal.getsignal(signal.SIGINT)
     try:
         with pytest.raises(KeyboardInterrupt):
-            with module._interrupts_held_back():
+            with module.interrupts_held_back():
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.05)
                 reached = True

@@ -256,6 +256,23 @@ def test_a_function_call_of_before_there_were_tools_is_the_action_too() -> None:
     assert again["messages"] == messages
 
 
+@pytest.mark.parametrize(
+    "refusing",
+    [
+        {"role": "assistant", "content": None, "refusal": "I will not."},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "I will not."}]},
+    ],
+)
+def test_what_a_model_says_that_refuses_is_its_turn(refusing: dict[str, Any]) -> None:
+    messages = [{"role": "user", "content": "Open the box."}, refusing, {"role": "user", "content": "Please."}]
+    read = episode("messages", {"messages": messages}, known=False)
+    assert turns(read) == [("Open the box.", "I will not.", None, 0.0)]
+    (again,) = FORMATS["messages"].write([read])  # type: ignore[misc]
+    assert again["messages"] == messages
+    both = {"role": "assistant", "content": "open box", "refusal": None}
+    assert turns(episode("messages", {"messages": [messages[0], both]}, known=False))[0][1] == "open box"
+
+
 @pytest.mark.parametrize("reward", [10**400, -(10**400), float("nan"), float("inf")])
 def test_a_reward_that_no_float_holds_is_refused_by_name(reward: Any) -> None:
     messages = [{"role": "user", "content": "o"}, {"role": "assistant", "content": "a"}]
@@ -372,6 +389,33 @@ def test_a_tree_whose_path_would_have_no_end_is_refused(parent: Any) -> None:
     trace = {"nodes": [node(None, "user", "o"), node(parent, "assistant", "a")], "ok": True}
     with pytest.raises(Misfit, match=r"traces\[0\]\.nodes\[1\]\.parent"):
         results("verifiers-traces", {"traces": [trace]})
+
+
+def test_sampled_tokens_of_a_turn_are_its_own_where_they_say_it() -> None:
+    asked = []
+
+    def sampled(ids: Any, text: str) -> tuple[int, ...] | None:
+        asked.append((list(ids), text))
+        return tuple(ids) if text == "a" else None
+
+    reading = Reading(sampled=sampled, tokenizer="digest")
+    nodes = [
+        node(None, "user", "o", token_ids=[1, 2], mask=[False, False]),
+        node(0, "assistant", "a", sampled=True, token_ids=[5, 6, 7], mask=[False, True, True]),
+        node(1, "user", "p"),
+        node(2, "assistant", "b", sampled=True, token_ids=[8], mask=[True]),
+        node(3, "assistant", "c", sampled=True, token_ids=[9], mask=[True, True]),
+    ]
+    traces = [{"nodes": nodes, "rewards": {}, "ok": True}]
+    (read,) = FORMATS["verifiers-traces"].read({"traces": traces}, reading)  # type: ignore[misc]
+    assert [step.token_ids for step in read.trajectory.steps] == [(6, 7), None, None]
+    assert read.trajectory.tokenizer == "digest" and asked == [([6, 7], "a"), ([8], "b")]
+    assert read.trajectory.extra["turns"]["2"]["token_ids"] == [9]
+    step = {"step_id": 2, "source": "agent", "message": "a", "metrics": {"completion_token_ids": [3, 4]}}
+    (read,) = FORMATS["atif"].read({**ATIF, "steps": [step]}, reading)  # type: ignore[misc]
+    assert read.trajectory.steps[0].token_ids == (3, 4) and read.trajectory.tokenizer == "digest"
+    (read,) = FORMATS["atif"].read({**ATIF, "steps": [step]}, Reading())  # type: ignore[misc]
+    assert read.trajectory.steps[0].token_ids is None and read.trajectory.tokenizer == ""
 
 
 ATIF = {

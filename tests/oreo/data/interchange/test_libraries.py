@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,36 @@ def test_datasets_loads_what_trl_takes(tmp_path: Path) -> None:
         "json", data_files=str(tmp_path / "x.jsonl"), split="train", cache_dir=str(tmp_path / "cache")
     )
     assert [message["role"] for message in rows[0]["messages"]] == ["user", "assistant", "user", "assistant"]
+
+
+def test_trl_reads_conversations_labels_and_pairs_as_what_they_are(tmp_path: Path) -> None:
+    datasets, trl = pytest.importorskip("datasets"), pytest.importorskip("trl.data_utils")
+    lost = replace(EPISODE, steps=EPISODE.steps[:1], won=False, final_observation="")
+    spoken = {
+        "trl-sft": [{"text": "<user>o<assistant>a<user>p<assistant>b"}, {"text": "<user>o<assistant>a"}],
+        "trl-kto": [
+            {"prompt": "<user>o<assistant>", "completion": "a<user>p<assistant>b", "label": True},
+            {"prompt": "<user>o<assistant>", "completion": "a", "label": False},
+        ],
+        "trl-preference": [{"prompt": "<user>o<assistant>", "chosen": "a<user>p<assistant>b", "rejected": "a"}],
+    }
+    for name, expected in spoken.items():
+        export([EPISODE, lost], tmp_path / name, name)
+        rows = datasets.load_dataset(
+            "json", data_files=str(tmp_path / name), split="train", cache_dir=str(tmp_path / "cache")
+        )
+        assert all(map(trl.is_conversational, rows))
+        assert [trl.apply_chat_template(row, Template()) for row in rows] == expected
+
+
+class Template:
+    """A tokenizer as far as TRL asks for one here."""
+
+    chat_template = ""
+
+    def apply_chat_template(self, messages: Any, add_generation_prompt: bool = False, **_: Any) -> str:
+        said = "".join(f"<{message['role']}>{message['content']}" for message in messages)
+        return said + "<assistant>" * add_generation_prompt
 
 
 def test_what_minari_has_is_an_episode_again(tmp_path: Path) -> None:

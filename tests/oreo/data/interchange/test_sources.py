@@ -189,6 +189,7 @@ def test_what_is_no_number_is_read_as_that_for_its_field_to_be_refused(tmp_path:
         (b"id,text\n1,a\n", "neither JSON nor Parquet"),
         (b"\x89HDF\r\n\x1a\n\0\0", "HDF5"),
         (b"PK\x03\x04\0\0", "zip"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git lfs pull"),
     ],
 )
 def test_a_file_without_rows_is_refused_in_one_line(data: bytes, message: str, tmp_path: Path) -> None:
