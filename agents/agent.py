@@ -45,6 +45,7 @@ class Decision:
     context_start: int = 0
     cut: bool = False
     token_ids: tuple[int, ...] | None = None
+    actor: str = ""
 
 
 class Agent(Protocol):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from oreo.agents.agent import Decision, Episode
 from oreo.agents.models import Models
 from oreo.agents.settings import DEFAULT_K, AgentConfig
-from oreo.agents.turns import decision, different
+from oreo.agents.turns import decision, different, tally
 from oreo.errors import UsageError
 from oreo.trajectory import Candidate
 
@@ -117,8 +117,11 @@ class BestOfKAgent:
             for context, row in zip(reading.contexts, turns, strict=True)
         ]
         candidates = [
-            tuple(Candidate(turn.text, turn.log_prob, value) for turn, value in zip(row, row_values, strict=True))
-            for row, row_values in zip(turns, self.value_reader.values(ids), strict=True)
+            tuple(
+                Candidate(turn.text, turn.log_prob, value, count[turn.text])
+                for turn, value in zip(row, row_values, strict=True)
+            )
+            for row, count, row_values in zip(turns, map(tally, sampled), self.value_reader.values(ids), strict=True)
         ]
 
         # 3) One turn of each row, from which both models read on: the policy's cache keeps the sampled tokens that it

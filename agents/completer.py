@@ -16,7 +16,7 @@ from oreo.agents.best_of_k import BEST_OF_K, PickOfK
 from oreo.agents.completions import Sample
 from oreo.agents.registry import CHOICES, load_entry
 from oreo.agents.settings import DEFAULT_K, AgentConfig
-from oreo.agents.turns import decision, different, warn_of_cut_turns
+from oreo.agents.turns import decision, different, tally, warn_of_cut_turns
 from oreo.errors import DataError, UsageError
 from oreo.trajectory import Candidate
 
@@ -140,8 +140,11 @@ class CompleterAgent:
         turns = [[row[place] for place in different(row)] for row in rows]
         values = self.values.values([[turn.text for turn in row] for row in turns])
         candidates = [
-            tuple(Candidate(turn.text, turn.log_prob, value) for turn, value in zip(row, row_values, strict=True))
-            for row, row_values in zip(turns, values, strict=True)
+            tuple(
+                Candidate(turn.text, turn.log_prob, value, count[turn.text])
+                for turn, value in zip(row, row_values, strict=True)
+            )
+            for row, count, row_values in zip(turns, map(tally, rows), values, strict=True)
         ]
         picked = [self.way.pick(row) for row in candidates]
         self.values.commit(picked)

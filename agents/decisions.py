@@ -82,6 +82,8 @@ def _wrong(decision: Decision) -> tuple[str, str] | None:
     for field in ("imitate", "cut"):
         if not isinstance(getattr(decision, field), bool):
             return field, "True or False"
+    if not isinstance(decision.actor, str):
+        return "actor", _TEXT
     start = decision.context_start
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         return "context_start", "the index of a step"
@@ -89,7 +91,7 @@ def _wrong(decision: Decision) -> tuple[str, str] | None:
     if not (ids is None or (isinstance(ids, tuple) and all(type(token) is int and token >= 0 for token in ids))):
         return "token_ids", "a tuple of token ids, or None"
     if not isinstance(decision.candidates, tuple) or not all(map(_is_candidate, decision.candidates)):
-        return "candidates", "a tuple of oreo.trajectory.Candidate, with finite numbers"
+        return "candidates", "a tuple of oreo.trajectory.Candidate, with finite numbers and a count of 1 or more"
     return None
 
 
@@ -99,6 +101,8 @@ def _is_candidate(value: Any) -> bool:
         and isinstance(value.text, str)
         and _is_log_prob(value.log_prob)
         and _is_number(value.value)
+        and type(value.count) is int
+        and value.count >= 1
     )
 
 

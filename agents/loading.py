@@ -38,6 +38,8 @@ def load_agent(spec: str, config: AgentConfig | None = None, **settings: Any) ->
     if not isinstance(spec, str):
         raise UsageError(f"agent {spec!r}: expected a word or a path; what is an agent already needs no loading")
     config = configure(config, settings)
+    if spec in ("human", "person"):
+        raise UsageError(f"agent {spec!r}: a person plays with `oreo play`, or takes over with key a in `oreo watch`")
     if spec in SIMPLE:
         simple = load_entry(SIMPLE[spec])
         _refuse_unused(spec, config, simple.uses)

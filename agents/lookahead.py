@@ -22,7 +22,7 @@ from oreo.agents.finite import check_numbers
 from oreo.agents.models import Models
 from oreo.agents.settings import BETA, DEFAULT_K, PROPOSALS, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
-from oreo.agents.turns import Turn, decision, different
+from oreo.agents.turns import Turn, decision, different, tally
 from oreo.agents.values import values_after
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
@@ -59,6 +59,8 @@ class _State:
     """Nothing comes after it: the episode has ended, or there is no room to go on."""
     value: float = 0.0
     proposed: list[Turn] = field(default_factory=list)
+    tally: dict[str, int] = field(default_factory=dict)
+    """How many of the sampled turns said each text; none are where commands are weighed."""
     children: list[_State] = field(default_factory=list)
     """What each of the proposed turns leads to."""
 
@@ -190,7 +192,7 @@ class LookaheadAgent:
             return
         counts = {state.key: self.width for state in level}
         for state, turns in self.reader.sampler.sample_states(self.reader.policy, logits, level, counts):
-            state.proposed = [turns[index] for index in different(turns)]
+            state.proposed, state.tally = [turns[index] for index in different(turns)], tally(turns)
 
     def _propose_commands(self, level: list[_State], logits: Tensor) -> None:
         """The likeliest commands that the environment accepts in each state."""
@@ -269,7 +271,8 @@ def _decide(root: _State, value: float | None, beta: float) -> Decision:
     worth, ranks = [child.worth(beta) for child in root.children], root.ranks(beta)
     best = max(range(len(ranks)), key=lambda index: (ranks[index], -index))
     candidates = tuple(
-        Candidate(turn.text, turn.log_prob, turn_worth) for turn, turn_worth in zip(root.proposed, worth, strict=True)
+        Candidate(turn.text, turn.log_prob, turn_worth, root.tally.get(turn.text, 1))
+        for turn, turn_worth in zip(root.proposed, worth, strict=True)
     )
     turn = root.proposed[best]
     return decision(turn.text, log_prob=turn.log_prob, value=value, candidates=candidates, cut=turn.cut)

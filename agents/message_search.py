@@ -28,7 +28,7 @@ from oreo.agents.context import EpisodeContext
 from oreo.agents.models import Models
 from oreo.agents.settings import DEFAULT_K, AgentConfig
 from oreo.agents.simulation import steps_left, world_of
-from oreo.agents.turns import Turn, decision, different
+from oreo.agents.turns import Turn, decision, different, tally
 from oreo.agents.values import values_after
 from oreo.encoding.turn_format import tail
 from oreo.envs.text_env import continues_message
@@ -95,6 +95,8 @@ class _Beam:
     answer: Any = None
     turns: list[Turn] = field(default_factory=list)
     """The different next steps sampled."""
+    tally: dict[str, int] = field(default_factory=dict)
+    """How many of the samples said each of them."""
 
 
 class MessageSearchAgent:
@@ -202,6 +204,7 @@ class MessageSearchAgent:
             self.tokens += sampled
             # Equal beams of one set are the same; N messages are N, whatever they say.
             beam.turns = [turns[index] for index in different(turns)] if self.search == "beam" else turns
+            beam.tally = tally(turns) if self.search == "beam" else {}
 
     def _samples(self, search: _Search) -> int:
         """Of the next step of a beam."""
@@ -234,7 +237,8 @@ class MessageSearchAgent:
         """What the next steps of a beam lead to, each of which has a value."""
         noted: Sequence[float | None] = [None] * len(values) if self.reader.value_reader is None else values
         candidates = tuple(
-            Candidate(turn.text, turn.log_prob, value) for turn, value in zip(beam.turns, noted, strict=True)
+            Candidate(turn.text, turn.log_prob, value, beam.tally.get(turn.text, 1))
+            for turn, value in zip(beam.turns, noted, strict=True)
         )
         return [self._child(beam, turn, value, candidates) for turn, value in zip(beam.turns, values, strict=True)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,11 @@ def different(turns: Sequence[Any]) -> list[int]:
     for place, turn in enumerate(turns):
         first.setdefault(turn.text, place)
     return list(first.values())
+
+
+def tally(turns: Sequence[Any]) -> dict[str, int]:
+    """How many of the turns said each text."""
+    return Counter(turn.text for turn in turns)
 
 
 def observations_of(episode: Episode) -> list[str]:

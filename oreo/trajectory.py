@@ -18,6 +18,8 @@ class Candidate:
     """Natural logarithm of its probability under the acting policy, summed over its tokens (end of turn included)."""
     value: float | None = None
     """V of the state it leads to, read before the turn's end token (see oreo.encoding.turn_format)."""
+    count: int = 1
+    """How many of the sampled turns said this."""
 
 
 @document_fields
@@ -59,6 +61,9 @@ class Step:
     token_ids: tuple[int, ...] | None = None
     """The turn as it was sampled, without the token that ended it: the same text can be other tokens as well. Of the
     tokenizer that `Trajectory.tokenizer` names; None: not known. Who changes a text drops them."""
+    actor: str = ""
+    """Who chose this turn where an episode has several actors: "agent" or "person"; empty: whom `Trajectory.agent`
+    names."""
 
     @property
     def text(self) -> str:

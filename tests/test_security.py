@@ -33,6 +33,7 @@ ALLOWED = {
     "envs/killable.py": {"subprocess.Popen"},
     "envs/alfworld/engines/textworld_engine.py": {"subprocess.Popen"},
     "envs/checking/other_process.py": {"subprocess.Popen"},
+    "eval/terminal/live/link.py": {"asyncio.create_subprocess_exec"},
     "envs/textworld.py": {"subprocess.run"},  # tw-make of the installed package, without a shell
     "oreo/rollouts/processes.py": {"multiprocessing.connection.Connection", "multiprocessing.connection.wait"},
     "oreo/__main__.py": {"ctypes.pythonapi", "ctypes.pythonapi.PyRun_SimpleString"},  # with an empty text

@@ -37,6 +37,7 @@ def view_at(trajectory: Trajectory, position: int) -> View:
         steps=trajectory.steps[:position],
         length=len(trajectory),
         outcome=outcome_of(trajectory) if ended else "",
+        cut_off=ended and not trajectory.terminated,
         hint=_HINT,
     )
 

@@ -5,7 +5,6 @@ The driver in player.py owns the terminal; watch.py (live) and replay.py (stored
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -16,19 +15,18 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from oreo.eval.terminal.candidates import figure, figures, ranked
+from oreo.eval.terminal.charts import chart, finite, label, span, sparkline
 from oreo.text import clean, one_line
 from oreo.trajectory import Step
 
-_BLOCKS = " ▁▂▃▄▅▆▇█"
 _CHART_ROWS = 3
 _MOST_CANDIDATES = 6
 _LEAST_TRANSCRIPT = 3
 """Lines. Where the terminal is so low that less would be left, the chart goes first, then the candidates, the task."""
-_FIGURES = (("V", 8, 24), ("log p", 12, 40))
+_FIGURES = (("V", 8, 24), ("log p", 12, 40), ("times", 4, 60))
 """Columns beside a candidate: name, cells, and how many cells a terminal needs to have for it."""
 _NARROWEST_CHART = 20
-_SMALLEST_SPAN = 0.1
-"""Values that differ by less are drawn nearly level: otherwise noise in the third digit would look like a mountain."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,8 @@ class View:
     """How many steps there are or may be, None where nobody says."""
     outcome: str = ""
     """How it ended, empty while it goes on."""
+    cut_off: bool = False
+    """It ended by a limit on its steps, and not in the world itself."""
     hint: str = ""
     """Which keys do what, for the last line."""
 
@@ -84,7 +84,7 @@ def _fitting(characters: Iterable[str], width: int) -> str:
     return "".join(takewhile(fits, characters))
 
 
-def _paragraph(text: str) -> str:
+def paragraph(text: str) -> str:
     """Clean, without empty lines and blanks at the ends of lines."""
     return "\n".join(line.rstrip() for line in clean(text).splitlines() if line.strip())
 
@@ -149,15 +149,17 @@ def _action(number: int, step: Step, width: int, newest: bool) -> list[Text]:
     line.append("> ", style="bold cyan")
     room = max(width - 24, width // 2 - 3, 1)  # beside the number, and what is noted behind it
     line.append(crop(one_line(step.action) or "(nothing)", room), style="bold cyan" if newest else "cyan")
-    for note, style in _notes(step):
+    for note, style in notes(step):
         line.append(f"  {note}", style=style)
     line.truncate(width)
     return [*lines, line]
 
 
-def _notes(step: Step) -> Iterator[tuple[str, str]]:
+def notes(step: Step) -> Iterator[tuple[str, str]]:
     if step.action_valid is False:
         yield "refused", "red"
+    if step.actor == "person":
+        yield "by a person", "magenta"
     if not step.imitate:
         yield "noise", "yellow"
     if step.context_start:
@@ -171,7 +173,7 @@ def _wrapped(text: str, width: int, most: int, *, style: str, indent: int = 0) -
     indent = min(indent, width // 6)
     width, most = max(1, width - indent), max(1, most)
     enough = 20 * width * most  # characters: who answers with a book does not have all of it wrapped for each frame
-    lines = list(Text(_paragraph(text[:enough]), style=style).wrap(Console(width=width, color_system=None), width))
+    lines = list(Text(paragraph(text[:enough]), style=style).wrap(Console(width=width, color_system=None), width))
     if len(lines) > most or len(text) > enough:
         lines = lines[:most] or [Text("", style=style)]
         lines[-1].truncate(max(0, width - 2))
@@ -188,34 +190,24 @@ def _candidates(view: View, width: int) -> list[RenderableType]:
     if not most:
         return []
     step = view.steps[-1]
-    figures = [(name, cells) for name, cells, needed in _FIGURES if width >= needed]
-    room = max(1, width - 2 - sum(cells + 2 for _, cells in figures))
+    columns = [(name, cells) for name, cells, needed in _FIGURES if width >= needed]
+    shown = ranked(step)[:most]
+    # No wider than its text: a value that stands far from its candidate is read beside another one's.
+    longest = max((cell_len(row.text) for row in shown), default=0) + 2
+    room = max(1, min(longest, width - sum(cells + 2 for _, cells in columns)))
     table = Table.grid(padding=(0, 2), expand=False)
     table.add_column(no_wrap=True, width=room)
-    for _, cells in figures:
+    for _, cells in columns:
         table.add_column(justify="right", no_wrap=True, width=cells)
-    shown = _ranked(step)[:most]
-    for text, value, log_prob, taken in shown:
-        mark, style = ("▸", "bold cyan") if taken else (" ", "")
-        numbers = {"V": value, "log p": log_prob}
-        row = Text(f"{mark} {crop(text, room - 2)}", style=style)
-        table.add_row(row, *(_number(name, numbers[name]) for name, _ in figures))
+    for row in shown:
+        mark, style = ("▸", "bold cyan") if row.taken else (" ", "")
+        numbers = {"V": figure("V", row.value), "log p": figure("log p", row.log_prob)}
+        numbers["times"] = f"×{row.count}" if row.count > 1 else ""
+        text = Text(f"{mark} {crop(row.text, room - 2)}", style=style)
+        table.add_row(text, *(numbers[name] for name, _ in columns))
     for _ in range(most - len(shown)):
         table.add_row()
     return [_heading(f"considered at step {len(view.steps)}", width), table]
-
-
-def _ranked(step: Step) -> list[tuple[str, float | None, float | None, bool]]:
-    """(text, value, log-probability, taken) of every candidate, by value where there is one, then by likelihood."""
-    rows: list[tuple[str, float | None, float | None, bool]] = []
-    for candidate in step.candidates:
-        taken = candidate.text == step.text and not any(row[3] for row in rows)
-        rows.append((one_line(candidate.text), candidate.value, candidate.log_prob, taken))
-    return sorted(rows, key=lambda row: (row[1] is not None, row[1] or 0.0, row[2] or 0.0, row[3]), reverse=True)
-
-
-def _number(name: str, value: float | None) -> str:
-    return "" if value is None else f"{name} {value:.2f}"
 
 
 def _heading(text: str, width: int) -> Rule:
@@ -224,55 +216,18 @@ def _heading(text: str, width: int) -> Rule:
 
 def _values(view: View, width: int) -> list[RenderableType]:
     values = [value_of(step) for step in view.steps]
-    if not _finite(values) or width < _NARROWEST_CHART:
+    if not finite(values) or width < _NARROWEST_CHART:
         return []
-    low, high = _span(_finite(values))
+    low, high = span(finite(values))
     columns = width - 8
     cell = max(1, min(3, columns // max(view.length or 0, len(values), 1)))
     rows = chart([value for value in values for _ in range(cell)][-columns:], low, high, _CHART_ROWS)
-    labels = [_label(high), " " * 7, _label(low)]
+    labels = [label(high), " " * 7, label(low)]
     now = f", now {values[-1]:.2f}" if values[-1] is not None else ""
     chart_lines: list[RenderableType] = [
         Text.assemble((label, "dim"), (row, "green")) for label, row in zip(labels, rows, strict=True)
     ]
     return [_heading(f"value of each state{now}", width), *chart_lines]
-
-
-def _label(value: float) -> str:
-    """In seven cells, the last one empty."""
-    return f"{value:6.2f} " if abs(value) < 100 else f"{value:6.0f} " if abs(value) < 1e5 else f"{value:6.0e} "
-
-
-def _finite(values: Sequence[float | None]) -> list[float]:
-    return [value for value in values if value is not None and math.isfinite(value)]
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    missing = max(0.0, _SMALLEST_SPAN - (high - low)) / 2
-    return low - missing, high + missing
-
-
-def chart(values: Sequence[float | None], low: float, high: float, rows: int) -> list[str]:
-    """A bar chart in block characters, top row first. What is no number leaves a gap, `low` an eighth of a cell."""
-    steps = rows * (len(_BLOCKS) - 1)
-
-    half_span = high / 2 - low / 2  # the whole one may overflow
-
-    def share(value: float) -> float:
-        return (min(max(value, low), high) / 2 - low / 2) / half_span if half_span > 0 else 0.5
-
-    heights = [
-        0 if value is None or not math.isfinite(value) else 1 + round(share(value) * (steps - 1)) for value in values
-    ]
-    bases = [row * 8 for row in reversed(range(rows))]
-    return ["".join(_BLOCKS[min(8, max(0, height - base))] for height in heights) for base in bases]
-
-
-def sparkline(values: Sequence[float | None]) -> str:
-    """One line of block characters, a cell per value, between the smallest and the largest."""
-    finite = _finite(values)
-    return chart(values, *_span(finite), rows=1)[0] if finite else ""
 
 
 def _status(view: View, width: int) -> list[RenderableType]:
@@ -321,15 +276,23 @@ def _step_lines(number: int, step: Step) -> list[str]:
     new = []
     if step.turn is not None and one_line(step.turn) != one_line(step.action):
         new.append(f"{number:>3}   {one_line(step.turn)}")
-    notes = [note for note, _ in _notes(step)]
+    said = [note for note, _ in notes(step)]
     value = value_of(step)
-    notes += [] if value is None else [f"V {value:.2f}"]
-    new.append(f"{number:>3} > {one_line(step.action)}" + (f"   ({', '.join(notes)})" if notes else ""))
-    for text, value, log_prob, taken in _ranked(step):
-        figures = ", ".join(figure for figure in (_number("V", value), _number("log p", log_prob)) if figure)
-        new.append(f"      {'*' if taken else '-'} {text}" + (f"   ({figures})" if figures else ""))
+    said += [] if value is None else [f"V {value:.2f}"]
+    new.append(f"{number:>3} > {one_line(step.action)}" + (f"   ({', '.join(said)})" if said else ""))
+    for row in ranked(step):
+        numbers = ", ".join(figures(row))
+        new.append(f"      {'*' if row.taken else '-'} {row.text}" + (f"   ({numbers})" if numbers else ""))
     return new
 
 
+def step_text(view: View, position: int) -> str:
+    """One step as plain text: its action with what is known of it, and the answer; of 0 the first observation."""
+    if not position:
+        return paragraph(_first_observation(view))
+    answer = view.observation if position == len(view.steps) else view.steps[position].observation
+    return "\n".join([*_step_lines(position, view.steps[position - 1]), *_indented(answer)])
+
+
 def _indented(text: str) -> list[str]:
-    return [f"    {line}" for line in _paragraph(text).splitlines()]
+    return [f"    {line}" for line in paragraph(text).splitlines()]

@@ -18,6 +18,7 @@ import typer
 
 import oreo
 from oreo.cli.agents import agents
+from oreo.cli.browse import browse
 from oreo.cli.buffer import buffer_app
 from oreo.cli.check_model import check_model
 from oreo.cli.collect import collect
@@ -29,6 +30,7 @@ from oreo.cli.games import games_app
 from oreo.cli.help import Commands
 from oreo.cli.iterate import iterate
 from oreo.cli.output import Stopped, show_help
+from oreo.cli.play import play
 from oreo.cli.quickstart import quickstart
 from oreo.cli.recipes import recipes_app
 from oreo.cli.replay import replay
@@ -52,6 +54,8 @@ app.command("eval")(evaluate)
 app.command()(iterate)
 app.command()(watch)
 app.command()(replay)
+app.command()(play)
+app.command()(browse)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(buffer_app, name="buffer")
 app.add_typer(games_app, name="games")

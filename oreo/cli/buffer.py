@@ -107,7 +107,7 @@ def check(
         print_json(result)
     else:
         for line in lines:
-            print(line)
+            print(one_line(line))
         print_pairs({**result, "damaged": len(lines)})
     if kept:
         raise typer.Exit(1)

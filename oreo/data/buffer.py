@@ -202,6 +202,19 @@ class TrajectoryBuffer:
         """
         yield from _columns(self.readable_files(), names)
 
+    def columns_at(self, numbers: Sequence[int], *names: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """(number, these columns) of the episodes with these numbers (ascending), as `columns`."""
+        begin = 0
+        for file in self.readable_files():
+            end = begin + self.count(file)
+            inside = [number - begin for number in numbers if begin <= number < end]
+            try:
+                for number, row in file.columns(names, inside) if inside else ():
+                    yield begin + number, row
+            except Damaged as error:
+                warn_of(error)
+            begin = end
+
     def files(self) -> tuple[list[File], list[Path]]:
         """The shards and journals that are read, in order; and what has the name of one and is no regular file.
 

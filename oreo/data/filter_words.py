@@ -46,6 +46,10 @@ def _refused(valid: Sequence[bool | None]) -> int:
     return valid.count(False)
 
 
+def _of_person(actors: Sequence[str]) -> int:
+    return actors.count("person")
+
+
 def _tokens(turns: Sequence[Sequence[int] | None]) -> int | None:
     return None if None in turns else sum(len(ids) for ids in turns if ids is not None)
 
@@ -70,6 +74,9 @@ WORDS: dict[str, Word] = {
     "came_from": Word("text", "the buffer it was copied from last", ("extra",), _came_from),
     "cut_turns": Word("number", "turns that a limit on tokens has cut", ("steps.cut",), sum),
     "refused": Word("number", "actions that the environment refused", ("steps.action_valid",), _refused),
+    "person_turns": Word(
+        "number", "turns that a person chose, where an agent was helped", ("steps.actor",), _of_person
+    ),
     "tokens": Word("number", "of its turns as they were sampled, where all are stored", ("steps.token_ids",), _tokens),
 }
 GROUPS = {

@@ -175,14 +175,18 @@ class JournalFile:
         records = self._records()
         return ShardFile(shard_of(self.path)).count if records is None else len(records)
 
-    def columns(self, names: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        """(number, these columns) of each episode, as `ShardFile.columns`."""
+    def columns(
+        self, names: Sequence[str], numbers: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """(number, these columns) of each episode, or of those with these numbers, as `ShardFile.columns`."""
         records = self._records()
         if records is None:
-            yield from ShardFile(shard_of(self.path)).columns(names)
+            yield from ShardFile(shard_of(self.path)).columns(names, numbers)
             return
+        wanted = None if numbers is None else set(numbers)
         for number, record in enumerate(records):
-            yield number, tuple(column_of(record, name) for name in names)
+            if wanted is None or number in wanted:
+                yield number, tuple(column_of(record, name) for name in names)
 
     def trajectories(self, numbers: Sequence[int] | None = None) -> Iterator[Trajectory]:
         """All, or those with these numbers (ascending)."""

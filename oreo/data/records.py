@@ -20,7 +20,7 @@ from oreo.errors import DataError
 from oreo.json_text import check_values, parse
 from oreo.trajectory import Candidate, Step, Trajectory
 
-VERSION = 5
+VERSION = 6
 """Of the schema; a reader refuses a higher one.
 
 2: steps have `context_start`, 0 in what version 1 stored.
@@ -29,11 +29,13 @@ VERSION = 5
    text in place of a map; shards carry checksums (oreo.data.checksums).
 5: episodes have `extra`, an empty object in what earlier ones stored, and `tokenizer`, empty there; steps have
    `token_ids`, null there.
+6: steps have an `actor`, empty in what earlier ones stored, and candidates a `count`, 1 there.
 """
 FORMAT = "oreo-trajectories"
 ADDED = {"grade": "", "extra": "{}", "tokenizer": ""}
 """Columns that earlier versions lack, and what stands for them there."""
-ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False, "token_ids": None}
+ADDED_TO_STEPS = {"context_start": 0, "continues_message": False, "cut": False, "token_ids": None, "actor": ""}
+ADDED_TO_CANDIDATES = {"count": 1}
 RENAMED = {"goes_on": "continues_message"}
 """Names of earlier versions, and what they are called now."""
 
@@ -181,7 +183,19 @@ def _renamed(step: Any, name: str) -> dict[str, Any]:
         raise DataError(f"{name} is no record of a step")
     values = ADDED_TO_STEPS | {str(RENAMED.get(key, key)): value for key, value in step.items()}
     _refuse_unknown(values, _STEP, f"{name}.")
+    if isinstance(values.get("candidates"), list):
+        values["candidates"] = [
+            _completed_candidate(candidate, f"{name}.candidates[{at}]")
+            for at, candidate in enumerate(values["candidates"])
+        ]
     return values
+
+
+def _completed_candidate(candidate: Any, name: str) -> dict[str, Any]:
+    if not isinstance(candidate, dict):
+        raise DataError(f"{name} is no record of a candidate")
+    _refuse_unknown(candidate, _CANDIDATE, f"{name}.")
+    return ADDED_TO_CANDIDATES | candidate
 
 
 def _refuse_unknown(values: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:
@@ -305,6 +319,10 @@ def _index(value: Any, name: str) -> int:
     return _whole(value, name, 0, 2**31)
 
 
+def _count(value: Any, name: str) -> int:
+    return _whole(value, name, 1, 2**31)
+
+
 def _seed(value: Any, name: str) -> int:
     return _whole(value, name, -(2**63), 2**63)
 
@@ -331,7 +349,12 @@ def _checked(values: Any, fields: Mapping[str, Check], where: str = "") -> dict[
     return {name: check(values[name], prefix + name) for name, check in fields.items()}
 
 
-_CANDIDATE: dict[str, Check] = {"text": _text, "log_prob": _optional(_number), "value": _optional(_number)}
+_CANDIDATE: dict[str, Check] = {
+    "text": _text,
+    "log_prob": _optional(_number),
+    "value": _optional(_number),
+    "count": _count,
+}
 _STEP: dict[str, Check] = {
     "observation": _text,
     "action": _text,
@@ -347,6 +370,7 @@ _STEP: dict[str, Check] = {
     "continues_message": _flag,
     "cut": _flag,
     "token_ids": _optional(_token_ids),
+    "actor": _text,
 }
 TEXTS = (
     *("env_id", "task", "task_type", "game", "dialect", "agent", "checkpoint", "created", "final_observation"),

@@ -58,11 +58,20 @@ class ShardFile:
         """Episodes, as the footer has it: those in row groups that are damaged are among them."""
         return self._groups[-1].stop if self._groups else 0
 
-    def columns(self, names: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        """(number, these columns) of each row, nothing else decoded; see `oreo.data.tables.rows_of`."""
+    def columns(
+        self, names: Sequence[str], numbers: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """(number, these columns) of each row, nothing else decoded; see `oreo.data.tables.rows_of`.
+
+        With numbers (ascending), of those rows; of a row group without any, nothing is read.
+        """
+        wanted = None if numbers is None else set(numbers)
         with _opened(self.path) as shard:
-            for group, rows in self._readable(shard, range(len(shard.groups)), lambda group: shard.rows(group, names)):
-                yield from zip(shard.groups[group], rows, strict=True)
+            groups = [group for group, rows in enumerate(shard.groups) if numbers is None or _among(numbers, rows)]
+            for group, rows in self._readable(shard, groups, lambda group: shard.rows(group, names)):
+                for number, row in zip(shard.groups[group], rows, strict=True):
+                    if wanted is None or number in wanted:
+                        yield number, row
 
     def trajectories(self, numbers: Sequence[int] | None = None) -> Iterator[Trajectory]:
         """All, or those with these numbers (ascending); of a row group without any, nothing is read."""

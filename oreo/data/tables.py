@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from oreo.data.records import (
     ADDED,
+    ADDED_TO_CANDIDATES,
     ADDED_TO_STEPS,
     FLAGS,
     FORMAT,
@@ -32,6 +33,7 @@ _CANDIDATE = pa.struct(
         pa.field("text", pa.string(), nullable=False),
         pa.field("log_prob", pa.float64()),
         pa.field("value", pa.float64()),
+        pa.field("count", pa.int32()),
     ]
 )
 _STEP = pa.struct(
@@ -50,6 +52,7 @@ _STEP = pa.struct(
         pa.field("continues_message", pa.bool_()),
         pa.field("cut", pa.bool_()),
         pa.field("token_ids", pa.list_(pa.int32())),
+        pa.field("actor", pa.string()),
     ]
 )
 SCHEMA = pa.schema(
@@ -135,7 +138,9 @@ def _check_type(name: str, given: pa.DataType, expected: pa.DataType) -> None:
         return _check_type(name, given.value_type, expected.value_type)
     if pa.types.is_struct(expected) and pa.types.is_struct(given):
         given_fields, fields = ([kind.field(at) for at in range(kind.num_fields)] for kind in (given, expected))
-        return _check_fields(f"{name}.", given_fields, fields, added=ADDED_TO_STEPS, renamed=RENAMED)
+        return _check_fields(
+            f"{name}.", given_fields, fields, added=ADDED_TO_STEPS | ADDED_TO_CANDIDATES, renamed=RENAMED
+        )
     # Other tools write texts and whole numbers of other widths.
     text = pa.types.is_string(expected) and pa.types.is_large_string(given)
     whole = pa.types.is_integer(expected) and pa.types.is_signed_integer(given)
@@ -145,10 +150,11 @@ def _check_type(name: str, given: pa.DataType, expected: pa.DataType) -> None:
 
 
 def completed(table: pa.Table) -> pa.Table:
-    """With the columns that an earlier version lacks."""
-    for name, value in ADDED.items():
+    """With the columns that an earlier version lacks, null; they are read as `ADDED` says."""
+    for name in ADDED:
         if name not in table.schema.names:
-            table = table.append_column(SCHEMA.field(name), pa.array([value] * table.num_rows, pa.string()))
+            # Made of values, pyarrow would import pandas to look at these, which takes longer than all the rest.
+            table = table.append_column(SCHEMA.field(name), pa.nulls(table.num_rows, pa.string()))
     return table
 
 
@@ -257,6 +263,11 @@ def _commands(array: pa.Array) -> list[str]:
 def _candidates(array: pa.StructArray) -> list[Candidate]:
     where = "steps.candidates"
     columns = {name: _values(column, f"{where}.{name}") for name, column in _struct(array, where, _CANDIDATE).items()}
+    for name, default in ADDED_TO_CANDIDATES.items():
+        if name in columns:
+            columns[name] = [default if value is None else value for value in columns[name]]
+    if any(count < 1 for count in columns.get("count", ())):
+        raise DataError(f"the column {where}.count has a number below 1")
     return [Candidate(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
@@ -286,8 +297,10 @@ def _values(array: pa.Array, name: str) -> list[Any]:
     if not (pa.types.is_string(array.type) or pa.types.is_dictionary(array.type)):
         return array.to_pylist()
     encoded = array.dictionary_encode() if pa.types.is_string(array.type) else array
-    words = [*encoded.dictionary.to_pylist(), None]
-    return [words[index] for index in encoded.indices.fill_null(len(words) - 1).to_pylist()]
+    words, indices = encoded.dictionary.to_pylist(), encoded.indices.to_pylist()
+    if not encoded.indices.null_count:
+        return [words[index] for index in indices]
+    return [None if index is None else words[index] for index in indices]
 
 
 def _lists(array: pa.ListArray, read: Callable[[pa.Array], list[Any]]) -> list[Any]:

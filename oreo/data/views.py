@@ -111,6 +111,13 @@ class BufferView:
     def numbered(self, *names: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """(its number in the buffer, these columns) of each of them."""
         before = 0
+        if not self.conditions and self._found is None:
+            # The first episodes do not wait for the footers of all files.
+            for file in self.buffer.readable_files():
+                for number, row in _columns_of(file, names, None):
+                    yield before + number, row
+                before += self.buffer.count(file)
+            return
         for file, numbers in self._rows():
             for number, row in _columns_of(file, names, None if self._whole else numbers):
                 yield before + number, row
@@ -197,11 +204,8 @@ def _columns_of(file: File, names: Sequence[str], numbers: np.ndarray | None) ->
     """(number, these columns) of rows of a file; None: of all. Where it is damaged, a warning, and what can be read."""
     if numbers is not None and not len(numbers):
         return
-    wanted = None if numbers is None else set(numbers.tolist())
     try:
-        for number, row in file.columns(names):
-            if wanted is None or number in wanted:
-                yield number, row
+        yield from file.columns(names, None if numbers is None else numbers.tolist())
     except Damaged as error:
         warn_of(error)
 

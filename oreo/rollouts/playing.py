@@ -106,6 +106,7 @@ class Playing:
                 context_start=decision.context_start,
                 cut=decision.cut,
                 token_ids=decision.token_ids,
+                actor=decision.actor,
                 continues_message=continues,
             )
         )

@@ -113,10 +113,10 @@ class Verifier:
         Raises:
             UsageError: its environment has to be named.
         """
-        spec = self._spec(episode)
+        spec = trusted_environment(episode, self.env)
         try:
             env = self._environment(spec, episode)
-            observation, info = check_reset(env.reset(seed=_seed(episode), options=_options(env, episode)))
+            observation, info = check_reset(env.reset(seed=_seed(episode), options=reset_options(env, episode.game)))
             played = _play(env, episode, observation, info)
         except KeyboardInterrupt:
             raise
@@ -135,18 +135,6 @@ class Verifier:
     def verify_each(self, episodes: Iterable[Trajectory]) -> Iterator[tuple[Verdict, Trajectory | None]]:
         """`verify` of each, in order; oreo.rollouts.verify_workers has the same in several processes."""
         return map(self.verify, episodes)
-
-    def _spec(self, episode: Trajectory) -> str:
-        if self.env is not None:
-            return self.env
-        from oreo.envs.registry import SHORT_NAMES, names
-
-        if SHORT_NAMES.get(episode.env_id, episode.env_id) not in names():
-            raise UsageError(
-                f"episodes of {episode.env_id!r} are played again in the environment that you name: say --env "
-                f"{episode.env_id} if you trust it (it is run)"
-            )
-        return episode.env_id
 
     def _environment(self, spec: str, episode: Trajectory) -> gym.Env[str, str]:
         from oreo.envs import make
@@ -188,13 +176,31 @@ def _seed(episode: Trajectory) -> int | None:
     return episode.seed if episode.seed is not None and episode.seed >= 0 else None
 
 
-def _options(env: gym.Env[str, str], episode: Trajectory) -> dict[str, Any] | None:
+def trusted_environment(episode: Trajectory, named: str | None = None) -> str:
+    """The environment to play an episode again in: the one that is named, else its own.
+
+    Raises:
+        UsageError: its own is none of this package's or an installed one's, and none is named.
+    """
+    if named is not None:
+        return named
+    from oreo.envs.registry import SHORT_NAMES, names
+
+    if SHORT_NAMES.get(episode.env_id, episode.env_id) not in names():
+        raise UsageError(
+            f"episodes of {episode.env_id!r} are played again in the environment that you name: say --env "
+            f"{episode.env_id} if you trust it (it is run)"
+        )
+    return episode.env_id
+
+
+def reset_options(env: gym.Env[str, str], game: str) -> dict[str, Any] | None:
     """The game by its name, where the environment takes one."""
     import inspect
 
     start = getattr(env.unwrapped, "start", None)
     takes_game = callable(start) and "game" in inspect.signature(start).parameters
-    return {"game": episode.game} if episode.game and takes_game else None
+    return {"game": game} if game and takes_game else None
 
 
 def _play(env: gym.Env[str, str], episode: Trajectory, observation: str, info: dict[str, Any]) -> Trajectory:

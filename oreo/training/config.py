@@ -21,6 +21,7 @@ from oreo.training.recipe import load_recipe
 OVERLONG = ("refuse", "split", "drop")
 LEVELS = ("token", "step", "response")
 REWARDS = ("stored", "success", "signed")
+IMITATED = ("all", "person")
 BALANCES = ("none", "game", "all")
 TRACKERS = ("tensorboard", "wandb", "trackio")
 LORA_MODELS = ("both", "value")
@@ -96,6 +97,8 @@ class TrainConfig:
     """KTO: weight λ_D of won trajectories. arXiv 2402.01306: 1."""
     undesirable_weight: float = 1.0
     """KTO: weight λ_U of lost trajectories. arXiv 2402.01306: 1, and where one outcome is rarer, more for that one."""
+    imitate: str = "all"
+    """SFT, rejection: "all" turns, or those that a "person" chose, such as the corrections of an agent."""
     where: str | None = None
     """Learn from the trajectories that a condition means, such as "won and steps < 20"; None: from all. See
     oreo.data.filters."""
@@ -276,13 +279,14 @@ _GONE = {"lambda_": (1.0, "it counted tokens; value_lambda and policy_lambda cou
 OF_SOME_METHODS = (
     *("value_model", "value_warmup_epochs", "value_lr", "beta", "alpha", "level", "reward"),
     *("value_lambda", "policy_lambda", "gamma", "expectile", "max_weight", "clip", "imitate_refused"),
-    *("desirable_weight", "undesirable_weight", "pairs_per_game", "balance", "lora_models"),
+    *("desirable_weight", "undesirable_weight", "pairs_per_game", "balance", "lora_models", "imitate"),
 )
 """Fields that only some methods know. Given to another, they would do nothing."""
 _CHOICES = {
     "level": LEVELS,
     "overlong": OVERLONG,
     "reward": REWARDS,
+    "imitate": IMITATED,
     "balance": BALANCES,
     "lora_models": LORA_MODELS,
     "order": tuple(ORDERS),

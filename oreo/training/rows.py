@@ -75,6 +75,7 @@ def encode_all(
     max_length: int | None,
     overlong: str,
     reward: str = "stored",
+    imitate: str = "all",
     samples_per_game: int | None = None,
     balance: str = "none",
     pairs_per_game: int | None = None,
@@ -103,6 +104,8 @@ def encode_all(
         won += trajectory.won
         if not trajectory.steps or (won_only and not trajectory.won):
             continue
+        if imitate == "person":
+            trajectory = of_person(trajectory)
         if not imitate_refused:
             trajectory = without_refused(trajectory)
         pieces, too_long = _pieces(with_reward(trajectory, reward), turn_format, max_length, overlong)
@@ -290,6 +293,14 @@ def with_reward(trajectory: Trajectory, reward: str) -> Trajectory:
     paid = 1.0 if trajectory.won else -1.0 if reward == "signed" else 0.0
     steps = tuple(
         dataclasses.replace(step, reward=paid if index == last else 0.0) for index, step in enumerate(trajectory.steps)
+    )
+    return dataclasses.replace(trajectory, steps=steps)
+
+
+def of_person(trajectory: Trajectory) -> Trajectory:
+    """The trajectory with the turns alone to imitate that a person chose; the others are what they answer to."""
+    steps = tuple(
+        dataclasses.replace(step, imitate=step.imitate and step.actor == "person") for step in trajectory.steps
     )
     return dataclasses.replace(trajectory, steps=steps)
 

@@ -190,6 +190,7 @@ class Run:
             max_length=self.max_length,
             overlong=config.overlong,
             reward=config.reward,
+            imitate=config.imitate,
             samples_per_game=config.samples_per_game,
             balance=config.balance,
             pairs_per_game=config.pairs_per_game,

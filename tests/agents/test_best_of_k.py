@@ -97,6 +97,7 @@ def test_equal_candidates_count_once(tokenizer: Any) -> None:
     agent = make_agent("llama", tokenizer, k=6, temperature=0.5, max_new_tokens=1)
     (trajectory,) = rollout(Babble, agent=agent, episodes=1)
     assert min(len(step.candidates) for step in trajectory.steps) < 6
+    assert {sum(candidate.count for candidate in step.candidates) for step in trajectory.steps} == {6}
     check(agent, trajectory)
 
 

@@ -30,7 +30,7 @@ SFT = MethodSpec(
     rows=RowKind.TURNS,
     weight=tokens,
     reference=False,
-    fields=("imitate_refused",),
+    fields=("imitate", "imitate_refused"),
     defaults={"lr": Setting(2e-5, _APPENDIX), "epochs": Setting(2, _APPENDIX)},
 )
 REJECTION = MethodSpec(
@@ -41,6 +41,6 @@ REJECTION = MethodSpec(
     won_only=True,
     weight=tokens,
     reference=False,
-    fields=("imitate_refused",),
+    fields=("imitate", "imitate_refused"),
     defaults={"lr": Setting(2e-5, _APPENDIX), "epochs": Setting(1, _APPENDIX)},
 )

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from oreo.eval.terminal.charts import chart, sparkline
 from oreo.eval.terminal.replay import replay, view_at
-from oreo.eval.terminal.screen import View, chart, crop, lines, render, sparkline
+from oreo.eval.terminal.screen import View, crop, lines, render
 from oreo.text import clean, steers
 from oreo.trajectory import Candidate, Step, Trajectory
 
@@ -58,8 +59,8 @@ def test_the_whole_screen_after_the_first_step() -> None:
         "",
         "",
         "considered at step 1 " + "─" * 59,
-        "▸ go to countertop 1                                      V 0.50   log p -0.25",
-        "  open fridge 1                                           V 0.12   log p -1.50",
+        "▸ go to countertop 1    V 0.50   log p -0.25",
+        "  open fridge 1         V 0.12   log p -1.50",
         "value of each state, now 0.25 " + "─" * 50,
         "  0.30",
         "       ▅▅▅",

@@ -30,6 +30,8 @@ CHEAP = {
     "iterate": ["--env", GUESS, "--rounds", "1", "--episodes", "1", "--output", "file/inside"],
     "watch": ["--env", GUESS, "--agent", "random", "--delay", "0"],
     "replay": ["nowhere"],
+    "play": ["--env", "nowhere.py:World"],
+    "browse": ["nowhere"],
     "envs": [],
     "envs list": [],
     "envs info": [GUESS],

@@ -26,6 +26,8 @@ COMMANDS = [
     "iterate",
     "watch",
     "replay",
+    "play",
+    "browse",
     "envs",
     "agents",
     "check-model",

@@ -61,7 +61,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 rewards = st.floats(-1e307, 1e307) | st.sampled_from([-0.0, 5e-324, 0.1])
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([-0.0, 5e-324, 0.1])
 maybe_numbers = st.none() | numbers
-candidates = st.builds(Candidate, text=texts, log_prob=maybe_numbers, value=maybe_numbers)
+candidates = st.builds(Candidate, text=texts, log_prob=maybe_numbers, value=maybe_numbers, count=st.integers(1, 9))
 steps = st.builds(
     Step,
     observation=texts,
@@ -78,6 +78,7 @@ steps = st.builds(
     continues_message=st.booleans(),
     cut=st.booleans(),
     token_ids=st.none() | st.lists(st.integers(0, 2**31 - 1), max_size=3).map(tuple),
+    actor=st.sampled_from(["", "agent", "person"]),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -111,9 +112,9 @@ trajectories = st.builds(
 RICH = replace(
     episode("rich"),
     steps=(
-        Step("o", "a", 0.5, "t", True, ("a", "b"), -1.5, 0.25, (Candidate("a", -1.5, 0.2), Candidate("b"))),
+        Step("o", "a", 0.5, "t", True, ("a", "b"), -1.5, 0.25, (Candidate("a", -1.5, 0.2, 3), Candidate("b"))),
         Step("p", "b", continues_message=True, context_start=1, imitate=False),
-        Step("q", "c", cut=True, token_ids=(5, 0, 7)),
+        Step("q", "c", cut=True, token_ids=(5, 0, 7), actor="person"),
     ),
     seed=7,
     tokenizer="0123456789abcdef",

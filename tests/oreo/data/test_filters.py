@@ -38,6 +38,7 @@ KNOWN = {
     "came_from": lambda t: t.extra["came_from"][-1]["buffer"] if t.extra else None,
     "cut_turns": lambda t: sum(step.cut for step in t.steps),
     "refused": lambda t: sum(step.action_valid is False for step in t.steps),
+    "person_turns": lambda t: sum(step.actor == "person" for step in t.steps),
     "tokens": lambda t: (
         None if any(step.token_ids is None for step in t.steps) else sum(len(step.token_ids) for step in t.steps)
     ),
@@ -145,6 +146,7 @@ steps = st.builds(
     action_valid=st.sampled_from([None, True, False]),
     cut=st.booleans(),
     token_ids=st.none() | st.just((1, 2)),
+    actor=st.sampled_from(["", "agent", "person"]),
 )
 episodes = st.lists(
     st.builds(

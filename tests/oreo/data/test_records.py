@@ -142,22 +142,26 @@ def test_what_means_the_same_is_stored() -> None:
 
 
 def test_records_of_earlier_versions_are_read() -> None:
-    record = to_record(replace(episode(steps=1), steps=(Step("o", "a", continues_message=True),)))
+    considered = Step("o", "a", continues_message=True, candidates=(Candidate("a"),))
+    record = to_record(replace(episode(steps=1), steps=(considered,)))
     (step,) = record["steps"]
     for version, added in (
-        (4, {"token_ids"}),
-        (3, {"continues_message", "cut", "token_ids"}),
-        (2, {"continues_message", "cut", "token_ids"}),
-        (1, {"continues_message", "cut", "token_ids", "context_start"}),
+        (5, {"actor"}),
+        (4, {"actor", "token_ids"}),
+        (3, {"actor", "continues_message", "cut", "token_ids"}),
+        (2, {"actor", "continues_message", "cut", "token_ids"}),
+        (1, {"actor", "continues_message", "cut", "token_ids", "context_start"}),
     ):
         older = {**record, "steps": [{name: value for name, value in step.items() if name not in added}]}
-        del older["extra"], older["tokenizer"]
+        older["steps"][0]["candidates"] = [{"text": "a", "log_prob": None, "value": None}]
+        if version < 5:
+            del older["extra"], older["tokenizer"]
         if version == 3:
             older["steps"][0]["goes_on"] = True
         elif version < 3:
             del older["grade"]
         read = from_record(checked_record(older))
-        assert read.steps == (Step("o", "a", continues_message=version >= 3),) and read.extra == {}
+        assert read.steps == (replace(considered, continues_message=version >= 3),) and read.extra == {}
 
 
 RECORD = to_record(episode(steps=2))

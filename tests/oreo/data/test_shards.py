@@ -13,12 +13,12 @@ import pytest
 from oreo.data import shards
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.data.journal import JournalFile
-from oreo.data.records import Damaged, NewerVersion, to_record
+from oreo.data.records import VERSION, Damaged, NewerVersion, to_record
 from oreo.data.repair import repair
 from oreo.data.tables import SCHEMA, to_table
 from oreo.data.writers import adopt_orphans
 from oreo.errors import DataError
-from oreo.trajectory import Step, Trajectory
+from oreo.trajectory import Candidate, Step, Trajectory
 
 from .episodes import RICH, changed, episode, names, orphan, read, same, shard_with, stored
 
@@ -127,7 +127,7 @@ def test_columns_of_a_row_group_with_a_missing_value_are_passed_over_by_name(nam
             assert list(buffer.columns(name)) == []
 
 
-@pytest.mark.parametrize("version", ["99", "6"])
+@pytest.mark.parametrize("version", ["99", str(VERSION + 1)])
 def test_a_newer_shard_is_named_and_stays_and_the_rest_is_read(version: str, tmp_path: Path) -> None:
     shard = shard_with(tmp_path, 2)
     shard_with(tmp_path / "other", 1).rename(tmp_path / "9.parquet")
@@ -151,7 +151,7 @@ def test_a_newer_shard_is_named_and_stays_and_the_rest_is_read(version: str, tmp
 
 def older(trajectories: list[Trajectory], version: int) -> pa.Table:
     """The table that a version of the schema wrote, from its own history of names."""
-    since = {"context_start": 2, "continues_message": 3, "cut": 4, "token_ids": 5}
+    since = {"context_start": 2, "continues_message": 3, "cut": 4, "token_ids": 5, "actor": 6}
     absent = {name for name, first in since.items() if version < first}
     table = to_table([to_record(trajectory) for trajectory in trajectories])
     steps = []
@@ -160,7 +160,10 @@ def older(trajectories: list[Trajectory], version: int) -> pa.Table:
         kept = [{name: value for name, value in step.items() if name not in absent} for step in row]
         steps.append([{renamed.get(k, k): v for k, v in step.items()} for step in kept])
     kinds = SCHEMA.field("steps").type.value_type
+    candidate = kinds.field("candidates").type.value_type
     fields = [kinds.field(at) for at in range(kinds.num_fields) if kinds.field(at).name not in absent]
+    bare = pa.struct([candidate.field(at) for at in range(candidate.num_fields) if candidate.field(at).name != "count"])
+    fields = [pa.field(field.name, pa.list_(bare)) if field.name == "candidates" else field for field in fields]
     fields = [field.with_name(renamed.get(field.name, field.name)) for field in fields]
     columns = {"steps": pa.array(steps, pa.list_(pa.struct(fields)))}
     if version < 4:
@@ -168,16 +171,16 @@ def older(trajectories: list[Trajectory], version: int) -> pa.Table:
         columns["versions"] = pa.array(pairs, pa.map_(pa.string(), pa.string()))
     for name, array in columns.items():
         table = table.set_column(table.schema.get_field_index(name), name, array)
-    table = table.drop_columns(["extra", "tokenizer", *(["grade"] if version < 3 else [])])
+    table = table.drop_columns([*(["extra", "tokenizer"] if version < 5 else []), *(["grade"] if version < 3 else [])])
     return table.replace_schema_metadata({**SCHEMA.metadata, b"oreo.version": str(version).encode()})
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_what_earlier_versions_stored_is_read_as_it_was_meant(version: int, tmp_path: Path) -> None:
     TrajectoryBuffer(tmp_path)
-    first = replace(RICH.steps[0], context_start=0)
+    first = replace(RICH.steps[0], context_start=0, candidates=(Candidate("a", -1.5, 0.2), Candidate("b")))
     second = replace(RICH.steps[1], continues_message=version >= 3, context_start=int(version != 1))
-    meant = replace(RICH, steps=(first, second), extra={}, tokenizer="")
+    meant = replace(RICH, steps=(first, second), **({} if version == 5 else {"extra": {}, "tokenizer": ""}))
     pq.write_table(older([meant, episode("b", steps=0)], version), tmp_path / "0.parquet")
     buffer = TrajectoryBuffer(tmp_path)
     buffer.append(RICH)  # of the present version, in a folder with the other

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers import small_models
@@ -53,6 +54,29 @@ def test_rewards_are_as_stored_or_one_at_the_end_by_the_outcome() -> None:
     ):
         assert [step.reward for step in with_reward(dense, reward).steps] == expected
         assert [step.reward for step in with_reward(lost, reward).steps] == when_lost
+
+
+def test_of_an_episode_that_a_person_corrected_all_turns_are_imitated_or_the_persons_alone() -> None:
+    first, second = small_models.episodes()[5:7]
+    corrected = dataclasses.replace(
+        first,
+        steps=tuple(
+            dataclasses.replace(step, actor="person" if at == 1 else "agent") for at, step in enumerate(first.steps)
+        ),
+    )
+    form = TurnFormat.from_tokenizer(load_policy("tiny")[1])
+    settings: dict[str, Any] = dict(rows=RowKind.TURNS, max_length=None, overlong="refuse")
+    everything = encode_all([corrected, second], form, **settings)
+    (example,) = encode_all([corrected, second], form, **settings, imitate="person")
+    (piece,), (whole,) = example.pieces, everything[0].pieces
+    starts = np.flatnonzero(whole.step_start)
+    assert whole.imitate.sum() == whole.action_mask.sum() and len(starts) == 2
+    assert (piece.imitate == (whole.action_mask & (np.arange(len(whole)) >= starts[1]))).all()
+    assert (piece.input_ids == whole.input_ids).all()
+    with pytest.raises(DataError, match="none of the 1 trajectories has a turn to learn from"):
+        encode_all([second], form, **settings, imitate="person")
+    with pytest.raises(UsageError, match="imitate"):
+        TrainConfig(method="oreo", imitate="person")
 
 
 def test_rewards_and_selection_reach_the_batch_whatever_the_order_of_the_data(start: Path, tmp_path: Path) -> None:
