@@ -189,6 +189,8 @@ def main_recipes(
 # third of it.
 MAIN = main_recipes(sft=SFT, rejection=REJECTION, dpo=DPO, kto=KTO, oreo=OREO, paper=PAPER, response={"lr": 1e-4})
 _PAPER, _REJECTION = MAIN["oreo_paper"], MAIN["rejection"]
+_ACCEPTED = _REJECTION.vary("refused_left_out", imitate_refused=False)
+MAIN[_ACCEPTED.name] = _ACCEPTED
 SWEEPS = {
     # More episodes, each seen as often: more updates too.
     "data": [recipe.vary(f"data_x{share:g}", share=share) for recipe in (_PAPER, _REJECTION) for share in (0.25, 4.0)],
@@ -213,7 +215,7 @@ SWEEPS = {
     ],
     # What the field would try beside it. Imitation by weight takes rejection's rate, whole episodes preferences' ones.
     "methods": [
-        _REJECTION.vary("refused_left_out", imitate_refused=False),
+        _ACCEPTED,
         *(_REJECTION.vary(f"rwr_beta_{beta:g}", method="rwr", beta=beta) for beta in (0.2, 0.5)),
         *(
             _REJECTION.vary(f"{method}_beta_{beta:g}", method=method, beta=beta, value_lr=1e-3, value_warmup_epochs=1)
