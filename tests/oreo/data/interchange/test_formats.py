@@ -255,6 +255,23 @@ def test_a_call_is_the_action_whether_its_arguments_are_an_object_or_a_text(argu
     assert again["messages"][1:] == [{"role": "user", "content": "You see a box."}, *messages[2:]]
 
 
+def test_answers_to_several_calls_are_written_as_they_were_read_however_many_lines_they_have() -> None:
+    messages = [
+        {"role": "user", "content": "You see a box."},
+        {"role": "assistant", "content": None, "tool_calls": [CALL, {**CALL, "id": "c2"}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "It has\n\na key."},
+        {"role": "tool", "tool_call_id": "c2", "content": "It is empty."},
+        {"role": "user", "content": "Go\non."},
+        {"role": "assistant", "content": "I am done."},
+        {"role": "tool", "tool_call_id": "c3", "content": "a\n"},
+        {"role": "tool", "tool_call_id": "c4", "content": ""},
+    ]
+    read = episode("messages", {"messages": messages, "reward": 1})
+    assert read.steps[1].observation == "It has\n\na key.\nIt is empty.\nGo\non."
+    (again,) = FORMATS["messages"].write([read])  # type: ignore[misc]
+    assert again["messages"] == messages
+
+
 def test_a_call_that_is_a_text_is_read_as_the_call_that_it_says() -> None:
     def row(call: Any) -> dict[str, Any]:
         completion = [{"role": "assistant", "content": "", "tool_calls": [call]}]
