@@ -73,7 +73,7 @@ def without_prefix(messages: list[Message], first: int) -> tuple[list[Message], 
 
 def with_prefix(trajectory: Trajectory, messages: list[Message], instructed: int) -> list[Message]:
     """The inverse, of messages of which some are instructions."""
-    prefix = str(trajectory.extra.get("observation_prefix", ""))
+    prefix = _PREFIX if trajectory.extra.get("observation_prefix") == _PREFIX else ""
     return [
         replace(message, text=prefix + message.text) if at > instructed and message.speaker == ENVIRONMENT else message
         for at, message in enumerate(messages)

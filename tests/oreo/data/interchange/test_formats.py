@@ -203,6 +203,13 @@ def test_what_every_observation_of_the_release_begins_with_is_taken_off_and_put_
     assert again["conversations"] == said_so
 
 
+def test_a_field_of_the_files_own_is_put_before_no_observation() -> None:
+    row = {"conversations": said(("human", ROOM), ("gpt", "look"), ("human", "A mug."))}
+    read = episode("sharegpt", {**row, "observation_prefix": 5, "reward": 1})
+    (again,) = FORMATS["sharegpt"].write([read])  # type: ignore[misc]
+    assert again["conversations"] == row["conversations"]
+
+
 # ReAct text.
 
 
