@@ -12,7 +12,8 @@ import re
 from oreo.trajectory import Step
 
 _ACTION = re.compile(
-    r"^[ \t]*action[ \t]*:(?:[ \t]*\n)*(?P<line>.*)$|<action>(?P<tag>[^<]*)</action>", re.IGNORECASE | re.MULTILINE
+    r"^[ \t]*action[ \t]*:(?:[ \t]*\n)*(?P<line>.*)$|<action>(?P<tag>[^<]*(?:<(?!/?action>)[^<]*)*)</action>",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 

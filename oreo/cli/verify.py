@@ -87,7 +87,7 @@ def verify(
         print_json({**result, "not_reproduced": [{"episode": number, **one} for number, one in others.items()]})
     else:
         print_pairs(result)
-        for number in list(others)[:_SHOWN]:
+        for number in sorted(others, key=lambda number: (_is_cut_alone(others[number]), number))[:_SHOWN]:
             print(one_line(f"episode {number}{_told(others[number])}"))
         if len(others) > _SHOWN:
             print(f"… and {len(others) - _SHOWN} others, which --json and --report name")
@@ -95,12 +95,17 @@ def verify(
         raise typer.Exit(1)
 
 
+def _is_cut_alone(verdict: dict[str, Any]) -> bool:
+    """Whether all that differs is that a recording kept a part of texts: of such there may be thousands."""
+    return not verdict["error"] and not verdict["beyond_cut_texts"]
+
+
 def _told(verdict: dict[str, Any]) -> str:
     if verdict["error"]:
         return f": {verdict['error']}"
     from oreo.rollouts.verify import Difference
 
-    return f", {told_difference(Difference(**verdict['difference']))}"
+    return f", {told_difference(Difference(**(verdict['beyond_cut_texts'] or verdict['difference'])))}"
 
 
 def told_difference(first: Difference) -> str:

@@ -34,7 +34,7 @@ from oreo.data.journal import JournalFile
 from oreo.data.records import FORMAT, VERSION, Damaged, check_version, to_record
 from oreo.data.shards import ShardFile, warn_of
 from oreo.data.summary import summary
-from oreo.data.views import BufferView, conditions_of, readable
+from oreo.data.views import BufferView, conditions_of, place_of, readable
 from oreo.data.writers import Writer, adopt_orphans
 from oreo.errors import DataError
 from oreo.files import writing
@@ -148,9 +148,7 @@ class TrajectoryBuffer:
         files = self.readable_files()
         counts = list(map(self.count, files))
         total = sum(counts)
-        if not -total <= index < total:
-            raise IndexError(f"index {index} of a buffer with {total} episodes")
-        index %= total
+        index = place_of(index, total, f"a buffer with {total} episodes")
         for file, count in zip(files, counts, strict=True):
             if index < count:
                 return self.item(file, index)

@@ -42,6 +42,11 @@ def _came_from(extra: str) -> str | None:
     return buffer if isinstance(buffer, str) else None
 
 
+def _told(text: str) -> str | None:
+    """A text that is left empty where it is not known."""
+    return text or None
+
+
 def _refused(valid: Sequence[bool | None]) -> int:
     return valid.count(False)
 
@@ -63,14 +68,14 @@ WORDS: dict[str, Word] = {
     "seed": Word("number", "given to the environment's reset", ("seed",)),
     "env": Word("text", "the environment's id", ("env_id",)),
     "split": Word("text", "which the environment was asked for by name", ("env_kwargs",), _split),
-    "task": Word("text", "what was to be done", ("task",)),
-    "task_type": Word("text", "the kind of task", ("task_type",)),
-    "game": Word("text", "the game's name", ("game",)),
-    "dialect": Word("text", "ALFWorld's: put or move", ("dialect",)),
+    "task": Word("text", "what was to be done", ("task",), _told),
+    "task_type": Word("text", "the kind of task", ("task_type",), _told),
+    "game": Word("text", "the game's name", ("game",), _told),
+    "dialect": Word("text", "ALFWorld's: put or move", ("dialect",), _told),
     "grade": Word("text", "of an end beyond won and lost: correct, wrong, no_answer, timeout", ("grade",)),
-    "agent": Word("text", "who acted, with its settings", ("agent",)),
-    "checkpoint": Word("text", "the weights it acted with", ("checkpoint",)),
-    "created": Word("text", "when it ended, UTC, such as 2026-11-28T16:42:03+00:00", ("created",)),
+    "agent": Word("text", "who acted, with its settings", ("agent",), _told),
+    "checkpoint": Word("text", "the weights it acted with", ("checkpoint",), _told),
+    "created": Word("text", "when it ended, UTC, such as 2026-11-28T16:42:03+00:00", ("created",), _told),
     "came_from": Word("text", "the buffer it was copied from last", ("extra",), _came_from),
     "cut_turns": Word("number", "turns that a limit on tokens has cut", ("steps.cut",), sum),
     "refused": Word("number", "actions that the environment refused", ("steps.action_valid",), _refused),

@@ -144,6 +144,8 @@ def read(path: Path) -> Contents:
                 if not whole:
                     raise DataError("it is not as it was written")
                 contents.records.append(_parsed(text))
+                if not line.endswith(b"\n"):
+                    raise DataError("its episode is whole, and the line break behind it is not as it was written")
             except NewerVersion as error:
                 contents.damaged.append(NewerVersion(f"{path}, line {number}: {error}"))
             except DataError as error:

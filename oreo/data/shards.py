@@ -110,6 +110,9 @@ class ShardFile:
                 errors = [error for error in map(shard.damage, range(len(shard.groups))) if error]
                 if mark_is_damaged(shard.file):
                     errors.append(Damaged(f"{self.path}: the mark of its checksums is not as it was written"))
+                shard.file.seek(0)
+                if shard.file.read(len(_BEGINNING)) != _BEGINNING:
+                    errors.append(Damaged(f"{self.path}: its beginning is not as it was written"))
                 return errors
         except Damaged as error:
             return [error]
@@ -139,6 +142,10 @@ def _among(numbers: Sequence[int], rows: range) -> list[int]:
     """Those of ascending numbers that are in a range, counted from its beginning."""
     start, stop = bisect.bisect_left(numbers, rows.start), bisect.bisect_left(numbers, rows.stop)
     return [number - rows.start for number in numbers[start:stop]]
+
+
+_BEGINNING = b"PAR1"
+"""Of every Parquet file: no checksum covers it, pyarrow reads on without it, and other tools refuse the file."""
 
 
 class DamagedWarning(UserWarning):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -29,6 +30,24 @@ Rows: TypeAlias = list[tuple["File", np.ndarray]]
 """Of each file the numbers of the rows that are meant, ascending [N] int64."""
 _SHUFFLED_AT_ONCE = 1024
 """Episodes that a shuffled pass holds."""
+
+
+def place_of(index: int, total: int, of: str) -> int:
+    """The number from 0 that an index means, which may count from the end.
+
+    Raises:
+        TypeError: it is no whole number.
+        IndexError: there is none of it.
+    """
+    try:
+        number = operator.index(index)
+    except TypeError:
+        raise TypeError(
+            f"an index is a whole number, got {index!r:.40}; of several episodes, `where` or itertools.islice"
+        ) from None
+    if not -total <= number < total:
+        raise IndexError(f"index {number} of {of}")
+    return number % total
 
 
 class BufferView:
@@ -79,9 +98,7 @@ class BufferView:
         rows = self._rows()
         ends = list(itertools.accumulate(len(numbers) for _, numbers in rows))
         total = ends[-1] if ends else 0
-        if not -total <= index < total:
-            raise IndexError(f"index {index} of {total} episodes")
-        index %= total
+        index = place_of(index, total, f"{total} episodes")
         place = bisect.bisect_right(ends, index)
         file, numbers = rows[place]
         return self.buffer.item(file, int(numbers[index - ends[place] + len(numbers)]))

@@ -20,6 +20,8 @@ from oreo.trajectory import Step
         ("<think>it is cold</think> <action> open fridge 1\n</action>", "open fridge 1"),
         ("Action: look\n<action>open fridge 1</action>.", "open fridge 1"),
         ("<action>look</action>\nAction: open fridge 1", "open fridge 1"),
+        ("<action>if a < b: <b>go</b></action>", "if a < b: <b>go</b>"),
+        ("<action>look <action>open fridge 1</action>", "open fridge 1"),
         ("<action>open fridge 1", "<action>open fridge 1"),
         ("Action:", ""),
         ("", ""),

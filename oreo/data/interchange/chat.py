@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, SYSTEM, Message, speaker, text_of
-from oreo.data.interchange.spec import Misfit, checked, field, plain
+from oreo.data.interchange.spec import Misfit, checked, field, parsed, plain
 
 _ROLES = {AGENT: "assistant", ENVIRONMENT: "user", SYSTEM: "system"}
 _OWN = ("role", "content", "tool_calls", "weight")
@@ -44,6 +44,8 @@ def _read(item: Any, where: str) -> Message:
         text = with_action(text, [_call(item["function_call"], f"{where}.function_call")])
     if calls:
         calls = checked(calls, f"{where}.tool_calls", list)
+        # verifiers 0.1 keeps each call as a JSON text, for its rows to fit into one table.
+        calls = [parsed(call, f"{where}.tool_calls[{at}]") for at, call in enumerate(calls)]
         actions = [_call(call, f"{where}.tool_calls[{at}]") for at, call in enumerate(calls)]
         extra |= {"content": plain(item.get("content")), "tool_calls": plain(calls)}
         text = with_action(text, actions)

@@ -25,6 +25,10 @@ SPEAKERS = {
 _AGREES = re.compile(r"\s*(ok|okay|sure|understood|got it|i understand)\b[^\n:]{0,100}\s*", re.IGNORECASE)
 
 
+_LINES = "observation_lines"
+"""In what is kept of a message that is one of several of an observation: how many lines it has, where not one."""
+
+
 @dataclass(frozen=True)
 class Message:
     """One message."""
@@ -92,26 +96,45 @@ def take_apart(messages: Sequence[Message], reading: Reading, instructed: int | 
     if count:
         extra["instruction"] = [_as_record(message) for message in messages[:count]]
     steps: list[Step] = []
-    heard: list[str] = []
+    heard: list[Message] = []
     turns: dict[str, Any] = {}
     observations: dict[str, Any] = {}
     for message in messages[count:]:
-        place = str(len(steps))
         if message.speaker != AGENT:
-            heard.append(message.text)
-            if message.extra:
-                observations.setdefault(place, []).append(message.extra)
+            heard.append(message)
             continue
+        place = str(len(steps))
+        if records := _extras(heard):
+            observations[place] = records
         action, turn = reading.action_and_turn(message.text)
-        step = Step("\n".join(heard), action, turn=turn, imitate=message.imitate)
+        step = Step(_text(heard), action, turn=turn, imitate=message.imitate)
         if reading.sampled is not None and isinstance(message.token_ids, list):
             step = replace(step, token_ids=reading.sampled(message.token_ids, step.text))
         steps.append(step)
         if message.extra:
             turns[place] = message.extra
         heard = []
+    if records := _extras(heard):
+        observations[str(len(steps))] = records
     extra |= {name: value for name, value in (("turns", turns), ("observations", observations)) if value}
-    return Conversation(tuple(steps), "\n".join(heard), extra)
+    return Conversation(tuple(steps), _text(heard), extra)
+
+
+def _text(heard: Sequence[Message]) -> str:
+    return "\n".join(message.text for message in heard)
+
+
+def _extras(heard: Sequence[Message]) -> list[dict[str, Any]]:
+    """What is known of messages that are one observation, if anything; of several, with how many lines each has."""
+    if not any(message.extra for message in heard):
+        return []
+    if len(heard) == 1:
+        return [heard[0].extra]
+    lines = [message.text.count("\n") + 1 for message in heard]
+    return [
+        {**message.extra, _LINES: count} if count > 1 else message.extra
+        for message, count in zip(heard, lines, strict=True)
+    ]
 
 
 def instructions(messages: Sequence[Message]) -> int:
@@ -159,8 +182,15 @@ def _observation(text: str, extras: Any) -> list[Message]:
     """One message; several where it was made of several, and these can be told apart again."""
     records = _records(extras)
     parts = text.split("\n")
-    if len(records) > 1 and len(parts) == len(records):
-        return [Message(ENVIRONMENT, part, extra=record) for part, record in zip(parts, records, strict=True)]
+    counts = [record.get(_LINES, 1) for record in records]
+    whole = all(type(count) is int and count > 0 for count in counts) and sum(counts) == len(parts)
+    if len(records) > 1 and whole:
+        messages = []
+        for record, count in zip(records, counts, strict=True):
+            extra = {name: value for name, value in record.items() if name != _LINES}
+            messages.append(Message(ENVIRONMENT, "\n".join(parts[:count]), extra=extra))
+            del parts[:count]
+        return messages
     return [Message(ENVIRONMENT, text, extra=records[0] if len(records) == 1 else {})]
 
 

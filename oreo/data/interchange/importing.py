@@ -185,8 +185,12 @@ def _all(
                 if not isinstance(row.value, dict):
                     raise DataError(f"the row is {row.value!r:.40}, expected an object with named fields")
                 results = list(kind.read(row.value, reading))
+                digests = [_digest(row, part) for part in range(len(results))]
             except DataError as error:
                 _unread(report, skip, place, str(error))
+                continue
+            except RecursionError:
+                _unread(report, skip, place, "it is nested too deeply")
                 continue
             except Exception as error:  # of a format of the user's own
                 raise DataError(f"{path}, line {row.line}: the format {kind.name} failed: {reason(error)}") from error
@@ -194,7 +198,7 @@ def _all(
                 if isinstance(result, SetAside):
                     report.set_aside[result.reason] = report.set_aside.get(result.reason, 0) + 1
                 else:
-                    yield replace(place, part=part, digest=_digest(row, part)), result
+                    yield replace(place, part=part, digest=digests[part]), result
 
 
 def _digest(row: Row, part: int) -> str:
@@ -223,6 +227,8 @@ def _checked(place: _Place, result: Episode, match: Match | None, won: bool | No
             plan = replace(plan, trajectory=replace(plan.trajectory, won=won), outcome_known=True)
     except (DataError, UsageError) as error:  # a name that no game has
         return str(error)
+    except RecursionError:
+        return "it is nested too deeply"
     if not plan.trajectory.env_id:
         return "nothing says which environment it is from; say --env"
     if not plan.outcome_known:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, Conversation, put_together, take_apart
+from oreo.data.interchange.conversations import AGENT, ENVIRONMENT, Conversation, instructions, put_together, take_apart
 from oreo.data.interchange.endings import ended
-from oreo.data.interchange.sharegpt import messages_of
+from oreo.data.interchange.sharegpt import messages_of, with_prefix, without_prefix
 from oreo.data.interchange.spec import Format, Reading, Result, SetAside, besides, field, has, number
 from oreo.trajectory import Step, Trajectory
 
@@ -63,13 +63,16 @@ MATH = Format(
 
 def _read_alfworld(row: Any, reading: Reading) -> Iterable[Result]:
     reward = number(field(row, "reward", object), "reward")
-    return ended(take_apart(messages_of(row), reading), reading, reward, besides(row, "conversations", "reward"))
+    messages = messages_of(row)
+    count = instructions(messages)
+    messages, prefix = without_prefix(messages, count)
+    return ended(take_apart(messages, reading, count), reading, reward, besides(row, "conversations", "reward"), prefix)
 
 
 def _write_alfworld(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
     roles = {AGENT: "assistant", ENVIRONMENT: "user"}
     for trajectory in trajectories:
-        messages, _ = put_together(trajectory)
+        messages = with_prefix(trajectory, *put_together(trajectory))
         conversation = [{"role": roles.get(message.speaker, "system"), "content": message.text} for message in messages]
         yield {"conversations": conversation, "reward": trajectory.episode_return}
 

@@ -71,6 +71,15 @@ def without_prefix(messages: list[Message], first: int) -> tuple[list[Message], 
     return stripped, {"observation_prefix": _PREFIX}
 
 
+def with_prefix(trajectory: Trajectory, messages: list[Message], instructed: int) -> list[Message]:
+    """The inverse, of messages of which some are instructions."""
+    prefix = _PREFIX if trajectory.extra.get("observation_prefix") == _PREFIX else ""
+    return [
+        replace(message, text=prefix + message.text) if at > instructed and message.speaker == ENVIRONMENT else message
+        for at, message in enumerate(messages)
+    ]
+
+
 def read_row(row: Any, reading: Reading, instructed: int | None = None) -> Iterable[Result]:
     """The episode of a row; also of AgentGym's."""
     if has(row, "conversations") and row["conversations"] is None:
@@ -91,15 +100,12 @@ def read_row(row: Any, reading: Reading, instructed: int | None = None) -> Itera
 def rows_of(trajectories: Iterable[Trajectory], *, loss: bool = False) -> Iterator[dict[str, Any]]:
     """Rows; with `loss`, as AgentGym has them."""
     for trajectory in trajectories:
-        prefix = str(trajectory.extra.get("observation_prefix", ""))
         conversations: list[dict[str, Any]] = []
-        messages, instructed = put_together(trajectory)
-        for at, message in enumerate(messages):
+        for message in with_prefix(trajectory, *put_together(trajectory)):
             of_agent = message.speaker == AGENT
-            prefixed = at > instructed and message.speaker == ENVIRONMENT
             item: dict[str, Any] = {
                 "from": "gpt" if of_agent else "human" if message.speaker == ENVIRONMENT else "system",
-                "value": prefix + message.text if prefixed else message.text,
+                "value": message.text,
             }
             if loss:
                 item["loss"] = message.imitate if of_agent else None

@@ -39,6 +39,19 @@ def test_verify_names_the_first_difference_and_repairs_into_a_new_buffer(oreo, t
     assert oreo("buffer", "verify", "a", "--where", "steps > 3")[0] == 0
 
 
+def test_what_is_more_than_a_text_that_was_cut_is_named_first(oreo, two: Path) -> None:
+    with TrajectoryBuffer("b") as buffer:
+        for episode in reversed([replace(one, final_observation="") for one in TrajectoryBuffer("a", create=False)]):
+            first, *others = episode.steps
+            cut = replace(first, observation=first.observation[-20:])
+            buffer.append(replace(episode, steps=(cut, *others)))
+        buffer.append(buffer[0])
+    _, out, _ = oreo("buffer", "verify", "b")
+    told = [line.partition(": ") for line in out.splitlines() if line.startswith("episode ")]
+    assert [where for where, _, _ in told] == ["episode 0, step 3", "episode 2, step 3", "episode 1, step 0"]
+    assert [what.partition(" ")[0] for _, _, what in told] == ["won", "won", "observation"]
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [

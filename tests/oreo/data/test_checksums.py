@@ -70,6 +70,15 @@ def test_every_changed_byte_of_the_data_is_noticed(tmp_path: Path) -> None:
         assert noticed_or_harmless(ShardFile(shard.path), [RICH])
 
 
+def test_a_damaged_beginning_is_named_and_what_follows_still_read(tmp_path: Path) -> None:
+    shard = stored(tmp_path, [RICH])
+    whole = shard.path.read_bytes()
+    for at in range(4):
+        changed(shard.path, whole, at, whole[at] ^ 1 << at)
+        (error,) = ShardFile(shard.path).damage()
+        assert "its beginning is not as it was written" in str(error) and ShardFile(shard.path).readable() == [RICH]
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_piece_cut_out_or_overwritten_is_noticed(data: st.DataObject, tmp_path: Path) -> None:

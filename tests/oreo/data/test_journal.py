@@ -58,7 +58,7 @@ def test_a_flipped_bit_costs_at_most_the_lines_it_is_in_and_is_named(data: st.Da
     if at_break and number == 3:  # the last line is known by its checksum, whatever stands behind it
         lost = set()
     assert read == [name for name in "0123" if name not in lost]
-    assert len(contents.damaged) == (0 if not lost else 2 if len(contents.damaged) == 2 else 1)
+    assert 1 <= len(contents.damaged) <= 2
     assert all(f"{path}, line {number + 1}: damaged" in str(line) for line in contents.damaged[:1])
     assert not contents.torn
 

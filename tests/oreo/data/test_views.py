@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -51,6 +52,16 @@ def test_conditions_one_after_the_other_count_groups_among_what_is_meant(tmp_pat
         buffer.where("won;")
     with pytest.raises(UsageError, match="where\\(\\) takes a text"):
         buffer.where(lambda one: one.won)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("index", [slice(0, 1), 0.0, "0", None])
+def test_what_is_no_whole_number_is_no_index(index: Any, tmp_path: Path) -> None:
+    with TrajectoryBuffer(tmp_path) as buffer:
+        buffer.append(episode("a"))
+    for one in (buffer, buffer.where("won")):
+        with pytest.raises(TypeError, match="an index is a whole number, got"):
+            one[index]
+        assert one[np.int64(-1)].game == "a"
 
 
 def test_a_view_sees_what_is_appended_later(tmp_path: Path) -> None:

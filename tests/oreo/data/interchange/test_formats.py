@@ -191,6 +191,25 @@ def test_the_releases_alfworld_has_roles_and_a_reward() -> None:
     assert turns(read) == [(ROOM, "look", None, 0.0)] and read.truncated and not read.won
 
 
+def test_what_every_observation_of_the_release_begins_with_is_taken_off_and_put_on_again() -> None:
+    said_so = said(
+        *(("user", ROOM), ("assistant", "look"), ("user", "Observation: A mug.")),
+        *(("assistant", "take mug"), ("user", "Observation: Taken.")),
+        keys=("role", "content"),
+    )
+    read = episode("oreo-alfworld", {"conversations": said_so, "reward": 1})
+    assert [step.observation for step in read.steps] == [ROOM, "A mug."] and read.final_observation == "Taken."
+    (again,) = FORMATS["oreo-alfworld"].write([read])  # type: ignore[misc]
+    assert again["conversations"] == said_so
+
+
+def test_a_field_of_the_files_own_is_put_before_no_observation() -> None:
+    row = {"conversations": said(("human", ROOM), ("gpt", "look"), ("human", "A mug."))}
+    read = episode("sharegpt", {**row, "observation_prefix": 5, "reward": 1})
+    (again,) = FORMATS["sharegpt"].write([read])  # type: ignore[misc]
+    assert again["conversations"] == row["conversations"]
+
+
 # ReAct text.
 
 
@@ -241,6 +260,34 @@ def test_a_call_is_the_action_whether_its_arguments_are_an_object_or_a_text(argu
     assert read.extra["tools"] == TOOLS and read.extra["turns"]["0"]["tool_calls"] == [call]  # type: ignore[index]
     (again,) = FORMATS["messages"].write([read])  # type: ignore[misc]
     assert again["messages"][1:] == [{"role": "user", "content": "You see a box."}, *messages[2:]]
+
+
+def test_answers_to_several_calls_are_written_as_they_were_read_however_many_lines_they_have() -> None:
+    messages = [
+        {"role": "user", "content": "You see a box."},
+        {"role": "assistant", "content": None, "tool_calls": [CALL, {**CALL, "id": "c2"}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "It has\n\na key."},
+        {"role": "tool", "tool_call_id": "c2", "content": "It is empty."},
+        {"role": "user", "content": "Go\non."},
+        {"role": "assistant", "content": "I am done."},
+        {"role": "tool", "tool_call_id": "c3", "content": "a\n"},
+        {"role": "tool", "tool_call_id": "c4", "content": ""},
+    ]
+    read = episode("messages", {"messages": messages, "reward": 1})
+    assert read.steps[1].observation == "It has\n\na key.\nIt is empty.\nGo\non."
+    (again,) = FORMATS["messages"].write([read])  # type: ignore[misc]
+    assert again["messages"] == messages
+
+
+def test_a_call_that_is_a_text_is_read_as_the_call_that_it_says() -> None:
+    def row(call: Any) -> dict[str, Any]:
+        completion = [{"role": "assistant", "content": "", "tool_calls": [call]}]
+        return {"example_id": 0, "prompt": "You see a box.", "completion": completion, "reward": 1.0}
+
+    read = episode("verifiers-results", row(json.dumps(CALL)))
+    assert read == episode("verifiers-results", row(CALL))
+    with pytest.raises(Misfit, match=r"completion\[0\]\.tool_calls\[0\] is a text that is no JSON"):
+        results("verifiers-results", row("{open box"))
 
 
 def test_a_function_call_of_before_there_were_tools_is_the_action_too() -> None:

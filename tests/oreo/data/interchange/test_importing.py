@@ -80,6 +80,16 @@ def test_what_no_buffer_can_hold_is_refused_with_its_line(value: Any, reason: st
         import_files([lines(tmp_path / "x", row(1), value)], tmp_path / "b", format="jsonl", reading=TOY)
 
 
+@pytest.mark.parametrize("depth", [500, 900])
+def test_a_row_that_is_nested_too_deeply_is_one_that_cannot_be_read(depth: int, tmp_path: Path) -> None:
+    deep = json.dumps(row(1, more=0)).replace("0", "[" * depth + "]" * depth)
+    file = lines(tmp_path / "x", row(0), deep + "\n", row(2))
+    with pytest.raises(DataError, match="x, line 2: it is nested too deeply; nothing is stored"):
+        import_files([file], tmp_path / "b", reading=TOY)
+    report = import_files([file], tmp_path / "b", reading=TOY, skip=True)
+    assert (stored(tmp_path / "b"), report.left_out) == (["a0", "a2"], 1)
+
+
 def test_numbers_that_are_none_are_kept_in_extra_as_texts(tmp_path: Path) -> None:
     import_files([lines(tmp_path / "x", row(0, perplexity=float("inf")))], tmp_path / "b", reading=TOY)
     (episode,) = TrajectoryBuffer(tmp_path / "b")
