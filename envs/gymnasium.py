@@ -15,9 +15,10 @@ import gymnasium as gym
 import numpy as np
 
 from oreo.envs.text_env import TextEnv
+from oreo.envs.text_space import TextSpace
 from oreo.errors import EngineError, UsageError
 from oreo.field_docs import document_fields
-from oreo.plugins import load_object, reason
+from oreo.plugins import load_module, load_object, reason, split_spec
 
 MOST_ACTIONS = 50
 """A table of words for more actions than these is no table any more."""
@@ -62,11 +63,11 @@ class GymnasiumEnv(TextEnv):
     def __init__(self, id: str, words: str | None = None, render_mode: str | None = None, **settings: Any) -> None:
         super().__init__(render_mode)
         self._inner = _make(id, settings)
-        self.max_steps = gym.spec(id).max_episode_steps
+        self.max_steps = gym.spec(split_spec(id)[1]).max_episode_steps
         self.words = _words(id, words)
         if self.words is None:
             for space in (self._inner.observation_space, self._inner.action_space):
-                if not isinstance(space, gym.spaces.Text):
+                if not isinstance(space, gym.spaces.Text | TextSpace):
                     raise UsageError(
                         f"{id} has no words for {space}: write a table of them (oreo.envs.gymnasium.Words) and say "
                         f"--env-arg words=path/to/file.py:NAME; there are words for {', '.join(WORDS)}"
@@ -146,9 +147,12 @@ class GymnasiumEnv(TextEnv):
 
 
 def _make(id: str, settings: dict[str, Any]) -> gym.Env[Any, Any]:
+    module, name = split_spec(id)
+    if module:
+        load_module(module)
     try:
         return gym.make(
-            id, max_episode_steps=-1, disable_env_checker=True, **settings
+            name, max_episode_steps=-1, disable_env_checker=True, **settings
         )  # the limit is set by oreo.envs.make
     except (gym.error.Error, ImportError) as error:
         raise UsageError(f"gymnasium cannot make {id!r}: {' '.join(str(error).split())}") from error
@@ -158,7 +162,7 @@ def _make(id: str, settings: dict[str, Any]) -> gym.Env[Any, Any]:
 
 def _words(id: str, words: str | None) -> Words | None:
     if words is None:
-        return WORDS.get(id.rpartition(":")[2].rpartition("/")[2].partition("-v")[0])
+        return WORDS.get(split_spec(id)[1].rpartition("/")[2].partition("-v")[0])
     table = load_object(words)
     if not isinstance(table, Words):
         raise UsageError(f"{words} is a {type(table).__name__}: expected an oreo.envs.gymnasium.Words")
