@@ -1,6 +1,6 @@
 """Environments that gymnasium has registered, with words for what they show and what can be done (`gymnasium:ID`).
 
-Words are a record of four things, shipped for FrozenLake, Taxi and Blackjack. For any other environment
+Words are a record of a few things, shipped for FrozenLake, Taxi and Blackjack. For any other environment
 with few actions they are a dozen lines of the user's own: `gymnasium:ID` with words="file.py:WORDS".
 """
 
@@ -39,6 +39,9 @@ class Words:
     """What is to be done."""
     admissible: Callable[[Any, dict[str, Any]], Sequence[int]] | None = None
     """(observation, info) -> places in `actions` of those that do something now; None: all always do."""
+    won: Callable[[Any, Any], bool] | None = None
+    """(observation, the unwrapped environment) -> whether the episode is won as it stands; None: it is where it ends by
+    itself with a positive reward."""
 
 
 class GymnasiumEnv(TextEnv):
@@ -47,8 +50,9 @@ class GymnasiumEnv(TextEnv):
         oreo.envs.make("gymnasium:FrozenLake-v1", is_slippery=False)
         oreo.envs.make("gymnasium:minigrid:MiniGrid-Empty-5x5-v0", words="describe.py:WORDS")
 
-    Rewards are the environment's; an episode is won where it ends by itself with a positive reward. Environments whose
-    transitions are known (a table `P`: FrozenLake, Taxi, CliffWalking) have an expert, by value iteration.
+    Rewards are the environment's; an episode is won where its words say so, or where it ends by itself with a positive
+    reward. Environments whose transitions are known (a table `P`: FrozenLake, Taxi, CliffWalking) have an expert, by
+    value iteration.
 
     Args:
         id: as `gymnasium.make` takes it, with a module before it where that registers it.
@@ -95,6 +99,8 @@ class GymnasiumEnv(TextEnv):
                 return f"You can say: {', '.join(self.words.actions)}.", 0.0, False
             action = self._first_action() + self.words.actions.index(word)
         self._seen, reward, terminated, self._cut, self._told = self._inner.step(action)
+        if self.words is not None and self.words.won is not None:
+            self.won = bool(self.words.won(self._seen, self._inner.unwrapped))
         return self._observed(), float(reward), bool(terminated)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:

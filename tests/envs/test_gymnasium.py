@@ -130,6 +130,22 @@ def test_what_cannot_be_made_is_said_in_one_line(name: str, settings: dict[str, 
     assert "\n" not in str(caught.value)
 
 
+def test_words_may_say_when_an_episode_is_won(tmp_path: Path) -> None:
+    (tmp_path / "pole.py").write_text(
+        "from oreo.envs.gymnasium import Words\n"
+        "WORDS = Words(('left', 'right'), lambda seen, env: 'A pole.', won=lambda seen, env: abs(seen[2]) < 0.2)\n"
+    )
+    env = oreo.envs.make("gymnasium:CartPole-v1", words=f"{tmp_path}/pole.py:WORDS")
+    assert env.reset(seed=0)[1]["won"] is False
+    ended, won = False, []
+    while not ended:
+        _, reward, ended, _, info = env.step("left")
+        won.append(info["won"])
+        assert reward == 1
+    assert won[0] and not won[-1], "it falls, whatever it was paid for"
+    assert env.reset(seed=1)[1]["won"] is False
+
+
 @pytest.mark.parametrize("name", ["bells:bells/Bell-v0", "bells:Bell-v0"])
 def test_a_module_before_the_id_registers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (tmp_path / "bells.py").write_text(
