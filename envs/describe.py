@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from oreo.envs.registry import BUILT_IN, SHORT_NAMES, adapter, make
-from oreo.envs.text_env import TextEnv, step_limit
+from oreo.envs.text_env import ask_expert, step_limit
 from oreo.errors import OreoError
 
 _SHOWN = 200
@@ -33,7 +33,7 @@ def describe(env: str, max_steps: int | None, env_kwargs: Mapping[str, Any]) -> 
             "max steps": step_limit(made),
             "splits": ", ".join(getattr(type(inner), "splits", ())) or None,
             "games": "without names" if not games else f"{len(games)}, such as {games[0]}",
-            "expert": "yes" if _has_expert(type(inner)) else "no",
+            "expert": "no",
             "snapshots": "yes" if callable(getattr(inner, "snapshot", None)) else "no",
             "needs": _needs(env),
         }
@@ -42,9 +42,12 @@ def describe(env: str, max_steps: int | None, env_kwargs: Mapping[str, Any]) -> 
         made.close()
 
 
-def _has_expert(env_class: type) -> bool:
-    own = getattr(env_class, "expert_action", None)
-    return own is not None and own is not TextEnv.expert_action
+def _has_expert(env: Any) -> bool:
+    """Whether there is one of the episode that has begun: some have experts of some games only."""
+    try:
+        return bool(ask_expert(env))
+    except OreoError:
+        return False
 
 
 def _needs(env: str) -> str:
@@ -86,6 +89,7 @@ def _first_episode(made: Any) -> dict[str, Any]:
     text = " ".join(observation.split())
     commands = info.get("admissible_commands")
     return {
+        "expert": "yes" if _has_expert(made) else "no",
         "info": ", ".join(sorted(info)),
         "admissible commands": "not listed" if commands is None else f"{len(commands)} in the beginning",
         "begins with": text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…",

@@ -1,6 +1,6 @@
 """Environments that gymnasium has registered, with words for what they show and what can be done (`gymnasium:ID`).
 
-Words are a record of four things, shipped for FrozenLake, Taxi and Blackjack. For any other environment
+Words are a record of a few things, shipped for FrozenLake, Taxi and Blackjack. For any other environment
 with few actions they are a dozen lines of the user's own: `gymnasium:ID` with words="file.py:WORDS".
 """
 
@@ -15,9 +15,10 @@ import gymnasium as gym
 import numpy as np
 
 from oreo.envs.text_env import TextEnv
+from oreo.envs.text_space import TextSpace
 from oreo.errors import EngineError, UsageError
 from oreo.field_docs import document_fields
-from oreo.plugins import load_object, reason
+from oreo.plugins import load_module, load_object, reason, split_spec
 
 MOST_ACTIONS = 50
 """A table of words for more actions than these is no table any more."""
@@ -38,6 +39,9 @@ class Words:
     """What is to be done."""
     admissible: Callable[[Any, dict[str, Any]], Sequence[int]] | None = None
     """(observation, info) -> places in `actions` of those that do something now; None: all always do."""
+    won: Callable[[Any, Any], bool] | None = None
+    """(observation, the unwrapped environment) -> whether the episode is won as it stands; None: it is where it ends by
+    itself with a positive reward."""
 
 
 class GymnasiumEnv(TextEnv):
@@ -46,8 +50,9 @@ class GymnasiumEnv(TextEnv):
         oreo.envs.make("gymnasium:FrozenLake-v1", is_slippery=False)
         oreo.envs.make("gymnasium:minigrid:MiniGrid-Empty-5x5-v0", words="describe.py:WORDS")
 
-    Rewards are the environment's; an episode is won where it ends by itself with a positive reward. Environments whose
-    transitions are known (a table `P`: FrozenLake, Taxi, CliffWalking) have an expert, by value iteration.
+    Rewards are the environment's; an episode is won where its words say so, or where it ends by itself with a positive
+    reward. Environments whose transitions are known (a table `P`: FrozenLake, Taxi, CliffWalking) have an expert, by
+    value iteration.
 
     Args:
         id: as `gymnasium.make` takes it, with a module before it where that registers it.
@@ -62,11 +67,11 @@ class GymnasiumEnv(TextEnv):
     def __init__(self, id: str, words: str | None = None, render_mode: str | None = None, **settings: Any) -> None:
         super().__init__(render_mode)
         self._inner = _make(id, settings)
-        self.max_steps = gym.spec(id).max_episode_steps
+        self.max_steps = gym.spec(split_spec(id)[1]).max_episode_steps
         self.words = _words(id, words)
         if self.words is None:
             for space in (self._inner.observation_space, self._inner.action_space):
-                if not isinstance(space, gym.spaces.Text):
+                if not isinstance(space, gym.spaces.Text | TextSpace):
                     raise UsageError(
                         f"{id} has no words for {space}: write a table of them (oreo.envs.gymnasium.Words) and say "
                         f"--env-arg words=path/to/file.py:NAME; there are words for {', '.join(WORDS)}"
@@ -94,6 +99,8 @@ class GymnasiumEnv(TextEnv):
                 return f"You can say: {', '.join(self.words.actions)}.", 0.0, False
             action = self._first_action() + self.words.actions.index(word)
         self._seen, reward, terminated, self._cut, self._told = self._inner.step(action)
+        if self.words is not None and self.words.won is not None:
+            self.won = bool(self.words.won(self._seen, self._inner.unwrapped))
         return self._observed(), float(reward), bool(terminated)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
@@ -146,9 +153,12 @@ class GymnasiumEnv(TextEnv):
 
 
 def _make(id: str, settings: dict[str, Any]) -> gym.Env[Any, Any]:
+    module, name = split_spec(id)
+    if module:
+        load_module(module)
     try:
         return gym.make(
-            id, max_episode_steps=-1, disable_env_checker=True, **settings
+            name, max_episode_steps=-1, disable_env_checker=True, **settings
         )  # the limit is set by oreo.envs.make
     except (gym.error.Error, ImportError) as error:
         raise UsageError(f"gymnasium cannot make {id!r}: {' '.join(str(error).split())}") from error
@@ -158,7 +168,7 @@ def _make(id: str, settings: dict[str, Any]) -> gym.Env[Any, Any]:
 
 def _words(id: str, words: str | None) -> Words | None:
     if words is None:
-        return WORDS.get(id.rpartition(":")[2].rpartition("/")[2].partition("-v")[0])
+        return WORDS.get(split_spec(id)[1].rpartition("/")[2].partition("-v")[0])
     table = load_object(words)
     if not isinstance(table, Words):
         raise UsageError(f"{words} is a {type(table).__name__}: expected an oreo.envs.gymnasium.Words")

@@ -48,6 +48,7 @@ class Turn:
     valid: bool | None = None
     game: str = ""
     task: str = ""
+    task_type: str = ""
 
 
 @dataclass
@@ -108,6 +109,8 @@ class Bench:
         """What is said where no commands are listed."""
         self.first: list[Trace] = []
         """One episode for each seed, each in an environment of its own."""
+        self.expert_wins: list[Trace] = []
+        """Episodes that the environment's expert has won."""
         self.longest = LONGEST
         """Steps of an episode that is played to be compared; fewer where they take long."""
         self.ignored: set[str] = set()
@@ -241,7 +244,8 @@ class Bench:
         return turn
 
     def _look_at_texts(self, turn: Turn, steps: Sequence[str]) -> None:
-        texts = {"observation": turn.observation, "task": turn.task, "command": "\0".join(turn.commands or ())}
+        texts = {"observation": turn.observation, "command": "\0".join(turn.commands or ())}
+        texts |= {"task": turn.task, "task type": turn.task_type, "name of the game": turn.game}
         for name, text in texts.items():
             steering = _STEERING.search(text.replace("\0", "") if name == "command" else text)
             if steering:
@@ -294,6 +298,7 @@ class Bench:
                     self.close(played)
         except Fault as fault:
             trace.failed = fault.key
+        self._look_for_refusals(trace)
         return trace
 
     def go_on(
@@ -321,6 +326,18 @@ class Bench:
                 raise
             trace.actions.append(action)
             trace.turns.append(turn)
+
+    def _look_for_refusals(self, trace: Trace) -> None:
+        """Note a command that was listed and then refused, in an episode that nothing else has disturbed."""
+        for number, action in enumerate(trace.actions):
+            if trace.turns[number + 1].valid is False and action in (trace.turns[number].commands or ()):
+                self.note(
+                    "commands",
+                    f"the admissible command {shown(action)} is refused (action_valid is False)",
+                    trace.steps(number + 1),
+                    "list what is accepted now, and only that",
+                    "commands: refused",
+                )
 
     def _choose(self, draws: Draws, turn: Turn) -> str:
         if commands := [command for command in turn.commands or () if command not in self._late]:
@@ -440,6 +457,7 @@ def _read(returned: Any, method: str) -> Turn:
         valid=info.get("action_valid"),
         game=info.get("game") or "",
         task=info.get("task") or "",
+        task_type=info.get("task_type") or "",
     )
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -110,33 +111,32 @@ def odd_texts(bench: Bench, measured: dict[str, Any]) -> None:
 
 
 def commands(bench: Bench, measured: dict[str, Any]) -> None:
-    """What is listed is accepted, and listed once."""
+    """What is listed is accepted (the bench looks at that in each step), and listed once."""
     if all(turn.commands is None for trace in bench.first for turn in trace.turns):
         raise Skipped("it lists no admissible commands")
     env, until = bench.new(), time.monotonic() + SECONDS_A_CHECK
-    tried = 0
-    for trace in bench.first:
-        for number in {0, len(trace.actions) // 2}:
-            turn = trace.turns[number]
-            if len(set(turn.commands or ())) < len(turn.commands or ()):
-                bench.note(
-                    "commands", "a command is listed twice", trace.steps(number), "list it once", "commands: twice"
-                )
-            for command in [] if turn.terminated else turn.commands or ():
-                if time.monotonic() > until:
-                    measured["commands tried"] = tried
-                    return
-                played = bench.play(trace.seed, env=env, actions=[*trace.actions[:number], command])
-                tried += 1
-                if len(played.actions) == number + 1 and played.turns[-1].valid is False:
-                    bench.note(
-                        "commands",
-                        f"the admissible command {shown(command)} is refused (action_valid is False)",
-                        played.steps(),
-                        "list what is accepted now, and only that",
-                        "commands: refused",
-                    )
+    known, tried = set[str](), 0
+    for trace, number, all_of_them in _places(bench.first):
+        turn = trace.turns[number]
+        if len(set(turn.commands or ())) < len(turn.commands or ()):
+            bench.note("commands", "a command is listed twice", trace.steps(number), "list it once", "commands: twice")
+        for command in [] if turn.terminated else turn.commands or ():
+            if not all_of_them and command in known:
+                continue
+            if time.monotonic() > until:
+                measured["commands tried"] = tried
+                return
+            bench.play(trace.seed, env=env, actions=[*trace.actions[:number], command])
+            known.add(command)
+            tried += 1
     measured["commands tried"] = tried
+
+
+def _places(traces: Sequence[Trace]) -> Iterator[tuple[Trace, int, bool]]:
+    """Where listed commands are tried: all of them in the beginning and the middle, elsewhere those that are new."""
+    full = [(trace, number) for trace in traces if trace.turns for number in {0, len(trace.actions) // 2}]
+    yield from ((trace, number, True) for trace, number in full)
+    yield from ((trace, number, False) for trace in traces for number in range(len(trace.turns)))
 
 
 def refused(bench: Bench, measured: dict[str, Any]) -> None:
@@ -228,6 +228,7 @@ def expert(bench: Bench, measured: dict[str, Any]) -> None:
     won = sum(trace.won for trace in traces)
     measured["expert wins"] = f"{won} of {len(traces)}"
     played = [trace for trace in traces if not trace.failed]
+    bench.expert_wins = [trace for trace in played if trace.won]
     if played and not won:
         bench.note(
             "expert",
@@ -249,8 +250,11 @@ def snapshots(bench: Bench, measured: dict[str, Any]) -> None:
     if not (callable(getattr(inner, "snapshot", None)) and callable(getattr(inner, "restore", None))):
         raise Skipped("it has no snapshot() and restore()")
     limit = bench.limit(env) or 10**6
-    for trace in bench.first:
-        half = min(len(trace.actions) // 2, limit // 4)
+    for trace in [*bench.first, *bench.expert_wins[:1]]:
+        # A won episode goes back from its end: what stays won after that is another world's.
+        half = len(trace.actions) - 2 if trace.won else min(len(trace.actions) // 2, limit // 4)
+        if half < 0:
+            continue
         after = trace.actions[half : half + (limit - half - 1) // 3]  # step limits do not go back
         start = bench.play(trace.seed, env=env, actions=trace.actions[:half])
         if start.failed or start.over or not after:
@@ -356,7 +360,7 @@ def games(bench: Bench, measured: dict[str, Any]) -> None:
 
 
 def growth(bench: Bench, measured: dict[str, Any]) -> None:
-    """Neither memory nor open files nor processes grow with the episodes.
+    """Neither memory nor open files, processes and threads grow with the episodes.
 
     Where they do, more resets tell a cache that fills from a leak: only what still grows in the last block counts.
     """
@@ -374,7 +378,7 @@ def growth(bench: Bench, measured: dict[str, Any]) -> None:
             if time.monotonic() > until:
                 break
         counted = resets - begun
-        most = {"open files": counted / 4, "processes": counted / 4, "bytes of memory": 4e6 + 40e3 * counted}
+        most = {name: counted / 4 for name in before} | {"bytes of memory": 4e6 + 40e3 * counted}
         more = {name: count - before[name] for name, count in _used().items()}
         grown = {name: count for name, count in more.items() if count > most[name]}
         if not grown or time.monotonic() > until:
@@ -393,7 +397,12 @@ def growth(bench: Bench, measured: dict[str, Any]) -> None:
 
 
 def _used() -> dict[str, int]:
-    return {"open files": open_files() or 0, "processes": children() or 0, "bytes of memory": memory() or 0}
+    return {
+        "open files": open_files() or 0,
+        "processes": children() or 0,
+        "threads": threading.active_count(),
+        "bytes of memory": memory() or 0,
+    }
 
 
 def speed(bench: Bench, measured: dict[str, Any]) -> None:

@@ -6,16 +6,18 @@
         env = "shop.py:Shop"           # or a class, a function that makes one, an id
         env_kwargs = {"size": 5}       # optional
 
-It needs pytest, which runs it; the environment is checked once for all tests of the class.
+It needs pytest, which runs it; the environment is checked once for all tests of the class. A check that has nothing to
+look at, or no time left (`seconds`), is a test that is skipped.
 """
 
 from __future__ import annotations
 
+import unittest
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from oreo.envs.checking.report import Report
-from oreo.envs.checking.run import CALLS, PATIENCE, check
+from oreo.envs.checking.run import CALLS, PATIENCE, SECONDS, check
 
 # What `CHECKS` and the calls are tested by: a finding is attributed to one of these.
 _NAMES: tuple[str, ...] = (
@@ -40,6 +42,7 @@ class EnvironmentTests:
     env_kwargs: ClassVar[Mapping[str, Any]] = {}
     max_steps: ClassVar[int | None] = None
     step_timeout: ClassVar[float] = PATIENCE
+    seconds: ClassVar[float] = SECONDS
     actions: ClassVar[Sequence[str]] = ()
     _report: ClassVar[Report | None] = None
 
@@ -51,6 +54,7 @@ class EnvironmentTests:
                 cls.env,
                 max_steps=cls.max_steps,
                 step_timeout=cls.step_timeout,
+                seconds=cls.seconds,
                 actions=cls.actions,
                 **cls.env_kwargs,
             )
@@ -64,6 +68,8 @@ def _test(name: str) -> Any:
         assert not findings, "\n".join(
             "\n    ".join((one.what, *one.steps, f"to mend it: {one.fix}")) for one in findings
         )
+        if (why := self.report().skipped.get(name)) is not None:
+            raise unittest.SkipTest(f"not checked: {why}")
 
     test.__doc__ = f"`oreo.envs.check` finds nothing under {name!r}."
     return test

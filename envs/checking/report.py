@@ -48,7 +48,7 @@ class Report:
     def line(self) -> str:
         """One line for a paper's appendix."""
         versions = f"oreo-agents {_version('oreo-agents')}, gymnasium {_version('gymnasium')}"
-        verdict = "nothing found" if self.passed else f"{len(self.findings)} findings"
+        verdict = "nothing found" if self.passed else f"{len(self.findings)} finding{'s' * (len(self.findings) > 1)}"
         told = [f"{len(self.checks)} checks ({', '.join(self.checks)})"]
         told += [f"{name} {value}" for name, value in self.measured.items()]
         return f"{self.env}: {verdict}; {'; '.join(told)}; {versions}, Python {platform.python_version()}"

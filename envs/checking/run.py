@@ -20,6 +20,7 @@ from oreo.envs.checking.report import Finding, Report
 from oreo.envs.checking.subject import Subject
 from oreo.envs.checking.surroundings import captured, global_random_kept
 from oreo.errors import OreoError, UsageError
+from oreo.plugins import exits_raised
 
 PATIENCE = 10.0
 """Seconds that one call of an environment may take, if nothing else is said."""
@@ -66,7 +67,7 @@ def check(
     subject = Subject.of(env, max_steps, env_kwargs)
     done, skipped, measured = list(CALLS), dict[str, str](), dict[str, Any]()
     until = time.monotonic() + seconds
-    with global_random_kept(), captured() as output:
+    with global_random_kept(), exits_raised(), captured() as output:
         bench = Bench(subject, output, patience=step_timeout, actions=actions)
         try:
             bench.close(_made(bench))

@@ -24,7 +24,11 @@ def random_state() -> dict[str, Any]:
 
 
 def seed_global(seed: int) -> None:
-    """Put all global generators into one state, so that using them, a finding of its own, spoils no other check."""
+    """Put all global generators into one state, so that using them, a finding of its own, spoils no other check.
+
+    It is not the state of that seed: an environment that seeds them with the seed it is given would change nothing.
+    """
+    seed += 7_654_321
     random.seed(seed)
     np.random.seed(seed % 2**32)
     if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "manual_seed"):

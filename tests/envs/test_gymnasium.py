@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import oreo.envs
 from oreo.agents.agent import Decision
 from oreo.envs.gymnasium import WORDS, best_actions
+from oreo.envs.text_env import step_limit
 from oreo.errors import UsageError
 from oreo.rollouts.loop import rollout
 
@@ -126,6 +128,44 @@ def test_what_cannot_be_made_is_said_in_one_line(name: str, settings: dict[str, 
     with pytest.raises(UsageError, match=message) as caught:
         oreo.envs.make(name, **settings)
     assert "\n" not in str(caught.value)
+
+
+def test_words_may_say_when_an_episode_is_won(tmp_path: Path) -> None:
+    (tmp_path / "pole.py").write_text(
+        "from oreo.envs.gymnasium import Words\n"
+        "WORDS = Words(('left', 'right'), lambda seen, env: 'A pole.', won=lambda seen, env: abs(seen[2]) < 0.2)\n"
+    )
+    env = oreo.envs.make("gymnasium:CartPole-v1", words=f"{tmp_path}/pole.py:WORDS")
+    assert env.reset(seed=0)[1]["won"] is False
+    ended, won = False, []
+    while not ended:
+        _, reward, ended, _, info = env.step("left")
+        won.append(info["won"])
+        assert reward == 1
+    assert won[0] and not won[-1], "it falls, whatever it was paid for"
+    assert env.reset(seed=1)[1]["won"] is False
+
+
+@pytest.mark.parametrize("name", ["bells:bells/Bell-v0", "bells:Bell-v0"])
+def test_a_module_before_the_id_registers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "bells.py").write_text(
+        "import gymnasium as gym\n"
+        "from oreo.envs.text_space import TextSpace\n"
+        "class Bell(gym.Env):\n"
+        "    observation_space = action_space = TextSpace()\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        super().reset(seed=seed)\n"
+        "        return 'A bell.', {}\n"
+        "    def step(self, action):\n"
+        "        return 'Ding.', 1.0, action == 'ring', False, {}\n"
+        "for name in ('bells/Bell-v0', 'Bell-v0'):\n"
+        "    gym.register(name, entry_point=Bell, max_episode_steps=7)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "bells", raising=False)
+    env = oreo.envs.make(f"gymnasium:{name}")
+    assert env.reset(seed=0)[0] == "A bell." and step_limit(env) == 7
+    assert env.step("ring")[:3] == ("Ding.", 1.0, True)
 
 
 def test_blackjack_has_no_expert() -> None:

@@ -6,6 +6,7 @@ import mmap
 import os
 import random
 import sys
+import threading
 import time
 from typing import Any
 
@@ -13,6 +14,9 @@ import gymnasium as gym
 import numpy as np
 
 from oreo.envs import TextEnv
+
+STOP = threading.Event()
+"""Never set while the checks run: the threads that wait for it end with the tests."""
 
 
 class Sound(TextEnv):
@@ -82,6 +86,13 @@ class Dies(Sound):
         return super().act(text)
 
 
+class Exits(Sound):
+    def act(self, text: str) -> tuple[str, float, bool]:
+        if text == "wait":
+            os._exit(7)
+        return super().act(text)
+
+
 class Prints(Sound):
     def act(self, text: str) -> tuple[str, float, bool]:
         os.write(1, b"raw\n")
@@ -98,6 +109,21 @@ class SeedsGlobal(Sound):
     def start(self, rng: np.random.Generator) -> str:
         np.random.seed(0)
         return super().start(rng)
+
+
+class SeedsGlobalAlike(gym.Env[str, str]):
+    max_steps = 10
+    observation_space = action_space = Sound.observation_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        super().reset(seed=seed)
+        random.seed(seed)
+        self.steps = 0
+        return "Say anything.", {}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return f"{self.steps} said.", float(self.steps == 5), self.steps == 5, False, {}
 
 
 class OwnRandom(Sound):
@@ -145,6 +171,19 @@ class RefusesListed(Sound):
     def act(self, text: str) -> tuple[str, float, bool]:
         answer = super().act("no" if text == "fly" else text)
         return answer
+
+
+class RefusesListedLater(Sound):
+    """A command that few episodes list, and not in their beginning."""
+
+    def commands(self) -> list[str]:
+        return super().commands() + (["jump"] if self.place in (1, 3) else [])
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        if text == "jump":
+            self.valid = False
+            return "You cannot.", 0.0, False
+        return super().act(text)
 
 
 class RefusedMoves(Sound):
@@ -233,6 +272,19 @@ class ShallowSnapshot(Sound):
         super().restore(others)
 
 
+class StaysWon(Sound):
+    """From a snapshot of an episode that was won afterwards it goes on as won."""
+
+    def act(self, text: str) -> tuple[str, float, bool]:
+        before = self.won
+        observation, reward, done = super().act(text)
+        self.won = self.won or bool(before)
+        return observation, reward, done
+
+    def restore(self, snapshot: Any) -> None:
+        self.place, self.coin, self.valid, _ = snapshot
+
+
 class ForgetfulCopy(Sound):
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "place": 2}
@@ -269,10 +321,21 @@ class LeavesOpen(Sound):
         return super().start(rng)
 
 
+class LeavesThreads(Sound):
+    def start(self, rng: np.random.Generator) -> str:
+        threading.Thread(target=STOP.wait, daemon=True).start()
+        return super().start(rng)
+
+
 class Coloured(Sound):
     def act(self, text: str) -> tuple[str, float, bool]:
         said, reward, done = super().act(text)
         return f"\x1b[31m{said}\x1b[0m", reward, done
+
+
+class ColouredType(Sound):
+    def info(self) -> dict[str, Any]:
+        return super().info() | {"task_type": "\x1b[31mcoins"}
 
 
 class Huge(Sound):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unittest
 from pathlib import Path
+
+import pytest
 
 from oreo.envs.checking.checks import CHECKS
 from oreo.envs.checking.mixin import EnvironmentTests
@@ -26,6 +29,8 @@ def outcomes(tests: type[EnvironmentTests]) -> dict[str, str]:
             getattr(tests(), name)()
         except AssertionError as error:
             told[name] = str(error)
+        except unittest.SkipTest:
+            pass
     return told
 
 
@@ -33,6 +38,17 @@ def test_a_fault_fails_its_own_test_and_says_how_to_mend_it() -> None:
     failed = outcomes(Refuses)
     assert list(failed) == ["test_commands"]
     assert "step('fly')" in failed["test_commands"] and "to mend it" in failed["test_commands"]
+
+
+def test_what_was_not_checked_is_skipped_and_does_not_pass() -> None:
+    class Hurried(EnvironmentTests):
+        env = f"{BROKEN}:Sound"
+        seconds = 1e-6
+
+    with pytest.raises(unittest.SkipTest, match="not within"):
+        Hurried().test_growth()  # type: ignore[attr-defined]
+    with pytest.raises(unittest.SkipTest, match="names no games"):
+        TestSound().test_games()  # type: ignore[attr-defined]
 
 
 def test_every_finding_there_can_be_has_its_test() -> None:

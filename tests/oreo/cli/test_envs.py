@@ -32,6 +32,8 @@ def test_info_says_what_an_environment_is(oreo: Any) -> None:
     assert told["snapshots"] == "yes" and told["begins with"] and "admissible_commands" in told["info"]
     code, out, _ = oreo("envs", "info", GUESS, "--max-steps", 7, "--json")
     assert json.loads(out)["max steps"] == 7 and json.loads(out)["snapshots"] == "no"
+    code, out, _ = oreo("envs", "info", "gymnasium:Blackjack-v1", "--json")
+    assert json.loads(out)["expert"] == "no", "the adapter has one, of other environments"
 
 
 def test_a_sound_environment_exits_with_0_and_a_line_to_quote(oreo: Any) -> None:
