@@ -299,8 +299,8 @@ def test_every_recipe_is_compared_with_one_there_is_and_differs_from_it(
         for recipe in sweep:
             parent = plan.main[recipe.against]
             assert (recipe.settings, recipe.share) != (parent.settings, parent.share)
-    count = len(plan.main) + sum(map(len, plan.sweeps.values()))
-    assert len(plan.recipes) == count, "no name twice"
+    every = [*plan.main.values(), *(recipe for sweep in plan.sweeps.values() for recipe in sweep)]
+    assert all(plan.recipes[recipe.name] == recipe for recipe in every), "no name for two"
     for recipe in plan.recipes.values():
         if recipe.settings:
             TrainConfig.of(**recipe.settings)
