@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -354,31 +355,70 @@ def first_words(env: ALFWorldEnv) -> list[str]:
     return [env.reset(seed=seed)[0] for seed in range(6)]
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_worker_processes_read_beside_each_other_and_beside_their_parent(packed: Path, method: str) -> None:
+READERS = """
+import multiprocessing
+import sys
+
+from oreo.envs.alfworld.env import ALFWorldEnv
+
+
+def first_words(env):
+    return [env.reset(seed=seed)[0] for seed in range(6)]
+
+
+if __name__ == "__main__":
+    packed, method = sys.argv[1:]
     env = ALFWorldEnv(split="train", data=packed)
     expected = first_words(env)
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(first_words, [env] * 4) == [expected] * 4
         assert first_words(env) == expected
+"""
+FORKED = """
+import multiprocessing
+import sys
+from pathlib import Path
+
+from oreo.envs.alfworld.data import pack
+
+packed = Path(sys.argv[1])
 
 
-def test_a_forked_process_opens_the_pack_for_itself(packed: Path) -> None:
-    def connection() -> sqlite3.Connection:
-        return pack._connection(packed, pack._stamp(packed))
+def connection():
+    return pack._connection(packed, pack._stamp(packed))
 
-    mine = connection()
-    assert connection() is mine
 
-    def in_the_child(answers: Any) -> None:
-        answers.put(connection() is mine)
+def in_the_child(answers):
+    answers.put(connection() is mine)
 
-    context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-    child = context.Process(target=in_the_child, args=(answers,))
-    child.start()
-    assert answers.get() is False
-    child.join()
+
+mine = connection()
+assert connection() is mine
+context = multiprocessing.get_context("fork")
+answers = context.SimpleQueue()
+child = context.Process(target=in_the_child, args=(answers,))
+child.start()
+assert answers.get() is False
+child.join()
+"""
+
+
+def run_alone(script: str, folder: Path, *words: object) -> None:
+    """In a process that has no threads yet: one that forks with others' threads may wait for their locks for ever."""
+    file = folder / "alone.py"
+    file.write_text(script)
+    subprocess.run([sys.executable, str(file), *map(str, words)], check=True, timeout=300)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_worker_processes_read_beside_each_other_and_beside_their_parent(
+    packed: Path, method: str, tmp_path: Path
+) -> None:
+    run_alone(READERS, tmp_path, packed, method)
+
+
+def test_a_forked_process_opens_the_pack_for_itself(packed: Path, tmp_path: Path) -> None:
+    run_alone(FORKED, tmp_path, packed)
 
 
 def test_threads_read_beside_each_other(packed: Path) -> None:
