@@ -34,7 +34,7 @@ from oreo.cli.play import play
 from oreo.cli.quickstart import quickstart
 from oreo.cli.recipes import recipes_app
 from oreo.cli.replay import replay
-from oreo.cli.streams import drop_output, flush_output, prepare_streams
+from oreo.cli.streams import drop_failed_errors, drop_output, flush_output, prepare_streams
 from oreo.cli.system_errors import of_system
 from oreo.cli.train import train
 from oreo.cli.watch import watch
@@ -108,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 raise
             # A library that is stopped in the middle may make an error of its own of it.
             code = _explain(error) if ctrl_c.pressed is None else _tell_stopped("")
+        drop_failed_errors()
     sys.exit(code)
 
 

@@ -50,6 +50,14 @@ def drop_output() -> None:
     _point_at_null(sys.stdout.fileno())
 
 
+def drop_failed_errors() -> None:
+    """Send what standard error did not take nowhere: Python would try once more at exit, and end with a code of 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _point_at_null(sys.stderr.fileno())
+
+
 def _point_at_null(descriptor: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     if null != descriptor:

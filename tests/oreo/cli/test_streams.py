@@ -44,6 +44,16 @@ def test_closed_streams_are_one_line_or_none(tmp_path: Path) -> None:
     assert (code, out, error) == (2, "", "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("command", "code"), [("oreo envs --nope", 2), ("oreo eval --agent random --episodes 2 --max-steps 3", 0)]
+)
+def test_a_full_standard_error_changes_no_exit_code(command: str, code: int, unbuffered: str, tmp_path: Path) -> None:
+    """Python itself would end with 120 where it holds back what was not taken."""
+    ended, _, error = shell(f"{command} 2>/dev/full", tmp_path, PYTHONUNBUFFERED=unbuffered)
+    assert (ended, error) == (code, "")
+
+
 def test_a_file_that_is_opened_does_not_take_the_place_of_a_closed_stream(tmp_path: Path) -> None:
     collect = "oreo collect --episodes 1 --into b --env-arg max_objects=9 <&- 2>&-"
     assert shell(collect, tmp_path)[0] == 0
