@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # `oreo --help` imports this folder, and these take longer than all the rest
@@ -46,6 +46,11 @@ class Decision:
     cut: bool = False
     token_ids: tuple[int, ...] | None = None
     actor: str = ""
+
+
+def decision_of(step: Step, **changes: Any) -> Decision:
+    """The decision that led to a step, to be taken again, but for `changes`."""
+    return Decision(**{field.name: getattr(step, field.name) for field in fields(Decision)} | changes)
 
 
 class Agent(Protocol):

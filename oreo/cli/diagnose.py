@@ -81,7 +81,7 @@ def diagnose(
 
 
 def _in_words(result: ValueDiagnosis) -> dict[str, Any]:
-    found = result.siblings
+    siblings = result.siblings
     early = [(step, result.auc_by_step[step]) for step in (0, 4, 16) if step < len(result.auc_by_step)]
     names = {"value": "by V", "log_prob": "by log π", "both": "by log π + V/β", "oracle": "by an oracle"}
     return {
@@ -90,11 +90,11 @@ def _in_words(result: ValueDiagnosis) -> dict[str, Any]:
         "calibration error of V": f"{result.calibration.error:.3f}",
         "AUC of V": ", ".join(f"{'–' if auc is None else f'{auc:.2f}'} at step {step + 1}" for step, auc in early),
         **({} if result.residual is None else {"residual, mean square": f"{result.residual:.3f}"}),
-        "siblings": f"{found.siblings} in {found.states} states, each played on {found.continuations} times",
-        "correlation of V with success": "–" if found.correlation is None else f"{found.correlation:.2f}",
-        **_ranked("accepted before refused", found.accepted),
-        **_ranked("better before worse", found.better),
-        **{f"points gained {names[name]}": _points(estimate) for name, estimate in found.gains.items()},
+        "siblings": f"{siblings.siblings} in {siblings.states} states, each played on {siblings.continuations} times",
+        "correlation of V with success": "–" if siblings.correlation is None else f"{siblings.correlation:.2f}",
+        **_ranked("accepted before refused", siblings.accepted),
+        **_ranked("better before worse", siblings.better),
+        **{f"points gained {names[name]}": _points(estimate) for name, estimate in siblings.gains.items()},
     }
 
 

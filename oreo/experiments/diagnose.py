@@ -109,7 +109,10 @@ def diagnose_value(
     # 2) Different turns in it, each of which is played on once.
     families: dict[int, list[list[Trajectory]]] = {index: [[trunks[index]]] for index in at}
     for number in range(1, siblings):
-        begin = {index: _beginning(family[0][0], at[index], family) for index, family in families.items()}
+        begin = {
+            index: Beginning.of(trunks[index], at[index], (text_of(turn[0].steps[at[index]]) for turn in family))
+            for index, family in families.items()
+        }
         for index, branch in played(number, begin).items():
             said = [text_of(turn[0].steps[at[index]]) for turn in families[index]]
             if text_of(branch.steps[at[index]]) not in said:
@@ -120,7 +123,7 @@ def diagnose_value(
     for number in range(1, continuations):
         for place in range(siblings):
             begin = {
-                index: _beginning(family[place][0], at[index] + 1)
+                index: Beginning.of(family[place][0], at[index] + 1)
                 for index, family in compared.items()
                 if place < len(family)
             }
@@ -169,15 +172,6 @@ def diagnose_value(
 def passes(siblings: int, continuations: int) -> int:
     """How often the games are played at most, in part or whole."""
     return siblings + (continuations - 1) * siblings
-
-
-def _beginning(played: Trajectory, steps: int, family: Sequence[Sequence[Trajectory]] = ()) -> Beginning:
-    """The first steps of an episode, and of a family what was said next."""
-    answers = [step.observation for step in played.steps[: steps + 1]]
-    if steps == len(played.steps):
-        answers.append(played.final_observation)
-    said = frozenset(text_of(turn[0].steps[steps]) for turn in family)
-    return Beginning(played.steps[:steps], tuple(answers), said)
 
 
 def _run_of(checkpoint: str) -> dict[str, Any] | None:

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oreo.agents.agent import Agent, Decision
+from oreo.agents.agent import Agent, Decision, decision_of
 from oreo.errors import EngineError
+from oreo.rollouts.settings import seeds
 from oreo.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
@@ -64,14 +65,18 @@ class Beginning:
     extra: Mapping[str, object] = field(default_factory=dict)
     """Of the trajectory."""
 
+    @classmethod
+    def of(cls, played: Trajectory, steps: int, said: Iterable[str] = (), **extra: object) -> Beginning:
+        """The first steps of an episode that was played."""
+        observations = [*(step.observation for step in played.steps), played.final_observation]
+        return cls(played.steps[:steps], tuple(observations[: steps + 1]), frozenset(said), extra)
+
     def given(self, steps: int) -> Decision | None:
         """The decision after so many steps; None: it is the agent's own."""
         if steps >= len(self.steps):
             return None
-        step = self.steps[steps]
         # Imitation has learnt it from the episode that this one branches off.
-        same = ("action", "turn", "log_prob", "value", "candidates", "context_start", "cut", "token_ids")
-        return Decision(**{name: getattr(step, name) for name in same}, imitate=False)
+        return decision_of(self.steps[steps], imitate=False)
 
     def repeats(self, steps: int, decision: Decision) -> bool:
         """Whether this is the turn that has to differ and does not."""
@@ -95,10 +100,13 @@ class Branches:
 
     def __init__(self, rollout: Rollout, agent: Agent) -> None:
         """Look up who has played what in the buffer of the trunks."""
-        self.rollout, self.branching = rollout, rollout.branching
+        branching = rollout.branching
+        self.rollout = rollout
+        self.branching = branching if branching is not None and rollout.sample >= branching.per_game else None
+        """None: this sample is played from the start."""
         self.trunks: dict[int, list[tuple[str, Trajectory]]] = {}
         self.branches: dict[str, list[Trajectory]] = {}
-        if self.branching is None or rollout.sample < self.branching.per_game:
+        if self.branching is None:
             return
         from oreo.data.buffer import TrajectoryBuffer
 
@@ -117,16 +125,17 @@ class Branches:
         for samples in self.trunks.values():
             samples.sort(key=lambda entry: entry[0])  # in the order of their content, whatever that of the files
 
-    def beginning(self, env_seed: int) -> Beginning:
-        """What the episode of this seed begins with, in the rollout's sample.
+    def beginning(self, index: int) -> Beginning:
+        """What episode `index` of the rollout begins with.
 
         The state is the same for all branches of a trunk: it is drawn by the seed and the trunk's content.
 
         Raises:
             EngineError: its trunk is not in the buffer.
         """
-        if self.branching is None or self.rollout.sample < self.branching.per_game:
+        if self.branching is None:
             return NOTHING
+        env_seed, _ = seeds(self.rollout.seed, index)
         number = (self.rollout.sample - self.branching.per_game) // (self.branching.turns - 1)
         samples = self.trunks.get(env_seed, [])
         if number >= len(samples):
@@ -134,12 +143,8 @@ class Branches:
         name, trunk = samples[number]
         step = drawn_step(trunk, np.random.default_rng([env_seed, int(name, 16)]))
         played = [trunk, *self.branches.get(name, ())]
-        return Beginning(
-            steps=trunk.steps[:step],
-            answers=tuple(step.observation for step in trunk.steps[: step + 1]),
-            said=frozenset(text_of(episode.steps[step]) for episode in played if len(episode.steps) > step),
-            extra={EXTRA: {"of": name, "step": step}},
-        )
+        said = (text_of(episode.steps[step]) for episode in played if len(episode.steps) > step)
+        return Beginning.of(trunk, step, said, **{EXTRA: {"of": name, "step": step}})
 
 
 def drawn_step(trunk: Trajectory, rng: np.random.Generator) -> int:

@@ -158,16 +158,15 @@ def play(
     check_agent(agent, type(agent).__name__)
     free, live = [_make(rollout)], list[Playing]()
     try:
-        games, branches = _games(rollout, free[0]), Branches(rollout, agent)
+        games = _games(rollout, free[0])
+        begins = Branches(rollout, agent).beginning if beginnings is None else beginnings
         coming = iter(_one_for_each(games) if indices is None else indices)
         while True:
             # 1) Begin episodes while there is room.
             while len(live) < rollout.batch_size and (index := next(coming, None)) is not None:
                 env = free.pop() if free else _make(rollout)
                 live.append(Playing.of(rollout, index, env, games[index % len(games)] if games else ""))
-                live[-1].branch_off(
-                    partial(beginnings, index) if beginnings else partial(branches.beginning, live[-1].seed)
-                )
+                live[-1].branch_off(partial(begins, index))
                 if not live[-1].over:
                     live[-1].reset()
             if not live:

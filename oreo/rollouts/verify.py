@@ -127,7 +127,7 @@ class Verifier:
         first, beyond = None, None
         for difference in _differences(episode, played):
             first = first or difference
-            if not _is_cut(difference):
+            if difference.what != "observation" or not is_cut(difference.stored, difference.played):
                 beyond = difference
                 break
         return Verdict(episode.won, played.won, first, beyond), played
@@ -251,12 +251,12 @@ def _shown(difference: Difference | None) -> dict[str, Any] | None:
     }
 
 
-def _is_cut(difference: Difference) -> bool:
-    if difference.what != "observation":
-        return False
-    # Recordings join a text's lines or leave out the blank ones between them: white space tells nothing apart.
-    stored, played = (" ".join(text.split()) for text in (difference.stored, difference.played))
-    return stored in played
+def is_cut(stored: str, played: str) -> bool:
+    """Whether a recording holds a text or a part of it.
+
+    Recordings leave out greetings, join lines or drop the blank ones between them: white space tells nothing apart.
+    """
+    return " ".join(stored.split()) in " ".join(played.split())
 
 
 def _differences(stored: Trajectory, played: Trajectory) -> Iterator[Difference]:

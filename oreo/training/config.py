@@ -98,7 +98,8 @@ class TrainConfig:
     undesirable_weight: float = 1.0
     """KTO: weight λ_U of lost trajectories. arXiv 2402.01306: 1, and where one outcome is rarer, more for that one."""
     imitate: str = "all"
-    """SFT, rejection: "all" turns, or those that a "person" chose, such as the corrections of an agent."""
+    """SFT, rejection, RWR, AWR, IQL: "all" turns, or those that a "person" chose, such as the corrections of an
+    agent."""
     where: str | None = None
     """Learn from the trajectories that a condition means, such as "won and steps < 20"; None: from all. See
     oreo.data.filters."""

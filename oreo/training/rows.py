@@ -17,7 +17,7 @@ from oreo.data.selection import Episode, game_of, pairs, select
 from oreo.data.views import of_trajectories
 from oreo.encoding.turn_format import Encoded, TurnFormat, check_length
 from oreo.errors import DataError
-from oreo.trajectory import Trajectory
+from oreo.trajectory import Step, Trajectory
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,8 @@ def encode_all(
         won += trajectory.won
         if not trajectory.steps or (won_only and not trajectory.won):
             continue
-        if imitate == "person":
-            trajectory = of_person(trajectory)
-        if not imitate_refused:
-            trajectory = without_refused(trajectory)
-        pieces, too_long = _pieces(with_reward(trajectory, reward), turn_format, max_length, overlong)
+        meant = with_imitation(with_reward(trajectory, reward), imitate, imitate_refused)
+        pieces, too_long = _pieces(meant, turn_format, max_length, overlong)
         long += too_long
         if rows is RowKind.TURNS:
             pieces = [piece for piece in pieces if piece.imitate.any()]
@@ -297,21 +294,19 @@ def with_reward(trajectory: Trajectory, reward: str) -> Trajectory:
     return dataclasses.replace(trajectory, steps=steps)
 
 
-def of_person(trajectory: Trajectory) -> Trajectory:
-    """The trajectory with the turns alone to imitate that a person chose; the others are what they answer to."""
-    steps = tuple(
-        dataclasses.replace(step, imitate=step.imitate and step.actor == "person") for step in trajectory.steps
-    )
-    return dataclasses.replace(trajectory, steps=steps)
+def with_imitation(trajectory: Trajectory, imitate: str, imitate_refused: bool) -> Trajectory:
+    """The trajectory with the turns to imitate that are meant; the others are what these answer to.
 
-
-def without_refused(trajectory: Trajectory) -> Trajectory:
-    """The trajectory with the turns that its environment refused as context alone, not to be imitated."""
-    if all(step.action_valid is not False for step in trajectory.steps):
+    Args: as the fields of `oreo.training.config.TrainConfig`.
+    """
+    if imitate == "all" and imitate_refused:
         return trajectory
-    steps = tuple(
-        dataclasses.replace(step, imitate=False) if step.action_valid is False else step for step in trajectory.steps
-    )
+
+    def meant(step: Step) -> bool:
+        by_whom = imitate == "all" or step.actor == imitate
+        return step.imitate and by_whom and (imitate_refused or step.action_valid is not False)
+
+    steps = tuple(dataclasses.replace(step, imitate=meant(step)) for step in trajectory.steps)
     return dataclasses.replace(trajectory, steps=steps)
 
 

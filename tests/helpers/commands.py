@@ -10,7 +10,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from multiprocessing.context import ForkProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -37,12 +37,20 @@ def run_oreo(*words: object) -> int:
         return exit_code(lambda: main([str(word) for word in words]))
 
 
-def start_oreo(*words: object, cwd: Path) -> ForkProcess:
-    """`oreo words` in a fork of this process, which has torch already; it prints into files `stdout` and `stderr`.
+def importing_once() -> ForkServerContext:
+    """Starts processes as forks of one that has no threads and has imported what loads a model."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["oreo.models.loading", "oreo.agents.language_model", "transformers.modeling_utils"])
+    return context
 
-    To be interrupted and killed: a process that imports torch for itself takes five seconds to begin.
+
+def start_oreo(*words: object, cwd: Path) -> ForkServerProcess:
+    """`oreo words` in a fork of a process that has torch already; it prints into files `stdout` and `stderr`.
+
+    To be interrupted and killed: a process that imports torch for itself takes five seconds to begin. A fork of this
+    one, to which tests have given threads, may wait for their locks for ever.
     """
-    process = multiprocessing.get_context("fork").Process(target=_in_a_fork, args=(words, cwd))
+    process = importing_once().Process(target=_in_a_fork, args=(words, cwd))
     process.start()
     return process
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from oreo.agents.agent import Agent, Decision
+from oreo.agents.agent import Agent, Decision, decision_of
 from oreo.errors import EngineError, OreoError, UsageError
 from oreo.eval.terminal.live.messages import Job
 from oreo.eval.terminal.replay import outcome_of
 from oreo.rollouts.playing import Playing
 from oreo.rollouts.settings import Rollout
+from oreo.rollouts.verify import is_cut, reset_options
 from oreo.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
@@ -85,8 +86,6 @@ class Session:
         if self.stored is None:
             rollout = Rollout(job.env, job.env_kwargs, job.seed, max_steps=job.max_steps, step_timeout=job.step_timeout)
             return rollout, rollout.make(), self._planned(job.episode)
-        from oreo.rollouts.verify import reset_options
-
         kwargs = {name: value for name, value in self.stored.env_kwargs.items() if name != "max_steps"}
         stored_limit: Any = self.stored.env_kwargs.get("max_steps")
         limit = job.max_steps or stored_limit
@@ -141,7 +140,7 @@ class Session:
         for number, step in enumerate(steps, 1):
             if self.playing.over:
                 raise UsageError(f"the world is over after {number - 1} steps this time, and not after {len(steps)}")
-            if not _same(step.observation, self.playing.episode.observation) and self.differs is None:
+            if not is_cut(step.observation, self.playing.episode.observation) and self.differs is None:
                 self.differs = number
             self._take(self._decision_of(step))
 
@@ -258,29 +257,14 @@ class Session:
     def _decision_of(self, step: Step) -> Decision:
         digest = getattr(self.agent, "tokenizer_digest", None)
         of_another = self.stored is not None and digest is not None and digest != self.stored.tokenizer
-        return Decision(
-            step.action,
-            turn=step.turn,
-            log_prob=step.log_prob,
-            value=step.value,
-            candidates=step.candidates,
-            imitate=step.imitate,
-            context_start=step.context_start,
-            cut=step.cut,
-            token_ids=None if of_another else step.token_ids,  # an episode names one tokenizer
-            actor=step.actor,
-        )
+        # An episode names one tokenizer.
+        return decision_of(step, token_ids=None) if of_another else decision_of(step)
 
 
 def _actors_of(agent: Agent | None) -> _Actors | None:
     if agent is None:
         return None
     return _Actors(agent.name, agent.checkpoint, str(getattr(agent, "tokenizer_digest", "")))
-
-
-def _same(stored: str, played: str) -> bool:
-    # Recordings leave out greetings and blank lines.
-    return " ".join(stored.split()) in " ".join(played.split())
 
 
 def _alike(stored: Sequence[Step], steps: Sequence[Step]) -> int:

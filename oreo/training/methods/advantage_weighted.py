@@ -22,7 +22,7 @@ from oreo.training.batches import Batch
 from oreo.training.losses import lambda_return, trajectory_mean
 from oreo.training.methods.log_ratios import whole
 from oreo.training.methods.oreo import first_and_middle
-from oreo.training.methods.spec import LossOutcome, MethodSpec, Update, given
+from oreo.training.methods.spec import OF_IMITATION, LossOutcome, MethodSpec, Update, given
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example
 
@@ -98,7 +98,7 @@ def at_step_start(entries: Tensor, step_start: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, entries.gather(1, begins), 0.0)
 
 
-_FIELDS = ("beta", "value_lambda", "policy_lambda", "gamma", "reward", "max_weight", "imitate_refused")
+_FIELDS = ("beta", "value_lambda", "policy_lambda", "gamma", "reward", "max_weight", *OF_IMITATION)
 _AS_SFT = "as sft"
 _AS_OREO = "as OREO"
 AWR = MethodSpec(

@@ -19,7 +19,7 @@ from torch import Tensor
 from oreo.training.batches import Batch
 from oreo.training.losses import trajectory_mean
 from oreo.training.methods.log_ratios import token_log_ratios, trajectory_log_ratios, whole
-from oreo.training.methods.spec import LossOutcome, MethodSpec, Update, given, trajectory_return
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Update, given, returns_of
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example
 
@@ -32,7 +32,7 @@ _EPSILON = 1e-6
 def oapl(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
     """A row is a trajectory, its baseline the soft value of its game."""
     log_ratio = trajectory_log_ratios(update, batch, examples)
-    returns = torch.tensor([trajectory_return(example) for example in examples]).to(log_ratio)
+    returns = returns_of(examples).to(log_ratio)
     baseline = torch.tensor([update.surveyed[example.game] for example in examples]).to(log_ratio)
     return LossOutcome(*oapl_loss(log_ratio, returns, baseline, beta=given(update.config.beta)))
 
@@ -79,11 +79,8 @@ def grpo(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutco
     log_ratio, kl = token_log_ratios(update, batch, kl=True)
     mask, joined = whole(batch.action_mask, examples)
     log_ratio, kl = joined(log_ratio), joined(kl)
-    standing = [update.surveyed[example.game] for example in examples]
-    advantage = torch.tensor(
-        [(trajectory_return(example) - mean) / (deviation + _EPSILON)
-         for example, (mean, deviation) in zip(examples, standing, strict=True)]
-    ).to(log_ratio)  # fmt: skip
+    mean, deviation = torch.tensor([update.surveyed[example.game] for example in examples], dtype=torch.float64).T
+    advantage = ((returns_of(examples) - mean) / (deviation + _EPSILON)).to(log_ratio)
     loss, metrics = grpo_loss(log_ratio, advantage, mask, clip=given(update.config.clip))
     mean_kl = trajectory_mean(kl, mask)
     loss = loss + given(update.config.beta) * mean_kl
@@ -123,8 +120,8 @@ def standings(config: TrainConfig, examples: Sequence[Example]) -> dict[str, tup
 
 def _by_game(examples: Sequence[Example]) -> dict[str, list[float]]:
     returns: dict[str, list[float]] = {}
-    for example in examples:
-        returns.setdefault(example.game, []).append(trajectory_return(example))
+    for example, of_example in zip(examples, returns_of(examples).tolist(), strict=True):
+        returns.setdefault(example.game, []).append(of_example)
     return returns
 
 

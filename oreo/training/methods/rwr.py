@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from oreo.errors import UsageError
@@ -14,7 +13,7 @@ from oreo.training.batches import Batch
 from oreo.training.losses import nll_loss
 from oreo.training.methods import sft
 from oreo.training.methods.log_ratios import owners
-from oreo.training.methods.spec import LossOutcome, MethodSpec, Update, given, trajectory_return
+from oreo.training.methods.spec import OF_IMITATION, LossOutcome, MethodSpec, Update, given, returns_of
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 def rwr(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutcome:
     """Negative log-likelihood of the turns to imitate, each trajectory with its weight."""
     log_prob, _, _ = update.policy(batch.input_ids, batch.imitate, packing=batch.packing)
-    returns = torch.tensor([trajectory_return(example) for example in examples], dtype=torch.float64)
-    weight = return_weights(returns, update.surveyed, beta=given(update.config.beta)).to(log_prob)
+    weight = return_weights(returns_of(examples), update.surveyed, beta=given(update.config.beta)).to(log_prob)
     loss, _ = nll_loss(log_prob * weight[owners(batch, examples)][:, None], batch.imitate)
     _, metrics = nll_loss(log_prob.detach(), batch.imitate)
     return LossOutcome(loss, {"rwr_loss": loss.detach(), **metrics})
@@ -58,8 +56,7 @@ def return_weights(returns: Tensor, log_mean: float, *, beta: float) -> Tensor:
 
 def log_mean_weight(config: TrainConfig, examples: Sequence[Example]) -> float:
     """log of the mean of exp(R/β) over all trajectories."""
-    exponents = torch.tensor([trajectory_return(example) for example in examples], dtype=torch.float64)
-    return float((exponents / given(config.beta)).logsumexp(0)) - math.log(len(examples))
+    return float((returns_of(examples) / given(config.beta)).logsumexp(0)) - math.log(len(examples))
 
 
 RWR = MethodSpec(
@@ -69,7 +66,7 @@ RWR = MethodSpec(
     weight=tokens,
     reference=False,
     needs_reward=True,
-    fields=("beta", "reward", "imitate_refused"),
+    fields=("beta", "reward", *OF_IMITATION),
     survey=log_mean_weight,
     defaults={
         "lr": Setting(2e-5, "as sft"),

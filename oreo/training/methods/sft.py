@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from oreo.training.batches import Batch
 from oreo.training.losses import nll_loss
-from oreo.training.methods.spec import LossOutcome, MethodSpec, Update
+from oreo.training.methods.spec import OF_IMITATION, LossOutcome, MethodSpec, Update
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example, RowKind
 
@@ -30,7 +30,7 @@ SFT = MethodSpec(
     rows=RowKind.TURNS,
     weight=tokens,
     reference=False,
-    fields=("imitate", "imitate_refused"),
+    fields=OF_IMITATION,
     defaults={"lr": Setting(2e-5, _APPENDIX), "epochs": Setting(2, _APPENDIX)},
 )
 REJECTION = MethodSpec(
@@ -41,6 +41,6 @@ REJECTION = MethodSpec(
     won_only=True,
     weight=tokens,
     reference=False,
-    fields=("imitate", "imitate_refused"),
+    fields=OF_IMITATION,
     defaults={"lr": Setting(2e-5, _APPENDIX), "epochs": Setting(1, _APPENDIX)},
 )

@@ -31,6 +31,8 @@ COMMON = {
     "pairs_per_game": Setting(5, "the paper's DPO, ALFWorld"),
 }
 """Defaults of what a method knows and gives no number for."""
+OF_IMITATION = ("imitate", "imitate_refused")
+"""The fields of methods that imitate turns."""
 _WITH_VALUE = ("value_model", "value_warmup_epochs", "value_lr", "lora_models")
 
 
@@ -76,9 +78,12 @@ def given(number: float | None) -> float:
     return number
 
 
-def trajectory_return(example: Example) -> float:
-    """R, the undiscounted sum of the rewards of a row's first trajectory."""
-    return float(sum(piece.reward[piece.action_mask].sum() for piece in example.trajectories[0]))
+def returns_of(examples: Sequence[Example]) -> Tensor:
+    """[N] float64 R, the undiscounted sum of the rewards of each row's first trajectory."""
+    import torch
+
+    rewards = [[piece.reward[piece.action_mask] for piece in example.trajectories[0]] for example in examples]
+    return torch.tensor([float(sum(part.sum() for part in parts)) for parts in rewards], dtype=torch.float64)
 
 
 def one_a_row(example: Example) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from oreo.training.batches import Batch
 from oreo.training.methods.log_ratios import owners
-from oreo.training.methods.spec import LossOutcome, MethodSpec, Update, given, trajectory_return
+from oreo.training.methods.spec import LossOutcome, MethodSpec, Update, given, returns_of
 from oreo.training.preferences import sequence_log_ratio
 from oreo.training.recipe import Setting
 from oreo.training.rows import Example
@@ -34,7 +34,7 @@ def tbrm(update: Update, batch: Batch, examples: Sequence[Example]) -> LossOutco
     owner = owners(batch, examples)
     log_ratio = sequence_log_ratio(log_prob - reference_log_prob, batch.action_mask, owner, len(examples))
     begins = torch.cat([owner.new_ones(1), owner.diff()]) != 0
-    returns = torch.tensor([trajectory_return(example) for example in examples]).to(log_ratio)
+    returns = returns_of(examples).to(log_ratio)
     return LossOutcome(*tbrm_loss(normalizer[begins], log_ratio, returns, beta=given(update.config.beta)))
 
 

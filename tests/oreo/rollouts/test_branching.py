@@ -16,7 +16,7 @@ from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
 from oreo.envs.text_env import TextEnv
 from oreo.errors import EngineError
-from oreo.rollouts.branching import EXTRA, Branching, digest, drawn_step
+from oreo.rollouts.branching import EXTRA, Beginning, Branching, digest, drawn_step
 from oreo.rollouts.collect import collect
 from oreo.rollouts.loop import play
 from oreo.rollouts.settings import Rollout
@@ -141,13 +141,22 @@ def test_an_agent_that_knows_one_turn_only_says_it_again(tmp_path: Path) -> None
 def test_they_are_the_same_whoever_plays_and_after_an_interruption(
     workers: int, branched: list[Trajectory], tmp_path: Path
 ) -> None:
-    collected(tmp_path, [*passes(20)[:3], (3, range(5))], workers=workers)
+    collected(tmp_path, [*passes(20)[:3], (3, range(5))])
     again = collected(tmp_path, [(3, range(5, 20)), *passes(20)[4:]], workers=workers)
     assert undated(again) == undated(branched)
 
 
 def undated(episodes: list[Trajectory]) -> list[str]:
     return sorted(repr(replace(episode, created="")) for episode in episodes)
+
+
+def test_a_step_is_decided_again_as_it_was_by_whom_it_was(branched: list[Trajectory]) -> None:
+    helped = replace(branched[0], steps=tuple(replace(step, actor="person") for step in branched[0].steps))
+    decision = Beginning.of(helped, 2).given(1)
+    assert decision is not None and not decision.imitate
+    for name in ("action", "turn", "log_prob", "value", "candidates", "context_start", "cut", "token_ids", "actor"):
+        assert getattr(decision, name) == getattr(helped.steps[1], name)
+    assert Beginning.of(helped, 2).given(2) is None
 
 
 def test_a_world_that_answers_otherwise_the_second_time_costs_the_branch_and_is_named(tmp_path: Path) -> None:

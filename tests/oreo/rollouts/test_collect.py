@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.commands import importing_once
 from helpers.gathering import Gathered
 from oreo.agents.settings import AgentConfig
 from oreo.data.buffer import TrajectoryBuffer
@@ -86,11 +87,10 @@ def test_killed_processes_cost_nothing_and_nothing_is_stored_twice(tmp_path: Pat
 
 
 @pytest.fixture
-def importing_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers are forked from one process that has imported what loads a model, which takes each of them five seconds.
     Those of the experts are started as they are outside of tests."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["oreo.models.loading", "oreo.agents.language_model", "transformers.modeling_utils"])
+    context = importing_once()
     monkeypatch.setattr(processes, "multiprocessing", SimpleNamespace(get_context=lambda method: context))
 
 
@@ -101,7 +101,7 @@ def test_one_killed_in_the_middle_loses_nothing_and_nothing_counts_twice(
     agent: str, settings: dict[str, Any], workers: int, episodes: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if agent == "tiny":
-        request.getfixturevalue("importing_once")
+        request.getfixturevalue("forked_workers")
     gathered = Gathered(tmp_path, workers)
     into = tmp_path / "buffer"
     playing: dict[str, Any] = {

@@ -77,7 +77,7 @@ def test_which_method_knows_which_field() -> None:
         "expectile": ["iql"],
         "clip": ["grpo"],
         "imitate_refused": ["rejection", "sft", "rwr", *weighted],
-        "imitate": ["rejection", "sft"],
+        "imitate": ["rejection", "sft", "rwr", *weighted],
         "desirable_weight": ["kto"],
         "undesirable_weight": ["kto"],
         "pairs_per_game": ["dpo", "step-dpo"],
